@@ -1,0 +1,62 @@
+"""Data sets: one LightningDataModule a name, all with the same batches.
+
+A new data set is one file here and one line in `BUILT_IN`; from outside the package, the decorator `register` or
+an entry point of the group `disentangle_bench.datamodules`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datamodules.base import ImageDataModule
+
+BUILT_IN = {
+    "digits": "datamodules.digits:Digits",
+    "colored_digits": "datamodules.digits:ColoredDigits",
+}
+ENTRY_POINTS = "disentangle_bench.datamodules"
+_registered: dict[str, type[ImageDataModule]] = {}
+
+
+def register(cls: type[ImageDataModule]) -> type[ImageDataModule]:
+    """Class decorator: makes a data set of your own known under its `name`."""
+    _registered[cls.name] = cls
+    return cls
+
+
+def available() -> list[str]:
+    """Names that `build` knows, sorted: built-in, registered, and from installed packages."""
+    return sorted({*BUILT_IN, *_registered, *(e.name for e in entry_points(group=ENTRY_POINTS))})
+
+
+def find(name: str) -> type[ImageDataModule]:
+    """The class behind a name, or behind a dotted path such as `my_file.MyData`.
+
+    Raises:
+        LookupError: there is no such data set.
+    """
+    if name in _registered:
+        return _registered[name]
+    if name in BUILT_IN:
+        return resolve_name(BUILT_IN[name])
+    for entry in entry_points(group=ENTRY_POINTS, name=name):
+        return entry.load()
+    if "." in name:
+        try:
+            return resolve_name(name)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise LookupError(f"no data set at {name!r}: {error}") from error
+    raise LookupError(f"no data set {name!r}")
+
+
+def build(name: str, **options: Any) -> ImageDataModule:
+    """Make the data set `name`; `options` are the arguments of its class.
+
+    Raises:
+        LookupError: there is no such data set.
+        datamodules.base.DataNotFound: its files are not where they should be.
+    """
+    return find(name)(**options)
