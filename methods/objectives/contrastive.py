@@ -1,0 +1,92 @@
+"""Two-view objectives: InfoNCE, Barlow Twins, VICReg.
+
+Where they differ from the first publication's code: VICReg's covariance term is averaged over the branches,
+as its variance term is (the original code adds the two branches up).
+"""
+
+import torch
+from torch import Tensor
+
+from methods.objectives.gather import Gather
+from methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
+
+
+def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
+    """NT-Xent: 2B anchors, each with its other view as positive and 2B-2 negatives (SimCLR, 2002.05709, eq. 1).
+
+    z1, z2: [B, d], unit rows (never normalised here). One image has no negatives: 0, still in the graph.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d], temperature <= 0.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_positive(temperature=temperature)
+    z1, z2 = prepare(z1, z2, gather=gather)
+    z = torch.cat([z1, z2])
+    logits = matmul(z, z.T) / temperature
+    logits.fill_diagonal_(-torch.inf)  # in place: no mask and no second copy of the 2B x 2B matrix
+    # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
+    positive = torch.cat([logits.diagonal(len(z1)), logits.diagonal(-len(z1))])
+    return (logits.logsumexp(1) - positive).mean()
+
+
+def barlow_twins(
+    z1: Tensor, z2: Tensor, off_diagonal_weight: float = 0.0051, *, gather: Gather | None = None
+) -> Tensor:
+    """Cross-correlation of the views towards the identity (Barlow Twins, 2103.03230, eq. 1).
+
+    z1, z2: [B, d], any scale; standardised over the batch here (biased variance, eps 1e-5). Sums, not means, over d.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d].
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    z1, z2 = (_standardised(z) for z in prepare(z1, z2, gather=gather))
+    correlation = matmul(z1.T, z2) / len(z1)
+    on_diagonal = (correlation.diagonal() - 1).square().sum()
+    return on_diagonal + off_diagonal_weight * _off_diagonal_squares(correlation)
+
+
+def vicreg(
+    z1: Tensor,
+    z2: Tensor,
+    invariance: float = 25.0,
+    variance: float = 25.0,
+    covariance: float = 1.0,
+    *,
+    gather: Gather | None = None,
+) -> Tensor:
+    """Mean squared distance of the views, plus each view's variance hinge and covariance (VICReg, 2105.04906, eq. 6).
+
+    z1, z2: [B, d] with B >= 2, any scale. Variance and covariance terms are averaged over the two views.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d] with B >= 2.
+    """
+    check_matrix("z1", z1, min_rows=2)
+    check_same_shape(z1=z1, z2=z2)
+    z1, z2 = prepare(z1, z2, gather=gather)
+    (hinge1, squares1), (hinge2, squares2) = variance_covariance(z1), variance_covariance(z2)
+    distance = (z1 - z2).square().mean()
+    return invariance * distance + variance * (hinge1 + hinge2) / 2 + covariance * (squares1 + squares2) / 2
+
+
+def variance_covariance(z: Tensor) -> tuple[Tensor, Tensor]:
+    """VICReg's two terms of one view z [B, d]: mean of relu(1 - sqrt(var + 1e-4)), off-diagonal cov^2 summed / d."""
+    centred = z - z.mean(0)
+    variance = centred.square().sum(0) / (len(z) - 1)
+    hinge = (1 - (variance + 1e-4).sqrt()).relu().mean()
+    covariance = matmul(centred.T, centred) / (len(z) - 1)
+    return hinge, _off_diagonal_squares(covariance) / z.shape[1]
+
+
+def _standardised(z: Tensor) -> Tensor:
+    centred = z - z.mean(0)
+    return centred / (centred.square().mean(0) + 1e-5).sqrt()
+
+
+def _off_diagonal_squares(matrix: Tensor) -> Tensor:
+    # The diagonal is blanked, not subtracted from the total: the total may be far larger than what is left.
+    return matrix.clone().fill_diagonal_(0).square().sum()

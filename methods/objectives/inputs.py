@@ -1,0 +1,52 @@
+"""What every objective does to its inputs: check them, gather them, leave half precision.
+
+The precision rule, stated once: half-precision inputs are raised to float32 before any arithmetic (and before
+they are gathered), products run outside autocast, and the result is float32. float32 and float64 stay as they are.
+"""
+
+import torch
+from torch import Tensor
+
+from methods.objectives.gather import Gather
+
+
+def prepare(*tensors: Tensor, gather: Gather | None = None) -> list[Tensor]:
+    """The tensors in at least float32 and, with `gather`, of all ranks. Integers keep their type."""
+    full = [t.float() if t.dtype in (torch.bfloat16, torch.float16) else t for t in tensors]
+    return full if gather is None else [gather(t) for t in full]
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """`a @ b` in the precision of its inputs, also under autocast."""
+    with torch.autocast(a.device.type, enabled=False):
+        return a @ b
+
+
+def check_matrix(name: str, tensor: Tensor, min_rows: int = 1) -> None:
+    """Raises ValueError unless `tensor` is [B, d] with B >= min_rows and d >= 1."""
+    if tensor.ndim != 2 or len(tensor) < min_rows or tensor.shape[1] == 0:
+        raise ValueError(f"{name} is {list(tensor.shape)} but must be [B, d] with B >= {min_rows} and d >= 1")
+
+
+def check_same_shape(**tensors: Tensor) -> None:
+    """Raises ValueError, naming both shapes, unless all tensors have the first one's shape."""
+    (first_name, first), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.shape != first.shape:
+            raise ValueError(f"{first_name} is {list(first.shape)} but {name} is {list(tensor.shape)}")
+
+
+def check_rows(first_name: str, first: Tensor, name: str, tensor: Tensor, ndim: int = 1) -> None:
+    """Raises ValueError, naming both shapes, unless `tensor` has `ndim` axes and a row for each of `first`."""
+    if tensor.ndim != ndim or len(tensor) != len(first):
+        raise ValueError(
+            f"{first_name} is {list(first.shape)} but {name} is {list(tensor.shape)}: "
+            f"{name} needs {ndim} axes and {len(first)} rows"
+        )
+
+
+def check_positive(**values: float) -> None:
+    """Raises ValueError unless every value is above 0 (temperatures and the like)."""
+    for name, value in values.items():
+        if not value > 0:
+            raise ValueError(f"{name} is {value} but must be above 0")
