@@ -1,0 +1,1 @@
+"""How a representation is judged: encode once, measure by protocol, record, rank."""

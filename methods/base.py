@@ -1,0 +1,204 @@
+"""The contract of a method: views on the device, the label firewall, named spaces, optimiser and schedule."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal, final
+
+import lightning as L
+import torch
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat
+from lightning.pytorch.callbacks import Timer
+from timm.optim import create_optimizer_v2
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from methods.networks.backbones import backbone as make_backbone
+from methods.objectives.gather import all_gather
+from methods.views import Augmentation, Params
+
+Batch = dict[str, Tensor]
+
+
+class LabelFirewallError(KeyError):
+    """A method asked for a target whose role it did not declare in `uses_targets`."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class FirewalledBatch(dict[str, Tensor]):
+    """A training batch without the targets that the method did not declare; asking for one is an error."""
+
+    def __init__(self, batch: Batch, removed: dict[str, str], method: str):
+        super().__init__({key: value for key, value in batch.items() if key not in removed})
+        self.removed, self.method = removed, method
+
+    def __missing__(self, key: str) -> Tensor:
+        if key in self.removed:
+            raise LabelFirewallError(
+                f"the label firewall has removed {key!r} from the training batches of {self.method}: to train with "
+                f"it, declare its role on the class, uses_targets = frozenset({{{self.removed[key]!r}}})"
+            )
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """As of a dict, but a removed target is an error here too, not a silent default."""
+        return self[key] if key in self.removed else super().get(key, default)
+
+
+def stream_seed(seed: int, name: str) -> int:
+    """Seed of one named random stream: streams of different names are independent, adding one moves no other."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
+
+
+class Method(L.LightningModule):
+    """Base of all methods. A subclass says what it computes in `training_step` and which spaces `embed` offers.
+
+    Args:
+        image_shape: (channels, height, width) of the uint8 images.
+        data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles.
+        seed: of every random stream: initial weights, views, the method's own draws.
+        backbone: `convnet`, or any encoder of timm by name.
+        augmentation: how strongly views differ from the image.
+        optimizer: sgd (momentum 0.9), adamw or lars.
+        lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
+        weight_decay: on matrices; biases and norm parameters have none.
+        warmup: share of the budget in which the learning rate rises from 0; a half cosine to 0 follows.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    uses_targets: ClassVar[frozenset[str]] = frozenset()
+    """Roles (`content`, `style`, `domain`) whose targets the method may see while it trains."""
+    trains: ClassVar[bool] = True
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        data: dict[str, Any],
+        seed: int = 0,
+        backbone: str = "convnet",
+        augmentation: Augmentation | None = None,
+        optimizer: Literal["sgd", "adamw", "lars"] = "adamw",
+        lr: PositiveFloat = 2e-3,
+        weight_decay: NonNegativeFloat = 1e-4,
+        warmup: ClosedUnitInterval = 0.1,
+    ):
+        super().__init__()
+        self.image_shape, self.data, self.seed = image_shape, data, seed
+        self.augmentation = augmentation or Augmentation()
+        self.optimizer_name, self.lr, self.weight_decay, self.warmup = optimizer, lr, weight_decay, warmup
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(seed, "backbone"))
+            self.backbone = make_backbone(backbone, self.image_shape)
+        self.num_features = int(self.backbone.num_features)  # type: ignore[arg-type]
+        self.register_buffer("mean", torch.tensor(data["mean"])[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(data["std"])[:, None, None], persistent=False)
+        self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
+        self.images_seen = 0
+        self.forward_passes = 0
+        """Images pushed through the encoder while training, on this process."""
+        self.backbone.register_forward_pre_hook(self._count_forward)
+
+    def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if self.training:
+            self.forward_passes += len(inputs[0])
+
+    # ---- images ----
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """Uint8 [B, C, H, W], or float in [0, 1], to normalised float, channels last."""
+        scaled = image.float() / 255 if image.dtype == torch.uint8 else image
+        return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def draw_view(self, batch_size: int) -> Params:
+        """Parameters of one view of the batch; every process draws for all of them and takes its own part."""
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
+        drawn = self.augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
+        own = slice(rank * batch_size, (rank + 1) * batch_size)
+        return {group: {key: value[own] for key, value in params.items()} for group, params in drawn.items()}
+
+    def apply_view(self, image: Tensor, params: Params) -> Tensor:
+        """The normalised view [B, C, H, W] of uint8 images that drawn parameters describe."""
+        with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
+            return self.prepare(self.augmentation.apply(image.float() / 255, params))
+
+    def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
+        """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
+        return [self.apply_view(batch["image"], self.draw_view(len(batch["image"]))) for _ in range(count)]
+
+    # ---- what a method offers ----
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Uint8 images [B, C, H, W] to named spaces: `features` [B, d] always, a method adds its own."""
+        return {"features": self.backbone(self.prepare(image))}
+
+    @property
+    def gather(self) -> Callable[[Tensor], Tensor] | None:
+        """The hook that objectives pool the batch of all processes with; None in a run of one process."""
+        return all_gather if self._trainer and self.trainer.world_size > 1 else None
+
+    # ---- the label firewall ----
+
+    @property
+    def hidden_targets(self) -> dict[str, str]:
+        """Batch key -> role of each target that this method may not see while it trains."""
+        specs = self.data["targets"]
+        return {f"target/{spec['name']}": spec["role"] for spec in specs if spec["role"] not in self.uses_targets}
+
+    @final
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Labels that the method did not declare never reach the device."""
+        hidden = self.hidden_targets if self.trainer.training else {}
+        return {key: value for key, value in batch.items() if key not in hidden}
+
+    @final
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Asking for a removed label is an error that says what to do."""
+        return FirewalledBatch(batch, self.hidden_targets, type(self).__name__) if self.trainer.training else batch
+
+    # ---- optimiser, schedule, bookkeeping ----
+
+    def configure_optimizers(self) -> Any:
+        """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
+        optimizer = create_optimizer_v2(
+            self, opt=self.optimizer_name, lr=self.lr, weight_decay=self.weight_decay, momentum=0.9
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._lr_factor), "interval": "step"},
+        }
+
+    def _lr_factor(self, step: int) -> float:
+        done = self._share_of_budget(step)
+        if done < self.warmup:
+            return done / self.warmup
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
+
+    def _share_of_budget(self, step: int) -> float:
+        shares = [(step + 1) / self.trainer.estimated_stepping_batches]  # 0 where there is no limit of steps
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, Timer) and callback._duration:
+                shares.append(callback.time_elapsed() / callback._duration)
+        return max(shares)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Count what the run costs."""
+        self.images_seen += len(batch["image"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the state of the views' generator and the cost so far."""
+        checkpoint["views_generator"] = self.views_generator.get_state()
+        checkpoint["cost"] = {"images_seen": self.images_seen, "forward_passes": self.forward_passes}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the views' stream and the count of cost where the checkpoint was taken."""
+        self.views_generator.set_state(checkpoint["views_generator"])
+        self.images_seen = checkpoint["cost"]["images_seen"]
+        self.forward_passes = checkpoint["cost"]["forward_passes"]

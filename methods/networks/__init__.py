@@ -1,0 +1,1 @@
+"""The parts that methods are wired from: encoders and projection heads."""

@@ -1,0 +1,52 @@
+"""Encoders: any of timm's by name, and one small network for a processor without a GPU.
+
+All methods get their encoder here, so that on one data set all have the same one.
+"""
+
+import timm
+from timm.models.resnet import ResNet
+from torch import Tensor, nn
+
+SMALL_IMAGE = 64
+"""Images up to this many pixels a side get a ResNet stem without down-sampling (the usual CIFAR variant)."""
+
+
+class ConvNet(nn.Module):
+    """Four 3x3 convolutions of stride 2 with batch norm, averaged over positions: [B, C, H, W] -> [B, 256]."""
+
+    def __init__(self, in_channels: int, widths: tuple[int, ...] = (32, 64, 128, 256)):
+        super().__init__()
+        self.num_features = widths[-1]
+        layers: list[nn.Module] = []
+        for before, after in zip((in_channels, *widths), widths, strict=False):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images).mean((2, 3))
+
+
+def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = False) -> nn.Module:
+    """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
+
+    Args:
+        name: `convnet`, or a model of timm. ResNets get a 3x3 stride-1 first convolution and no max-pooling for
+            images of at most 64 pixels.
+        image_shape: (channels, height, width).
+        pretrained: start from timm's weights (they must be on disk or downloadable).
+
+    Raises:
+        ValueError: neither this suite nor timm knows the name.
+    """
+    channels, height, width = image_shape
+    if name == "convnet":
+        return ConvNet(channels)
+    if not timm.is_model(name):
+        raise ValueError(f"unknown backbone {name!r}: `convnet`, or a name that timm.list_models() prints")
+    model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
+    if max(height, width) <= SMALL_IMAGE and isinstance(model, ResNet):
+        stem = nn.Conv2d(channels, model.get_submodule("bn1").num_features, 3, padding=1, bias=False)  # type: ignore[arg-type]
+        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the one it had
+        model.set_submodule("conv1", stem)
+        model.set_submodule("maxpool", nn.Identity())
+    return model

@@ -1,0 +1,16 @@
+"""The encoder as it is before training: the floor of every learned representation."""
+
+from methods.base import Method
+
+
+class RandomInit(Method):
+    """The untrained encoder.
+
+    ```
+    image -> backbone, initial weights
+    ```
+    """
+
+    name = "random_init"
+    source = "the untrained encoder"
+    trains = False

@@ -1,0 +1,52 @@
+"""SimCLR: two views of an image are closer to each other than to any other image."""
+
+from jsonargparse.typing import PositiveFloat, PositiveInt
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from methods.base import Batch, Method
+from methods.networks.heads import mlp
+from methods.objectives.contrastive import info_nce
+
+
+class SimCLR(Method):
+    """Contrastive learning of representations (the self-supervised baseline).
+
+    ```
+    image -> view 1 -> backbone -> projector -> z1 \
+                                                    InfoNCE(z1, z2)
+    image -> view 2 -> backbone -> projector -> z2 /
+    ```
+
+    Args:
+        temperature: tau of the loss.
+        hidden_dim: width of the projector's hidden layer.
+        projection_dim: width of z.
+    """
+
+    name = "simclr"
+    source = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020)"
+
+    def __init__(
+        self,
+        *,
+        temperature: PositiveFloat = 0.2,
+        hidden_dim: PositiveInt = 256,
+        projection_dim: PositiveInt = 128,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+        self.projector = mlp(self.num_features, hidden_dim, projection_dim)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """InfoNCE of two views (eq. 1)."""
+        z1, z2 = (normalize(self.projector(self.backbone(view)), dim=1) for view in self.views(batch))
+        loss = info_nce(z1, z2, self.temperature, gather=self.gather)
+        self.log("loss", loss)
+        return loss
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""
+        features = self.backbone(self.prepare(image))
+        return {"features": features, "projection": normalize(self.projector(features), dim=1)}

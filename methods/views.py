@@ -1,0 +1,156 @@
+"""Augmented views of a batch, on its device, each image with parameters of its own.
+
+Drawing and applying are two steps: `draw` returns the parameters as plain tensors, `apply` uses them. A method can so
+re-use one group's parameters in another view (style blocks), give every process of a distributed run its part of
+one draw, and tell afterwards what was done to an image.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
+from kornia.color import rgb_to_grayscale
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_hue,
+    adjust_saturation_with_gray_subtraction,
+)
+from kornia.filters import gaussian_blur2d
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+Params = dict[str, dict[str, Tensor]]
+"""Group -> parameter -> [B]."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strength of each transform (defaults: SimCLR's, Chen et al. 2020, for small images).
+
+    Attributes:
+        crop_scale: smallest and largest area of the crop, as a share of the image.
+        crop_ratio: smallest and largest width/height of the crop.
+        flip: probability of a mirror image; None: 0.5, or 0 where the data set says that mirroring changes the meaning.
+        rotation: largest angle, in degrees, to either side.
+        jitter: largest change of brightness, contrast, saturation (factors 1 +- x) and hue (+- x turns).
+        jitter_p: probability of the jitter.
+        grey_p: probability of a grey image.
+        blur_p: probability of a Gaussian blur.
+        blur_sigma: smallest and largest width of the blur, in pixels.
+        solarize_p: probability of inverting all values above one half.
+    """
+
+    crop_scale: tuple[float, float] = (0.2, 1.0)
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    flip: ClosedUnitInterval | None = None
+    rotation: NonNegativeFloat = 0.0
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
+    jitter_p: ClosedUnitInterval = 0.8
+    grey_p: ClosedUnitInterval = 0.2
+    blur_p: ClosedUnitInterval = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarize_p: ClosedUnitInterval = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
+
+    def draw(self, size: int, generator: Generator, mirror_symmetric: bool = True) -> Params:
+        """Draw the parameters of one view of `size` images, on the generator's device."""
+
+        def uniform(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(size, generator=generator, device=generator.device)
+
+        def coin(probability: float) -> Tensor:
+            return uniform(0, 1) < probability
+
+        flip = self.flip if self.flip is not None else (0.5 if mirror_symmetric else 0.0)
+        brightness, contrast, saturation, hue = self.jitter
+        return {
+            "spatial": {
+                "area": uniform(*self.crop_scale),
+                "log_ratio": uniform(*map(math.log, self.crop_ratio)),
+                "x": uniform(0, 1),
+                "y": uniform(0, 1),
+                "flip": coin(flip),
+                "angle": uniform(-self.rotation, self.rotation),
+            },
+            "appearance": {
+                "jitter": coin(self.jitter_p),
+                "brightness": uniform(1 - brightness, 1 + brightness),
+                "contrast": uniform(1 - contrast, 1 + contrast),
+                "saturation": uniform(1 - saturation, 1 + saturation),
+                "hue": uniform(-hue, hue),
+                "grey": coin(self.grey_p),
+                "blur": coin(self.blur_p),
+                "sigma": uniform(*self.blur_sigma),
+                "solarize": coin(self.solarize_p),
+            },
+        }
+
+    def apply(self, images: Tensor, params: Params) -> Tensor:
+        """Apply drawn parameters.
+
+        Args:
+            images: float [B, C, H, W] in [0, 1].
+            params: from `draw(B, ...)`, possibly groups of different draws.
+
+        Returns:
+            float [B, C, H, W] in [0, 1].
+        """
+        params = {g: {k: v.to(images.device, non_blocking=True) for k, v in p.items()} for g, p in params.items()}
+        return self._appearance(_warp(images, **params["spatial"]), **params["appearance"])
+
+    def _appearance(
+        self,
+        images: Tensor,
+        jitter: Tensor,
+        brightness: Tensor,
+        contrast: Tensor,
+        saturation: Tensor,
+        hue: Tensor,
+        grey: Tensor,
+        blur: Tensor,
+        sigma: Tensor,
+        solarize: Tensor,
+    ) -> Tensor:
+        colour = images.shape[1] == 3
+        if self.jitter_p:
+            changed = adjust_brightness_accumulative(images, brightness)
+            changed = adjust_contrast_with_mean_subtraction(changed, contrast)
+            if colour:
+                changed = adjust_saturation_with_gray_subtraction(changed, saturation)
+                changed = adjust_hue(changed, 2 * math.pi * hue)
+            images = torch.where(jitter[:, None, None, None], changed, images)
+        if self.grey_p and colour:
+            images = torch.where(grey[:, None, None, None], rgb_to_grayscale(images), images)
+        if self.blur_p:
+            size = 2 * max(1, round(0.05 * images.shape[-1])) + 1  # a tenth of the image, odd (SimCLR, appendix A)
+            blurred = gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))
+            images = torch.where(blur[:, None, None, None], blurred, images)
+        if self.solarize_p:
+            images = torch.where(solarize[:, None, None, None] & (images >= 0.5), 1 - images, images)
+        return images
+
+
+def _warp(images: Tensor, area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor, flip: Tensor, angle: Tensor) -> Tensor:
+    """Crop, mirror, rotate and resize back, in one bilinear resampling; outside of the image is black."""
+    height, width = images.shape[-2:]
+    ratio = log_ratio.exp()
+    w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    cos, sin = angle.deg2rad().cos(), angle.deg2rad().sin()
+    mirror = 1 - 2 * flip.to(images.dtype)
+    theta = torch.stack(  # from output to input coordinates, both -1 .. 1; the angle is one of pixels, not of these
+        [
+            torch.stack([w * cos * mirror, -w * sin * height / width, (2 * x - 1) * (1 - w)], 1),
+            torch.stack([h * sin * mirror * width / height, h * cos, (2 * y - 1) * (1 - h)], 1),
+        ],
+        1,
+    )
+    grid = affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
+    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
