@@ -1,0 +1,1 @@
+"""What is run: suites, cells, the matrix, and the `bench` command."""

@@ -84,7 +84,7 @@ class Method(L.LightningModule):
         data: dict[str, Any],
         seed: int = 0,
         backbone: str = "convnet",
-        augmentation: Augmentation | None = None,
+        augmentation: Augmentation = Augmentation(),
         optimizer: Literal["sgd", "adamw", "lars"] = "adamw",
         lr: PositiveFloat = 2e-3,
         weight_decay: NonNegativeFloat = 1e-4,
@@ -92,7 +92,7 @@ class Method(L.LightningModule):
     ):
         super().__init__()
         self.image_shape, self.data, self.seed = image_shape, data, seed
-        self.augmentation = augmentation or Augmentation()
+        self.augmentation = augmentation
         self.optimizer_name, self.lr, self.weight_decay, self.warmup = optimizer, lr, weight_decay, warmup
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "backbone"))

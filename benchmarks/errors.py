@@ -1,0 +1,16 @@
+"""What can be wrong with a request, as opposed to a run."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RequestError(ValueError):
+    """The request itself is wrong: one line that says what, where, and what would be right. Exit code 2."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
+    """The error for a name that does not exist, with the nearest ones that do."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return RequestError(f"unknown {kind} {name!r}: {hint}")

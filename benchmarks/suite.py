@@ -1,0 +1,138 @@
+"""Suites: which data sets, methods and seeds, under which settings; a YAML file each.
+
+Reading one needs neither torch nor the methods, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from benchmarks.errors import RequestError, unknown
+
+FOLDER = Path(__file__).parent / "suites"
+BUDGETS = ("epochs", "steps", "minutes")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass
+class Suite:
+    """What a suite file says.
+
+    Attributes:
+        name: of the file.
+        description: one sentence.
+        datasets: names or dotted paths.
+        methods: names or dotted paths, or `all` that are built in.
+        seeds: one run each.
+        budget: exactly one of `epochs`, `steps` and `minutes`.
+        precision: auto (bf16 where the device has it), fp32 or bf16.
+        threads: of the processor, for each cell; None: all, one cell at a time.
+        measures: `name@version`, see `bench list metrics`.
+        settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
+            name of one data set or method.
+    """
+
+    name: str
+    description: str = ""
+    datasets: list[str] = field(default_factory=list)
+    methods: list[str] | Literal["all"] = "all"
+    seeds: list[int] = field(default_factory=lambda: [0])
+    budget: dict[str, float] = field(default_factory=dict)
+    precision: str = "auto"
+    threads: int | None = None
+    measures: list[str] = field(default_factory=list)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def check(self) -> Suite:
+        """Return self if every value is of the right kind, else raise RequestError."""
+        where = f"suite {self.name}"
+        for key in ("datasets", "measures"):
+            value = getattr(self, key)
+            if not (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
+                raise RequestError(f"{where}: `{key}` must be a list of names, got {value!r}")
+        if self.methods != "all" and not (self.methods and all(isinstance(m, str) for m in self.methods)):
+            raise RequestError(f"{where}: `methods` must be `all` or a list of names, got {self.methods!r}")
+        if not (isinstance(self.seeds, list) and self.seeds and all(type(s) is int and s >= 0 for s in self.seeds)):
+            raise RequestError(f"{where}: `seeds` must be whole numbers >= 0, such as 0,1,2; got {self.seeds!r}")
+        if not isinstance(self.budget, dict) or len(self.budget) != 1 or not self.budget.keys() <= set(BUDGETS):
+            raise RequestError(
+                f"{where}: `budget` must be one of {', '.join(BUDGETS)}, such as epochs: 30; got {self.budget!r}"
+            )
+        ((unit, amount),) = self.budget.items()
+        number = isinstance(amount, int | float) if unit == "minutes" else type(amount) is int
+        if not number or isinstance(amount, bool) or amount <= 0:
+            raise RequestError(f"{where}: `budget.{unit}` must be a positive number, got {amount!r}")
+        if self.precision not in PRECISIONS:
+            raise RequestError(f"{where}: `precision` must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
+        if self.threads is not None and not (type(self.threads) is int and self.threads > 0):
+            raise RequestError(f"{where}: `threads` must be a positive whole number, got {self.threads!r}")
+        if not isinstance(self.settings, dict) or not all(isinstance(v, dict) for v in self.settings.values()):
+            raise RequestError(f"{where}: `settings` must hold options by addressee, such as method: {{lr: 0.001}}")
+        return self
+
+
+def names() -> list[str]:
+    """Suites that ship with the package; those of a subfolder as `paper/ip_irm`."""
+    return sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml"))
+
+
+def read(name: str) -> Suite:
+    """Read a suite by name, or from a YAML file.
+
+    Raises:
+        RequestError: there is none, it isn't readable, or a key or value is wrong.
+    """
+    path = FOLDER / f"{name}.yaml" if name in names() else Path(name)
+    if name not in names() and path.suffix not in (".yaml", ".yml"):
+        raise unknown("suite", name, names())
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RequestError(f"suite file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"suite file {path}: not readable as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise RequestError(f"suite file {path}: a mapping was expected, see benchmarks/suites/quick.yaml")
+    known = {f.name for f in fields(Suite)} - {"name"}
+    for key in content:
+        if key not in known:
+            raise RequestError(f"suite file {path}: {unknown('key', str(key), known)}")
+    return Suite(name=name if path.parent == FOLDER else path.stem, **content)
+
+
+def override(suite: Suite, assignments: list[str]) -> set[str]:
+    """Apply `--set` assignments such as `method.temperature=0.2`, `budget.epochs=3` or `precision=bf16` in place.
+
+    Returns:
+        The `method.<option>` keys that were given, which at least one method has to know.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        head, _, rest = path.strip().partition(".")
+        if not equals or not head:
+            raise RequestError(f"--set {assignment}: expected KEY=VALUE, such as method.temperature=0.2")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise RequestError(f"--set {assignment}: the value is not readable") from error
+        if path in ("precision", "threads"):
+            setattr(suite, path, value)
+        elif head == "budget" and rest:
+            suite.budget = {rest: value}
+        elif rest:
+            _put(suite.settings.setdefault(head, {}), rest.split("."), value)
+        else:
+            raise RequestError(
+                f"--set {assignment}: expected data.OPTION, method.OPTION, <name>.OPTION, budget.UNIT, precision or threads"
+            )
+    return {path.partition("=")[0].strip() for path in assignments}
+
+
+def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
