@@ -1,0 +1,379 @@
+"""IP-IRM: invariance over learned partitions (Wang et al., NeurIPS 2021, arXiv 2110.15255, section 4).
+
+Minimisation step: `invariant_loss` over the partitions kept so far. Maximisation step: `learn_partition`.
+
+Negatives are laid out as in the authors' code: by increasing row of [view 1; view 2], leaving out the anchor
+and its positive. Both are the anchor's own image, once a view, so in each view the k-th negative of anchor
+image r is image k where k < r and image k + 1 otherwise. Column k is therefore another image in other rows,
+and **the penalty depends on the order of the images in the batch** (kept: the published numbers have it).
+
+Left out of the authors' code: `nonorm` (memberships not rescaled, sum divided by 2B), the unrelaxed entropy
+constraint (-H instead of relu(0.6365 - H)), the variance mode (variance over subsets instead of the penalty), the
+online maximisation (fresh views every pass), and the MixUp variant's one-directional losses.
+Differs from it: an empty subset is left out of the means (there: an error); everything is log-sum-exp (there:
+0/0 where one image holds all the weight of a subset).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.objectives.contrastive import info_nce
+from methods.objectives.gather import Gather
+from methods.objectives.inputs import (
+    check_matrix,
+    check_positive,
+    check_rows,
+    check_same_shape,
+    matmul,
+    prepare,
+)
+
+BALANCED_ENTROPY = 0.6365  # nats of a 1/3 : 2/3 split; the paper's constant, also for more than two subsets
+LEARNING_RATE, MILESTONES, DECAY = 0.5, (5, 35), 0.2  # of the maximisation step's Adam
+MIN_EPOCHS, PATIENCE = 50, 5
+
+
+def irm_penalty(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
+    """|| d/dw CE(w * logits) ||^2 at w = 1, one weight a logit column, summed (2110.15255, eq. 4; IRMv1's penalty).
+
+    z1, z2: [B, d], unit rows (never normalised here). In closed form: sum_k g_k^2 with
+    g_k = mean_i (softmax(l_i)_k - [k = 0]) l_ik. One image: 0. Depends on the order of the batch (see above).
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d], temperature <= 0.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_positive(temperature=temperature)
+    z1, z2 = prepare(z1, z2, gather=gather)
+    return _penalty(_laid_out(z1, z2) / temperature)
+
+
+def invariant_loss(
+    z1: Tensor,
+    z2: Tensor,
+    assignments: Sequence[Tensor],
+    *,
+    num_subsets: int = 2,
+    temperature: float = 0.5,
+    irm_temperature: float = 0.5,
+    penalty_weight: float = 0.2,
+    keep_global: bool = True,
+    gather: Gather | None = None,
+) -> Tensor:
+    """Loss of the minimisation step (2110.15255, eq. 5): InfoNCE and penalty inside each subset of each partition.
+
+    mean InfoNCE (+ the whole batch's, if `keep_global`) + penalty_weight * mean penalty, all of it divided by
+    penalty_weight where that is above 1.
+
+    z1, z2: [B, d], unit rows. assignments: one int64 [B] a kept partition, values in [0, num_subsets).
+    A subset with one image counts as 0 in both means; an empty one is left out of them.
+
+    Raises:
+        ValueError: shapes differ, no partition, values out of range, temperature <= 0.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_positive(temperature=temperature, irm_temperature=irm_temperature)
+    if not assignments:
+        raise ValueError("assignments is empty but needs one kept partition at least")
+    for assignment in assignments:
+        check_rows("z1", z1, "assignment", assignment)
+    z1, z2, *assignments = prepare(z1, z2, *assignments, gather=gather)
+
+    losses, penalties = [], []
+    for assignment in assignments:
+        subsets = [(assignment == subset).nonzero().squeeze(1) for subset in range(num_subsets)]
+        if sum(map(len, subsets)) < len(z1):
+            raise ValueError(f"an assignment has values outside [0, {num_subsets})")
+        for rows in filter(len, subsets):
+            similarity = _laid_out(z1.index_select(0, rows), z2.index_select(0, rows))
+            losses.append(_cross_entropy(similarity / temperature))
+            penalties.append(_penalty(similarity / irm_temperature))
+
+    loss = torch.stack(losses).mean() + penalty_weight * torch.stack(penalties).mean()
+    if keep_global:
+        loss = loss + info_nce(z1, z2, temperature)
+    return loss / max(penalty_weight, 1.0)
+
+
+def soft_info_nce(
+    z1: Tensor, z2: Tensor, membership: Tensor, temperature: float = 0.5, *, gather: Gather | None = None
+) -> Tensor:
+    """InfoNCE of one subset with soft members (2110.15255, section 4, step 2; `v2` in the authors' code).
+
+    An anchor's negatives have the weights of their images, scaled to average 1 over its negatives; the anchors'
+    losses are averaged with the anchors' own weights.
+
+    z1, z2: [B, d], unit rows. membership: [B] in (0, 1). A membership of exactly 0 counts as the smallest
+    normal number, and gets no gradient; so a subset whose weight all sits on one image stays finite.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d] and [B], temperature <= 0.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_rows("z1", z1, "membership", membership)
+    check_positive(temperature=temperature)
+    z1, z2, membership = prepare(z1, z2, membership, gather=gather)
+    membership = membership.clamp_min(torch.finfo(membership.dtype).tiny)
+
+    size = len(z1)
+    others = _without_own(membership.log().expand(size, 1, size))
+    log_weight = others.log_softmax(-1) + math.log(max(size - 1, 1))  # weights average 1, whatever their total
+    log_weight = log_weight.expand(2, size, 2, size - 1).reshape(2 * size, -1)
+    logits = _laid_out(z1, z2) / temperature + F.pad(log_weight, (1, 0))  # the positive keeps weight 1
+    losses = logits.logsumexp(1) - logits[:, 0]
+    return losses @ membership.repeat(2) / (2 * membership.sum())
+
+
+def partition_risk(
+    z1: Tensor,
+    z2: Tensor,
+    logits: Tensor,
+    *,
+    temperature: float = 0.5,
+    irm_temperature: float = 0.5,
+    irm_weight: float = 0.5,
+    balance: bool = True,
+    gather: Gather | None = None,
+) -> Tensor:
+    """What the maximisation step minimises over the logits of a soft partition (2110.15255, eq. 6).
+
+    -(mean over subsets of `soft_info_nce` + irm_weight * mean of its penalty, laid out as in `irm_penalty`), and with
+    `balance` + relu(0.6365 - H(mean membership)), H in nats: no push until the split is worse than 2:1.
+
+    z1, z2: [B, d], unit rows, taken as constants. logits: [B, K]; memberships are their softmax.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d] and [B, K], temperature <= 0.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_matrix("logits", logits)
+    check_rows("z1", z1, "logits", logits, ndim=2)
+    check_positive(temperature=temperature, irm_temperature=irm_temperature)
+    z1, z2, logits = prepare(z1.detach(), z2.detach(), logits, gather=gather)
+
+    log_membership = logits.log_softmax(1).T
+    z = _wide_enough(torch.cat([z1, z2]), min(temperature, irm_temperature))
+    members = _Members.of(log_membership.to(z.dtype))
+    similarity = matmul(z, z.T)
+    if temperature == irm_temperature:
+        kernel = irm_kernel = _Kernel.of(similarity.div_(temperature))
+        totals = irm_totals = _totals(kernel, members)
+    else:
+        kernel = _Kernel.of(similarity / temperature)
+        irm_kernel = _Kernel.of(similarity.div_(irm_temperature))
+        totals, irm_totals = _totals(kernel, members), _totals(irm_kernel, members)
+    losses = (members.share * (totals.log() - kernel.log_first)).sum(1)
+    penalties = _soft_penalties(irm_kernel, irm_totals, members)
+    gain = (losses.mean() + irm_weight * penalties.mean()).to(logits.dtype)
+    if not balance:
+        return -gain
+    log_mean = log_membership.logsumexp(1) - math.log(len(z1))
+    entropy = -(log_mean.exp() * log_mean).sum()
+    return (BALANCED_ENTROPY - entropy).relu() - gain
+
+
+def learn_partition(
+    z1: Tensor,
+    z2: Tensor,
+    *,
+    num_subsets: int = 2,
+    irm_weight: float = 0.5,
+    temperature: float = 0.5,
+    irm_temperature: float = 0.5,
+    balance: bool = True,
+    batch_size: int = 3096,
+    max_epochs: int = 61,
+    generator: torch.Generator | None = None,
+    init: Tensor | None = None,
+    order: Tensor | None = None,
+    progress: Callable[[int, float], None] | None = None,
+    gather: Gather | None = None,
+) -> Tensor:
+    """The maximisation step: logits of the partition on which the contrastive loss varies most (2110.15255, sec. 4).
+
+    Adam (0.5, x0.2 after epochs 5 and 35) on `partition_risk` over shuffled mini-batches, the last one possibly
+    smaller; every step moves all rows, because Adam's momentum is dense. Ends after `max_epochs`, or once past
+    epoch 50 with 5 epochs without a lower mean risk. As in the authors' code, what is kept are the logits *after*
+    the epoch whose mean risk, each mini-batch's taken *before* its step, was lowest.
+
+    z1, z2: [N, d], unit rows of the whole training split. Returns [N, num_subsets]; argmax is the partition.
+    `init` [N, num_subsets] and `order` [epochs, N] replace what `generator` would draw; the epochs end with `order`'s
+    rows. `progress(epoch, mean risk)` is called after each epoch. With `gather`, N counts the rows of all ranks, and
+    every rank does the same work: their generators must be in the same state.
+
+    Raises:
+        ValueError: shapes differ, batch_size or max_epochs < 1, a temperature <= 0, or no finite risk.
+    """
+    check_matrix("z1", z1)
+    check_same_shape(z1=z1, z2=z2)
+    check_positive(batch_size=batch_size, max_epochs=max_epochs)
+    z1, z2 = (z.detach() for z in prepare(z1, z2, gather=gather))
+    device = "cpu" if generator is None else generator.device
+    if init is None:
+        init = torch.randn(len(z1), num_subsets, dtype=z1.dtype, device=device, generator=generator)
+    if init.shape != (len(z1), num_subsets):
+        raise ValueError(f"init is {list(init.shape)} but z1 has {len(z1)} rows and num_subsets is {num_subsets}")
+    if order is not None and (order.ndim != 2 or order.shape[1] != len(z1)):
+        raise ValueError(f"order is {list(order.shape)} but z1 is {list(z1.shape)}: it must be [epochs, {len(z1)}]")
+
+    logits = init.detach().to(z1, copy=True).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, MILESTONES, DECAY)
+    best, best_risk, best_epoch = None, math.inf, 0
+    for epoch in range(max_epochs if order is None else min(max_epochs, len(order))):
+        permutation = order[epoch] if order is not None else torch.randperm(len(z1), device=device, generator=generator)
+        risks = []
+        for batch in permutation.to(z1.device).split(batch_size):
+            risk = partition_risk(
+                z1[batch],
+                z2[batch],
+                logits[batch],
+                temperature=temperature,
+                irm_temperature=irm_temperature,
+                irm_weight=irm_weight,
+                balance=balance,
+            )
+            optimizer.zero_grad()
+            risk.backward()
+            optimizer.step()
+            risks.append(risk.detach())
+        schedule.step()
+        mean_risk = torch.stack(risks).mean().item()
+        if progress is not None:
+            progress(epoch, mean_risk)
+        if mean_risk < best_risk:
+            best, best_risk, best_epoch = logits.detach().clone(), mean_risk, epoch
+        if epoch > MIN_EPOCHS and epoch - best_epoch >= PATIENCE:
+            break
+    if best is None:
+        raise ValueError("the risk was never finite: are all rows of z1 and z2 finite?")
+    return best
+
+
+# The hard subsets: similarities in the layout [positive, negatives by increasing row].
+
+
+def _without_own(rows: Tensor) -> Tensor:
+    """[..., B, views, B] without each image's own column: [..., B, views, B-1]. A select of two shifted views."""
+    image = torch.arange(rows.shape[-1], device=rows.device)
+    return torch.where(image[:-1] < image[:, None, None], rows[..., :-1], rows[..., 1:])
+
+
+def _laid_out(z1: Tensor, z2: Tensor) -> Tensor:
+    """Similarities of the 2B anchors, [2B, 2B-1]: the positive, then view 1's other images, then view 2's."""
+    z = torch.cat([z1, z2])
+    similarity = matmul(z, z.T).view(2, len(z1), 2, len(z1))
+    positive = similarity[0, :, 1].diagonal().repeat(2)
+    return torch.cat([positive[:, None], _without_own(similarity).reshape(len(z), -1)], 1)
+
+
+def _cross_entropy(logits: Tensor) -> Tensor:
+    return (logits.logsumexp(1) - logits[:, 0]).mean()
+
+
+def _penalty(logits: Tensor) -> Tensor:
+    weighted = logits.softmax(1) * logits
+    column = torch.cat([(weighted[:, :1] - logits[:, :1]), weighted[:, 1:]], 1).mean(0)
+    return column.square().sum()
+
+
+# The soft subsets. Only memberships carry gradient, and they enter linearly once the exponentials are known: one
+# constant 2B x 2B matrix of them serves all subsets, and autograd only sees its products with [K, 2B] matrices.
+
+
+class _Kernel(NamedTuple):
+    """Log-sum-exp's exponentials, the row's largest logit taken out; 0 at the anchor itself and its positive."""
+
+    positive: Tensor  # [2B], logit of the positive
+    log_first: Tensor  # [2B], the same less the row's largest
+    exp: Tensor  # [2B, 2B]
+    exp_logit: Tensor  # [2B, 2B], exp * logit
+
+    @classmethod
+    def of(cls, logits: Tensor) -> "_Kernel":
+        """Takes over `logits` [2B, 2B] and works in place: fresh pages would cost more than the arithmetic."""
+        size = len(logits) // 2
+        positive = torch.cat([logits.diagonal(size), logits.diagonal(-size)])
+        largest = logits.fill_diagonal_(-torch.inf).amax(1)
+        exp = (logits - largest[:, None]).exp_()
+        for offset in (-size, 0, size):
+            logits.diagonal(offset).zero_()
+            exp.diagonal(offset).zero_()
+        return cls(positive, positive - largest, exp, logits.mul_(exp))
+
+
+class _Members(NamedTuple):
+    """Weights of the 2B rows in each subset, each [K, 2B]."""
+
+    weight: Tensor  # relative to the subset's largest: only ratios count, and so they don't all underflow
+    share: Tensor  # the weights, summing to 1
+    scale: Tensor  # what makes the weights of a row's negatives average 1
+
+    @classmethod
+    def of(cls, log_membership: Tensor) -> "_Members":
+        weight = (log_membership - log_membership.detach().amax(1, keepdim=True)).exp()
+        # Added up from both ends: total minus own would cancel where one image dominates.
+        before = F.pad(weight[:, :-1].cumsum(1), (1, 0))
+        after = F.pad(weight[:, 1:].flip(1).cumsum(1).flip(1), (0, 1))
+        # An image alone in its subset has negatives of weight 0; the floor keeps them at 0 rather than 0/0.
+        others = (before + after).clamp_min(torch.finfo(weight.dtype).tiny ** 0.8)
+        scale = (math.log(max(weight.shape[1] - 1, 1)) - others.log()).exp()
+        share = weight / (2 * weight.sum(1, keepdim=True))
+        return cls(*(t.repeat(1, 2) for t in (weight, share, scale)))
+
+
+def _wide_enough(z: Tensor, temperature: float) -> Tensor:
+    """float64 where the exponentials of a row may spread beyond what float32 holds (small temperatures, long rows)."""
+    spread = 2 * z.square().sum(1).max() / temperature
+    return z.double() if spread > 40 else z
+
+
+def _totals(kernel: _Kernel, members: _Members) -> Tensor:
+    """Each anchor's denominator in each subset, its largest logit taken out: [K, 2B]."""
+    negatives = members.scale * matmul(members.weight, kernel.exp.T)
+    return (kernel.log_first.exp() + negatives).clamp_min(torch.finfo(negatives.dtype).tiny)
+
+
+def _soft_penalties(kernel: _Kernel, totals: Tensor, members: _Members) -> Tensor:
+    """The closed-form penalty of every subset, [K]."""
+    first = ((kernel.log_first.exp() / totals - 1) * kernel.positive * members.share).sum(1)
+    later, earlier = _column_sums(kernel.exp_logit, members.share * members.scale / totals)
+    weight = members.weight.unflatten(1, (2, -1))
+    # Of anchors later than image k its column is the k-th of a view, of earlier anchors the (k-1)-th.
+    column = (weight * later)[..., :-1] + (weight * earlier)[..., 1:]
+    return first.square() + column.square().sum((1, 2))
+
+
+def _column_sums(matrix: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """`rows` [K, 2B] @ `matrix` [2B, 2B], summed over the anchors of later and of earlier images than the column's.
+
+    Both [K, 2, B]. Block by block, so that only blocks on the diagonal are masked, and copied for it.
+    """
+    rows = rows.unflatten(1, (2, -1))
+    size = rows.shape[2]
+    by_view = matrix.view(2, size, 2 * size)
+    image = torch.arange(size, device=matrix.device)
+    later, earlier = torch.zeros_like(rows), torch.zeros_like(rows)
+    for start in range(0, size, 256):
+        stop = min(start + 256, size)
+        own = rows[:, :, start:stop]
+        sums = matmul(own.transpose(0, 1), by_view[:, start:stop]).sum(0).unflatten(1, (2, -1))
+        block = by_view.view(2, size, 2, size)[:, start:stop, :, start:stop].transpose(1, 2)
+        pad = (start, size - stop)
+        later = later + sums * (image < start) + F.pad(_block_sums(own, block.tril(-1)), pad)
+        earlier = earlier + sums * (image >= stop) + F.pad(_block_sums(own, block.triu(1)), pad)
+    return later, earlier
+
+
+def _block_sums(rows: Tensor, block: Tensor) -> Tensor:
+    """[K, 2, b] rows and [2, 2, b, b] blocks, summed over anchor views and anchors: [K, 2, b]."""
+    return matmul(rows.transpose(0, 1)[:, None], block).sum(0).transpose(0, 1)
