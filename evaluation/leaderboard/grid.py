@@ -1,0 +1,219 @@
+"""What a reader sees of one data set: header, cells, notes. Formats only spell it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evaluation.leaderboard.rows import COST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_COSTS = {
+    "train_seconds": "train s",
+    "images_per_second": "images/s",
+    "parameters": "params",
+    "peak_memory_mb": "peak MB",
+}
+"""Costs that the tables show, and their headings."""
+PERCENT = frozenset({"top1", "top5", "balanced", "acc", "linear", "mlp", "chance", "recall@1", "recall@5"})
+"""Scores that are a share of images, shown in percent."""
+ABSENT = "\N{EN DASH}"
+
+Key = tuple[str, str, str]
+"""(measure, score, target)."""
+
+
+class Line(NamedTuple):
+    """What a row of the table is about: one space of one method under one setting."""
+
+    method: str
+    settings: str
+    labels: str
+    space: str
+
+    @property
+    def saw_content(self) -> bool:
+        """Whether the method was trained with the labels that it is scored on."""
+        return "content" in self.labels.split(", ")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: what it says, not escaped.
+        bold: whether it is the best of its column.
+        notes: numbers of the notes that belong to it.
+        value: what it sorts by; None sorts last.
+    """
+
+    text: str
+    bold: bool = False
+    notes: tuple[int, ...] = ()
+    value: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading; `key` says which figure stands below it, None for what names the row."""
+
+    title: str
+    numeric: bool = True
+    key: Key | None = None
+
+
+@dataclass
+class Grid:
+    """The table of one data set; `notes` are numbered from 1, `foot` holds for all of it."""
+
+    dataset: str
+    columns: list[Column]
+    rows: list[list[Cell]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    foot: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> int:
+        """Number of the note with this text, added where there is none yet."""
+        if text not in self.notes:
+            self.notes.append(text)
+        return self.notes.index(text) + 1
+
+
+def figure(mean: float, std: float, score: str) -> str:
+    """`93.1 ± 0.4`: percent with one decimal for shares, else three decimals; no spread where there is none."""
+    scale, digits = (100, 1) if score in PERCENT else (1, 3)
+    text = f"{mean * scale:.{digits}f}"
+    return text if math.isnan(std) else f"{text} ± {std * scale:.{digits}f}"
+
+
+def amount(value: float) -> str:
+    """A cost: thousands set apart, three digits for small ones."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def column_keys(part: pd.DataFrame) -> list[Key]:
+    """(measure, score, target) of the columns of one data set, in the protocol's order."""
+    from evaluation.protocol import MEASURES
+
+    present = part.loc[part["measure"] != COST, ["measure", "target"]].drop_duplicates()
+    keys: list[Key] = []
+    for title, measure in MEASURES.items():
+        for target in sorted(present.loc[present["measure"] == title, "target"]):
+            keys += [(title, score, target) for score in measure.scores]
+    return keys
+
+
+def rises(key: Key) -> bool:
+    """Whether more is better."""
+    from evaluation.protocol import MEASURES
+
+    return MEASURES[key[0]].scores[key[1]].direction == "up"
+
+
+def heading(key: Key, keys: list[Key]) -> str:
+    """`linear@1 top1 % ↑`; with the target's name where the measure has several."""
+    title, score, target = key
+    several = len({t for m, _, t in keys if m == title}) > 1
+    return f"{title} {score}{f' ({target})' if several else ''}{' %' if score in PERCENT else ''} {'↓↑'[rises(key)]}"
+
+
+def grids(frame: pd.DataFrame) -> list[Grid]:
+    """One grid a data set of a `leaderboard` frame, in alphabetical order."""
+    return [_Board(str(dataset), part).grid() for dataset, part in frame.groupby("dataset", sort=True)]
+
+
+class _Board:
+    """The figures of one data set, by row and column."""
+
+    def __init__(self, dataset: str, part: pd.DataFrame):
+        self.dataset, self.part = dataset, part
+        self.keys = column_keys(part)
+        self.found: dict[tuple[str, str, Key], Any] = {
+            (str(r.settings), str(r.space), (str(r.measure), str(r.score), str(r.target))): r for r in part.itertuples()
+        }
+        runs = (part["n"] + part["missing"]).groupby(part["settings"]).max()
+        self.runs = {str(settings): int(n) for settings, n in runs.items()}
+        names = part.loc[part["measure"] != COST, list(Line._fields)].drop_duplicates()
+        self.lines = sorted((Line(*map(str, values)) for values in names.to_numpy()), key=self._rank)
+
+    def mean(self, line: Line, key: Key) -> float | None:
+        """Mean over seeds; None where nobody measured it or it is undefined."""
+        found = self.found.get((line.settings, line.space, key))
+        return float(found.mean) if found is not None and found.n else None
+
+    def _rank(self, line: Line) -> tuple:
+        """By the first column, best first, rows without it last; ties by name."""
+        mean = self.mean(line, self.keys[0]) if self.keys else None
+        sign = -1 if self.keys and rises(self.keys[0]) else 1
+        return (math.inf if mean is None else sign * mean, line)
+
+    def _best(self, key: Key) -> str | None:
+        """The best mean as shown, of methods that saw no content label; equal as shown is a tie, both are best."""
+        means = [m for line in self.lines if not line.saw_content and (m := self.mean(line, key)) is not None]
+        if not means or key[1] == "chance":
+            return None
+        return figure(max(means) if rises(key) else min(means), math.nan, key[1])
+
+    def grid(self) -> Grid:
+        columns = [Column("method", False), Column("space", False), Column("labels seen", False), Column("n")]
+        columns += [Column(heading(key, self.keys), key=key) for key in self.keys]
+        columns += [Column(title, key=(COST, score, "")) for score, title in SHOWN_COSTS.items()]
+        grid = Grid(self.dataset, columns)
+        best = {key: self._best(key) for key in self.keys}
+        for line in self.lines:
+            runs = self.runs[line.settings]
+            cells = [Cell(text, value=text) for text in (line.method, line.space, line.labels)]
+            cells.append(Cell(str(runs), value=runs))
+            cells += [self._cell(grid, line, key, best[key]) for key in self.keys]
+            for score in SHOWN_COSTS:
+                cost = self.mean(line._replace(space=""), (COST, score, ""))
+                cells.append(Cell(ABSENT) if cost is None else Cell(amount(cost), value=cost))
+            grid.rows.append(cells)
+        grid.foot = self._foot()
+        return grid
+
+    def _cell(self, grid: Grid, line: Line, key: Key, best: str | None) -> Cell:
+        title, score, target = key
+        found = self.found.get((line.settings, line.space, key))
+        mean = self.mean(line, key)
+        if found is None or mean is None:
+            undefined = self.found.get((line.settings, line.space, (title, "", target)))
+            why = (grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined is not None else ()
+            return Cell(ABSENT, notes=why)
+        text = figure(mean, float(found.std), score)
+        notes: tuple[int, ...] = ()
+        if found.n != self.runs[line.settings]:
+            text += f" (n={found.n})"
+        if found.missing:
+            notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
+        bold = not line.saw_content and figure(mean, math.nan, score) == best
+        return Cell(text, bold, notes, mean)
+
+    def _foot(self) -> list[str]:
+        from evaluation.protocol import MEASURES
+
+        foot = []
+        if any(n > 1 for n in self.runs.values()):
+            foot.append(
+                "± is the standard deviation (ddof = 1) over the n runs of a row, which differ in the training seed "
+                "only: data split and protocol are the same."
+            )
+        if any(n == 1 for n in self.runs.values()):
+            foot.append("n = 1: one run, so neither a spread nor an interval.")
+        foot.append(f"Budget: {_budgets(self.part)}.")
+        foot.append(f"Bold: best as shown of the methods that saw no content labels. {ABSENT}: not measured.")
+        if unknown := sorted(set(self.part["measure"]) - set(MEASURES) - {COST}):
+            foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
+        return foot
+
+
+def _budgets(part: pd.DataFrame) -> str:
+    """Who was allowed how much, so that unequal budgets are seen."""
+    allowed = {str(budget): sorted(set(methods)) for budget, methods in part.groupby("budget")["method"]}
+    if len(allowed) == 1:
+        return f"{next(iter(allowed))} for every method"
+    return "; ".join(f"{budget} for {', '.join(methods)}" for budget, methods in allowed.items())

@@ -1,0 +1,72 @@
+"""The leaderboard as a frame, and as text in four formats. Equal records give equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from evaluation.leaderboard import formats
+from evaluation.leaderboard.grid import grids
+from evaluation.leaderboard.rows import Record, observations
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evaluation.leaderboard.records import Problem
+
+GROUP = ["dataset", "method", "settings", "labels", "budget", "space", "measure", "score", "target"]
+LEVEL = 0.95
+
+
+def leaderboard(records: Iterable[Record]) -> pd.DataFrame:
+    """One line for each (data set, method, settings, space, measure, score, target).
+
+    Columns besides these: `labels` and `budget` (what the method saw, what it was allowed), `n` (seeds with a figure),
+    `mean`, `std` (ddof 1; NaN for n < 2), `low`, `high` (95 % interval of the mean by Student's t; NaN for n < 2),
+    `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (a figure a seed, in the order of
+    `seeds`), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand under
+    measure `cost`, with an empty space.
+    """
+    return summarise(observations(records))
+
+
+def summarise(seen: pd.DataFrame) -> pd.DataFrame:
+    """`leaderboard` of an `observations` frame."""
+    import numpy as np
+    import pandas as pd
+    from scipy.stats import t
+
+    defined = seen[seen["value"].notna()]
+    table = (
+        defined.groupby(GROUP, sort=True)
+        .agg(
+            n=("value", "size"),
+            mean=("value", "mean"),
+            std=("value", "std"),
+            seeds=("seed", lambda s: " ".join(map(str, s))),
+            runs=("run", " ".join),
+            values=("value", lambda v: " ".join(map(repr, map(float, v)))),
+        )
+        .reset_index()
+    )
+    half = t.ppf((1 + LEVEL) / 2, np.maximum(table["n"] - 1, 1)) * table["std"] / np.sqrt(table["n"])
+    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    absent = seen[seen["value"].isna()]
+    key = [name for name in GROUP if name != "score"]
+    absent = absent.groupby(key, sort=True).agg(missing=("run", "size"), reason=("reason", "first")).reset_index()
+    table = table.merge(absent, on=key, how="outer")
+    table["score"] = table["score"].fillna("")
+    table = table.fillna({"n": 0, "missing": 0, "seeds": "", "runs": "", "values": "", "reason": ""})
+    table = table.astype({"n": int, "missing": int})
+    order = [*GROUP, "n", "mean", "std", "low", "high", "seeds", "runs", "values", "missing", "reason"]
+    return pd.DataFrame(table[order].sort_values(GROUP, kind="stable", ignore_index=True))
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """The whole frame, a line a figure, every score that was measured; full precision."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = ()) -> str:
+    """One table a data set, with the notes that its figures need."""
+    return formats.markdown(grids(frame), [problem.reason for problem in problems])
