@@ -8,9 +8,13 @@ class RequestError(ValueError):
     """The request itself is wrong: one line that says what, where, and what would be right. Exit code 2."""
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
+    known = sorted(set(known))
+    near = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known)}"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """The error for a name that does not exist, with the nearest ones that do."""
-    known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return RequestError(f"unknown {kind} {name!r}: {hint}")
+    return RequestError(f"unknown {kind} {name!r}{nearest(name, known)}")

@@ -101,15 +101,11 @@ def read(name: str) -> Suite:
     for key in content:
         if key not in known:
             raise RequestError(f"suite file {path}: {unknown('key', str(key), known)}")
-    return Suite(name=name if path.parent == FOLDER else path.stem, **content)
+    return Suite(name=name if name in names() else path.stem, **content)
 
 
-def override(suite: Suite, assignments: list[str]) -> set[str]:
-    """Apply `--set` assignments such as `method.temperature=0.2`, `budget.epochs=3` or `precision=bf16` in place.
-
-    Returns:
-        The `method.<option>` keys that were given, which at least one method has to know.
-    """
+def override(suite: Suite, assignments: list[str]) -> None:
+    """Apply `--set` assignments such as `method.temperature=0.2`, `budget.epochs=3` or `precision=bf16` in place."""
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         head, _, rest = path.strip().partition(".")
@@ -127,9 +123,9 @@ def override(suite: Suite, assignments: list[str]) -> set[str]:
             _put(suite.settings.setdefault(head, {}), rest.split("."), value)
         else:
             raise RequestError(
-                f"--set {assignment}: expected data.OPTION, method.OPTION, <name>.OPTION, budget.UNIT, precision or threads"
+                f"--set {assignment}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
+                "budget.UNIT, precision or threads"
             )
-    return {path.partition("=")[0].strip() for path in assignments}
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -114,7 +114,8 @@ def _encode_split(module: nn.Module, embed: Embed, batches: Iterable, folder: Pa
         file = building / "spaces" / f"{space}.npy"
         file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, np.concatenate(chunks))
-    np.savez(building / "targets.npz", **{name: np.concatenate(chunks) for name, chunks in targets.items()})
+    known: dict[str, Any] = {name: np.concatenate(chunks) for name, chunks in targets.items()}
+    np.savez(building / "targets.npz", **known)
     (building / "key.json").write_text(json.dumps(key))
     shutil.rmtree(folder, ignore_errors=True)
     building.rename(folder)

@@ -1,0 +1,253 @@
+"""The commands behind `bench`, one function each; signatures and docstrings are the command line and its help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from benchmarks import suite as suites
+from benchmarks.errors import RequestError
+
+if TYPE_CHECKING:
+    from benchmarks.cells import Cell
+    from benchmarks.suite import Suite
+
+
+def run(
+    suite: str = "quick",
+    method: str | None = None,
+    dataset: str | None = None,
+    seeds: str | None = None,
+    set: list[str] | None = None,  # noqa: A002 (the option's name)
+    out: str = "results/runs",
+    devices: int = 1,
+    jobs: int | None = None,
+    logger: Literal["csv", "wandb"] = "csv",
+    dry_run: bool = False,
+) -> int:
+    """Train and judge every missing cell of a suite, then print the leaderboard.
+
+    Args:
+        suite: name of a suite (see `bench list suites`), or a YAML file.
+        method: methods instead of the suite's, comma-separated, or `all`; `my_file.MyMethod` names one of your own.
+        dataset: data sets instead of the suite's, comma-separated.
+        seeds: seeds instead of the suite's, such as 0,1,2.
+        set: KEY=VALUE, may be repeated: method.temperature=0.2, simclr.lr=0.01, data.batch_size=64, budget.epochs=3.
+        out: folder of all runs; what is complete there is not run again, what is part-done goes on.
+        devices: processors or GPUs for each cell.
+        jobs: cells side by side; default: as many as the machine has room for.
+        logger: curves always go to CSV files; wandb besides (works offline without a key).
+        dry_run: only list what would be done.
+    """
+    from benchmarks import matrix
+
+    request = choose(suite, method, dataset, seeds, set or [])
+    folder = Path(out)
+    check_writable(folder)
+    if devices < 1 or (jobs is not None and jobs < 1):
+        raise RequestError("--devices and --jobs must be at least 1")
+    cells = planned_before(request, folder)
+    if cells is None or not all(cell.complete(folder) for cell in cells):
+        if not dry_run:
+            matrix.warm_up()  # imports in the background what planning imports here
+        from benchmarks.plan import plan
+
+        accelerator, available = find_devices()
+        if devices > available:
+            raise RequestError(f"--devices {devices}: this machine has {available} ({accelerator})")
+        cells = plan(request, accelerator)
+        from benchmarks.checkpoints import check_owner
+
+        for cell in cells:
+            check_owner(cell.folder(folder) / "checkpoints", cell.hash)
+        if dry_run:
+            return list_cells(cells, folder)
+        remember_plan(request, folder, cells)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        room = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
+        launch = matrix.Launch(
+            out=folder,
+            command=" ".join(["bench", *sys.argv[1:]]),
+            accelerator=accelerator,
+            devices=devices,
+            jobs=jobs or max(1, min(room, len(cells))),
+            device_ids=tuple(range(available)) if accelerator == "gpu" else (),
+            threads=cores,
+            logger=logger,
+        )
+        outcome = matrix.run(cells, launch)
+    elif dry_run:
+        return list_cells(cells, folder)
+    else:
+        print(f"all {len(cells)} cells are complete", file=sys.stderr)
+        outcome = matrix.Outcome(complete=cells)
+    show_table(folder, hashes={cell.hash for cell in cells}, logger=logger)
+    for title, reason in outcome.failed.items():
+        print(f"bench: failed {title}: {reason}", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+def choose(suite: str, method: str | None, dataset: str | None, seeds: str | None, assignments: list[str]) -> Suite:
+    """The suite with the command line's choices in place of its own."""
+    chosen = suites.read(suite)
+    if method:
+        chosen.methods = "all" if method == "all" else _names(method)
+    if dataset:
+        chosen.datasets = _names(dataset)
+    if seeds:
+        try:
+            chosen.seeds = [int(seed) for seed in seeds.split(",")]
+        except ValueError:
+            raise RequestError(f"--seeds must be whole numbers, such as 0,1,2; got {seeds!r}") from None
+    suites.override(chosen, assignments)
+    return chosen.check()
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def check_writable(folder: Path) -> None:
+    """Raise RequestError if the folder cannot be made or written to; writes nothing."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise RequestError(f"--out {folder}: {existing} can't be written to, choose another folder")
+
+
+def find_devices() -> tuple[str, int]:
+    """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "gpu", torch.cuda.device_count()
+    return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def planned_before(request: Suite, folder: Path) -> list[Cell] | None:
+    """The cells that the same request gave before, if the code is the same; saves importing torch to learn that."""
+    import json
+
+    from benchmarks.cells import Cell
+
+    try:
+        return [Cell(**cell) for cell in json.loads(_plan_file(request, folder).read_text())]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember_plan(request: Suite, folder: Path, cells: list[Cell]) -> None:
+    """Keep the plan for `planned_before`."""
+    from evaluation.leaderboard.records import write_json
+
+    write_json(_plan_file(request, folder), [cell.as_dict() for cell in cells])
+
+
+def _plan_file(request: Suite, folder: Path) -> Path:
+    """Named by the request, the machine, and the state of every source file that a plan depends on."""
+    import platform
+    from dataclasses import asdict
+
+    from benchmarks.cells import content_hash
+
+    root = Path(__file__).parent.parent
+    sources = [path for package in ("benchmarks", "methods", "datamodules") for path in (root / package).rglob("*.py")]
+    sources += Path.cwd().glob("*.py")  # methods of the user's own
+    state = sorted((str(path), path.stat().st_mtime_ns) for path in sources)
+    return folder / ".plans" / f"{content_hash([asdict(request), state, platform.node(), sys.version])}.json"
+
+
+def list_cells(cells: list[Cell], folder: Path) -> int:
+    """Print what a run would do."""
+    for cell in cells:
+        state = "complete" if cell.complete(folder) else "started" if cell.folder(folder).exists() else "missing"
+        print(f"{state:9} {cell.title:40} {cell.folder(folder)}")
+    todo = sum(not cell.complete(folder) for cell in cells)
+    print(f"{len(cells)} cells, {todo} to run")
+    return 0
+
+
+def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv", format: str = "md") -> None:  # noqa: A002
+    """Print the leaderboard of a folder's records (of the given cells only, if given) and write it beside them."""
+    from evaluation.leaderboard import records, tables
+
+    found, problems = records.read_records(folder)
+    for problem in problems:
+        print(f"bench: skipped {problem.reason}", file=sys.stderr)
+    chosen = [record for record in found if hashes is None or record["cell"]["hash"] in hashes]
+    if not chosen:
+        raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
+    frame = tables.leaderboard(chosen)
+    text = getattr(tables, f"to_{ {'md': 'markdown'}.get(format, format) }")(frame)
+    print(text)
+    if hashes is not None:
+        (folder / "leaderboard.md").write_text(tables.to_markdown(frame), encoding="utf-8")
+        (folder / "leaderboard.csv").write_text(tables.to_csv(frame), encoding="utf-8")
+    if logger == "wandb":
+        from benchmarks.tracking import log_leaderboard
+
+        log_leaderboard(frame, folder)
+
+
+def leaderboard(out: str = "results/runs", format: Literal["md", "csv"] = "md") -> int:  # noqa: A002
+    """Print the leaderboard of all complete runs in a folder.
+
+    Args:
+        out: folder of the runs.
+        format: md (markdown) or csv.
+    """
+    show_table(Path(out), format=format)
+    return 0
+
+
+def evaluate(
+    encoder: str,
+    dataset: str = "colored_digits",
+    suite: str = "quick",
+    set: list[str] | None = None,  # noqa: A002 (the option's name)
+    out: str = "results/runs",
+    untrained: bool = False,
+) -> int:
+    """Judge an encoder that exists already, without training.
+
+    Args:
+        encoder: `encoder.safetensors` of a run of this suite, or `timm:NAME` for one of timm's with its own weights.
+        dataset: what to judge it on.
+        suite: whose measures and data settings to use.
+        set: KEY=VALUE, may be repeated, such as data.batch_size=64.
+        out: folder of all runs.
+        untrained: judge a timm encoder with random weights (refused otherwise).
+    """
+    from benchmarks.encoder import judge_encoder
+
+    folder = Path(out)
+    check_writable(folder)
+    request = choose(suite, None, dataset, None, set or [])
+    record = judge_encoder(encoder, request, folder, untrained)
+    show_table(folder, hashes={record["cell"]["hash"]})
+    return 0
+
+
+def show_list(what: Literal["methods", "datasets", "suites", "metrics"] = "methods") -> int:
+    """List what there is.
+
+    Args:
+        what: methods, datasets, suites or metrics.
+    """
+    from benchmarks.listing import listing
+
+    print(listing(what))
+    return 0
+
+
+def doctor(out: str = "results/runs") -> int:
+    """Say what this machine offers, and what to do about what is missing.
+
+    Args:
+        out: folder that runs would go to.
+    """
+    from benchmarks.doctor import report
+
+    print(report(Path(out)))
+    return 0

@@ -1,0 +1,320 @@
+"""Run the missing cells of a matrix, each in its own process, several side by side.
+
+The folder of records is the only state: any number of processes may work on one folder, and any of them may die.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any, Protocol
+
+from tqdm import tqdm
+
+from benchmarks.cells import CONFIG, FAILURE, Cell
+from benchmarks.status import read_status
+from evaluation.leaderboard.records import write_json
+
+PRELOADED = [
+    "benchmarks.runner",
+    "evaluation.metrics.probes",
+    "evaluation.metrics.clustering",
+    "evaluation.metrics.invariance",
+]
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How cells are run; nothing here changes a result.
+
+    Attributes:
+        out: folder of all runs.
+        command: as the user gave it, for the records.
+        accelerator: cpu or gpu.
+        devices: for each cell.
+        jobs: cells side by side.
+        device_ids: of the machine's GPUs, shared out over the jobs; empty on a CPU.
+        threads: of the processor, for a cell whose suite doesn't say.
+        logger: csv, or wandb besides.
+    """
+
+    out: Path
+    command: str
+    accelerator: str = "cpu"
+    devices: int = 1
+    jobs: int = 1
+    device_ids: tuple[int, ...] = ()
+    threads: int = 1
+    logger: str = "csv"
+
+
+@dataclass
+class Outcome:
+    """What became of the cells: titles of those complete, and the reason of each that failed."""
+
+    complete: list[Cell] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Process(Protocol):
+    """What the matrix needs of a running cell."""
+
+    pid: int | None
+
+    def is_alive(self) -> bool: ...
+    def terminate(self) -> None: ...
+    @property
+    def exitcode(self) -> int | None: ...
+
+
+class Subprocess:
+    """A cell over several devices: Lightning starts its own copies of this command, one a device."""
+
+    def __init__(self, folder: Path):
+        with (folder / "log.txt").open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.runner", str(folder)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        self.pid: int | None = self._popen.pid
+
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def terminate(self) -> None:
+        self._popen.terminate()
+
+    @property
+    def exitcode(self) -> int | None:
+        return self._popen.poll()
+
+
+def warm_up() -> None:
+    """Start the fork server; it imports torch and Lightning once, beside whatever this process does meanwhile."""
+    from multiprocessing.forkserver import ensure_running
+
+    _context()
+    ensure_running()
+
+
+def _context() -> Any:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _child(folder: Path) -> None:
+    """Entry of a forked cell: its output goes to its log, it dies with the process that started it."""
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the launcher decides
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+    from benchmarks import runner
+
+    sys.exit(runner.main(folder))
+
+
+def _die_with(sentinel: int) -> None:
+    wait_for([sentinel])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(cells: list[Cell], launch: Launch) -> Outcome:
+    """Run every cell that has no complete record yet, and wait for those that other processes are at.
+
+    Returns:
+        What became of all cells. KeyboardInterrupt passes through after the running cells were stopped.
+    """
+    begun = time.time()
+    outcome = Outcome()
+    pending: deque[Cell] = deque()
+    for cell in cells:
+        (outcome.complete if cell.complete(launch.out) else pending).append(cell)
+    if not pending:
+        return outcome
+    slots: list[tuple[Cell, Process, float] | None] = [None] * launch.jobs
+    board = Board(len(cells), len(outcome.complete), launch.jobs)
+    busy_elsewhere: set[str] = set()
+    try:
+        while pending or any(slots):
+            for number, slot in enumerate(slots):
+                if slot is not None:
+                    cell, process, start = slot
+                    if process.is_alive():
+                        board.show(number, cell, read_status(cell.folder(launch.out)))
+                        continue
+                    slots[number] = None
+                    if process.exitcode == 75:  # locked: another process is at it, look again later
+                        busy_elsewhere.add(cell.hash)
+                        pending.append(cell)
+                    else:
+                        _settle(cell, process, launch, outcome)
+                        board.settled(cell, outcome.failed.get(cell.title), time.monotonic() - start)
+                following = _next(pending, launch, outcome, board, begun, busy_elsewhere)
+                if following is not None:
+                    slots[number] = (following, _start(following, launch, number), time.monotonic())
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        _stop([slot[1] for slot in slots if slot is not None])
+        raise
+    finally:
+        board.close()
+    return outcome
+
+
+def _next(
+    pending: deque[Cell], launch: Launch, outcome: Outcome, board: Board, begun: float, busy_elsewhere: set[str]
+) -> Cell | None:
+    """The next cell to start; those that another process has settled meanwhile are taken off the list."""
+    for _ in range(len(pending)):
+        cell = pending.popleft()
+        if cell.complete(launch.out):
+            outcome.complete.append(cell)
+            board.settled(cell, None, None)
+        elif cell.hash in busy_elsewhere and (reason := _failure(cell, launch.out, since=begun)):
+            outcome.failed[cell.title] = reason
+            board.settled(cell, reason, None)
+        elif cell.hash in busy_elsewhere and _locked(cell, launch.out):
+            pending.append(cell)
+        else:
+            return cell
+    return None
+
+
+def _locked(cell: Cell, out: Path) -> bool:
+    from filelock import FileLock, Timeout
+
+    from benchmarks.cells import LOCK
+
+    lock = cell.folder(out) / LOCK
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _failure(cell: Cell, out: Path, since: float) -> str | None:
+    """Why another process gave the cell up after `since`, or None."""
+    try:
+        failure = json.loads((cell.folder(out) / FAILURE).read_text())
+    except (OSError, ValueError):
+        return None
+    return failure["reason"] if failure["time"] >= since else None
+
+
+def _start(cell: Cell, launch: Launch, slot: int) -> Process:
+    folder = cell.folder(launch.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    first = slot * launch.devices
+    ids = (
+        [launch.device_ids[(first + i) % len(launch.device_ids)] for i in range(launch.devices)]
+        if launch.device_ids
+        else []
+    )
+    settings = {
+        "accelerator": launch.accelerator,
+        "devices": launch.devices,
+        "device_ids": ids,
+        "threads": launch.threads,
+        "logger": launch.logger,
+        "command": launch.command,
+    }
+    write_json(folder / CONFIG, {"cell": cell.as_dict(), "launch": settings})
+    if launch.devices > 1:
+        return Subprocess(folder)
+    process = _context().Process(target=_child, args=(folder,), name=cell.title)
+    process.start()
+    return process
+
+
+def _settle(cell: Cell, process: Process, launch: Launch, outcome: Outcome) -> None:
+    """Enter what became of a cell whose process has ended."""
+    folder = cell.folder(launch.out)
+    if process.exitcode == 0 and cell.complete(launch.out):
+        outcome.complete.append(cell)
+        return
+    if process.exitcode is not None and process.exitcode < 0:
+        reason = f"killed by {signal.Signals(-process.exitcode).name}"
+        if process.exitcode == -signal.SIGKILL:
+            reason += " (out of memory?)"
+        write_json(folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
+    outcome.failed[cell.title] = (
+        f"{_failure(cell, launch.out, since=0) or 'no reason left'} (log: {folder / 'log.txt'})"
+    )
+
+
+def _stop(processes: list[Process]) -> None:
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + 10
+    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in processes:
+        if process.is_alive() and process.pid:
+            os.kill(process.pid, signal.SIGKILL)
+
+
+class Board:
+    """One bar over all cells with the time left, and one for each running cell."""
+
+    def __init__(self, total: int, complete: int, jobs: int):
+        self._overall = tqdm(
+            total=total,
+            initial=complete,
+            desc="cells",
+            unit="cell",
+            position=0,
+            dynamic_ncols=True,
+            disable=None,
+            smoothing=0,
+        )
+        self._cells = [
+            tqdm(
+                position=1 + i,
+                dynamic_ncols=True,
+                disable=None,
+                leave=False,
+                bar_format="{desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
+            )
+            for i in range(jobs)
+        ]
+
+    def show(self, slot: int, cell: Cell, status: dict[str, Any]) -> None:
+        """Bring the bar of a running cell up to date."""
+        bar = self._cells[slot]
+        bar.total, bar.n = status["total"] or None, status["done"]
+        bar.set_description_str(f"  {cell.title}: {status['phase']}", refresh=False)
+        bar.set_postfix_str(status["note"], refresh=False)
+        bar.refresh()
+        self._overall.refresh()
+
+    def settled(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
+        """Count a cell and say in a line what became of it."""
+        took = "by another process" if seconds is None else f"in {seconds:.0f} s"
+        line = f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}"
+        self._overall.write(line, file=sys.stderr)
+        self._overall.update()
+
+    def close(self) -> None:
+        """Take the bars off the screen."""
+        for bar in (*self._cells, self._overall):
+            bar.close()

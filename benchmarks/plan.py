@@ -1,0 +1,101 @@
+"""From a suite and the command line's choices to resolved cells. What is wrong with a request is found here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import datamodules
+import methods
+from benchmarks import options
+from benchmarks.cells import Cell
+from benchmarks.errors import RequestError, unknown
+from benchmarks.suite import Suite
+from datamodules.base import DataMismatch, DataNotFound
+from evaluation.protocol import MEASURES
+
+
+def resolve_precision(precision: str, accelerator: str) -> str:
+    """Lightning's name of `auto`, `fp32` or `bf16`; auto is bf16 where the device computes in it."""
+    if precision == "auto":
+        precision = "bf16" if has_bf16(accelerator) else "fp32"
+    return {"fp32": "32-true", "bf16": "bf16-mixed"}[precision]
+
+
+def has_bf16(accelerator: str) -> bool:
+    """Whether the device has bfloat16 arithmetic of its own."""
+    import torch
+
+    if accelerator == "gpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
+    """Every cell of the suite, resolved and checked.
+
+    Raises:
+        RequestError: an unknown name or option, a value of the wrong type or range, data that is missing or too small.
+    """
+    sys.path.insert(0, str(Path.cwd()))  # for methods and data sets of the user's own, `my_file.MyMethod`
+    method_names = methods.available() if suite.methods == "all" else suite.methods
+    method_classes = {name: _find(methods, "method", name) for name in method_names}
+    data_classes = {name: _find(datamodules, "dataset", name) for name in suite.datasets}
+    for measure in suite.measures:
+        if measure not in MEASURES:
+            raise unknown("measure", measure, MEASURES)
+    _check_addressees(suite, method_classes)
+    data_options = {}
+    for name, cls in data_classes.items():
+        given = suite.settings.get("data", {}) | suite.settings.get(name, {})
+        data_options[name] = options.resolve(cls, given, f"data set {name}")
+        try:
+            cls(**options.instantiate(cls, data_options[name])).setup()
+        except (DataNotFound, DataMismatch, ValueError) as error:
+            raise RequestError(f"data set {name}: {error}") from error
+    method_options = {}
+    for name, cls in method_classes.items():
+        shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
+        method_options[name] = options.resolve(cls, shared | suite.settings.get(name, {}), f"method {name}")
+    precision = resolve_precision(suite.precision, accelerator)
+    return [
+        Cell(
+            dataset=dataset,
+            method=method,
+            seed=seed,
+            data=data_options[dataset],
+            options=method_options[method],
+            budget=dict(suite.budget),
+            precision=precision,
+            measures=list(suite.measures),
+            suite=suite.name,
+            threads=suite.threads,
+        )
+        for seed in suite.seeds  # seeds outermost: every method has its first figure early
+        for dataset in suite.datasets
+        for method in method_names
+    ]
+
+
+def _find(registry: Any, kind: str, name: str) -> type:
+    try:
+        return registry.find(name)
+    except LookupError as error:
+        raise unknown(kind, name, registry.available()) if "." not in name else RequestError(str(error)) from error
+
+
+def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:
+    """Settings for something that is not there are a mistake, not a wish."""
+    known = {"data", "method", *methods.available(), *datamodules.available(), *suite.datasets, *method_classes}
+    for addressee in suite.settings:
+        if addressee not in known:
+            raise RequestError(f"settings: {unknown('addressee', addressee, known)}")
+    everyones = set().union(*(options.known_options(cls) for cls in method_classes.values()))
+    for key in suite.settings.get("method", {}):
+        if key not in everyones:
+            raise RequestError(f"settings of every method: {unknown('option', key, everyones)}")

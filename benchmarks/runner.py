@@ -1,0 +1,288 @@
+"""Run one cell: train, encode, measure, record. Each stage leaves what the next start needs to go on from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import resource
+import shutil
+import sys
+import time
+import traceback
+import warnings
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from filelock import FileLock, Timeout
+from lightning.pytorch.loggers import CSVLogger, Logger
+from safetensors.torch import load_file, save_file
+
+import datamodules
+import methods
+from benchmarks import options, provenance
+from benchmarks.cells import CONFIG, FAILURE, LOCK, STATUS, Cell
+from benchmarks.checkpoints import EpochCheckpoints, newest_intact
+from benchmarks.status import Status, TrainingStatus
+from datamodules.base import SPLITS, ImageDataModule
+from evaluation import features, protocol
+from evaluation.leaderboard.records import FILE as RECORD
+from evaluation.leaderboard.records import SCHEMA, write_json
+from methods.base import Method, stream_seed
+
+ENCODER = "encoder.safetensors"
+TRAINED = "trained.json"
+DONE, FAILED, LOCKED = 0, 1, 75
+
+
+def main(folder: Path) -> int:
+    """Run the cell whose configuration lies in `folder`; the reason of a failure is left in its `failure.json`.
+
+    Returns:
+        Exit status: DONE, FAILED, or LOCKED if another process is at it.
+    """
+    _quiet()
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            try:
+                run(folder)
+            except Exception as error:
+                traceback.print_exc()
+                reason = f"{type(error).__name__}: {error}"
+                write_json(
+                    folder / FAILURE, {"reason": reason, "traceback": traceback.format_exc(), "time": time.time()}
+                )
+                return FAILED
+            (folder / LOCK).unlink(missing_ok=True)  # the record is there: nobody will start this cell again
+            return DONE
+    except Timeout:
+        return LOCKED
+
+
+def run(folder: Path) -> None:
+    """Bring the cell in `folder` to completion from wherever an earlier process left it."""
+    config = json.loads((folder / CONFIG).read_text())
+    cell, launch = Cell(**config["cell"]), config["launch"]
+    if cell.complete(folder.parents[2]):
+        return
+    (folder / FAILURE).unlink(missing_ok=True)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    torch.set_num_threads(cell.threads or launch["threads"])
+    status = Status(folder)
+    status.tell("load data")
+    data = build_data(cell)
+    method = build_method(cell, data)
+    loggers = make_loggers(folder, cell, launch)
+    if (folder / TRAINED).exists():
+        method.load_state_dict(load_file(folder / ENCODER))
+        trained = json.loads((folder / TRAINED).read_text())
+    else:
+        trained = train(cell, method, data, folder, launch, loggers, status)
+    rows, seconds = judge(cell, method, data, folder, trained["encoder"], status)
+    record = {
+        "schema": SCHEMA,
+        "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
+        "config": cell.as_dict(),
+        "labels": sorted(method.uses_targets),
+        "provenance": {
+            "command": launch["command"],
+            "started": started,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "git": provenance.git_state(),
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(),
+            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
+            "encoder": trained["encoder"],
+            "epoch": trained["epoch"],
+            "step": trained["step"],
+            "source": method.source,
+            "card": {"summary": (type(method).__doc__ or "").strip()},
+        },
+        "cost": trained["cost"] | {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()},
+        "metrics": rows,
+    }
+    write_json(folder / RECORD, record)
+    for logger in loggers:
+        logger.log_metrics(
+            {f"{r['space']}/{r['measure']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
+        )
+        logger.finalize("success")
+    for leftover in ("checkpoints", "features"):
+        shutil.rmtree(folder / leftover, ignore_errors=True)
+    (folder / STATUS).unlink(missing_ok=True)
+
+
+def build_data(cell: Cell) -> ImageDataModule:
+    """The cell's data set; its batches come in an order that depends on the cell's seed alone."""
+    cls = datamodules.find(cell.dataset)
+    return cls(seed=stream_seed(cell.seed, "batches"), **options.instantiate(cls, cell.data))
+
+
+def build_method(cell: Cell, data: ImageDataModule) -> Method:
+    """The cell's method, with initial weights that depend on the cell's seed alone."""
+    cls = methods.find(cell.method)
+    L.seed_everything(stream_seed(cell.seed, "weights") % 2**32, verbose=False)
+    arguments = options.instantiate(cls, cell.options)
+    return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
+
+
+def train(
+    cell: Cell,
+    method: Method,
+    data: ImageDataModule,
+    folder: Path,
+    launch: dict[str, Any],
+    loggers: list[Logger],
+    status: Status,
+) -> dict[str, Any]:
+    """Train within the budget, from the newest checkpoint if there is one; save the encoder and what it cost."""
+    clock = TrainingClock()
+    step = epoch = 0
+    method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if method.trains:
+        trainer = L.Trainer(
+            accelerator=launch["accelerator"],
+            devices=launch["device_ids"] or launch["devices"],
+            strategy="ddp" if launch["devices"] > 1 else "auto",
+            sync_batchnorm=launch["devices"] > 1,
+            use_distributed_sampler=False,
+            precision=cell.precision,  # type: ignore[arg-type]
+            **budget_arguments(cell.budget),
+            logger=loggers,
+            callbacks=[TrainingStatus(status), clock, EpochCheckpoints(folder / "checkpoints", cell.hash)],
+            default_root_dir=folder,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=10,
+        )
+        resume = newest_intact(folder / "checkpoints", cell.hash)
+        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        step, epoch = trainer.global_step, trainer.current_epoch
+    state = {name: tensor.contiguous() for name, tensor in method.state_dict().items()}
+    beside = folder / f"{ENCODER}.tmp"
+    save_file(state, beside, {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash})
+    beside.replace(folder / ENCODER)
+    trained = {
+        "encoder": state_hash(state),
+        "step": step,
+        "epoch": epoch,
+        "cost": {
+            "train_seconds": round(clock.seconds, 2),
+            "images_seen": method.images_seen * launch["devices"],
+            "forward_passes": method.forward_passes * launch["devices"],
+            "images_per_second": round(method.images_seen * launch["devices"] / clock.seconds, 1)
+            if clock.seconds
+            else 0.0,
+            "parameters": sum(p.numel() for p in method.parameters()),
+            "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
+            "devices": launch["devices"],
+        },
+    }
+    write_json(folder / TRAINED, trained)
+    return trained
+
+
+def judge(
+    cell: Cell, method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status
+) -> tuple[list[dict[str, Any]], float]:
+    """Encode every split once and measure every space; rows of the record, and the seconds it took."""
+    start = time.perf_counter()
+    bank = features.encode(
+        method,
+        method.embed,
+        {split: data.eval_dataloader(split) for split in SPLITS},
+        folder / "features",
+        {"encoder": encoder, "data": data.fingerprint},
+        lambda batches, split: status.wrap(batches, f"encode {split}"),
+    )
+    rows = protocol.evaluate(bank, data.targets, cell.measures, lambda title: status.tell(title))
+    return rows, time.perf_counter() - start
+
+
+def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:
+    """The Trainer's arguments for a budget of epochs, steps or minutes."""
+    ((unit, amount),) = budget.items()
+    if unit == "epochs":
+        return {"max_epochs": amount}
+    if unit == "steps":
+        return {"max_steps": amount, "max_epochs": -1}
+    return {"max_time": timedelta(minutes=amount), "max_epochs": -1}
+
+
+def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logger]:
+    """Curves as CSV always, one file a start so that an interrupted run's stay; W&B if asked for."""
+    attempt = len(list((folder / "logs").glob("attempt_*")))
+    loggers: list[Logger] = [CSVLogger(folder / "logs", name="", version=f"attempt_{attempt}")]
+    if launch["logger"] == "wandb":
+        from benchmarks.tracking import run_logger
+
+        loggers.append(run_logger(folder, cell))
+    return loggers
+
+
+class TrainingClock(L.Callback):
+    """Seconds spent training, over all starts (kept in the checkpoint)."""
+
+    def __init__(self) -> None:
+        self._before, self._start = 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Up to now, or up to the end of the training."""
+        return self._before + (time.perf_counter() - self._start if self._start else 0.0)
+
+    def on_fit_start(self, *_: Any) -> None:
+        """Start."""
+        self._start = time.perf_counter()
+
+    def on_fit_end(self, *_: Any) -> None:
+        """Stop."""
+        self._before, self._start = self.seconds, 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """Kept by Lightning in the checkpoint."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Called by Lightning when it resumes."""
+        self._before = state_dict["seconds"]
+
+
+def state_hash(state: dict[str, torch.Tensor]) -> str:
+    """Hash of an encoder: of every tensor's name, shape and values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def peak_memory_mb() -> float:
+    """Largest memory this process has had: of the GPU where there is one, else resident."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def _quiet() -> None:
+    """Keep what Lightning says of itself out of the log; warnings about the run stay."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*You have overridden `on_(before|after)_batch_transfer`.*",  # on purpose: the label firewall
+        ".*does not have many workers.*",  # batches come from memory, or the data set has its own workers
+        ".*smaller than the logging interval.*",
+        ".*isinstance\\(treespec, LeafSpec\\).*",
+        ".*Experiment logs directory.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
+if __name__ == "__main__":
+    os._exit(main(Path(sys.argv[1])))

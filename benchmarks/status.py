@@ -1,0 +1,70 @@
+"""What a running cell tells whoever watches: one small file, replaced as it goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from benchmarks.cells import STATUS
+
+
+class Status:
+    """Writes `status.json` of a run's folder, at most twice a second.
+
+    Args:
+        folder: of the run.
+    """
+
+    def __init__(self, folder: Path):
+        self.path = folder / STATUS
+        self._written = 0.0
+
+    def tell(self, phase: str, done: int = 0, total: int = 0, note: str = "") -> None:
+        """Say where the run is: `done` of `total` steps of a phase (total 0: unknown)."""
+        now = time.monotonic()
+        if now - self._written < 0.5 and 0 < done < total:
+            return
+        self._written = now
+        beside = self.path.with_suffix(".tmp")
+        beside.write_text(json.dumps({"phase": phase, "done": done, "total": total, "note": note}))
+        beside.replace(self.path)
+
+    def wrap(self, batches: Iterable, phase: str) -> Iterator:
+        """Iterate over batches and tell how far it got."""
+        total = len(batches)  # type: ignore[arg-type]
+        for done, batch in enumerate(batches):
+            self.tell(phase, done, total)
+            yield batch
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The last thing a run told; phase `starting` if it hasn't yet."""
+    try:
+        return json.loads((folder / STATUS).read_text())
+    except (OSError, ValueError):
+        return {"phase": "starting", "done": 0, "total": 0, "note": ""}
+
+
+class TrainingStatus(L.Callback):
+    """Tells the steps done and the loss while Lightning trains."""
+
+    def __init__(self, status: Status):
+        self.status = status
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        """Tell the step; the loss is only looked at when the file is due."""
+        if not trainer.is_global_zero:
+            return
+        total = trainer.estimated_stepping_batches
+        loss = trainer.callback_metrics.get("loss")
+        self.status.tell(
+            "train",
+            trainer.global_step,
+            int(total) if total != float("inf") else 0,
+            "" if loss is None else f"loss {float(loss):.3f}",
+        )
