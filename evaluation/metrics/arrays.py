@@ -1,0 +1,106 @@
+"""What every metric asks of its inputs, and how it computes on them: checks, device, precision, threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluation.metrics.errors import MetricUndefined
+
+Array = NDArray[Any]
+ROWS = 4096
+"""Rows handled at a time by whatever walks over all features: bounds memory, and is no one's setting."""
+
+
+def matrix(x: Any, name: str) -> Array:
+    """Return `x` as a finite float array [N, D], N and D at least 1; float32 and float64 stay as they are.
+
+    Arrays and tensors alike; bfloat16, half and small integers become float32, wide integers float64.
+
+    Raises:
+        ValueError: not two-dimensional, or not numbers.
+        MetricUndefined: empty, or with NaN or infinite entries (their number is in the message).
+    """
+    array = real(x, name)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape [N, D], got {array.shape}")
+    if array.size == 0:
+        raise MetricUndefined(f"{name} is empty: shape {array.shape}")
+    bad = sum(int((~np.isfinite(array[start : start + ROWS])).sum()) for start in range(0, len(array), ROWS))
+    if bad:
+        raise MetricUndefined(f"{name}: features contain {bad} non-finite values")
+    return array
+
+
+def real(x: Any, name: str) -> Array:
+    """Return `x` as a float32 or float64 array of any shape, without asking whether it is finite."""
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu()
+        x = (x.float() if x.dtype in (torch.bfloat16, torch.float16) else x).numpy()
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    if array.dtype in (np.float32, np.float64):
+        return array
+    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
+
+
+def same_width(a: Array, a_name: str, b: Array, b_name: str) -> None:
+    """Raise ValueError unless both have as many columns."""
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"{a_name} has shape {a.shape} but {b_name} {b.shape}: their last sizes differ")
+
+
+def row_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None = None) -> NDArray[np.int64]:
+    """Return `y` as int64 [N], one for each row of `x`; in [0, num_classes) where that is given.
+
+    Raises:
+        ValueError: wrong shape (both are named), not integers, or outside the range.
+    """
+    array = integers(y, name)
+    if array.shape != x.shape[:1]:
+        raise ValueError(f"{name} has shape {array.shape} but {x_name} {x.shape}: one label a row is needed")
+    if num_classes is not None and len(array):
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"{name} holds labels {low} to {high}, outside [0, {num_classes})")
+    return array
+
+
+def integers(y: Any, name: str) -> NDArray[np.int64]:
+    """Return `y` as int64 of any shape; ValueError unless it has an integer or boolean type."""
+    array = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
+    if array.dtype.kind not in "iub":
+        raise ValueError(f"{name} must hold integers, got dtype {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def device() -> torch.device:
+    """The accelerator where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute in the arrays' own precision, whatever autocast or matmul setting the caller runs under."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread, so that sums have one order on every machine; the caller's count comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

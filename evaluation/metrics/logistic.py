@@ -1,0 +1,132 @@
+"""Multinomial logistic regression for a path of L2 strengths, on features that may fill a good part of memory.
+
+The objective for N standardised rows x_i, weights W [K, D] and biases b is
+
+    f(W, b) = (1/N) sum_i -log softmax(W x_i + b)[y_i] + (l2 / 2) ||W||^2,
+
+scikit-learn's with C = 1 / (l2 N). It is minimised by L-BFGS in the coordinates U = W P^-1, with
+P = (c S + l2 I)^(-1/2), S the covariance of the features and c the mean of p(1 - p) at the start: there the curvature
+is close to one in every direction, so some ten evaluations of f do for most strengths. One copy of the features is
+held, in float32; the products with it are float32, every sum over rows of them is float64 and has one order,
+whatever the number of threads.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from evaluation.metrics.arrays import ROWS, Array, one_thread
+
+CHUNK = 2048
+"""Rows whose contributions to the gradient are added in float32."""
+LOGITS = 2**25
+"""Logits held at a time."""
+
+
+class Standardizer:
+    """(x - mean) / std by column, with the biased std; a column that doesn't vary is divided by 1."""
+
+    def __init__(self, parts: Sequence[Array], device: torch.device):
+        rows = sum(len(part) for part in parts)
+        self.device = device
+        self.mean = sum(part.sum(axis=0, dtype=np.float64) for part in parts) / rows
+        square = np.zeros_like(self.mean)
+        for part in parts:
+            for start in range(0, len(part), ROWS):
+                square += ((part[start : start + ROWS] - self.mean) ** 2).sum(axis=0)
+        std = np.sqrt(square / rows)
+        self.scale = np.where(std > np.finfo(np.float32).eps * np.abs(self.mean), std, 1.0)
+
+    def __call__(self, x: Array, rows: Array | None = None, out: Tensor | None = None) -> Tensor:
+        """Standardise x[rows], or all of x, into `out` or a new tensor: float32, on the device."""
+        count = len(x) if rows is None else len(rows)
+        if out is None:
+            out = torch.empty((count, x.shape[1]), dtype=torch.float32, device=self.device)
+        for start in range(0, count, ROWS):
+            window = slice(start, start + ROWS)
+            block = (x[window if rows is None else rows[window]] - self.mean) / self.scale
+            out[window] = torch.from_numpy(block.astype(np.float32))
+        return out
+
+
+class SoftmaxRegression:
+    """The problem of one data set; `fit` solves it for one strength from a start of the caller's.
+
+    Args:
+        x: standardised float32 features [N, D].
+        y: int64 classes [N] in [0, num_classes), every class present or not.
+        num_classes: K.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, num_classes: int):
+        self.x, self.y, self.num_classes = x, y, num_classes
+        sample = x[:: max(1, len(x) // (16 * x.shape[1]))]  # enough rows for a preconditioner
+        covariance = (sample.T @ sample).double() / len(sample)
+        with one_thread():
+            values, self.basis = torch.linalg.eigh(covariance)
+        self.spectrum = values.clamp(min=0)
+
+    def start(self) -> tuple[Tensor, Tensor]:
+        """Zero weights [K, D] and biases [K], float64."""
+        weight = torch.zeros(self.num_classes, self.x.shape[1], dtype=torch.float64, device=self.x.device)
+        return weight, torch.zeros_like(weight[:, 0])
+
+    def loss(self, weight: Tensor, bias: Tensor) -> tuple[float, Tensor, Tensor, float]:
+        """Mean negative log-likelihood, its gradient by weight and bias, and the mean of p(1 - p)."""
+        n, (k, d) = len(self.x), weight.shape
+        total, spread = 0.0, 0.0
+        grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        block = max(1, LOGITS // (k * CHUNK)) * CHUNK
+        for first in range(0, n, block):
+            x, y = self.x[first : first + block], self.y[first : first + block, None]
+            logits = torch.addmm(bias.float(), x, weight.float().T)
+            logits -= logits.amax(dim=1, keepdim=True)
+            target = logits.gather(1, y)
+            p = logits.clamp_(min=-60.0).exp_()  # no denormal numbers: they slow the products tenfold
+            norm = p.sum(dim=1, keepdim=True)
+            p /= norm
+            total += (norm.log() - target).sum(dtype=torch.float64).item()
+            spread += 1.0 * len(x) - (p * p).sum(dtype=torch.float64).item()
+            p.scatter_add_(1, y, torch.full_like(target, -1.0))
+            whole = len(x) // CHUNK * CHUNK if len(x) >= 2 * CHUNK else 0
+            products = torch.bmm(p[:whole].view(-1, CHUNK, k).transpose(1, 2), x[:whole].view(-1, CHUNK, d))
+            grad_weight += products.sum(dim=0, dtype=torch.float64)
+            with one_thread():  # a single product is otherwise cut along the rows, differently for each number
+                grad_weight += (p[whole:].T @ x[whole:]).double()
+            grad_bias += p.sum(dim=0, dtype=torch.float64)
+        return total / n, grad_weight / n, grad_bias / n, spread / (n * k)
+
+    def fit(self, l2: float, start: tuple[Tensor, Tensor], *, gtol: float, ftol: float) -> tuple[Tensor, Tensor]:
+        """Minimise f from `start`, a weight and a bias.
+
+        `gtol` bounds the largest entry of the gradient in the coordinates U, `ftol` the relative decrease of f in
+        a step: either ends the search.
+        """
+        weight, bias = start
+        k, d = weight.shape
+        curvature = max(self.loss(weight, bias)[3], 1e-6)
+        scale = (curvature * self.spectrum + l2).rsqrt()
+        forward = (self.basis * scale).T.contiguous()  # P^T: W = U P^T, and U = W Q / scale
+        bias_scale = curvature**-0.5
+
+        def unpack(u: np.ndarray) -> tuple[Tensor, Tensor]:
+            point = torch.from_numpy(u).to(self.x.device)
+            return point[: k * d].view(k, d) @ forward, point[k * d :] * bias_scale
+
+        def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+            weight, bias = unpack(u)
+            value, grad_weight, grad_bias, _ = self.loss(weight, bias)
+            value += l2 / 2 * (weight * weight).sum().item()
+            grad = torch.cat([((grad_weight + l2 * weight) @ forward.T).flatten(), grad_bias * bias_scale])
+            return value, grad.cpu().numpy()
+
+        u = torch.cat([(weight @ self.basis / scale).flatten(), bias / bias_scale]).cpu().numpy()
+        options = {"maxiter": 2000, "maxfun": 4000, "maxcor": 20, "gtol": gtol, "ftol": ftol}
+        result = minimize(objective, u, jac=True, method="L-BFGS-B", options=options)
+        if result.status == 1:
+            warnings.warn(f"logistic regression (l2 {l2:.1e}) not converged: {result.message}", stacklevel=2)
+        return unpack(result.x)
