@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "digits": "datamodules.digits:Digits",
     "colored_digits": "datamodules.digits:ColoredDigits",
+    "image_folder": "datamodules.image_folder:ImageFolder",
+    "pacs": "datamodules.image_folder:PACS",
 }
 ENTRY_POINTS = "disentangle_bench.datamodules"
 _registered: dict[str, type[ImageDataModule]] = {}

@@ -4,106 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import lightning as L
 import numpy as np
 import torch
-from jsonargparse.typing import PositiveInt
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from torch.utils.data import DataLoader
 
+from datamodules import shifts
+from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from datamodules.feeds import Batch, BatchDataset, Split, loader
+from datamodules.samplers import BalancedBatches, Batches, ShuffledBatches
+from datamodules.shifts import SplitName
 from datamodules.targets import TargetSpec
 
-SplitName = Literal["train", "val", "test"]
+__all__ = [
+    "SPLITS",
+    "BalancedBatches",
+    "Batch",
+    "BatchDataset",
+    "DataCorrupt",
+    "DataMismatch",
+    "DataNotFound",
+    "ImageDataModule",
+    "ShuffledBatches",
+    "Split",
+    "SplitName",
+]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-Batch = dict[str, Tensor]
-
-
-class DataNotFound(FileNotFoundError):
-    """A data set's files are not where they should be; the message says what to put where."""
-
-
-class DataMismatch(ValueError):
-    """The options do not fit the data; the message says what would."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images of one split and what is known about each.
-
-    Attributes:
-        images: uint8 [M, C, H, W], in memory or a memory map that splits share.
-        targets: name -> [N] values of this split, in order.
-        rows: int64 [N] positions of this split's images in `images`; None means all of them, in order.
-    """
-
-    images: np.ndarray
-    targets: dict[str, np.ndarray]
-    rows: np.ndarray | None = field(default=None)
-
-    def __len__(self) -> int:
-        return len(self.images) if self.rows is None else len(self.rows)
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """uint8 [len(positions), C, H, W]: the images at these positions of the split."""
-        return self.images[positions if self.rows is None else self.rows[positions]]
-
-
-class BatchDataset(Dataset):
-    """A split from which whole batches are taken by position (no loop over images)."""
-
-    def __init__(self, split: Split, specs: tuple[TargetSpec, ...]):
-        self.split = split
-        self.targets = {
-            spec.key: torch.from_numpy(
-                np.ascontiguousarray(split.targets[spec.name], np.int64 if spec.discrete else np.float32)
-            )
-            for spec in specs
-        }
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, positions: Tensor) -> Batch:
-        batch = {"image": torch.from_numpy(self.split.take(positions.numpy())), "index": positions}
-        return batch | {key: values[positions] for key, values in self.targets.items()}
-
-
-class ShuffledBatches(Sampler[Tensor]):
-    """Positions of each training batch: a permutation that depends on (seed, epoch) alone.
-
-    Every process holds the same permutation; of each global batch, rank r takes the r-th of `num_replicas` equal
-    parts, so that ranks stacked in order are the batch of a single process. The last batch is left out if it is
-    not full.
-    """
-
-    def __init__(self, size: int, batch_size: int, seed: int, rank: int = 0, num_replicas: int = 1):
-        self.size, self.batch_size, self.seed, self.rank, self.num_replicas = (
-            size,
-            batch_size,
-            seed,
-            rank,
-            num_replicas,
-        )
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.size // self.batch_size
-
-    def __iter__(self) -> Iterator[Tensor]:
-        seed = int.from_bytes(hashlib.blake2b(f"{self.seed}/{self.epoch}".encode(), digest_size=7).digest())
-        order = torch.randperm(self.size, generator=torch.Generator().manual_seed(seed))
-        share = self.batch_size // self.num_replicas
-        for batch in order[: len(self) * self.batch_size].view(-1, self.batch_size):
-            yield batch[self.rank * share : (self.rank + 1) * share]
+STATISTICS_SAMPLE = 10_000
+"""Images from which statistics are taken where each would have to be decoded for it."""
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -118,13 +51,24 @@ class ImageDataModule(L.LightningDataModule):
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
         seed: of the order of training batches.
+        balance: name of a target with classes (as a rule the domain): training batches then hold equally many images
+            of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
+        domains_per_batch: different values of the `balance` target in a batch; all of them if not given.
+        shift: what differs between training and test: `leave_out:DOMAIN`, `hold_out:TARGET=VALUE,...` or
+            `correlation:NUMBER`; see `datamodules.shifts`.
+        num_workers: processes that make batches; chosen by the kind of data if not given. It never changes a batch.
     """
 
     name: str
     source: ClassVar[str]
+    """Who made the data and where they are published."""
+    layout: ClassVar[str] = "nothing to download: part of an installed package"
+    """What has to lie where on disk."""
     licence: ClassVar[str]
     mirror_symmetric: ClassVar[bool] = True
     """Whether an image and its mirror image mean the same (false for digits and letters): augmentations heed it."""
+    correlated: ClassVar[bool] = False
+    """Whether a colour (or rotation) is drawn by class, so that the shift `correlation` means something."""
 
     def __init__(
         self,
@@ -133,6 +77,10 @@ class ImageDataModule(L.LightningDataModule):
         val_fraction: float = 0.1,
         split_seed: int = 0,
         seed: int = 0,
+        balance: str | None = None,
+        domains_per_batch: PositiveInt | None = None,
+        shift: str | None = None,
+        num_workers: NonNegativeInt | None = None,
     ):
         super().__init__()
         if not 0 < val_fraction < 1:
@@ -143,18 +91,31 @@ class ImageDataModule(L.LightningDataModule):
             split_seed,
             seed,
         )
+        self.balance, self.domains_per_batch, self.num_workers = balance, domains_per_batch, num_workers
+        self.shift = None if shift is None else shifts.parse(shift)
+        if self.shift and self.shift.kind == "correlation" and not self.correlated:
+            raise DataMismatch(f"shift {shift!r} is for coloured data sets, {self.name} has no colours drawn by class")
 
     @abstractmethod
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """The three splits and their targets; the first content target is the one that `num_classes` counts.
 
         Raises:
-            DataNotFound: files are missing; the message says what to download and where to put it.
+            DataNotFound: files are missing; the message says what to download and where to put it. Nothing has
+                been written then.
+            DataCorrupt: files are there but cannot be read; the message names them.
         """
+
+    @property
+    def value_names(self) -> Mapping[str, Sequence[str]]:
+        """Names of the values of class targets, where they have any: target name -> names in order. For people."""
+        return {}
 
     @cached_property
     def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         splits, specs = self.load()
+        if self.shift:
+            splits = shifts.apply(self.shift, splits, specs, self.value_names)
         if len(splits["train"]) < self.batch_size:
             raise DataMismatch(
                 f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "
@@ -170,6 +131,11 @@ class ImageDataModule(L.LightningDataModule):
     def splits(self) -> dict[SplitName, Split]:
         """The images and targets of `train`, `val` and `test`."""
         return self._loaded[0]
+
+    @property
+    def training(self) -> Split:
+        """What training batches are drawn from: the training split, unless a data set adds unlabelled images."""
+        return self.splits["train"]
 
     @property
     def targets(self) -> tuple[TargetSpec, ...]:
@@ -189,13 +155,19 @@ class ImageDataModule(L.LightningDataModule):
 
     @cached_property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel over the training split, of images scaled to [0, 1]."""
-        train, channels = self.splits["train"], self.image_shape[0]
+        """Mean and standard deviation of each channel over the training images, scaled to [0, 1].
+
+        Of all of them, or of `STATISTICS_SAMPLE` evenly spaced ones where images are made on demand.
+        """
+        train, channels = self.training, self.image_shape[0]
+        positions = np.arange(len(train))
+        if getattr(train.images, "on_demand", False) and len(train) > STATISTICS_SAMPLE:
+            positions = np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)
         counts = np.zeros((channels, 256), np.int64)
-        for start in range(0, len(train), 4096):
-            images = train.take(np.arange(start, min(start + 4096, len(train))))
+        for start in range(0, len(positions), 4096):
+            images = train.take(positions[start : start + 4096])
             for channel in range(channels):
-                counts[channel] += np.bincount(images[:, channel].ravel(), minlength=256)
+                counts[channel] += _count_levels(images[:, channel])
         levels = np.arange(256) / 255
         mean = counts @ levels / counts.sum(1)
         std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / counts.sum(1))
@@ -205,11 +177,19 @@ class ImageDataModule(L.LightningDataModule):
     def fingerprint(self) -> str:
         """Hash of the data actually used: one changed pixel, label or split position changes it."""
         digest = hashlib.blake2b(digest_size=16)
-        for split_name in SPLITS:
-            split = self.splits[split_name]
+        parts: dict[str, Split] = {name: self.splits[name] for name in SPLITS}
+        if self.training is not self.splits["train"]:
+            parts["training"] = self.training
+        for split_name, split in parts.items():
             digest.update(f"{split_name} {len(split)} {self.image_shape}".encode())
-            for start in range(0, len(split), 4096):
-                digest.update(np.ascontiguousarray(split.take(np.arange(start, min(start + 4096, len(split))))).data)
+            if split.digest is not None:
+                digest.update(split.digest.encode())
+                rows = np.arange(len(split)) if split.rows is None else split.rows
+                digest.update(np.ascontiguousarray(rows, np.int64).data)
+            else:
+                for start in range(0, len(split), 4096):
+                    positions = np.arange(start, min(start + 4096, len(split)))
+                    digest.update(np.ascontiguousarray(split.take(positions)).data)
             for spec in self.targets:
                 digest.update(repr(spec).encode())
                 digest.update(np.ascontiguousarray(split.targets[spec.name]).data)
@@ -221,7 +201,7 @@ class ImageDataModule(L.LightningDataModule):
         return {
             "name": self.name,
             "num_classes": self.num_classes,
-            "num_train": len(self.splits["train"]),
+            "num_train": len(self.training),
             "mean": mean,
             "std": std,
             "mirror_symmetric": self.mirror_symmetric,
@@ -235,12 +215,33 @@ class ImageDataModule(L.LightningDataModule):
             raise DataMismatch(
                 f"batch_size {self.batch_size} is not a multiple of the {replicas} devices that share it"
             )
-        dataset = BatchDataset(self.splits["train"], self.targets)
-        sampler = ShuffledBatches(len(dataset), self.batch_size, self.seed, rank, replicas)
-        return DataLoader(dataset, sampler=sampler, batch_size=None)
+        dataset = BatchDataset(self.training, self.targets)
+        return loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers)
+
+    def _sampler(self, dataset: BatchDataset, rank: int, replicas: int) -> Batches:
+        if self.balance is None:
+            return ShuffledBatches(len(dataset), self.batch_size, self.seed, rank, replicas)
+        known = {spec.name: spec for spec in self.targets if spec.discrete}
+        if self.balance not in known:
+            raise DataMismatch(
+                f"balance {self.balance!r}: {self.name} has no such target with classes ({', '.join(known)})"
+            )
+        groups = dataset.targets[known[self.balance].key].numpy()
+        per_batch = self.domains_per_batch or len(np.unique(groups))
+        try:
+            return BalancedBatches(groups, self.batch_size, per_batch, self.seed, rank, replicas)
+        except ValueError as error:
+            raise DataMismatch(f"batches balanced by {self.balance!r}: {error}") from error
 
     def eval_dataloader(self, split: SplitName, batch_size: int = 512) -> DataLoader:
         """All images of a split, in order, as they are."""
         dataset = BatchDataset(self.splits[split], self.targets)
-        batches = torch.arange(len(dataset)).split(batch_size)
-        return DataLoader(dataset, sampler=batches, batch_size=None)
+        return loader(dataset, torch.arange(len(dataset)).split(batch_size), self.num_workers)
+
+
+def _count_levels(values: np.ndarray) -> np.ndarray:
+    """int64 [256]: how often each uint8 value occurs. Counts pairs of bytes, at a quarter of a plain count's time."""
+    flat = np.ascontiguousarray(values).reshape(-1)
+    even = len(flat) // 2 * 2
+    pairs = np.bincount(flat[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
+    return pairs.sum(0) + pairs.sum(1) + np.bincount(flat[even:], minlength=256)

@@ -1,0 +1,74 @@
+"""From an encoded image file to uint8 RGB of one size."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+VERSION = 1
+"""Part of every cache's identity: raise it when the same file would come out differently."""
+
+
+class UnreadableImage(ValueError):
+    """The bytes are not an image that can be decoded; the message says why."""
+
+
+def decode(data: bytes, size: int | None = None) -> np.ndarray:
+    """Decode one image as a person would see it.
+
+    Whatever the file holds becomes 8-bit RGB: grey in three equal channels, palettes looked up, CMYK converted,
+    16 bits reduced to the upper 8, transparent parts on black, animations' first frame. Turned as its EXIF orientation
+    says. With `size`, the centre square is cut out and resized (bicubic, anti-aliased), which is the same as resizing
+    the shorter side and cropping the centre.
+
+    Args:
+        data: the file's bytes.
+        size: edge of the result; None leaves the image as large as it is.
+
+    Returns:
+        uint8 [3, H, W].
+
+    Raises:
+        UnreadableImage: empty, cut short, damaged, or no image at all.
+    """
+    if not data:
+        raise UnreadableImage("the file is empty (0 bytes)")
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            if size is not None:
+                opened.draft(None, (size, size))  # large JPEG files: decode at the reduced scale that is enough
+            ImageOps.exif_transpose(opened, in_place=True)
+            image = _rgb(opened)
+        if size is not None and image.size != (size, size):
+            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    except Exception as error:  # the decoders of many formats raise anything from OSError to struct.error
+        raise UnreadableImage(f"not a readable image: {error}") from error
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def shorter_side(data: bytes) -> int:
+    """Edge of the largest centre square of an image, without decoding it.
+
+    Raises:
+        UnreadableImage: this is no image.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return min(image.size)
+    except Exception as error:  # as above
+        raise UnreadableImage(f"not a readable image: {error}") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        image.load()
+        return image
+    if image.mode.startswith("I"):  # 16 bits; convert() would clip them to 255
+        values = np.asarray(image).astype(np.int64)
+        image = Image.fromarray((values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range; convert the file to 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
+    return image.convert("RGB")
