@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "simclr": "methods.simclr:SimCLR",
+    "vicreg": "methods.vicreg:VICReg",
+    "barlow_twins": "methods.barlow_twins:BarlowTwins",
     "supervised": "methods.supervised:Supervised",
     "random_init": "methods.random_init:RandomInit",
     "pixels": "methods.pixels:Pixels",

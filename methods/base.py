@@ -11,11 +11,12 @@ import lightning as L
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat
 from lightning.pytorch.callbacks import Timer
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from methods.networks.backbones import backbone as make_backbone
+from methods.networks.backbones import load_encoder
 from methods.objectives.gather import all_gather
 from methods.views import Augmentation, Params
 
@@ -62,11 +63,14 @@ class Method(L.LightningModule):
         data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles.
         seed: of every random stream: initial weights, views, the method's own draws.
         backbone: `convnet`, or any encoder of timm by name.
+        init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
         augmentation: how strongly views differ from the image.
-        optimizer: sgd (momentum 0.9), adamw or lars.
+        optimizer: sgd, adam, adamw or lars.
         lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
+        momentum: of sgd and lars; the first beta of adam and adamw.
         weight_decay: on matrices; biases and norm parameters have none.
-        warmup: share of the budget in which the learning rate rises from 0; a half cosine to 0 follows.
+        warmup: share of the budget in which the learning rate rises from 0.
+        schedule: what follows the warm-up: a half cosine to 0, or the peak learning rate to the end.
     """
 
     name: ClassVar[str]
@@ -84,30 +88,37 @@ class Method(L.LightningModule):
         data: dict[str, Any],
         seed: int = 0,
         backbone: str = "convnet",
+        init: str | None = None,
         augmentation: Augmentation = Augmentation(),
-        optimizer: Literal["sgd", "adamw", "lars"] = "adamw",
+        optimizer: Literal["sgd", "adam", "adamw", "lars"] = "adamw",
         lr: PositiveFloat = 2e-3,
+        momentum: ClosedUnitInterval = 0.9,
         weight_decay: NonNegativeFloat = 1e-4,
         warmup: ClosedUnitInterval = 0.1,
+        schedule: Literal["cosine", "constant"] = "cosine",
     ):
         super().__init__()
         self.image_shape, self.data, self.seed = image_shape, data, seed
         self.augmentation = augmentation
-        self.optimizer_name, self.lr, self.weight_decay, self.warmup = optimizer, lr, weight_decay, warmup
+        self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
+        self.warmup, self.schedule = warmup, schedule
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "backbone"))
-            self.backbone = make_backbone(backbone, self.image_shape)
+            self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm")
+        if init is not None and init != "timm":
+            load_encoder(self.backbone, init)
         self.num_features = int(self.backbone.num_features)  # type: ignore[arg-type]
         self.register_buffer("mean", torch.tensor(data["mean"])[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(data["std"])[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
         self.images_seen = 0
         self.forward_passes = 0
-        """Images pushed through the encoder while training, on this process."""
+        """Images pushed through the encoder for the sake of training, on this process."""
+        self._encoding_for_training = False
         self.backbone.register_forward_pre_hook(self._count_forward)
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.training:
+        if self.training or self._encoding_for_training:
             self.forward_passes += len(inputs[0])
 
     # ---- images ----
@@ -132,6 +143,37 @@ class Method(L.LightningModule):
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
         return [self.apply_view(batch["image"], self.draw_view(len(batch["image"]))) for _ in range(count)]
+
+    @torch.no_grad()
+    def encode_training_split(self, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str) -> Tensor:
+        """`encode(images, generator)` of all training images, in order, in eval mode: [N, d], alike on all processes.
+
+        For the steps of a method that need the whole split (partitions, cluster centres); the cost is counted.
+        Processes share the batches out. Each batch comes with a generator that depends on nothing but the seed,
+        `stream` and the batch's number.
+        """
+        datamodule = getattr(self.trainer, "datamodule", None)
+        if datamodule is None:
+            raise RuntimeError(
+                f"{type(self).__name__} needs all training images between its steps: "
+                "call trainer.fit(method, datamodule=...), not with a loader of batches"
+            )
+        ranks, rank, size = self.trainer.world_size, self.trainer.global_rank, self.data["num_train"]
+        loader = datamodule.eval_dataloader("train", max(1, min(512, size // ranks)))
+        training = [module for module in self.modules() if module.training]
+        self.eval()
+        self._encoding_for_training, encoded = True, None
+        for number, batch in enumerate(loader):
+            if number % ranks == rank:
+                generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{number}"))
+                with self.trainer.precision_plugin.forward_context():
+                    part = encode(batch["image"].to(self.device), generator).float()
+                encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
+                encoded[batch["index"].to(self.device)] = part
+        self._encoding_for_training = False
+        for module in training:
+            module.training = True
+        return self.trainer.strategy.reduce(encoded, reduce_op="sum")
 
     # ---- what a method offers ----
 
@@ -165,10 +207,15 @@ class Method(L.LightningModule):
 
     # ---- optimiser, schedule, bookkeeping ----
 
+    def param_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser gets: all parameters; a group may have an `lr` of its own, under the same schedule."""
+        return param_groups_weight_decay(self, self.weight_decay)
+
     def configure_optimizers(self) -> Any:
         """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
+        betas: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
         optimizer = create_optimizer_v2(
-            self, opt=self.optimizer_name, lr=self.lr, weight_decay=self.weight_decay, momentum=0.9
+            self.param_groups(), opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **betas
         )
         return {
             "optimizer": optimizer,
@@ -179,6 +226,8 @@ class Method(L.LightningModule):
         done = self._share_of_budget(step)
         if done < self.warmup:
             return done / self.warmup
+        if self.schedule == "constant":
+            return 1.0
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
 
     def _share_of_budget(self, step: int) -> float:

@@ -3,7 +3,10 @@
 All methods get their encoder here, so that on one data set all have the same one.
 """
 
+from pathlib import Path
+
 import timm
+from safetensors.torch import load_file
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
@@ -50,3 +53,22 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
         model.set_submodule("conv1", stem)
         model.set_submodule("maxpool", nn.Identity())
     return model
+
+
+def load_encoder(model: nn.Module, path: str) -> None:
+    """Give `model` the weights of an encoder file of this suite (safetensors, the backbone's own tensor names).
+
+    Raises:
+        ValueError: the file isn't there, or holds another encoder; the message says which tensors differ.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"no encoder file {path!r}: `init` must be `timm` or a .safetensors file")
+    weights, own = load_file(path), model.state_dict()
+    wrong = [name for name in weights.keys() | own.keys() if not _same_shape(weights.get(name), own.get(name))]
+    if wrong:
+        raise ValueError(f"{path} holds another encoder: {len(wrong)} tensors differ, such as {min(wrong)}")
+    model.load_state_dict(weights)
+
+
+def _same_shape(a: Tensor | None, b: Tensor | None) -> bool:
+    return a is not None and b is not None and a.shape == b.shape
