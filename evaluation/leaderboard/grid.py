@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from evaluation.leaderboard.rows import COST
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ SHOWN_COSTS = {
 """Costs that the tables show, and their headings."""
 PERCENT = frozenset({"top1", "top5", "balanced", "acc", "linear", "mlp", "chance", "recall@1", "recall@5"})
 """Scores that are a share of images, shown in percent."""
-ABSENT = "\N{EN DASH}"
+ABSENT, TIE = "\N{EN DASH}", "\N{ALMOST EQUAL TO}"
 
 Key = tuple[str, str, str]
 """(measure, score, target)."""
@@ -47,12 +49,14 @@ class Cell:
     Attributes:
         text: what it says, not escaped.
         bold: whether it is the best of its column.
+        tie: whether it can't be told from the best of its column.
         notes: numbers of the notes that belong to it.
         value: what it sorts by; None sorts last.
     """
 
     text: str
     bold: bool = False
+    tie: bool = False
     notes: tuple[int, ...] = ()
     value: float | str | None = None
 
@@ -158,17 +162,38 @@ class _Board:
             return None
         return figure(max(means) if rises(key) else min(means), math.nan, key[1])
 
+    def _ties(self, key: Key) -> set[Line]:
+        """Rows that a paired test over common seeds can't tell from the best one (that saw no content label)."""
+        from evaluation.leaderboard.statistics import SAME, holm, paired_tests, verdicts
+
+        own = {line: m for line in self.lines if not line.saw_content and (m := self.mean(line, key)) is not None}
+        if not own or key[1] == "chance":
+            return set()
+        top = (max if rises(key) else min)(own, key=lambda line: own[line])
+        best, others = self._seeds(top, key), [line for line in own if line != top]
+        figures = [self._seeds(line, key) for line in others]
+        gaps = [np.array([mine[s] - best[s] for s in sorted(mine.keys() & best.keys())]) for mine in figures]
+        tests = paired_tests(gaps)
+        words = verdicts(holm(tests["p"]), tests["difference"], tests["n"])
+        return {line for line, word, n in zip(others, words, tests["n"], strict=True) if word == SAME and n > 1}
+
+    def _seeds(self, line: Line, key: Key) -> dict[str, float]:
+        found = self.found[line.settings, line.space, key]
+        return dict(zip(found.seeds.split(), map(float, found.values.split()), strict=True))
+
     def grid(self) -> Grid:
+        """Header, rows, notes and foot."""
         columns = [Column("method", False), Column("space", False), Column("labels seen", False), Column("n")]
         columns += [Column(heading(key, self.keys), key=key) for key in self.keys]
         columns += [Column(title, key=(COST, score, "")) for score, title in SHOWN_COSTS.items()]
         grid = Grid(self.dataset, columns)
         best = {key: self._best(key) for key in self.keys}
+        ties = {key: self._ties(key) for key in self.keys}
         for line in self.lines:
             runs = self.runs[line.settings]
             cells = [Cell(text, value=text) for text in (line.method, line.space, line.labels)]
             cells.append(Cell(str(runs), value=runs))
-            cells += [self._cell(grid, line, key, best[key]) for key in self.keys]
+            cells += [self._cell(grid, line, key, best[key], line in ties[key]) for key in self.keys]
             for score in SHOWN_COSTS:
                 cost = self.mean(line._replace(space=""), (COST, score, ""))
                 cells.append(Cell(ABSENT) if cost is None else Cell(amount(cost), value=cost))
@@ -176,7 +201,7 @@ class _Board:
         grid.foot = self._foot()
         return grid
 
-    def _cell(self, grid: Grid, line: Line, key: Key, best: str | None) -> Cell:
+    def _cell(self, grid: Grid, line: Line, key: Key, best: str | None, tie: bool) -> Cell:
         title, score, target = key
         found = self.found.get((line.settings, line.space, key))
         mean = self.mean(line, key)
@@ -191,7 +216,7 @@ class _Board:
         if found.missing:
             notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
         bold = not line.saw_content and figure(mean, math.nan, score) == best
-        return Cell(text, bold, notes, mean)
+        return Cell(text, bold, tie and not bold, notes, mean)
 
     def _foot(self) -> list[str]:
         from evaluation.protocol import MEASURES
@@ -205,7 +230,11 @@ class _Board:
         if any(n == 1 for n in self.runs.values()):
             foot.append("n = 1: one run, so neither a spread nor an interval.")
         foot.append(f"Budget: {_budgets(self.part)}.")
-        foot.append(f"Bold: best as shown of the methods that saw no content labels. {ABSENT}: not measured.")
+        foot.append(
+            f"Bold: best as shown of the methods that saw no content labels. {TIE}: not distinguishable from the best "
+            "one (paired t-test over common seeds, Holm's correction over the column, 5 %; n = 1 is not tested). "
+            f"{ABSENT}: not measured."
+        )
         if unknown := sorted(set(self.part["measure"]) - set(MEASURES) - {COST}):
             foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
         return foot

@@ -11,8 +11,7 @@ from typing import Any
 
 SCHEMA = 1
 FILE = "result.json"
-_KEYS = {
-    "schema": int,
+_PARTS: dict[str, type] = {
     "cell": dict,
     "config": dict,
     "labels": list,
@@ -20,6 +19,8 @@ _KEYS = {
     "cost": dict,
     "metrics": list,
 }
+_CELL: dict[str, type] = {"dataset": str, "method": str, "seed": int, "hash": str, "settings": str}
+_ROW: dict[str, type] = {"space": str, "measure": str, "target": str}
 
 
 class BadRecord(ValueError):
@@ -57,51 +58,91 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read and check one record.
 
     Raises:
-        BadRecord: cut off, of another schema, or with parts missing.
+        BadRecord: cut off, of another schema, with parts missing or of a wrong kind, or with a figure that is no
+            finite number.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadRecord(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(record, dict):
         raise BadRecord(f"{path}: not a record (a JSON object was expected)")
-    if record.get("schema") != SCHEMA:
+    if record.get("schema") != SCHEMA or isinstance(record["schema"], bool):
         raise BadRecord(f"{path}: schema version {record.get('schema')!r}, this version reads {SCHEMA}")
-    for key, kind in _KEYS.items():
-        if not isinstance(record.get(key), kind):
-            raise BadRecord(f"{path}: `{key}` is missing or not a {kind.__name__}")
-    for key in ("dataset", "method", "seed", "hash"):
-        if key not in record["cell"]:
-            raise BadRecord(f"{path}: `cell.{key}` is missing")
-    for row in record["metrics"]:
-        if not isinstance(row, dict) or not {"space", "measure", "target", "scores"} <= row.keys():
-            raise BadRecord(f"{path}: a row of `metrics` lacks space, measure, target or scores")
-        if any(not isinstance(v, int | float) or not math.isfinite(v) for v in (row["scores"] or {}).values()):
-            raise BadRecord(f"{path}: {row['measure']} of {row['space']} has a score that is not a finite number")
+    if wrong := _wrong(record):
+        raise BadRecord(f"{path}: {wrong}")
     return record
 
 
-def _reject(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
+def find_records(folder: Path) -> tuple[dict[Path, dict[str, Any]], list[Problem]]:
+    """All valid records under a folder by their path, in the order of `read_records`, and what was skipped.
 
-
-def read_records(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """All valid records under a folder, sorted by data set, method and seed, and what was skipped.
-
-    Of two records of the same cell the first in path order counts; the other one is reported.
+    Of two records of one cell, or of one seed of the same settings, the first in path order counts; the other one is
+    reported.
     """
-    records: dict[str, dict[str, Any]] = {}
+    found: dict[Path, dict[str, Any]] = {}
     problems: list[Problem] = []
+    first: dict[tuple, Path] = {}
     for path in sorted(folder.rglob(FILE)):
         try:
             record = read_record(path)
         except BadRecord as bad:
             problems.append(Problem(path, str(bad)))
             continue
-        cell = record["cell"]["hash"]
-        if cell in records:
-            problems.append(Problem(path, f"{path}: a second record of cell {cell}"))
+        cell = record["cell"]
+        same_run = (cell["dataset"], cell["method"], cell["settings"], cell["seed"])
+        earlier = first.get((cell["hash"],)) or first.get(same_run)
+        if earlier is None:
+            first[(cell["hash"],)] = first[same_run] = path
+            found[path] = record
         else:
-            records[cell] = record
-    order = [(r["cell"]["dataset"], r["cell"]["method"], r["cell"]["seed"], h) for h, r in records.items()]
-    return [records[h] for *_, h in sorted(order)], problems
+            what = f"{cell['method']} on {cell['dataset']}, seed {cell['seed']}"
+            problems.append(Problem(path, f"{path}: a second record of {what}; {earlier} counts"))
+    order = sorted(found, key=lambda p: (*(found[p]["cell"][k] for k in ("dataset", "method", "seed", "hash")), p))
+    return {path: found[path] for path in order}, problems
+
+
+def read_records(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
+    """All valid records under a folder, sorted by data set, method and seed, and what was skipped (`find_records`)."""
+    found, problems = find_records(folder)
+    return list(found.values()), problems
+
+
+def _wrong(record: dict[str, Any]) -> str | None:
+    """What is wrong with a record of this schema."""
+    if wrong := _misses(record, _PARTS) or _misses(record["cell"], _CELL, "cell."):
+        return wrong
+    if not all(isinstance(role, str) for role in record["labels"]):
+        return "`labels` is not a list of roles"
+    for name, value in record["cost"].items():
+        if value is not None and not _finite(value):
+            return f"`cost.{name}` is not a finite number"
+    seen = set()
+    for row in record["metrics"]:
+        if not isinstance(row, dict) or _misses(row, _ROW) or not isinstance(row.get("scores", 0), dict | None):
+            return "a row of `metrics` lacks space, measure, target or scores"
+        place = tuple(row[key] for key in _ROW)
+        if place in seen:
+            return f"{row['measure']} of {row['target']} in {row['space']} stands twice"
+        seen.add(place)
+        if not all(map(_finite, (row["scores"] or {}).values())):
+            return f"{row['measure']} of {row['space']} has a score that is not a finite number"
+    return None
+
+
+def _misses(part: dict[str, Any], kinds: dict[str, type], prefix: str = "") -> str | None:
+    for key, kind in kinds.items():
+        if not isinstance(part.get(key), kind) or isinstance(part[key], bool):
+            return f"`{prefix}{key}` is missing or not a {kind.__name__}"
+    return None
+
+
+def _finite(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")

@@ -16,12 +16,12 @@ COST = "cost"
 RUN = ("dataset", "method", "settings", "labels", "budget", "seed", "run")
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "reason")
 _SECTIONS = ("options", "budget", "data")
+_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite")
 
 
 def settings_of(record: Record) -> str:
     """Hash of everything but the seed; runs that share it are repetitions of each other."""
-    cell = record["cell"]
-    return str(cell.get("settings") or cell["hash"])
+    return str(record["cell"]["settings"])
 
 
 def budget_of(record: Record) -> str:
@@ -33,6 +33,25 @@ def budget_of(record: Record) -> str:
 def labels_of(record: Record) -> str:
     """Roles of the targets that the method saw while it trained, or `none`."""
     return ", ".join(sorted(map(str, record["labels"]))) or "none"
+
+
+def cautions(records: Iterable[Record]) -> list[str]:
+    """What makes runs less comparable than their settings say: other data, other versions, uncommitted code."""
+    seen: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        dataset, provenance = record["cell"]["dataset"], record["provenance"]
+        data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
+        options = _short(record["config"].get("data") or {})
+        seen.setdefault((f"{dataset}: data with the same options", options), set()).add(_short(data.get("fingerprint")))
+        for package, version in versions.items():
+            seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
+        if (provenance.get("git") or {}).get("dirty"):
+            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(record["cell"]["method"])
+    return sorted(
+        f"{what} {'differ between runs' if 'in' not in what.split() else 'runs of'}: {', '.join(sorted(values))}"
+        for (what, _), values in seen.items()
+        if len(values) > 1 or what.endswith(" in")
+    )
 
 
 def method_labels(records: Iterable[Record]) -> dict[tuple[str, str, str], str]:
@@ -107,7 +126,8 @@ def _options(config: Record) -> dict[str, str]:
         for key, value in (config.get(section) or {}).items()
         if key != "seed"
     }
-    return flat | {"run.precision": _short(config.get("precision"))}
+    rest = {f"run.{key}": _short(value) for key, value in config.items() if key not in (*_SECTIONS, *_NOT_OPTIONS)}
+    return flat | rest
 
 
 def _leaf(name: str) -> str:

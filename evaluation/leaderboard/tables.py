@@ -70,3 +70,13 @@ def to_csv(frame: pd.DataFrame) -> str:
 def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = ()) -> str:
     """One table a data set, with the notes that its figures need."""
     return formats.markdown(grids(frame), [problem.reason for problem in problems])
+
+
+def to_latex(frame: pd.DataFrame) -> str:
+    """As `to_markdown`, for LaTeX with booktabs."""
+    return formats.latex(grids(frame))
+
+
+def to_html(frame: pd.DataFrame) -> str:
+    """As `to_markdown`, as a fragment of HTML."""
+    return formats.html(grids(frame))
