@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Record = dict[str, Any]
+Key = tuple[str, str, str]
+"""(data set, method, settings)."""
 
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
@@ -54,7 +56,7 @@ def cautions(records: Iterable[Record]) -> list[str]:
     )
 
 
-def method_labels(records: Iterable[Record]) -> dict[tuple[str, str, str], str]:
+def method_labels(records: Iterable[Record]) -> dict[Key, str]:
     """Name of each (data set, method, settings).
 
     A method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
@@ -62,7 +64,7 @@ def method_labels(records: Iterable[Record]) -> dict[tuple[str, str, str], str]:
     data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
     that is no option) get the beginning of their hash.
     """
-    options: dict[tuple[str, str, str], dict[str, str]] = {}
+    options: dict[Key, dict[str, str]] = {}
     for record in records:
         cell = record["cell"]
         options.setdefault((cell["dataset"], cell["method"], settings_of(record)), _options(record["config"]))
@@ -80,7 +82,7 @@ def method_labels(records: Iterable[Record]) -> dict[tuple[str, str, str], str]:
         else key[1]
         for key, values in options.items()
     }
-    taken: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+    taken: dict[tuple[str, str], list[Key]] = {}
     for key, label in labels.items():
         taken.setdefault((key[0], label), []).append(key)
     for (_, label), keys in taken.items():
@@ -89,8 +91,8 @@ def method_labels(records: Iterable[Record]) -> dict[tuple[str, str, str], str]:
     return labels
 
 
-def observations(records: Iterable[Record]) -> pd.DataFrame:
-    """One line a figure of a run: the columns are `COLUMNS`.
+def observations(records: Iterable[Record], labels: Mapping[Key, str] | None = None) -> pd.DataFrame:
+    """One line a figure of a run: the columns are `COLUMNS`, methods are named by `method_labels` unless `labels` says.
 
     `value` is NaN where a measurement was undefined; `reason` then says why, and `score` is empty because nobody knows
     which figures there would have been. The order of the records makes no difference.
@@ -98,7 +100,7 @@ def observations(records: Iterable[Record]) -> pd.DataFrame:
     import pandas as pd
 
     ordered = sorted(records, key=lambda r: tuple(str(r["cell"][k]) for k in ("dataset", "method", "seed", "hash")))
-    labels = method_labels(ordered)
+    labels = method_labels(ordered) if labels is None else labels
     lines: list[tuple] = []
     for record in ordered:
         cell, settings = record["cell"], settings_of(record)

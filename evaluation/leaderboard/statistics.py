@@ -138,7 +138,7 @@ def against(seen: pd.DataFrame, baseline: str, alpha: float = 1 - LEVEL) -> pd.D
     seen = scored(seen)
     if baseline not in set(seen["method"]):
         raise ValueError(f"no baseline {baseline!r} in these records: {', '.join(sorted(set(seen['method']))) or '-'}")
-    values = _by_seed(seen)
+    values = by_seed(seen)
     reference = {key: v for key, v in values.items() if key[4] == baseline}
     spaces = {(*key[:4], key[6]): key for key in reference}
     pairs, lines = [], []
@@ -177,7 +177,7 @@ def scored(seen: pd.DataFrame) -> pd.DataFrame:
     return seen[keep & seen["value"].notna().to_numpy() & (seen["measure"] != COST).to_numpy()]
 
 
-def _by_seed(seen: pd.DataFrame) -> dict[tuple, dict[int, float]]:
+def by_seed(seen: pd.DataFrame) -> dict[tuple, dict[int, float]]:
     """(data set, measure, score, target, method, settings, space) -> seed -> figure."""
     found: dict[tuple, dict[int, float]] = {}
     names = [*PLACE, "method", "settings", "space"]
