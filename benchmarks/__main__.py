@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
@@ -10,13 +11,15 @@ from jsonargparse import ArgumentParser
 from benchmarks import commands
 from benchmarks.errors import RequestError, nearest
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., int]] = {
     "run": commands.run,
     "eval": commands.evaluate,
     "leaderboard": commands.leaderboard,
     "list": commands.show_list,
     "doctor": commands.doctor,
 }
+POSITIONAL = {"list"}
+"""Commands whose arguments without a default stand without a name."""
 FLAGS = {"dry_run", "untrained"}
 """Options that may stand without a value."""
 
@@ -48,7 +51,7 @@ def make_parser() -> ArgumentParser:
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
-        subparser.add_function_arguments(function, as_group=False)
+        subparser.add_function_arguments(function, as_group=False, as_positional=name in POSITIONAL)
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 

@@ -20,7 +20,7 @@ def run(
     method: str | None = None,
     dataset: str | None = None,
     seeds: str | None = None,
-    set: list[str] | None = None,  # noqa: A002 (the option's name)
+    set: list[str] | None = None,
     out: str = "results/runs",
     devices: int = 1,
     jobs: int | None = None,
@@ -168,7 +168,7 @@ def list_cells(cells: list[Cell], folder: Path) -> int:
     return 0
 
 
-def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv", format: str = "md") -> None:  # noqa: A002
+def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv", format: str = "md") -> None:
     """Print the leaderboard of a folder's records (of the given cells only, if given) and write it beside them."""
     from evaluation.leaderboard import records, tables
 
@@ -190,7 +190,7 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
         log_leaderboard(frame, folder)
 
 
-def leaderboard(out: str = "results/runs", format: Literal["md", "csv"] = "md") -> int:  # noqa: A002
+def leaderboard(out: str = "results/runs", format: Literal["md", "csv"] = "md") -> int:
     """Print the leaderboard of all complete runs in a folder.
 
     Args:
@@ -205,7 +205,7 @@ def evaluate(
     encoder: str,
     dataset: str = "colored_digits",
     suite: str = "quick",
-    set: list[str] | None = None,  # noqa: A002 (the option's name)
+    set: list[str] | None = None,
     out: str = "results/runs",
     untrained: bool = False,
 ) -> int:
@@ -229,7 +229,7 @@ def evaluate(
     return 0
 
 
-def show_list(what: Literal["methods", "datasets", "suites", "metrics"] = "methods") -> int:
+def show_list(what: Literal["methods", "datasets", "suites", "metrics"]) -> int:
     """List what there is.
 
     Args:

@@ -1,0 +1,48 @@
+# Every target is a thin line over `bench`; the first one used sets up .venv by itself.
+#   make bench METHOD=all DATASET=digits SUITE=quick SEEDS=0,1 DEVICES=1 JOBS=2 OUT=results/runs ARGS="--set method.lr=0.001"
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(if $(shell command -v $(name)),$(name))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SUITE ?= quick
+OUT ?= results/runs
+OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dataset $(DATASET)) \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(DEVICES),--devices $(DEVICES)) $(if $(JOBS),--jobs $(JOBS)) \
+	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench smoke test lint leaderboard clean
+
+help: ## Show what there is to make.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install everything into .venv (PYTHON=... chooses the interpreter).
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; choose one with PYTHON=..." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,slurm]'
+	@touch $@
+
+bench: $(STAMP) ## Train, judge and rank (METHOD, DATASET, SUITE, SEEDS, DEVICES, JOBS, OUT, LOGGER, ARGS).
+	$(BIN)/bench run --suite $(SUITE) $(OPTIONS)
+
+smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
+	rm -rf results/smoke
+	$(BIN)/bench run --suite smoke $(OPTIONS:$(OUT)=results/smoke)
+
+test: $(STAMP) ## The test suite.
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Lint, format and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+leaderboard: $(STAMP) ## Print the table of all complete runs in OUT.
+	$(BIN)/bench leaderboard --out $(OUT)
+
+clean: ## Remove caches and smoke runs; results of `make bench` stay.
+	rm -rf results/smoke .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

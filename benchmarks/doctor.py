@@ -1,0 +1,70 @@
+"""`bench doctor`: what this machine offers, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import torch
+from tabulate import tabulate
+
+import datamodules
+from benchmarks import provenance
+from benchmarks.plan import has_bf16
+from datamodules.base import DataNotFound
+
+
+def report(out: Path) -> str:
+    """One line a topic: what was found, and what to do."""
+    rows = [*_machine(), *_results(out), *_tracking(), *_data()]
+    return tabulate(rows, headers=["", "found", "what to do"], maxcolwidths=[None, 60, 80])
+
+
+def _machine() -> list[list[str]]:
+    machine = provenance.hardware()
+    accelerator = "gpu" if torch.cuda.is_available() else "cpu"
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return [
+        ["python", provenance.versions()["python"], ""],
+        ["torch", torch.__version__, ""],
+        ["processor", f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB", ""],
+        ["GPUs", ", ".join(gpus) or "none", "" if gpus else "the suites `quick` and `smoke` are sized for a processor"],
+        [
+            "bf16",
+            "yes" if has_bf16(accelerator) else "no",
+            "" if has_bf16(accelerator) else "precision: auto means fp32 here",
+        ],
+    ]
+
+
+def _results(out: Path) -> list[list[str]]:
+    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free / 2**30
+    writable = os.access(existing, os.W_OK)
+    advice = "" if writable else f"make {existing} writable, or choose another folder with --out"
+    return [
+        ["results", f"{out} ({'writable' if writable else 'NOT writable'})", advice],
+        ["disk", f"{free:.0f} GB free", "" if free > 5 else "free some: checkpoints and feature banks need it"],
+    ]
+
+
+def _tracking() -> list[list[str]]:
+    netrc = Path("~/.netrc").expanduser()
+    key = os.environ.get("WANDB_API_KEY") or (netrc.exists() and "wandb" in netrc.read_text())
+    if key:
+        return [["wandb", "key found", "--logger wandb sends runs to it"]]
+    return [["wandb", "no key", "WANDB_MODE=offline bench run --logger wandb works without; `wandb login` to upload"]]
+
+
+def _data() -> list[list[str]]:
+    rows = []
+    for name in datamodules.available():
+        try:
+            data = datamodules.build(name)
+            data.setup()
+            counts = "/".join(str(len(split)) for split in data.splits.values())
+            rows.append([name, f"{counts} train/val/test images, {data.image_shape[1]} pixels", ""])
+        except (DataNotFound, TypeError, ValueError) as missing:
+            rows.append([name, "not here", " ".join(str(missing).split())])
+    return rows
