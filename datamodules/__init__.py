@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "digits": "datamodules.digits:Digits",
     "colored_digits": "datamodules.digits:ColoredDigits",
+    "mnist": "datamodules.mnist:MNIST",
+    "colored_mnist": "datamodules.mnist:ColoredMNIST",
+    "fashion_mnist": "datamodules.mnist:FashionMNIST",
+    "colored_fashion_mnist": "datamodules.mnist:ColoredFashionMNIST",
+    "cifar10": "datamodules.cifar:CIFAR10",
+    "cifar100": "datamodules.cifar:CIFAR100",
+    "stl10": "datamodules.stl10:STL10",
+    "tiny_imagenet": "datamodules.tiny_imagenet:TinyImageNet",
+    "imagenet": "datamodules.imagenet:ImageNet",
     "image_folder": "datamodules.image_folder:ImageFolder",
     "pacs": "datamodules.image_folder:PACS",
 }

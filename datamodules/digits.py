@@ -1,11 +1,13 @@
 """Handwritten digits that ship inside scikit-learn, grey and coloured."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
-from datamodules import colouring
+from datamodules import colouring, shifts
 from datamodules.base import ImageDataModule, Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.targets import TargetSpec
@@ -45,10 +47,16 @@ class ColoredDigits(Digits):
 
     Args:
         correlation: how often an image of the training and validation splits has its class's own hue; the others
-            draw theirs uniformly. In the test split class and hue are independent.
+            draw theirs uniformly. In the test split class and hue are independent, unless `shift` says otherwise.
     """
 
     name = "colored_digits"
+    correlated = True
+
+    @property
+    def value_names(self) -> Mapping[str, Sequence[str]]:
+        """Names of the hues."""
+        return {"color": colouring.hue_names(10)}
 
     def __init__(self, *, correlation: float = 0.8, **kwargs):
         super().__init__(**kwargs)
@@ -58,12 +66,16 @@ class ColoredDigits(Digits):
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of coloured images with the targets `class` and `color`."""
         grey, labels, positions = self._grey()
-        splits: dict[SplitName, Split] = {}
-        for number, (name, rows) in enumerate(positions.items()):
-            generator = np.random.Generator(np.random.PCG64([self.split_seed, number]))
-            correlation = 0.0 if name == "test" else self.correlation
-            hues = colouring.draw_hues(labels[rows], 10, correlation, generator)
-            splits[name] = Split(colouring.paint(grey[rows], hues, 10), {"class": labels[rows], "color": hues})
+        of_split: dict[SplitName, float] = {
+            "train": self.correlation,
+            "val": self.correlation,
+            "test": shifts.test_correlation(self.shift),
+        }
+        hues = colouring.draw_by_split(labels, positions, 10, of_split, self.split_seed)
+        splits = {
+            name: Split(colouring.paint(grey[rows], hues[rows], 10), {"class": labels[rows], "color": hues[rows]})
+            for name, rows in positions.items()
+        }
         return splits, (
             TargetSpec("class", "class", 10, "content"),
             TargetSpec("color", "class", 10, "domain"),

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from datamodules.class_folders import ClassFolders, class_numbers, in_classes
 from datamodules.errors import DataCorrupt, DataMismatch
 from datamodules.feeds import Split
-from datamodules.files import Listing, scan, subfolders
+from datamodules.files import scan, subfolders
 from datamodules.shifts import SplitName
 from datamodules.splits import joint_labels, stratified_split
-from datamodules.stored import ImageFileDataModule
 from datamodules.targets import TargetSpec
 
-VAL_FOLDERS = ("val", "valid", "validation")
 
-
-class ImageFolder(ImageFileDataModule):
+class ImageFolder(ClassFolders):
     """Your own images, a folder a class, which is the target `class`.
 
     Three layouts below `root` (a folder, or a .zip or .tar archive, which is unpacked once into the cache folder):
@@ -48,12 +45,6 @@ class ImageFolder(ImageFileDataModule):
         if not 0 < test_fraction < 1:
             raise DataMismatch(f"test_fraction must lie between 0 and 1, got {test_fraction}")
         self.domains, self.test_fraction = domains, test_fraction
-        self._names: dict[str, list[str]] = {}
-
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """The folders' names."""
-        return self._names
 
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`, and `domain` if asked for."""
@@ -67,15 +58,15 @@ class ImageFolder(ImageFileDataModule):
     def _load_plain(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         classes = subfolders(root)
         listing = scan(root, classes)
-        labels = _numbers(listing.tops(1), classes, root)
+        labels = class_numbers(listing.tops(1), classes, root)
         return self._finish(listing, {"class": (labels, classes)}, self._seeded(labels))
 
     def _load_domains(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         domains = subfolders(root)
         classes = sorted({name for domain in domains for name in subfolders(root / domain)})
-        listing = _in_classes(scan(root, domains))
-        domain_labels = _numbers(listing.tops(1), domains, root)
-        labels = _numbers(listing.tops(2), classes, root)
+        listing = in_classes(scan(root, domains))
+        domain_labels = class_numbers(listing.tops(1), domains, root)
+        labels = class_numbers(listing.tops(2), classes, root)
         for domain in domains:
             for folder in subfolders(root / domain):
                 if not ((domain_labels == domains.index(domain)) & (labels == classes.index(folder))).any():
@@ -83,47 +74,10 @@ class ImageFolder(ImageFileDataModule):
         rows = self._seeded(joint_labels(domain_labels, labels))
         return self._finish(listing, {"class": (labels, classes), "domain": (domain_labels, domains)}, rows)
 
-    def _load_official(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        val = next((name for name in VAL_FOLDERS if (root / name).is_dir()), None)
-        test = "test" if (root / "test").is_dir() else None
-        if val is None and test is None:
-            raise DataMismatch(f"{root}: has train but neither val nor test; add one, or put the classes in it")
-        if test is None:
-            val, test = None, val
-        folders = [name for name in ("train", val, test) if name]
-        classes = subfolders(root / "train")
-        listing = _in_classes(scan(root, folders))
-        tops, splits = listing.tops(2), listing.tops(1)
-        for folder in folders:
-            inside = splits == folder
-            strangers = sorted(set(tops[inside]) - set(classes))
-            if strangers:
-                raise DataMismatch(f"{root / folder / strangers[0]}: class without training images in {root / 'train'}")
-            for name in subfolders(root / folder):
-                if not (inside & (tops == name)).any():
-                    raise DataCorrupt(f"{root / folder / name}: class folder without images; fill or delete it")
-        labels = _numbers(tops, classes, root / "train")
-        train, held = np.flatnonzero(splits == "train"), np.flatnonzero(splits == val)
-        if val is None:
-            first, second = stratified_split(labels[train], self.val_fraction, self.split_seed)
-            train, held = train[first], train[second]
-        rows: dict[SplitName, np.ndarray] = {"train": train, "val": held, "test": np.flatnonzero(splits == test)}
-        return self._finish(listing, {"class": (labels, classes)}, rows)
-
     def _seeded(self, labels: np.ndarray) -> dict[SplitName, np.ndarray]:
         rest, test = stratified_split(labels, self.test_fraction, self.split_seed)
         train, val = stratified_split(labels[rest], self.val_fraction, self.split_seed)
         return {"train": rest[train], "val": rest[val], "test": test}
-
-    def _finish(
-        self, listing: Listing, targets: dict[str, tuple[np.ndarray, list[str]]], rows: dict[SplitName, np.ndarray]
-    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        self._names = {name: names for name, (_, names) in targets.items()}
-        specs = tuple(
-            TargetSpec(name, "class", len(names), "content" if name == "class" else "domain")
-            for name, names in self._names.items()
-        )
-        return self._splits(listing, {name: values for name, (values, _) in targets.items()}, rows), specs
 
 
 class PACS(ImageFolder):
@@ -151,23 +105,3 @@ class PACS(ImageFolder):
     def _home(self, folder: Path) -> Path | None:
         homes = (folder, folder / "kfold")
         return next((home for home in homes if all((home / name).is_dir() for name in self.DOMAINS)), None)
-
-
-def _in_classes(listing: Listing) -> Listing:
-    """Without the files that lie beside class folders; they are counted as ignored."""
-    inside = listing.tops(2) != ""
-    chosen = listing.select(inside)
-    return Listing(chosen.root, chosen.names, chosen.stamps, listing.ignored + int((~inside).sum()))
-
-
-def _numbers(values: np.ndarray, names: list[str], root: Path) -> np.ndarray:
-    """int64 class numbers; refuses fewer than two classes and classes without an image."""
-    if len(names) < 2:
-        what = f"only the folder {names[0]!r}" if names else "no folder"
-        raise DataMismatch(f"{root}: {what} where class folders should be, and at least two of them")
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = np.array([numbers[value] for value in values], np.int64)
-    counts = np.bincount(labels, minlength=len(names))
-    if not counts.all():
-        raise DataCorrupt(f"{root / names[int(counts.argmin())]}: class folder without images; fill or delete it")
-    return labels

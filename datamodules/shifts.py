@@ -18,12 +18,11 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.colouring import check_correlation
+from datamodules.colouring import SplitName, check_correlation
 from datamodules.errors import DataMismatch
 from datamodules.feeds import Split
 from datamodules.targets import TargetSpec
 
-SplitName = Literal["train", "val", "test"]
 ValueNames = Mapping[str, Sequence[str]]
 
 
@@ -62,6 +61,11 @@ def parse(text: str) -> Shift:
     )
 
 
+def test_correlation(shift: Shift | None) -> float:
+    """Correlation of colour and class in the test split: none, unless the shift says otherwise."""
+    return shift.correlation if shift and shift.kind == "correlation" else 0.0
+
+
 def apply(
     shift: Shift,
     splits: dict[SplitName, Split],
@@ -92,7 +96,7 @@ def apply(
     shifted: dict[SplitName, Split] = {
         "train": splits["train"].select(np.flatnonzero(~out["train"])),
         "val": splits["val"].select(np.flatnonzero(~out["val"])),
-        "test": _stack([split.select(np.flatnonzero(out[name])) for name, split in splits.items()]),
+        "test": stack([split.select(np.flatnonzero(out[name])) for name, split in splits.items()]),
     }
     for name, split in shifted.items():
         if not len(split):
@@ -122,7 +126,7 @@ def _number(value: str, spec: TargetSpec, names: ValueNames) -> int:
     raise DataMismatch(f"shift: target {spec.name!r} has no value {value!r} (there is: {choice})")
 
 
-def _stack(splits: list[Split]) -> Split:
+def stack(splits: list[Split]) -> Split:
     """All images of several splits as one, without a copy where they share their images."""
     first = splits[0]
     targets = {name: np.concatenate([split.targets[name] for split in splits]) for name in first.targets}
