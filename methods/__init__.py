@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "simclr": "methods.simclr:SimCLR",
+    "ip_irm": "methods.ip_irm:IPIRM",
     "vicreg": "methods.vicreg:VICReg",
     "barlow_twins": "methods.barlow_twins:BarlowTwins",
     "supervised": "methods.supervised:Supervised",

@@ -1,0 +1,210 @@
+"""IP-IRM: find a partition of the images on which the contrastive loss varies, then make it invariant to that one."""
+
+from typing import Any
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Generator, Tensor
+from torch.nn.functional import normalize
+from tqdm import tqdm
+
+from methods.base import Batch, Method, stream_seed
+from methods.networks.heads import mlp
+from methods.objectives.ip_irm import invariant_loss, learn_partition
+from methods.objectives.mixup import draw_partners, mixed_invariant_loss
+
+
+class IPIRM(Method):
+    """Iterative partition-based invariant risk minimisation.
+
+    ```
+    every `partition_every` epochs (maximisation: logits of the partition learn, the encoder does not):
+      all images -> two views -> backbone, projector -> z1, z2 -> risk(partition) -> keep the partition
+
+    every batch (minimisation: the encoder learns, the partitions do not):
+      image -> two views -> backbone, projector -> z1, z2 -> InfoNCE(batch) + for each subset of each kept partition:
+                                                             InfoNCE(subset) + penalty_weight * penalty(subset)
+    ```
+
+    Deviations from the authors' code: a subset without an image in the batch is left out of the means (there: an
+    error); with `mixup`, the losses of the partitions are averaged (there: added up), and more, see
+    `methods.objectives.mixup`.
+
+    Args:
+        num_subsets: K, subsets of a partition.
+        partition_every: epochs between two maximisation steps; the first one is before any training.
+        retain: keep all partitions found so far; otherwise the last one only.
+        penalty_weight: lambda_1, of the penalty in the minimisation step (eq. 5).
+        irm_weight: lambda_2, of the penalty in the maximisation step (eq. 6).
+        temperature: tau of the contrastive terms of both steps.
+        irm_temperature: tau of the penalties.
+        keep_global: add the contrastive loss of the whole batch.
+        mixup: mix each anchor with another image of its subset (the authors' second table; there with temperature 0.2).
+        partition_batch_size: images in a mini-batch of the maximisation step.
+        partition_epochs: at most so many epochs of the maximisation step.
+        hidden_dim: width of the projector's hidden layer.
+        projection_dim: width of z.
+    """
+
+    name = "ip_irm"
+    source = "Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021)"
+
+    def __init__(
+        self,
+        *,
+        num_subsets: PositiveInt = 2,
+        partition_every: PositiveInt = 10,
+        retain: bool = True,
+        penalty_weight: NonNegativeFloat = 0.2,
+        irm_weight: NonNegativeFloat = 0.5,
+        temperature: PositiveFloat = 0.5,
+        irm_temperature: PositiveFloat = 0.5,
+        keep_global: bool = True,
+        mixup: bool = False,
+        partition_batch_size: PositiveInt = 512,
+        partition_epochs: PositiveInt = 61,
+        hidden_dim: PositiveInt = 256,
+        projection_dim: PositiveInt = 128,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.num_subsets, self.partition_every, self.retain = num_subsets, partition_every, retain
+        self.penalty_weight, self.irm_weight, self.keep_global, self.mixup = (
+            penalty_weight,
+            irm_weight,
+            keep_global,
+            mixup,
+        )
+        self.temperature, self.irm_temperature = temperature, irm_temperature
+        self.partition_batch_size, self.partition_epochs = partition_batch_size, partition_epochs
+        self.projector = mlp(self.num_features, hidden_dim, projection_dim)
+        self.partitions: list[Tensor] = []
+        """Logits [N, K] over the training split, one a kept partition; argmax is the subset."""
+        self.partitioned_epoch = -1
+        self.mixup_generator = Generator().manual_seed(stream_seed(self.seed, "mixup"))
+
+    def project(self, view: Tensor) -> Tensor:
+        """Codes z [B, projection_dim] of normalised views, unit rows."""
+        return normalize(self.projector(self.backbone(view)).float(), dim=1)
+
+    # ---- maximisation step ----
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Before the first batch of an epoch whose turn it is: find one more partition.
+
+        Here and not in `on_train_epoch_start`, which Lightning leaves out after some checkpoints.
+        """
+        super().on_train_batch_start(batch, batch_idx)
+        epoch = self.current_epoch
+        if epoch % self.partition_every == 0 and epoch != self.partitioned_epoch:
+            logits, risk = self.find_partition()
+            self.partitions = [*(self.partitions if self.retain else []), logits]
+            self.partitioned_epoch = epoch
+            sizes = logits.argmax(1).bincount(minlength=self.num_subsets)
+            self.log("partition/risk", risk)
+            self.log_dict({f"partition/size_{k}": float(size) for k, size in enumerate(sizes)})
+
+    def find_partition(self) -> tuple[Tensor, float]:
+        """Logits [N, K] of the partition on which the loss of the encoder as it is varies most, and its risk."""
+        stream = f"partition/{self.current_epoch}"
+        z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)
+        shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
+        risks = []
+        with torch.enable_grad(), tqdm(total=self.partition_epochs, desc=stream, leave=False, disable=not shown) as bar:
+
+            def progress(epoch: int, risk: float) -> None:
+                risks.append(risk)
+                bar.set_postfix(risk=f"{risk:.3f}", refresh=False)
+                bar.update()
+
+            logits = learn_partition(
+                z1,
+                z2,
+                num_subsets=self.num_subsets,
+                irm_weight=self.irm_weight,
+                temperature=self.temperature,
+                irm_temperature=self.irm_temperature,
+                batch_size=self.partition_batch_size,
+                max_epochs=self.partition_epochs,
+                generator=Generator().manual_seed(stream_seed(self.seed, stream)),
+                progress=progress,
+            )
+        return self.trainer.strategy.broadcast(logits), min(risks)
+
+    def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
+        drawn = (self.augmentation.draw(len(image), generator, self.data["mirror_symmetric"]) for _ in range(2))
+        return torch.cat([self.project(self.apply_view(image, params)) for params in drawn], 1)
+
+    # ---- minimisation step ----
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of the kept partitions (eq. 5)."""
+        self.partitions = [logits.to(self.device) for logits in self.partitions]
+        assignments = [logits[batch["index"]].argmax(1) for logits in self.partitions]
+        view1, view2 = self.views(batch)
+        if self.mixup:
+            loss = self.mixed_loss(view1, view2, assignments)
+        else:
+            loss = invariant_loss(
+                self.project(view1),
+                self.project(view2),
+                assignments,
+                num_subsets=self.num_subsets,
+                temperature=self.temperature,
+                irm_temperature=self.irm_temperature,
+                penalty_weight=self.penalty_weight,
+                keep_global=self.keep_global,
+                gather=self.gather,
+            )
+        self.log("loss", loss)
+        return loss
+
+    def mixed_loss(self, view1: Tensor, view2: Tensor, assignments: list[Tensor]) -> Tensor:
+        """The same with anchors mixed anew inside the subsets of each partition, and inside the whole batch."""
+        gather = self.gather or (lambda tensor: tensor)
+        all_views, start = gather(view1), len(view1) * (self.trainer.global_rank if self.gather else 0)
+        own, plain = slice(start, start + len(view1)), self.project(view2)
+
+        def terms(assignment: Tensor) -> tuple[Tensor, Tensor]:
+            partner = draw_partners(gather(assignment), self.mixup_generator)
+            share = 0.5 + 0.5 * torch.rand(len(partner), generator=self.mixup_generator).to(partner.device)
+            partner, share = partner[own], share[own]  # Beta(1, 1), the larger part being the anchor's own
+            weight = share[:, None, None, None]
+            mixed = self.project(weight * view1 + (1 - weight) * all_views[partner])
+            return mixed_invariant_loss(
+                mixed,
+                plain,
+                partner,
+                share,
+                assignment,
+                num_subsets=self.num_subsets,
+                temperature=self.temperature,
+                irm_temperature=self.irm_temperature,
+                gather=self.gather,
+            )
+
+        losses, penalties = zip(*map(terms, assignments), strict=True)
+        loss = torch.stack(losses).mean() + self.penalty_weight * torch.stack(penalties).mean()
+        if self.keep_global:
+            loss = loss + terms(torch.zeros_like(assignments[0]))[0]
+        return loss / max(self.penalty_weight, 1.0)
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""
+        features = self.backbone(self.prepare(image))
+        return {"features": features, "projection": normalize(self.projector(features).float(), dim=1)}
+
+    # ---- checkpoint ----
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the kept partitions, the epoch of the last one, and MixUp's stream."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["partitions"] = [logits.cpu() for logits in self.partitions]
+        checkpoint["partitioned_epoch"] = self.partitioned_epoch
+        checkpoint["mixup_generator"] = self.mixup_generator.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue with the partitions of the checkpoint, however many there are."""
+        super().on_load_checkpoint(checkpoint)
+        self.partitions, self.partitioned_epoch = list(checkpoint["partitions"]), checkpoint["partitioned_epoch"]
+        self.mixup_generator.set_state(checkpoint["mixup_generator"])
