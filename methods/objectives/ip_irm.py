@@ -159,26 +159,8 @@ def partition_risk(
     check_rows("z1", z1, "logits", logits, ndim=2)
     check_positive(temperature=temperature, irm_temperature=irm_temperature)
     z1, z2, logits = prepare(z1.detach(), z2.detach(), logits, gather=gather)
-
-    log_membership = logits.log_softmax(1).T
-    z = _wide_enough(torch.cat([z1, z2]), min(temperature, irm_temperature))
-    members = _Members.of(log_membership.to(z.dtype))
-    similarity = matmul(z, z.T)
-    if temperature == irm_temperature:
-        kernel = irm_kernel = _Kernel.of(similarity.div_(temperature))
-        totals = irm_totals = _totals(kernel, members)
-    else:
-        kernel = _Kernel.of(similarity / temperature)
-        irm_kernel = _Kernel.of(similarity.div_(irm_temperature))
-        totals, irm_totals = _totals(kernel, members), _totals(irm_kernel, members)
-    losses = (members.share * (totals.log() - kernel.log_first)).sum(1)
-    penalties = _soft_penalties(irm_kernel, irm_totals, members)
-    gain = (losses.mean() + irm_weight * penalties.mean()).to(logits.dtype)
-    if not balance:
-        return -gain
-    log_mean = log_membership.logsumexp(1) - math.log(len(z1))
-    entropy = -(log_mean.exp() * log_mean).sum()
-    return (BALANCED_ENTROPY - entropy).relu() - gain
+    z1, z2 = _wide_enough(z1, z2, min(temperature, irm_temperature))
+    return _risk(z1, z2, logits, temperature, irm_temperature, irm_weight, balance, _scratch(z1, len(z1)))
 
 
 def learn_partition(
@@ -215,7 +197,8 @@ def learn_partition(
     """
     check_matrix("z1", z1)
     check_same_shape(z1=z1, z2=z2)
-    check_positive(batch_size=batch_size, max_epochs=max_epochs)
+    check_positive(temperature=temperature, irm_temperature=irm_temperature)
+    check_positive(batch_size=batch_size, max_epochs=max_epochs, num_subsets=num_subsets)
     z1, z2 = (z.detach() for z in prepare(z1, z2, gather=gather))
     device = "cpu" if generator is None else generator.device
     if init is None:
@@ -226,6 +209,8 @@ def learn_partition(
         raise ValueError(f"order is {list(order.shape)} but z1 is {list(z1.shape)}: it must be [epochs, {len(z1)}]")
 
     logits = init.detach().to(z1, copy=True).requires_grad_()
+    z1, z2 = _wide_enough(z1, z2, min(temperature, irm_temperature))
+    scratch = _scratch(z1, min(batch_size, len(z1)))
     optimizer = torch.optim.Adam([logits], lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, MILESTONES, DECAY)
     best, best_risk, best_epoch = None, math.inf, 0
@@ -233,14 +218,8 @@ def learn_partition(
         permutation = order[epoch] if order is not None else torch.randperm(len(z1), device=device, generator=generator)
         risks = []
         for batch in permutation.to(z1.device).split(batch_size):
-            risk = partition_risk(
-                z1[batch],
-                z2[batch],
-                logits[batch],
-                temperature=temperature,
-                irm_temperature=irm_temperature,
-                irm_weight=irm_weight,
-                balance=balance,
+            risk = _risk(
+                z1[batch], z2[batch], logits[batch], temperature, irm_temperature, irm_weight, balance, scratch
             )
             optimizer.zero_grad()
             risk.backward()
@@ -290,25 +269,69 @@ def _penalty(logits: Tensor) -> Tensor:
 # constant 2B x 2B matrix of them serves all subsets, and autograd only sees its products with [K, 2B] matrices.
 
 
+def _scratch(z: Tensor, size: int) -> list[Tensor]:
+    """Memory for the four matrices of up to `size` images. Fresh pages every mini-batch would double the time."""
+    return [z.new_empty((2 * size) ** 2) for _ in range(4)]
+
+
+def _wide_enough(z1: Tensor, z2: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """float64 where a row's exponentials may spread beyond what float32 holds (small temperatures, long rows)."""
+    spread = 2 * max(z.square().sum(1).max().item() for z in (z1, z2)) / temperature
+    return (z1.double(), z2.double()) if spread > 40 else (z1, z2)
+
+
+def _risk(
+    z1: Tensor,
+    z2: Tensor,
+    logits: Tensor,
+    temperature: float,
+    irm_temperature: float,
+    irm_weight: float,
+    balance: bool,
+    scratch: list[Tensor],
+) -> Tensor:
+    """`partition_risk` of checked inputs. Its backward must run before `scratch` is used again."""
+    log_membership = logits.log_softmax(1).T
+    members = _Members.of(log_membership.to(z1.dtype))
+    z = torch.cat([z1, z2])
+    similarity, exp, other_logits, other_exp = (memory[: len(z) ** 2].view(len(z), len(z)) for memory in scratch)
+    torch.mm(z, z.T, out=similarity)
+    if temperature == irm_temperature:
+        kernel = irm_kernel = _Kernel.of(similarity.div_(temperature), out=exp)
+        totals = irm_totals = _totals(kernel, members)
+    else:
+        kernel = _Kernel.of(torch.div(similarity, temperature, out=other_logits), out=other_exp)
+        irm_kernel = _Kernel.of(similarity.div_(irm_temperature), out=exp)
+        totals, irm_totals = _totals(kernel, members), _totals(irm_kernel, members)
+    losses = (members.share * (totals.log() - kernel.log_first)).sum(1)
+    penalties = _soft_penalties(irm_kernel, irm_totals, members, out=other_logits)
+    gain = (losses.mean() + irm_weight * penalties.mean()).to(logits.dtype)
+    if not balance:
+        return -gain
+    log_mean = log_membership.logsumexp(1) - math.log(len(z1))
+    entropy = -(log_mean.exp() * log_mean).sum()
+    return (BALANCED_ENTROPY - entropy).relu() - gain
+
+
 class _Kernel(NamedTuple):
-    """Log-sum-exp's exponentials, the row's largest logit taken out; 0 at the anchor itself and its positive."""
+    """Log-sum-exp's exponentials, the row's largest logit taken out. 0 at the anchor itself and its positive."""
 
     positive: Tensor  # [2B], logit of the positive
     log_first: Tensor  # [2B], the same less the row's largest
+    logits: Tensor  # [2B, 2B]
     exp: Tensor  # [2B, 2B]
-    exp_logit: Tensor  # [2B, 2B], exp * logit
 
     @classmethod
-    def of(cls, logits: Tensor) -> "_Kernel":
-        """Takes over `logits` [2B, 2B] and works in place: fresh pages would cost more than the arithmetic."""
+    def of(cls, logits: Tensor, out: Tensor) -> "_Kernel":
+        """Takes over `logits` [2B, 2B], and `out` for the exponentials."""
         size = len(logits) // 2
         positive = torch.cat([logits.diagonal(size), logits.diagonal(-size)])
         largest = logits.fill_diagonal_(-torch.inf).amax(1)
-        exp = (logits - largest[:, None]).exp_()
+        torch.sub(logits, largest[:, None], out=out).exp_()
         for offset in (-size, 0, size):
             logits.diagonal(offset).zero_()
-            exp.diagonal(offset).zero_()
-        return cls(positive, positive - largest, exp, logits.mul_(exp))
+            out.diagonal(offset).zero_()
+        return cls(positive, positive - largest, logits, out)
 
 
 class _Members(NamedTuple):
@@ -331,49 +354,25 @@ class _Members(NamedTuple):
         return cls(*(t.repeat(1, 2) for t in (weight, share, scale)))
 
 
-def _wide_enough(z: Tensor, temperature: float) -> Tensor:
-    """float64 where the exponentials of a row may spread beyond what float32 holds (small temperatures, long rows)."""
-    spread = 2 * z.square().sum(1).max() / temperature
-    return z.double() if spread > 40 else z
-
-
 def _totals(kernel: _Kernel, members: _Members) -> Tensor:
     """Each anchor's denominator in each subset, its largest logit taken out: [K, 2B]."""
     negatives = members.scale * matmul(members.weight, kernel.exp.T)
     return (kernel.log_first.exp() + negatives).clamp_min(torch.finfo(negatives.dtype).tiny)
 
 
-def _soft_penalties(kernel: _Kernel, totals: Tensor, members: _Members) -> Tensor:
-    """The closed-form penalty of every subset, [K]."""
+def _soft_penalties(kernel: _Kernel, totals: Tensor, members: _Members, out: Tensor) -> Tensor:
+    """The closed-form penalty of every subset, [K]. Uses up `kernel.logits`, and `out` for a second matrix."""
     first = ((kernel.log_first.exp() / totals - 1) * kernel.positive * members.share).sum(1)
-    later, earlier = _column_sums(kernel.exp_logit, members.share * members.scale / totals)
-    weight = members.weight.unflatten(1, (2, -1))
-    # Of anchors later than image k its column is the k-th of a view, of earlier anchors the (k-1)-th.
-    column = (weight * later)[..., :-1] + (weight * earlier)[..., 1:]
+
+    image = torch.arange(len(out) // 2, device=out.device)
+    is_later = (image[:, None, None] > image).to(out.dtype)  # [B, 1, B]: the anchor's image than the column's
+    by_image = (2, len(image), 2, len(image))
+    weighted = kernel.logits.mul_(kernel.exp)
+    torch.mul(weighted.view(by_image), is_later, out=out.view(by_image))
+    later, earlier = out, weighted.sub_(out)
+
+    anchors = members.share * members.scale / totals
+    later, earlier = ((members.weight * matmul(anchors, part)).unflatten(1, (2, -1)) for part in (later, earlier))
+    # Image k is the k-th negative in its view of later anchors, and the (k-1)-th of earlier ones.
+    column = later[..., :-1] + earlier[..., 1:]
     return first.square() + column.square().sum((1, 2))
-
-
-def _column_sums(matrix: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """`rows` [K, 2B] @ `matrix` [2B, 2B], summed over the anchors of later and of earlier images than the column's.
-
-    Both [K, 2, B]. Block by block, so that only blocks on the diagonal are masked, and copied for it.
-    """
-    rows = rows.unflatten(1, (2, -1))
-    size = rows.shape[2]
-    by_view = matrix.view(2, size, 2 * size)
-    image = torch.arange(size, device=matrix.device)
-    later, earlier = torch.zeros_like(rows), torch.zeros_like(rows)
-    for start in range(0, size, 256):
-        stop = min(start + 256, size)
-        own = rows[:, :, start:stop]
-        sums = matmul(own.transpose(0, 1), by_view[:, start:stop]).sum(0).unflatten(1, (2, -1))
-        block = by_view.view(2, size, 2, size)[:, start:stop, :, start:stop].transpose(1, 2)
-        pad = (start, size - stop)
-        later = later + sums * (image < start) + F.pad(_block_sums(own, block.tril(-1)), pad)
-        earlier = earlier + sums * (image >= stop) + F.pad(_block_sums(own, block.triu(1)), pad)
-    return later, earlier
-
-
-def _block_sums(rows: Tensor, block: Tensor) -> Tensor:
-    """[K, 2, b] rows and [2, 2, b, b] blocks, summed over anchor views and anchors: [K, 2, b]."""
-    return matmul(rows.transpose(0, 1)[:, None], block).sum(0).transpose(0, 1)
