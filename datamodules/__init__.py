@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "digits": "datamodules.digits:Digits",
     "colored_digits": "datamodules.digits:ColoredDigits",
+    "sprites": "datamodules.sprites:Sprites",
     "mnist": "datamodules.mnist:MNIST",
     "colored_mnist": "datamodules.mnist:ColoredMNIST",
     "fashion_mnist": "datamodules.mnist:FashionMNIST",
@@ -27,6 +28,12 @@ BUILT_IN = {
     "imagenet": "datamodules.imagenet:ImageNet",
     "image_folder": "datamodules.image_folder:ImageFolder",
     "pacs": "datamodules.image_folder:PACS",
+    "dsprites": "datamodules.dsprites:DSprites",
+    "shapes3d": "datamodules.shapes3d:Shapes3D",
+    "smallnorb": "datamodules.smallnorb:SmallNORB",
+    "cars3d": "datamodules.cars3d:Cars3D",
+    "celeba": "datamodules.celeba:CelebA",
+    "edges2shoes": "datamodules.edges2shoes:Edges2Shoes",
 }
 ENTRY_POINTS = "disentangle_bench.datamodules"
 _registered: dict[str, type[ImageDataModule]] = {}

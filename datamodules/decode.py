@@ -39,11 +39,26 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
                 opened.draft(None, (size, size))  # large JPEG files: decode at the reduced scale that is enough
             ImageOps.exif_transpose(opened, in_place=True)
             image = _rgb(opened)
-        if size is not None and image.size != (size, size):
-            image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     except Exception as error:  # the decoders of many formats raise anything from OSError to struct.error
         raise UnreadableImage(f"not a readable image: {error}") from error
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    return pixels if size is None else fit(pixels, size)
+
+
+def fit(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Cut out the centre square and resize it (bicubic, anti-aliased).
+
+    Args:
+        pixels: uint8 [3, H, W].
+        size: edge of the result.
+
+    Returns:
+        uint8 [3, size, size].
+    """
+    if pixels.shape[1:] == (size, size):
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
 
 
 def shorter_side(data: bytes) -> int:
