@@ -54,6 +54,12 @@ def same_width(a: Array, a_name: str, b: Array, b_name: str) -> None:
         raise ValueError(f"{a_name} has shape {a.shape} but {b_name} {b.shape}: their last sizes differ")
 
 
+def varying(x: Array, name: str) -> None:
+    """Raise MetricUndefined if all rows are equal, where the nearest of them would be any."""
+    if all((x[start : start + ROWS] == x[0]).all() for start in range(0, len(x), ROWS)):
+        raise MetricUndefined(f"{name} is constant: all {len(x)} rows are equal")
+
+
 def row_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None = None) -> NDArray[np.int64]:
     """Return `y` as int64 [N], one for each row of `x`; in [0, num_classes) where that is given.
 

@@ -14,7 +14,7 @@ from sklearn.metrics import (
 from sklearn.metrics.cluster import contingency_matrix
 from threadpoolctl import threadpool_limits
 
-from evaluation.metrics.arrays import integers, matrix, row_labels
+from evaluation.metrics.arrays import integers, matrix, row_labels, varying
 from evaluation.metrics.errors import MetricUndefined
 
 
@@ -93,13 +93,14 @@ def silhouette(features: Any, clusters: Any, seed: int = 0, *, sample_size: int 
 
     Raises:
         ValueError: wrong shapes (both named).
-        MetricUndefined: non-finite features, or fewer than 2 or more than n - 1 clusters among the n rows used.
+        MetricUndefined: non-finite or constant features, or not between 2 and n - 1 clusters among the n rows used.
     """
     features = matrix(features, "features")
     groups = row_labels(clusters, "clusters", features, "features")
     if len(features) > sample_size:
         rows = np.sort(np.random.default_rng(seed).choice(len(features), sample_size, replace=False))
         features, groups = features[rows], groups[rows]
+    varying(features, "features")
     found = len(np.unique(groups))
     if not 2 <= found < len(features):
         raise MetricUndefined(f"silhouette of {found} clusters among {len(features)} samples")

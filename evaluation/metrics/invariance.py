@@ -1,12 +1,17 @@
 """How much of what should not matter is in the features: domain leakage, alignment and uniformity, transforms."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 
-from evaluation.metrics.arrays import matrix, row_labels
+from evaluation.metrics.arrays import ROWS, device, full_precision, matrix, row_labels
 from evaluation.metrics.errors import MetricUndefined
 from evaluation.metrics.probes import linear_probe, mlp_probe
+
+PAIRS = 2**24
+"""Pairs of rows whose distance is held at a time."""
 
 
 def domain_leakage(
@@ -52,3 +57,97 @@ def domain_leakage(
     chance = float(np.bincount(test_d).max() / len(test_d))
     normalized = (max(scores.values()) - chance) / (1 - chance)
     return scores | {"chance": chance, "normalized": float(np.clip(normalized, 0.0, 1.0))}
+
+
+def alignment(z1: Any, z2: Any, alpha: float = 2.0) -> float:
+    """Mean of ||z1 - z2||^alpha over positive pairs (Wang & Isola 2020, eq. 1): 0 is perfect, 4 the most at alpha 2.
+
+    Args:
+        z1: [N, D], rows of length 1 (not normalised here).
+        z2: [N, D], the other half of each pair.
+        alpha: the exponent.
+
+    Raises:
+        ValueError: shapes that differ (both are named).
+        MetricUndefined: empty or non-finite rows.
+    """
+    z1, z2 = matrix(z1, "z1"), matrix(z2, "z2")
+    if z1.shape != z2.shape:
+        raise ValueError(f"z1 has shape {z1.shape} but z2 {z2.shape}")
+    distances = [
+        np.linalg.norm(z1[start : start + ROWS].astype(np.float64) - z2[start : start + ROWS], axis=1)
+        for start in range(0, len(z1), ROWS)
+    ]
+    return float((np.concatenate(distances) ** alpha).mean())
+
+
+def uniformity(z: Any, t: float = 2.0) -> float:
+    """Log of the mean over pairs i < j of exp(-t ||z_i - z_j||^2) (Wang & Isola 2020, eq. 2): 0 if all rows are equal.
+
+    Computed in float64, in blocks of pairs.
+
+    Args:
+        z: [N, D], rows of length 1 (not normalised here).
+        t: the kernel's width.
+
+    Raises:
+        ValueError: not [N, D].
+        MetricUndefined: empty or non-finite rows, or a single one.
+    """
+    rows = torch.from_numpy(matrix(z, "z").astype(np.float64))
+    if len(rows) < 2:
+        raise MetricUndefined("uniformity is over pairs, and there is one row")
+    with full_precision(), torch.no_grad():
+        rows = rows.to(device())
+        square = (rows * rows).sum(dim=1)
+        total, block = -np.inf, max(1, PAIRS // len(rows))
+        for start in range(0, len(rows) - 1, block):
+            part, rest = slice(start, start + block), slice(start + 1, None)
+            distance = (square[part, None] + square[rest] - 2 * rows[part] @ rows[rest].T).clamp_(min=0)
+            later = torch.ones_like(distance, dtype=torch.bool).triu_()  # row i of the block begins at pair (i, i + 1)
+            kernel = torch.where(later, -t * distance, -torch.inf)
+            total = np.logaddexp(total, kernel.flatten().logsumexp(0).item())
+    return float(total - np.log(len(rows) * (len(rows) - 1) / 2))
+
+
+def transform_invariance(
+    embed: Callable[[Any], Any], images: Any, transforms: Mapping[str, Callable[[Any], Any]], seed: int = 0
+) -> dict[str, float]:
+    """How little each transform moves the embedding, on the scale from another image (0) to the same (1).
+
+    (c - c_other) / (1 - c_other), with c the mean cosine of an image and its transformed self and c_other the mean
+    cosine of all pairs of different images; below 0 if a transform moves an image further than that.
+
+    Args:
+        embed: images -> [N, D], an array or a tensor.
+        images: whatever `embed` and the transforms take, N of them.
+        transforms: by name, images -> images. One that draws does so from torch's generator, set to `seed` for each
+            and put back after it.
+        seed: see there.
+
+    Raises:
+        ValueError: an embedding that is not [N, D], or changes its shape under a transform (both are named).
+        MetricUndefined: empty or non-finite embeddings, one image, or images that all have the same embedding.
+    """
+    clean = _unit(embed(images), "embeddings")
+    count = len(clean)
+    if count < 2:
+        raise MetricUndefined("transform invariance compares different images, and there is one")
+    other = float((np.linalg.norm(clean.sum(axis=0)) ** 2 - (clean**2).sum()) / (count * (count - 1)))
+    if 1 - other < 1e-6:
+        raise MetricUndefined(f"all {count} images have the same embedding, up to its length")
+    result = {}
+    for name, transform in transforms.items():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            moved = _unit(embed(transform(images)), f"embeddings under {name}")
+        if moved.shape != clean.shape:
+            raise ValueError(f"embeddings have shape {clean.shape} but under {name} {moved.shape}")
+        result[name] = (float((clean * moved).sum(axis=1).mean()) - other) / (1 - other)
+    return result
+
+
+def _unit(x: Any, name: str) -> np.ndarray:
+    rows = matrix(x, name).astype(np.float64)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1.0)

@@ -4,11 +4,11 @@ The objective for N standardised rows x_i, weights W [K, D] and biases b is
 
     f(W, b) = (1/N) sum_i -log softmax(W x_i + b)[y_i] + (l2 / 2) ||W||^2,
 
-scikit-learn's with C = 1 / (l2 N). It is minimised by L-BFGS in the coordinates U = W P^-1, with
-P = (c S + l2 I)^(-1/2), S the covariance of the features and c the mean of p(1 - p) at the start: there the curvature
-is close to one in every direction, so some ten evaluations of f do for most strengths. One copy of the features is
-held, in float32; the products with it are float32, every sum over rows of them is float64 and has one order,
-whatever the number of threads.
+scikit-learn's with C = 1 / (l2 N) for three classes or more. It is minimised by L-BFGS in the coordinates
+U = W P^-1, with P = (c S + l2 I)^(-1/2), S the covariance of the features and c the mean of p(1 - p) at the start:
+there the curvature is close to one in every direction, so some ten evaluations of f do for most strengths. One copy
+of the features is held, in float32; the products with it are float32, what is summed over many rows is float64, and
+every sum has one order, whatever the number of threads.
 """
 
 import warnings
@@ -87,11 +87,16 @@ class SoftmaxRegression:
             logits -= logits.amax(dim=1, keepdim=True)
             target = logits.gather(1, y)
             p = logits.clamp_(min=-60.0).exp_()  # no denormal numbers: they slow the products tenfold
-            norm = p.sum(dim=1, keepdim=True)
+            own = p.gather(1, y)
+            # 1 - p[y] and -log p[y] from the other classes, or float32 loses them where p[y] is close to 1
+            others = p.scatter_(1, y, 0.0).sum(dim=1, keepdim=True)
+            total += ((others / own).log1p() + own.log() - target).sum(dtype=torch.float64).item()
+            norm = own + others
             p /= norm
-            total += (norm.log() - target).sum(dtype=torch.float64).item()
-            spread += 1.0 * len(x) - (p * p).sum(dtype=torch.float64).item()
-            p.scatter_add_(1, y, torch.full_like(target, -1.0))
+            miss = others / norm
+            spread += (miss * own / norm).sum(dtype=torch.float64).item()
+            spread += (p.sum(dtype=torch.float64) - (p * p).sum(dtype=torch.float64)).item()
+            p.scatter_(1, y, -miss)
             whole = len(x) // CHUNK * CHUNK if len(x) >= 2 * CHUNK else 0
             products = torch.bmm(p[:whole].view(-1, CHUNK, k).transpose(1, 2), x[:whole].view(-1, CHUNK, d))
             grad_weight += products.sum(dim=0, dtype=torch.float64)
@@ -103,12 +108,21 @@ class SoftmaxRegression:
     def fit(self, l2: float, start: tuple[Tensor, Tensor], *, gtol: float, ftol: float) -> tuple[Tensor, Tensor]:
         """Minimise f from `start`, a weight and a bias.
 
-        `gtol` bounds the largest entry of the gradient in the coordinates U, `ftol` the relative decrease of f in
-        a step: either ends the search.
+        `gtol` bounds the largest entry of the gradient in the coordinates U, `ftol` the relative decrease of f in a
+        step: either ends the search. It begins again, with new coordinates, if c has more than halved by then.
         """
+        curvature = max(self.loss(*start)[3], 1e-9)
+        while True:
+            start = self._search(l2, start, curvature, gtol, ftol)
+            before, curvature = curvature, max(self.loss(*start)[3], 1e-9)
+            if curvature > before / 2:
+                return start
+
+    def _search(
+        self, l2: float, start: tuple[Tensor, Tensor], curvature: float, gtol: float, ftol: float
+    ) -> tuple[Tensor, Tensor]:
         weight, bias = start
         k, d = weight.shape
-        curvature = max(self.loss(weight, bias)[3], 1e-6)
         scale = (curvature * self.spectrum + l2).rsqrt()
         forward = (self.basis * scale).T.contiguous()  # P^T: W = U P^T, and U = W Q / scale
         bias_scale = curvature**-0.5

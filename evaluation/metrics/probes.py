@@ -24,15 +24,16 @@ from evaluation.metrics.arrays import (
     real,
     row_labels,
     same_width,
+    varying,
 )
 from evaluation.metrics.errors import MetricUndefined
 from evaluation.metrics.logistic import SoftmaxRegression, Standardizer
 
 L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 """Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""
-FLOOR = float(np.log(np.finfo(np.float32).eps))
-"""Log-probability of a class that no training sample has (-15.94)."""
-PATH, REFIT = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-5, "ftol": 1e-12}
+FLOOR = float(np.log(np.finfo(np.float64).eps))
+"""The least log-probability that counts in a negative log-likelihood (-36.04), as in scikit-learn's log_loss."""
+PATH, REFIT = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-5, "ftol": 1e-11}
 """When the search for a strength ends on the way, and for the chosen one."""
 SMALL = 2**26
 """Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
@@ -56,10 +57,11 @@ def linear_probe(
     """Multinomial logistic regression on standardised features, its L2 strength picked on validation samples.
 
     The objective is the mean negative log-likelihood plus l2/2 ||W||^2 (biases free), solved for all strengths from
-    the strongest to the weakest, each from the last one's solution. The strength with the lowest validation NLL
-    (the stronger one on a tie) is refitted on training and validation samples together and scored on the test set.
-    Features are standardised by all training and validation samples; constant ones do no harm. A class that no
-    training sample has gets the probability 1.2e-7. Runs in float32 on the accelerator where there is one.
+    the strongest to the weakest, each from the last one's solution. With two classes W is one vector, as in
+    scikit-learn, whose C is 1 / (l2 N). The strength with the lowest validation NLL (the stronger one on a tie) is
+    refitted on training and validation samples together and scored on the test set. Features are standardised by all
+    training and validation samples; constant ones do no harm. A class that no training sample has gets probability 0,
+    and no probability counts as less than 2.2e-16 in the NLL. Runs in float32, on the accelerator if there is one.
 
     Args:
         train_x: [N, D], read as float32.
@@ -104,22 +106,23 @@ def linear_probe(
         standardize(*pieces[1], out=x[fitted:])
         classes, y = np.unique(answers, return_inverse=True)
         target = torch.from_numpy(y).to(x.device)
+        penalty = 2.0 if len(classes) == 2 else 1.0  # ||w||^2 of the difference w is twice ||W||^2 of both columns
         l2, point = strengths[0], None
         if len(strengths) > 1:
             problem = SoftmaxRegression(x[:fitted], target[:fitted], len(classes))
             validation = SoftmaxRegression(x[fitted:], target[fitted:], len(classes))
             step, best = problem.start(), np.inf
             for strength in strengths:
-                step = problem.fit(strength, step, **PATH)
+                step = problem.fit(penalty * strength, step, **PATH)
                 nll = validation.loss(*step)[0]
                 if nll < best:
                     best, l2, point = nll, strength, step
         problem = SoftmaxRegression(x, target, len(classes))
-        weight, bias = problem.fit(l2, point or problem.start(), **REFIT)
+        weight, bias = problem.fit(penalty * l2, point or problem.start(), **REFIT)
 
         def log_probability(block: Array) -> Tensor:
             logits = torch.addmm(bias.float(), standardize(block), weight.float().T).double().cpu()
-            logp = torch.full((len(block), num_classes), FLOOR, dtype=torch.float64)
+            logp = torch.full((len(block), num_classes), -torch.inf, dtype=torch.float64)
             logp[:, torch.from_numpy(classes)] = F.log_softmax(logits, dim=1)
             return logp
 
@@ -286,7 +289,7 @@ def knn(
 
     Raises:
         ValueError: wrong shapes (both named), labels out of range, k < 1, temperature < 0.002.
-        MetricUndefined: empty or non-finite features, or fewer than k training samples.
+        MetricUndefined: empty or non-finite features, training features that are all equal, or fewer than k of them.
     """
     train_x, train_y, test_x, test_y = _checked(train_x, train_y, test_x, test_y, num_classes)
     scores = _neighbour_scores(train_x, train_y, test_x, num_classes, k, temperature)
@@ -315,6 +318,7 @@ def _neighbour_scores(
         raise ValueError(f"k must be at least 1 and temperature 0.002, got {k} and {temperature}")
     if k > len(bank_x):
         raise MetricUndefined(f"knn with k = {k} has only {len(bank_x)} training samples")
+    varying(bank_x, "train_x")
     scores = torch.empty((len(query_x), num_classes), dtype=torch.float64)
     with full_precision(), torch.no_grad():
         where = device()
@@ -373,7 +377,7 @@ def _scores(log_probability: Callable[[Array], Tensor], x: Array, y: Array) -> d
         logp = log_probability(x[start : start + ROWS])
         target = torch.from_numpy(y[start : start + ROWS])
         ranks.append(_rank(logp, target))
-        nlls.append(-logp.gather(1, target[:, None])[:, 0])
+        nlls.append(-logp.gather(1, target[:, None])[:, 0].clamp(min=FLOOR))
         confidences.append(logp.amax(dim=1).exp())
     rank, nll = torch.cat(ranks).numpy(), torch.cat(nlls).numpy()
     right = rank < 1

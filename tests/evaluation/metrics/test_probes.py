@@ -1,0 +1,328 @@
+"""Probes against scikit-learn, the nearest-neighbour figures, closed forms and their undefined cases."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from evaluation.metrics import MetricUndefined, logistic, probes
+from evaluation.metrics.probes import knn, knn_scores, linear_probe, mlp_probe, ridge_probe
+
+Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def halves(x: np.ndarray, y: np.ndarray) -> Split:
+    order = np.random.default_rng(0).permutation(len(x))
+    train, test = order[: len(x) // 2], order[len(x) // 2 :]
+    return x[train], y[train], x[test], y[test]
+
+
+def blobs(n: int = 400, classes: int = 4, dim: int = 12, spread: float = 0.1, seed: int = 0) -> Split:
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    return halves(rng.normal(size=(classes, dim))[y] + spread * rng.normal(size=(n, dim)), y)
+
+
+def noise(n: int = 4000, classes: int = 4, dim: int = 6) -> Split:
+    rng = np.random.default_rng(5)
+    return halves(rng.normal(size=(n, dim)), rng.integers(classes, size=n))
+
+
+# ---- linear
+
+
+@pytest.mark.parametrize("load", [load_digits, load_wine, load_breast_cancer])
+@pytest.mark.parametrize("l2", [1e-1, 1e-3, 1e-5])
+def test_linear_probe_is_converged_logistic_regression(load, l2):
+    train_x, train_y, test_x, test_y = halves(*load(return_X_y=True))
+    scores = linear_probe(train_x, train_y, test_x, test_y, num_classes=train_y.max() + 1, l2_grid=[l2])
+    mean, std = train_x.mean(0), train_x.std(0)
+    std[std == 0] = 1
+    model = LogisticRegression(C=1 / (l2 * len(train_x)), tol=1e-9, max_iter=20_000)
+    model.fit((train_x - mean) / std, train_y)
+    probability = model.predict_proba((test_x - mean) / std)
+    assert scores["nll"] == pytest.approx(log_loss(test_y, probability), abs=1e-3)
+    assert scores["top1"] == pytest.approx((probability.argmax(1) == test_y).mean(), abs=1e-12)
+    error = multiclass_calibration_error(
+        torch.from_numpy(probability), torch.from_numpy(test_y), probability.shape[1], n_bins=15
+    )
+    assert scores["ece"] == pytest.approx(error.item(), abs=2e-3)
+
+
+def test_linear_probe_of_many_rows_is_converged_too():
+    # more rows than are added up at once, and more than fit into one block of logits
+    train = blobs(n=40_000, classes=3, dim=8, spread=1.5)
+    scores = linear_probe(*train, num_classes=3, l2_grid=[1e-4])
+    mean, std = train[0].mean(0), train[0].std(0)
+    model = LogisticRegression(C=1 / (1e-4 * len(train[0])), tol=1e-9).fit((train[0] - mean) / std, train[1])
+    expected = log_loss(train[3], model.predict_proba((train[2] - mean) / std))
+    assert scores["nll"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_blocks_of_rows_do_not_change_the_loss(monkeypatch):
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3 * logistic.CHUNK + 5, 7)).astype(np.float32))
+    y = torch.from_numpy(rng.integers(4, size=len(x)))
+    weight, bias = torch.from_numpy(rng.normal(size=(4, 7))), torch.from_numpy(rng.normal(size=4))
+    problem = logistic.SoftmaxRegression(x, y, 4)
+    whole = problem.loss(weight, bias)
+    monkeypatch.setattr(logistic, "LOGITS", 1)
+    parts = problem.loss(weight, bias)
+    w, b = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(x.double() @ w.T + b, y)
+    expected.backward()
+    for value, grad_weight, grad_bias, spread in (whole, parts):
+        assert value == pytest.approx(expected.item(), rel=1e-6)
+        torch.testing.assert_close(grad_weight, w.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(grad_bias, b.grad, rtol=1e-4, atol=1e-6)
+        p = (x.double() @ weight.T + bias).softmax(1)
+        assert spread == pytest.approx((p * (1 - p)).mean().item(), rel=1e-5)
+
+
+def test_linear_probe_takes_the_strength_of_lowest_validation_loss():
+    train_x, train_y, test_x, test_y = blobs(n=300, dim=40, spread=3.0)
+    grid = [10.0, 0.1, 1e-3, 1e-5]
+    fit, held = (train_x[:100], train_y[:100]), (train_x[100:], train_y[100:])
+    losses = {}
+    for l2 in grid:
+        mean, std = train_x.mean(0), train_x.std(0)
+        model = LogisticRegression(C=1 / (l2 * 100), tol=1e-8, max_iter=9999).fit((fit[0] - mean) / std, fit[1])
+        losses[l2] = log_loss(held[1], model.predict_proba((held[0] - mean) / std))
+    best = min(losses, key=losses.__getitem__)
+    scores = linear_probe(*fit, test_x, test_y, num_classes=4, val=held, l2_grid=grid)
+    assert scores["l2"] == best == 0.1
+    # and the chosen one is fitted on all of them
+    assert scores == pytest.approx(
+        linear_probe(train_x, train_y, test_x, test_y, num_classes=4, l2_grid=[best]), abs=1e-5
+    )
+
+
+def test_linear_probe_perfect_and_chance():
+    scores = linear_probe(*blobs(), num_classes=4)
+    assert scores["top1"] == scores["balanced"] == scores["top5"] == 1.0
+    assert scores["nll"] < 1e-3
+    assert scores["ece"] < 1e-3
+    scores = linear_probe(*noise(), num_classes=4)
+    assert scores["top1"] == pytest.approx(0.25, abs=0.03)
+    assert scores["nll"] == pytest.approx(np.log(4), abs=5e-3)
+    assert scores["ece"] < 0.05
+
+
+def test_linear_probe_top5_and_balanced():
+    train_x, train_y, test_x, test_y = noise(classes=10)
+    scores = linear_probe(train_x, train_y, test_x, test_y, num_classes=10)
+    assert scores["top5"] == pytest.approx(0.5, abs=0.04)
+    # constant features: the majority class is all that is left
+    ones, skew = np.ones((100, 3)), np.r_[np.zeros(70, int), np.ones(30, int)]
+    scores = linear_probe(ones, skew, ones, skew, num_classes=3)
+    assert scores["top1"] == 0.7
+    assert scores["balanced"] == 0.5
+    assert scores["nll"] == pytest.approx(-0.7 * np.log(0.7) - 0.3 * np.log(0.3), abs=1e-4)
+
+
+def test_linear_probe_ignores_scale_shift_and_order_of_dimensions():
+    train_x, train_y, test_x, test_y = blobs(n=600, spread=1.5)
+    base = linear_probe(train_x, train_y, test_x, test_y, num_classes=4, l2_grid=[1e-3])
+    order, factor = np.random.default_rng(2).permutation(12), np.logspace(-4, 4, 12)
+    moved = linear_probe(
+        train_x[:, order] * factor + 7 * factor, train_y, test_x[:, order] * factor + 7 * factor, test_y,
+        num_classes=4, l2_grid=[1e-3],
+    )  # fmt: skip
+    assert moved == pytest.approx(base, abs=1e-5)
+    renamed = linear_probe(train_x, 3 - train_y, test_x, 3 - test_y, num_classes=4, l2_grid=[1e-3])
+    assert renamed == pytest.approx(base, abs=1e-5)
+
+
+def test_a_class_without_training_samples_is_scored_as_missed():
+    train_x, train_y, test_x, test_y = blobs()
+    seen = train_y != 2
+    scores = linear_probe(train_x[seen], train_y[seen], test_x, test_y, num_classes=4)
+    share = (test_y == 2).mean()
+    assert scores["top1"] == pytest.approx(1 - share)
+    assert scores["balanced"] == pytest.approx(0.75)
+    assert scores["nll"] == pytest.approx(-share * np.log(np.finfo(np.float64).eps), abs=1e-2)
+    one = train_y == 1
+    assert linear_probe(train_x[one], train_y[one], test_x, test_y, num_classes=4)["top1"] == (test_y == 1).mean()
+    assert mlp_probe(train_x[seen], train_y[seen], test_x, test_y, num_classes=4)["top1"] < 0.8
+    assert knn(train_x[seen], train_y[seen], test_x, test_y, num_classes=4, k=5)["top1"] == pytest.approx(1 - share)
+
+
+@pytest.mark.parametrize("probe", [linear_probe, mlp_probe, knn])
+def test_probes_do_not_depend_on_threads_autocast_or_matmul_precision(probe):
+    data = blobs(n=9000, dim=20, spread=1.5)
+    options = {"epochs": 2} if probe is mlp_probe else {}
+    base = probe(*data, num_classes=4, **options)
+    torch.set_num_threads(2)
+    assert probe(*data, num_classes=4, **options) == pytest.approx(base, abs=1e-6)
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert probe(*data, num_classes=4, **options) == base
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    # bfloat16 features are the same numbers in float32
+    half = [torch.from_numpy(part).bfloat16() if i % 2 == 0 else part for i, part in enumerate(data)]
+    full = [part.float().numpy() if i % 2 == 0 else part for i, part in enumerate(half)]
+    assert probe(*half, num_classes=4, **options) == probe(*full, num_classes=4, **options)
+
+
+def test_linear_probe_on_all_threads_has_one_result():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(14_000, 256)).astype(np.float32)
+    y = (x[:, :24] + 2 * rng.normal(size=(14_000, 24))).argmax(1)
+    assert probes.SMALL <= 13_000 * 256 * 24  # below that, one thread does it all
+    runs = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        runs.append(linear_probe(x[:13_000], y[:13_000], x[13_000:], y[13_000:], num_classes=24, l2_grid=[1e-3]))
+        assert torch.get_num_threads() == threads
+    assert runs[0] == pytest.approx(runs[1], abs=1e-6)
+
+
+def test_validation_split_is_stratified_seeded_and_spares_the_last_of_a_class():
+    y = np.repeat([0, 1, 2, 3], [70, 20, 9, 1])
+    held = probes._held_out(y, 0.1, seed=0)
+    assert [held[y == c].sum() for c in range(4)] == [7, 2, 1, 0]
+    assert (held == probes._held_out(y, 0.1, seed=0)).all()
+    assert (held != probes._held_out(y, 0.1, seed=1)).any()
+    assert probes._held_out(np.array([0, 0, 1]), 0.1, seed=0).sum() == 1
+    with pytest.raises(MetricUndefined, match="leave none for validation"):
+        probes._held_out(np.array([0, 1]), 0.1, seed=0)
+
+
+# ---- nearest neighbours
+
+
+@pytest.mark.parametrize("case", ["knn_a", "knn_b"])
+def test_knn_meets_reference_figures(golden, case):
+    file = golden(f"metrics/{case}")
+    options = {"num_classes": file.options["num_classes"], "k": file.options["k"], "temperature": file.options["t"]}
+    scores = knn_scores(file["in_bank"], file["in_bank_labels"], file["in_feature"], **options)
+    np.testing.assert_allclose(scores, file["out_scores"], rtol=1e-9)
+    ranking = np.argsort(-scores, axis=1, kind="stable")
+    for row, expected, scored in zip(ranking, file["out_ranking"], file["out_n_scored"], strict=True):
+        assert (row[:scored] == expected[:scored]).all()
+    result = knn(file["in_bank"], file["in_bank_labels"], file["in_feature"], file["in_query_labels"], **options)
+    assert result["top1"] == pytest.approx(file["out_top1_accuracy"].item())
+
+
+def test_knn_perfect_chance_scale_and_blocks(monkeypatch):
+    data = blobs()
+    assert knn(*data, num_classes=4, k=20) == {"top1": 1.0, "top5": 1.0}
+    assert knn(*noise(), num_classes=4)["top1"] == pytest.approx(0.25, abs=0.03)
+    data = blobs(spread=0.7, classes=8, dim=5)
+    base = knn_scores(*data[:3], num_classes=8, k=20)
+    lengths = np.random.default_rng(0).uniform(0.01, 100, size=(len(data[0]), 1))
+    np.testing.assert_allclose(knn_scores(data[0] * lengths, data[1], data[2] * 9, num_classes=8, k=20), base)
+    assert 0.5 < knn(*data, num_classes=8, k=20)["top1"] < knn(*data, num_classes=8, k=20)["top5"]
+    monkeypatch.setattr(probes, "SIMILARITIES", 1)
+    np.testing.assert_allclose(knn_scores(*data[:3], num_classes=8, k=20), base, rtol=1e-12)
+
+
+def test_knn_weights_neighbours_by_similarity():
+    bank, labels = np.array([[1.0, 0.0], [0.6, 0.8], [0.6, -0.8]]), np.array([0, 1, 1])
+    query = np.array([[1.0, 0.0]])
+    expected = [[np.exp(1 / 0.5), 2 * np.exp(0.6 / 0.5)]]
+    np.testing.assert_allclose(knn_scores(bank, labels, query, num_classes=2, k=3, temperature=0.5), expected)
+    assert knn(bank, labels, query, [0], num_classes=2, k=3, temperature=0.1)["top1"] == 1.0
+    assert knn(bank, labels, query, [0], num_classes=2, k=3, temperature=2.0)["top1"] == 0.0
+
+
+# ---- MLP and ridge
+
+
+def test_mlp_probe_perfect_chance_and_seed():
+    state = torch.random.get_rng_state()
+    first = mlp_probe(*blobs(n=1200), num_classes=4, seed=1)
+    assert first["top1"] > 0.99
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert first == mlp_probe(*blobs(n=1200), num_classes=4, seed=1)
+    assert first != mlp_probe(*blobs(n=1200), num_classes=4, seed=2)
+    scores = mlp_probe(*noise(n=2000), num_classes=4)
+    assert scores["top1"] == pytest.approx(0.25, abs=0.05)
+    assert scores["epochs"] < 90  # noise stops early
+
+
+def test_mlp_probe_sees_what_a_linear_one_cannot():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3000, 4))
+    data = halves(x, (x[:, 0] * x[:, 1] > 0).astype(int))
+    assert linear_probe(*data, num_classes=2)["top1"] < 0.6
+    assert mlp_probe(*data, num_classes=2)["top1"] > 0.9
+
+
+def test_ridge_probe_continuous():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(600, 5))
+    target = x @ rng.normal(size=5) * 30 + 1000
+    clean = halves(x, target)
+    assert ridge_probe(*clean)["r2"] == pytest.approx(1, abs=1e-6)
+    noisy = halves(x, target + target.std() * rng.normal(size=600))
+    base = ridge_probe(*noisy)["r2"]
+    assert base == pytest.approx(0.5, abs=0.08)
+    scaled = ridge_probe(noisy[0] * 100 - 3, noisy[1] * 1e-5, noisy[2] * 100 - 3, noisy[3] * 1e-5)["r2"]
+    assert scaled == pytest.approx(base, abs=1e-6)
+    assert ridge_probe(*halves(x, rng.normal(size=600)))["r2"] == pytest.approx(0, abs=0.03)
+
+
+def test_ridge_probe_circular_knows_that_angles_wrap():
+    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, size=800)
+    data = halves(np.stack([np.cos(angle), np.sin(angle)], axis=1), angle)
+    assert ridge_probe(*data, circular=True)["r2"] == pytest.approx(1, abs=1e-6)
+    assert ridge_probe(*data)["r2"] < 0.8
+    turned = (data[0], data[1] + 2 * np.pi, data[2], data[3] - 4 * np.pi)
+    assert ridge_probe(*turned, circular=True)["r2"] == pytest.approx(1, abs=1e-6)
+    # half of the information: only the cosine is there
+    half = ridge_probe(data[0][:, :1], data[1], data[2][:, :1], data[3], circular=True)["r2"]
+    assert half == pytest.approx(0.5, abs=0.03)
+
+
+# ---- what is undefined or wrong
+
+
+@pytest.mark.parametrize("probe", [linear_probe, mlp_probe, knn])
+def test_undefined_and_wrong_inputs(probe):
+    train_x, train_y, test_x, test_y = blobs()
+
+    def broken(x: np.ndarray) -> np.ndarray:
+        x = x.copy()
+        x[3, 1], x[4, :2] = np.inf, np.nan
+        return x
+
+    with pytest.raises(MetricUndefined, match="train_x: features contain 3 non-finite values"):
+        probe(broken(train_x), train_y, test_x, test_y, num_classes=4)
+    with pytest.raises(MetricUndefined, match="test_x: features contain 3 non-finite values"):
+        probe(train_x, train_y, broken(test_x), test_y, num_classes=4)
+    with pytest.raises(MetricUndefined, match="train_x is empty"):
+        probe(train_x[:0], train_y[:0], test_x, test_y, num_classes=4)
+    with pytest.raises(ValueError, match=r"\(199,\) but train_x \(200, 12\)"):
+        probe(train_x, train_y[1:], test_x, test_y, num_classes=4)
+    with pytest.raises(ValueError, match=r"\(200, 12\) but test_x \(200, 11\)"):
+        probe(train_x, train_y, test_x[:, 1:], test_y, num_classes=4)
+    with pytest.raises(ValueError, match=r"\[N, D\], got \(200,\)"):
+        probe(train_x[:, 0], train_y, test_x, test_y, num_classes=4)
+    with pytest.raises(ValueError, match=r"test_y holds labels 0 to 3, outside \[0, 3\)"):
+        probe(train_x, np.minimum(train_y, 2), test_x, test_y, num_classes=3)
+
+
+def test_other_undefined_cases():
+    train_x, train_y, test_x, test_y = blobs()
+    with pytest.raises(MetricUndefined, match="k = 201 has only 200"):
+        knn(train_x, train_y, test_x, test_y, num_classes=4, k=201)
+    with pytest.raises(MetricUndefined, match="constant"):
+        knn(np.ones_like(train_x), train_y, test_x, test_y, num_classes=4)
+    with pytest.raises(MetricUndefined, match="don't vary"):
+        ridge_probe(train_x, train_y * 1.0, test_x, np.ones(200))
+    with pytest.raises(MetricUndefined, match="train_y holds 1 non-finite"):
+        ridge_probe(train_x, np.r_[np.nan, train_y[1:]], test_x, test_y)
+    with pytest.raises(MetricUndefined, match="3 training samples"):
+        mlp_probe(train_x[[0, 0]], [0, 0], test_x, test_y, num_classes=4)
+    with pytest.raises(ValueError, match="positive"):
+        linear_probe(train_x, train_y, test_x, test_y, num_classes=4, l2_grid=[0.0])
+    with pytest.raises(ValueError, match="fraction"):
+        linear_probe(train_x, train_y, test_x, test_y, num_classes=4, val=1.5)
