@@ -39,7 +39,7 @@ MIN_EPOCHS, PATIENCE = 50, 5
 
 
 def irm_penalty(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
-    """|| d/dw CE(w * logits) ||^2 at w = 1, one weight a logit column, summed (2110.15255, eq. 4; IRMv1's penalty).
+    """|| d/dw CE(w * logits) ||^2 at w = 1, one weight a logit column (2110.15255; IRMv1, 1907.02893).
 
     z1, z2: [B, d], unit rows (never normalised here). In closed form: sum_k g_k^2 with
     g_k = mean_i (softmax(l_i)_k - [k = 0]) l_ik. One image: 0. Depends on the order of the batch (see above).
@@ -66,7 +66,7 @@ def invariant_loss(
     keep_global: bool = True,
     gather: Gather | None = None,
 ) -> Tensor:
-    """Loss of the minimisation step (2110.15255, eq. 5): InfoNCE and penalty inside each subset of each partition.
+    """Minimisation step: InfoNCE and penalty inside each subset of each partition (2110.15255, section 4, step 1).
 
     mean InfoNCE (+ the whole batch's, if `keep_global`) + penalty_weight * mean penalty, all of it divided by
     penalty_weight where that is above 1.
@@ -129,7 +129,7 @@ def soft_info_nce(
     log_weight = log_weight.expand(2, size, 2, size - 1).reshape(2 * size, -1)
     logits = _laid_out(z1, z2) / temperature + F.pad(log_weight, (1, 0))  # the positive keeps weight 1
     losses = logits.logsumexp(1) - logits[:, 0]
-    return losses @ membership.repeat(2) / (2 * membership.sum())
+    return (losses * membership.repeat(2)).sum() / (2 * membership.sum())
 
 
 def partition_risk(
@@ -143,7 +143,7 @@ def partition_risk(
     balance: bool = True,
     gather: Gather | None = None,
 ) -> Tensor:
-    """What the maximisation step minimises over the logits of a soft partition (2110.15255, eq. 6).
+    """What the maximisation step minimises over the logits of a soft partition (2110.15255, section 4, step 2).
 
     -(mean over subsets of `soft_info_nce` + irm_weight * mean of its penalty, laid out as in `irm_penalty`), and with
     `balance` + relu(0.6365 - H(mean membership)), H in nats: no push until the split is worse than 2:1.
@@ -180,14 +180,14 @@ def learn_partition(
     progress: Callable[[int, float], None] | None = None,
     gather: Gather | None = None,
 ) -> Tensor:
-    """The maximisation step: logits of the partition on which the contrastive loss varies most (2110.15255, sec. 4).
+    """Maximisation step: the partition on which the contrastive loss varies most (2110.15255, section 4, step 2).
 
     Adam (0.5, x0.2 after epochs 5 and 35) on `partition_risk` over shuffled mini-batches, the last one possibly
     smaller; every step moves all rows, because Adam's momentum is dense. Ends after `max_epochs`, or once past
     epoch 50 with 5 epochs without a lower mean risk. As in the authors' code, what is kept are the logits *after*
     the epoch whose mean risk, each mini-batch's taken *before* its step, was lowest.
 
-    z1, z2: [N, d], unit rows of the whole training split. Returns [N, num_subsets]; argmax is the partition.
+    z1, z2: [N, d], unit rows of the whole training split. Returns logits [N, num_subsets]; argmax is the partition.
     `init` [N, num_subsets] and `order` [epochs, N] replace what `generator` would draw; the epochs end with `order`'s
     rows. `progress(epoch, mean risk)` is called after each epoch. With `gather`, N counts the rows of all ranks, and
     every rank does the same work: their generators must be in the same state.
