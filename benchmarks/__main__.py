@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -86,6 +87,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RequestError as error:
         sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
         return 2
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         sys.stderr.write("bench: interrupted; the same command goes on from here\n")
         return 130

@@ -16,6 +16,8 @@ CONFIG = "config.json"
 FAILURE = "failure.json"
 STATUS = "status.json"
 LOCK = ".lock"
+DONE, FAILED, LOCKED = 0, 1, 75
+"""Exit statuses of a cell's process; LOCKED: another one is at it."""
 
 
 def content_hash(content: Any) -> str:

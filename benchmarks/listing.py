@@ -10,7 +10,7 @@ from benchmarks import suite as suites
 def listing(what: str) -> str:
     """A table of all methods, datasets, suites or metrics."""
     rows, headers = {"methods": _methods, "datasets": _datasets, "suites": _suites, "metrics": _metrics}[what]()
-    return tabulate(rows, headers=headers, maxcolwidths=[None] * (len(headers) - 1) + [80])
+    return tabulate(rows, headers=headers, maxcolwidths=60 if len(headers) <= 3 else 30)
 
 
 def _methods() -> tuple[list[list[str]], list[str]]:

@@ -19,9 +19,10 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, Protocol
 
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from benchmarks.cells import CONFIG, FAILURE, Cell
+from benchmarks.cells import CONFIG, FAILURE, LOCK, LOCKED, Cell
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import write_json
 
@@ -141,87 +142,14 @@ def run(cells: list[Cell], launch: Launch) -> Outcome:
     Returns:
         What became of all cells. KeyboardInterrupt passes through after the running cells were stopped.
     """
-    begun = time.time()
-    outcome = Outcome()
-    pending: deque[Cell] = deque()
-    for cell in cells:
-        (outcome.complete if cell.complete(launch.out) else pending).append(cell)
-    if not pending:
-        return outcome
-    slots: list[tuple[Cell, Process, float] | None] = [None] * launch.jobs
-    board = Board(len(cells), len(outcome.complete), launch.jobs)
-    busy_elsewhere: set[str] = set()
-    try:
-        while pending or any(slots):
-            for number, slot in enumerate(slots):
-                if slot is not None:
-                    cell, process, start = slot
-                    if process.is_alive():
-                        board.show(number, cell, read_status(cell.folder(launch.out)))
-                        continue
-                    slots[number] = None
-                    if process.exitcode == 75:  # locked: another process is at it, look again later
-                        busy_elsewhere.add(cell.hash)
-                        pending.append(cell)
-                    else:
-                        _settle(cell, process, launch, outcome)
-                        board.settled(cell, outcome.failed.get(cell.title), time.monotonic() - start)
-                following = _next(pending, launch, outcome, board, begun, busy_elsewhere)
-                if following is not None:
-                    slots[number] = (following, _start(following, launch, number), time.monotonic())
-            time.sleep(POLL_SECONDS)
-    except BaseException:
-        _stop([slot[1] for slot in slots if slot is not None])
-        raise
-    finally:
-        board.close()
-    return outcome
+    matrix = Matrix(cells, launch)
+    if matrix.pending:
+        matrix.work()
+    return matrix.outcome
 
 
-def _next(
-    pending: deque[Cell], launch: Launch, outcome: Outcome, board: Board, begun: float, busy_elsewhere: set[str]
-) -> Cell | None:
-    """The next cell to start; those that another process has settled meanwhile are taken off the list."""
-    for _ in range(len(pending)):
-        cell = pending.popleft()
-        if cell.complete(launch.out):
-            outcome.complete.append(cell)
-            board.settled(cell, None, None)
-        elif cell.hash in busy_elsewhere and (reason := _failure(cell, launch.out, since=begun)):
-            outcome.failed[cell.title] = reason
-            board.settled(cell, reason, None)
-        elif cell.hash in busy_elsewhere and _locked(cell, launch.out):
-            pending.append(cell)
-        else:
-            return cell
-    return None
-
-
-def _locked(cell: Cell, out: Path) -> bool:
-    from filelock import FileLock, Timeout
-
-    from benchmarks.cells import LOCK
-
-    lock = cell.folder(out) / LOCK
-    if not lock.exists():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def _failure(cell: Cell, out: Path, since: float) -> str | None:
-    """Why another process gave the cell up after `since`, or None."""
-    try:
-        failure = json.loads((cell.folder(out) / FAILURE).read_text())
-    except (OSError, ValueError):
-        return None
-    return failure["reason"] if failure["time"] >= since else None
-
-
-def _start(cell: Cell, launch: Launch, slot: int) -> Process:
+def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
+    """Start a cell in a process of its own; `slot` says which of the machine's GPUs it gets."""
     folder = cell.folder(launch.out)
     folder.mkdir(parents=True, exist_ok=True)
     first = slot * launch.devices
@@ -246,20 +174,103 @@ def _start(cell: Cell, launch: Launch, slot: int) -> Process:
     return process
 
 
-def _settle(cell: Cell, process: Process, launch: Launch, outcome: Outcome) -> None:
-    """Enter what became of a cell whose process has ended."""
-    folder = cell.folder(launch.out)
-    if process.exitcode == 0 and cell.complete(launch.out):
-        outcome.complete.append(cell)
-        return
-    if process.exitcode is not None and process.exitcode < 0:
-        reason = f"killed by {signal.Signals(-process.exitcode).name}"
-        if process.exitcode == -signal.SIGKILL:
-            reason += " (out of memory?)"
-        write_json(folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
-    outcome.failed[cell.title] = (
-        f"{_failure(cell, launch.out, since=0) or 'no reason left'} (log: {folder / 'log.txt'})"
-    )
+@dataclass
+class Running:
+    """A started cell."""
+
+    cell: Cell
+    process: Process
+    since: float
+
+
+class Matrix:
+    """The cells still to do, those running, and what became of the others."""
+
+    def __init__(self, cells: list[Cell], launch: Launch):
+        self.launch, self.begun = launch, time.time()
+        self.outcome = Outcome(complete=[cell for cell in cells if cell.complete(launch.out)])
+        self.pending = deque(cell for cell in cells if cell not in self.outcome.complete)
+        self.running: dict[int, Running] = {}
+        self.busy_elsewhere: set[str] = set()
+        self.total = len(cells)
+
+    def work(self) -> None:
+        """Until every cell is complete or has failed."""
+        self.board = Board(self.total, len(self.outcome.complete), self.launch.jobs)
+        try:
+            while self.pending or self.running:
+                for slot in range(self.launch.jobs):
+                    if slot in self.running:
+                        self._look_after(slot)
+                    if slot not in self.running and (cell := self._next()) is not None:
+                        self.running[slot] = Running(cell, start(cell, self.launch, slot), time.monotonic())
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            _stop([running.process for running in self.running.values()])
+            raise
+        finally:
+            self.board.close()
+
+    def _look_after(self, slot: int) -> None:
+        """Show how far a running cell is, or enter what became of it."""
+        running = self.running[slot]
+        cell, folder = running.cell, running.cell.folder(self.launch.out)
+        if running.process.is_alive():
+            self.board.show(slot, cell, read_status(folder))
+            return
+        del self.running[slot]
+        code = running.process.exitcode
+        if code == LOCKED:  # another process is at it: look again later
+            self.busy_elsewhere.add(cell.hash)
+            self.pending.append(cell)
+        elif code == 0 and cell.complete(self.launch.out):
+            self._settle(cell, None, running.since)
+        else:
+            if code is not None and code < 0:
+                reason = f"killed by {signal.Signals(-code).name}"
+                reason += " (out of memory?)" if code == -signal.SIGKILL else ""
+                write_json(folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
+            self._settle(
+                cell, f"{self._failure(cell, since=0) or 'no reason left'} (log: {folder / 'log.txt'})", running.since
+            )
+
+    def _settle(self, cell: Cell, failure: str | None, since: float | None) -> None:
+        if failure is None:
+            self.outcome.complete.append(cell)
+        else:
+            self.outcome.failed[cell.title] = failure
+        self.board.settled(cell, failure, None if since is None else time.monotonic() - since)
+
+    def _next(self) -> Cell | None:
+        """The next cell to start; those that another process has settled meanwhile are taken off the list."""
+        for _ in range(len(self.pending)):
+            cell = self.pending.popleft()
+            if cell.complete(self.launch.out):
+                self._settle(cell, None, None)
+            elif cell.hash not in self.busy_elsewhere:
+                return cell
+            elif reason := self._failure(cell, since=self.begun):
+                self._settle(cell, reason, None)
+            elif self._locked(cell):
+                self.pending.append(cell)
+            else:
+                return cell
+        return None
+
+    def _locked(self, cell: Cell) -> bool:
+        try:
+            with FileLock(cell.folder(self.launch.out) / LOCK, timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def _failure(self, cell: Cell, since: float) -> str | None:
+        """Why a cell was given up at or after `since` (seconds since 1970), or None."""
+        try:
+            failure = json.loads((cell.folder(self.launch.out) / FAILURE).read_text())
+        except (OSError, ValueError):
+            return None
+        return failure["reason"] if failure["time"] >= since else None
 
 
 def _stop(processes: list[Process]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -46,7 +47,18 @@ def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:
     """Keyword arguments for the class from options that `resolve` returned (dataclasses are made of their dicts)."""
     parser = _parser(cls)
     parsed: Namespace = parser.instantiate_classes(parser.parse_object(options))
-    return vars(parsed)
+    return {name: _plain(value) for name, value in vars(parsed).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Jsonargparse's restricted numbers as Python's own: checkpoints are read without any class but those."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(v) for v in value)
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return float(value) if isinstance(value, float) else int(value)
+    return value
 
 
 def _one_line(error: BaseException) -> str:

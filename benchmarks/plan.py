@@ -12,7 +12,7 @@ from benchmarks import options
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError, unknown
 from benchmarks.suite import Suite
-from datamodules.base import DataMismatch, DataNotFound
+from datamodules.base import DataNotFound, ImageDataModule
 from evaluation.protocol import MEASURES
 
 
@@ -44,8 +44,8 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     """
     sys.path.insert(0, str(Path.cwd()))  # for methods and data sets of the user's own, `my_file.MyMethod`
     method_names = methods.available() if suite.methods == "all" else suite.methods
-    method_classes = {name: _find(methods, "method", name) for name in method_names}
-    data_classes = {name: _find(datamodules, "dataset", name) for name in suite.datasets}
+    method_classes = {name: find_class(methods, "method", name) for name in method_names}
+    data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
     for measure in suite.measures:
         if measure not in MEASURES:
             raise unknown("measure", measure, MEASURES)
@@ -54,10 +54,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     for name, cls in data_classes.items():
         given = suite.settings.get("data", {}) | suite.settings.get(name, {})
         data_options[name] = options.resolve(cls, given, f"data set {name}")
-        try:
-            cls(**options.instantiate(cls, data_options[name])).setup()
-        except (DataNotFound, DataMismatch, ValueError) as error:
-            raise RequestError(f"data set {name}: {error}") from error
+        setup_data(cls, data_options[name], name)
     method_options = {}
     for name, cls in method_classes.items():
         shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
@@ -82,11 +79,22 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     ]
 
 
-def _find(registry: Any, kind: str, name: str) -> type:
+def find_class(registry: Any, kind: str, name: str) -> type:
+    """The class of a name in a registry (`methods` or `datamodules`), or RequestError with the nearest names."""
     try:
         return registry.find(name)
     except LookupError as error:
         raise unknown(kind, name, registry.available()) if "." not in name else RequestError(str(error)) from error
+
+
+def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
+    """The data set, loaded, or RequestError if it is missing or the options don't fit it."""
+    try:
+        data = cls(**options.instantiate(cls, data_options))
+        data.setup()
+    except (DataNotFound, ValueError) as error:
+        raise RequestError(f"data set {name}: {error}") from error
+    return data
 
 
 def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -21,11 +22,12 @@ import torch
 from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import datamodules
 import methods
 from benchmarks import options, provenance
-from benchmarks.cells import CONFIG, FAILURE, LOCK, STATUS, Cell
+from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, LOCK, LOCKED, STATUS, Cell
 from benchmarks.checkpoints import EpochCheckpoints, newest_intact
 from benchmarks.status import Status, TrainingStatus
 from datamodules.base import SPLITS, ImageDataModule
@@ -34,9 +36,11 @@ from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import SCHEMA, write_json
 from methods.base import Method, stream_seed
 
+WEIGHTS = "method.safetensors"
+"""All weights of the trained method, to embed with it again."""
 ENCODER = "encoder.safetensors"
+"""The backbone alone, under its own tensor names, to start another method from or to judge elsewhere."""
 TRAINED = "trained.json"
-DONE, FAILED, LOCKED = 0, 1, 75
 
 
 def main(folder: Path) -> int:
@@ -52,7 +56,7 @@ def main(folder: Path) -> int:
                 run(folder)
             except Exception as error:
                 traceback.print_exc()
-                reason = f"{type(error).__name__}: {error}"
+                reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
                 write_json(
                     folder / FAILURE, {"reason": reason, "traceback": traceback.format_exc(), "time": time.time()}
                 )
@@ -70,7 +74,7 @@ def run(folder: Path) -> None:
     if cell.complete(folder.parents[2]):
         return
     (folder / FAILURE).unlink(missing_ok=True)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = now()
     torch.set_num_threads(cell.threads or launch["threads"])
     status = Status(folder)
     status.tell("load data")
@@ -78,33 +82,13 @@ def run(folder: Path) -> None:
     method = build_method(cell, data)
     loggers = make_loggers(folder, cell, launch)
     if (folder / TRAINED).exists():
-        method.load_state_dict(load_file(folder / ENCODER))
+        method.load_state_dict(load_file(folder / WEIGHTS))
         trained = json.loads((folder / TRAINED).read_text())
     else:
         trained = train(cell, method, data, folder, launch, loggers, status)
-    rows, seconds = judge(cell, method, data, folder, trained["encoder"], status)
-    record = {
-        "schema": SCHEMA,
-        "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict(),
-        "labels": sorted(method.uses_targets),
-        "provenance": {
-            "command": launch["command"],
-            "started": started,
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "git": provenance.git_state(),
-            "versions": provenance.versions(),
-            "hardware": provenance.hardware(),
-            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
-            "encoder": trained["encoder"],
-            "epoch": trained["epoch"],
-            "step": trained["step"],
-            "source": method.source,
-            "card": {"summary": (type(method).__doc__ or "").strip()},
-        },
-        "cost": trained["cost"] | {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()},
-        "metrics": rows,
-    }
+    rows, seconds = judge(cell.measures, method, data, folder, trained["encoder"], status)
+    trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
+    record = make_record(cell, method, data, trained, rows, launch["command"], started)
     write_json(folder / RECORD, record)
     for logger in loggers:
         logger.log_metrics(
@@ -114,6 +98,45 @@ def run(folder: Path) -> None:
     for leftover in ("checkpoints", "features"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     (folder / STATUS).unlink(missing_ok=True)
+
+
+def make_record(
+    cell: Cell,
+    method: Method,
+    data: ImageDataModule,
+    trained: dict[str, Any],
+    rows: list[dict[str, Any]],
+    command: str,
+    started: str,
+) -> dict[str, Any]:
+    """The run record (see `evaluation.leaderboard.records`)."""
+    return {
+        "schema": SCHEMA,
+        "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
+        "config": cell.as_dict(),
+        "labels": sorted(method.uses_targets),
+        "provenance": {
+            "command": command,
+            "started": started,
+            "finished": now(),
+            "git": provenance.git_state(),
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(),
+            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
+            "encoder": trained["encoder"],
+            "epoch": trained["epoch"],
+            "step": trained["step"],
+            "source": method.source,
+            "card": {"summary": inspect.cleandoc(type(method).__doc__ or "")},
+        },
+        "cost": trained["cost"],
+        "metrics": rows,
+    }
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def build_data(cell: Cell) -> ImageDataModule:
@@ -164,12 +187,12 @@ def train(
         if trainer.interrupted:
             raise KeyboardInterrupt
         step, epoch = trainer.global_step, trainer.current_epoch
-    state = {name: tensor.contiguous() for name, tensor in method.state_dict().items()}
-    beside = folder / f"{ENCODER}.tmp"
-    save_file(state, beside, {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash})
-    beside.replace(folder / ENCODER)
+    note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
+    note |= {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
+    save_weights(method, folder / WEIGHTS, note)
+    save_weights(method.backbone, folder / ENCODER, note)
     trained = {
-        "encoder": state_hash(state),
+        "encoder": state_hash(method.state_dict()),
         "step": step,
         "epoch": epoch,
         "cost": {
@@ -189,7 +212,7 @@ def train(
 
 
 def judge(
-    cell: Cell, method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status
+    measures: list[str], method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status
 ) -> tuple[list[dict[str, Any]], float]:
     """Encode every split once and measure every space; rows of the record, and the seconds it took."""
     start = time.perf_counter()
@@ -201,7 +224,7 @@ def judge(
         {"encoder": encoder, "data": data.fingerprint},
         lambda batches, split: status.wrap(batches, f"encode {split}"),
     )
-    rows = protocol.evaluate(bank, data.targets, cell.measures, lambda title: status.tell(title))
+    rows = protocol.evaluate(bank, data.targets, measures, lambda title: status.tell(title))
     return rows, time.perf_counter() - start
 
 
@@ -252,6 +275,13 @@ class TrainingClock(L.Callback):
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
         """Called by Lightning when it resumes."""
         self._before = state_dict["seconds"]
+
+
+def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
+    """Write a module's weights beside their place and move them there."""
+    beside = path.with_name(f"{path.name}.tmp")
+    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
+    beside.replace(path)
 
 
 def state_hash(state: dict[str, torch.Tensor]) -> str:

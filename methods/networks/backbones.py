@@ -34,7 +34,7 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
 
     Args:
         name: `convnet`, or a model of timm. ResNets get a 3x3 stride-1 first convolution and no max-pooling for
-            images of at most 64 pixels.
+            images of at most 64 pixels, unless they come with weights of their own.
         image_shape: (channels, height, width).
         pretrained: start from timm's weights (they must be on disk or downloadable).
 
@@ -47,7 +47,7 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     if not timm.is_model(name):
         raise ValueError(f"unknown backbone {name!r}: `convnet`, or a name that timm.list_models() prints")
     model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
-    if max(height, width) <= SMALL_IMAGE and isinstance(model, ResNet):
+    if not pretrained and max(height, width) <= SMALL_IMAGE and isinstance(model, ResNet):
         stem = nn.Conv2d(channels, model.get_submodule("bn1").num_features, 3, padding=1, bias=False)  # type: ignore[arg-type]
         nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the one it had
         model.set_submodule("conv1", stem)

@@ -1,0 +1,31 @@
+"""A cell small enough for a test, and a launch into a temporary folder."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import commands
+from benchmarks.cells import Cell
+from benchmarks.matrix import Launch
+from benchmarks.plan import plan
+
+MEASURES = ["linear@1", "knn@1"]
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    return Launch(out=tmp_path / "runs", command="bench run", jobs=1, threads=1)
+
+
+@pytest.fixture
+def cell() -> Cell:
+    """SimCLR on the digits, 3 epochs of 2 steps."""
+    return make_cell("simclr")
+
+
+def make_cell(method: str, *settings: str, seed: int = 0) -> Cell:
+    assignments = ["budget.epochs=3", "data.batch_size=512", *settings]
+    suite = commands.choose("smoke", method, "digits", str(seed), assignments)
+    suite.measures = MEASURES
+    (cell,) = plan(suite)
+    return cell

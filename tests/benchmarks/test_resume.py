@@ -1,0 +1,88 @@
+"""kill -9 at any moment, then the same command: the record is that of an uninterrupted run, digit for digit."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import matrix, runner
+from benchmarks.cells import Cell
+from benchmarks.checkpoints import newest_intact
+from benchmarks.errors import RequestError
+from benchmarks.status import read_status
+from evaluation.leaderboard.records import read_record
+
+
+def finish(cell: Cell, launch: matrix.Launch) -> list[dict]:
+    outcome = matrix.run([cell], launch)
+    assert not outcome.failed, outcome.failed
+    rows = read_record(cell.folder(launch.out) / "result.json")["metrics"]
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def in_first_epoch(folder: Path) -> bool:
+    return read_status(folder)["phase"] == "train" and not list(folder.glob("checkpoints/*.json"))
+
+
+def in_mid_training(folder: Path) -> bool:
+    return bool(list(folder.glob("checkpoints/step=2.json"))) and not (folder / "trained.json").exists()
+
+
+def in_evaluation(folder: Path) -> bool:
+    return (folder / "trained.json").exists()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, cell_for_module):
+    launch = matrix.Launch(out=tmp_path_factory.mktemp("whole"), command="bench run", threads=1)
+    return finish(cell_for_module, launch)
+
+
+@pytest.fixture(scope="module")
+def cell_for_module():
+    from tests.benchmarks.conftest import make_cell
+
+    return make_cell("simclr")
+
+
+@pytest.mark.parametrize("moment", [in_first_epoch, in_mid_training, in_evaluation])
+def test_killed_run_ends_with_the_same_figures(moment, cell_for_module, launch, uninterrupted):
+    cell, folder = cell_for_module, cell_for_module.folder(launch.out)
+    process = matrix.start(cell, launch)
+    while not moment(folder):
+        assert process.is_alive(), (folder / "log.txt").read_text()
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    while process.is_alive():
+        time.sleep(0.01)
+    assert not (folder / "result.json").exists(), "the kill came too late to show anything"
+    assert finish(cell, launch) == uninterrupted
+
+
+def test_another_seed_gives_other_figures(launch, uninterrupted):
+    from tests.benchmarks.conftest import make_cell
+
+    assert finish(make_cell("simclr", seed=1), launch) != uninterrupted
+
+
+def test_damaged_checkpoint_is_passed_over(tmp_path):
+    for step, content in ((1, b"older"), (2, b"newer")):
+        (tmp_path / f"step={step}.ckpt").write_bytes(content)
+        digest = __import__("hashlib").sha256(content).hexdigest()
+        (tmp_path / f"step={step}.json").write_text(f'{{"cell": "abc", "sha256": "{digest}"}}')
+    assert newest_intact(tmp_path, "abc").name == "step=2.ckpt"
+    (tmp_path / "step=2.ckpt").write_bytes(b"newe")
+    assert newest_intact(tmp_path, "abc").name == "step=1.ckpt"
+    with pytest.raises(RequestError, match="another configuration"):
+        newest_intact(tmp_path, "def")
+
+
+def test_locked_cell_is_left_alone(cell, launch):
+    from filelock import FileLock
+
+    folder = cell.folder(launch.out)
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".lock"):
+        assert runner.main(folder) == runner.LOCKED
