@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evaluation.leaderboard.grid import TIE, Cell, Column, Grid
 
@@ -88,8 +88,9 @@ def html(grids: Sequence[Grid]) -> str:
     """All tables as one fragment of HTML, for a page of your own; `report` makes a whole page."""
     if not grids:
         return f"<p>{EMPTY}</p>\n"
-    macro = environment().get_template("table.html.j2").module.table  # type: ignore[attr-defined]
-    return "\n".join(macro(grid, f"table-{k}").strip() for k, grid in enumerate(grids, 1)) + "\n"
+    module: Any = environment().get_template("table.html.j2").module
+    parts = (module.table(grid, f"table-{k}").strip() + module.foot(grid).rstrip() for k, grid in enumerate(grids, 1))
+    return "\n".join(parts) + "\n"
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from evaluation.leaderboard.compute import equality
 from evaluation.leaderboard.rows import COST
 
 if TYPE_CHECKING:
@@ -230,6 +231,8 @@ class _Board:
         if any(n == 1 for n in self.runs.values()):
             foot.append("n = 1: one run, so neither a spread nor an interval.")
         foot.append(f"Budget: {_budgets(self.part)}.")
+        if spent := equality(self.part):
+            foot.append(f"Spent by the methods that train, {spent}.")
         foot.append(
             f"Bold: best as shown of the methods that saw no content labels. {TIE}: not distinguishable from the best "
             "one (paired t-test over common seeds, Holm's correction over the column, 5 %; n = 1 is not tested). "

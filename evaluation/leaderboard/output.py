@@ -1,0 +1,51 @@
+"""The folder of a report: files under names that no record can choose, within a limit of size."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+FILES = "report_files"
+LIMIT = 18 * 2**20
+"""Bytes of pictures and tables; the page itself comes on top."""
+
+
+class Output:
+    """Files beside the page.
+
+    Args:
+        folder: of the report; what an earlier report left in `<folder>/report_files` is removed.
+        limit: bytes; files beyond it are left out and counted in `left_out`.
+    """
+
+    def __init__(self, folder: Path, limit: int = LIMIT):
+        self.folder, self.limit = folder, limit
+        self.size, self.left_out = 0, 0
+        self._names: set[str] = set()
+        shutil.rmtree(folder / FILES, ignore_errors=True)
+        (folder / FILES).mkdir(parents=True)
+
+    def add(self, name: str, content: bytes | str) -> str | None:
+        """Write a file.
+
+        Args:
+            name: any text with an ending, such as `digits points.svg`.
+            content: of the file.
+
+        Returns:
+            Its address relative to the page, or None where it didn't fit.
+        """
+        data = content.encode() if isinstance(content, str) else content
+        if self.size + len(data) > self.limit:
+            self.left_out += 1
+            return None
+        stem, _, ending = name.rpartition(".")
+        plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:60] or "file"
+        unique, k = f"{plain}.{ending}", 1
+        while unique in self._names:
+            unique, k = f"{plain}-{k + 1}.{ending}", k + 1
+        self._names.add(unique)
+        (self.folder / FILES / unique).write_bytes(data)
+        self.size += len(data)
+        return f"{FILES}/{unique}"
