@@ -46,6 +46,8 @@ def run(
     request = choose(suite, method, dataset, seeds, set or [])
     folder = Path(out)
     check_writable(folder)
+    if logger == "wandb" and not wandb_ready():
+        raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
     if devices < 1 or (jobs is not None and jobs < 1):
         raise RequestError("--devices and --jobs must be at least 1")
     cells = planned_before(request, folder)
@@ -58,14 +60,15 @@ def run(
         if devices > available:
             raise RequestError(f"--devices {devices}: this machine has {available} ({accelerator})")
         cells = plan(request, accelerator)
-        from benchmarks.checkpoints import check_owner
-
-        for cell in cells:
-            check_owner(cell.folder(folder) / "checkpoints", cell.hash)
-        if dry_run:
-            return list_cells(cells, folder)
-        remember_plan(request, folder, cells)
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        refuse_foreign_checkpoints(cells, folder)
+    if dry_run:
+        return list_cells(cells, folder)
+    remember_plan(request, folder, cells)
+    outcome = matrix.Outcome(complete=cells)
+    if all(cell.complete(folder) for cell in cells):
+        print(f"all {len(cells)} cells are complete", file=sys.stderr)
+    else:
+        cores = count_cores()
         room = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
         launch = matrix.Launch(
             out=folder,
@@ -78,11 +81,6 @@ def run(
             logger=logger,
         )
         outcome = matrix.run(cells, launch)
-    elif dry_run:
-        return list_cells(cells, folder)
-    else:
-        print(f"all {len(cells)} cells are complete", file=sys.stderr)
-        outcome = matrix.Outcome(complete=cells)
     show_table(folder, hashes={cell.hash for cell in cells}, logger=logger)
     for title, reason in outcome.failed.items():
         print(f"bench: failed {title}: {reason}", file=sys.stderr)
@@ -116,13 +114,34 @@ def check_writable(folder: Path) -> None:
         raise RequestError(f"--out {folder}: {existing} can't be written to, choose another folder")
 
 
+def wandb_ready() -> bool:
+    """Whether Weights & Biases needs no key (offline), or finds one where it looks itself."""
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun") or os.environ.get("WANDB_API_KEY"):
+        return True
+    return netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8")
+
+
 def find_devices() -> tuple[str, int]:
     """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
     import torch
 
     if torch.cuda.is_available():
         return "gpu", torch.cuda.device_count()
-    return "cpu", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return "cpu", count_cores()
+
+
+def count_cores() -> int:
+    """Of the processor, that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def refuse_foreign_checkpoints(cells: list[Cell], folder: Path) -> None:
+    """Raise RequestError if a cell's folder holds checkpoints of another configuration."""
+    from benchmarks.checkpoints import check_owner
+
+    for cell in cells:
+        check_owner(cell.folder(folder) / "checkpoints", cell.hash)
 
 
 def planned_before(request: Suite, folder: Path) -> list[Cell] | None:
@@ -176,8 +195,10 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
     chosen = [record for record in found if hashes is None or record["cell"]["hash"] in hashes]
-    if not chosen:
+    if not chosen and hashes is None:
         raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
+    if not chosen:
+        return
     frame = tables.leaderboard(chosen)
     text = getattr(tables, f"to_{ {'md': 'markdown'}.get(format, format) }")(frame)
     print(text)

@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 import datamodules
 from benchmarks import provenance
+from benchmarks.commands import wandb_ready
 from benchmarks.plan import has_bf16
 from datamodules.base import DataNotFound
 
@@ -50,10 +51,8 @@ def _results(out: Path) -> list[list[str]]:
 
 
 def _tracking() -> list[list[str]]:
-    netrc = Path("~/.netrc").expanduser()
-    key = os.environ.get("WANDB_API_KEY") or (netrc.exists() and "wandb" in netrc.read_text())
-    if key:
-        return [["wandb", "key found", "--logger wandb sends runs to it"]]
+    if wandb_ready():
+        return [["wandb", "ready", "--logger wandb sends runs to it, or keeps them if WANDB_MODE=offline"]]
     return [["wandb", "no key", "WANDB_MODE=offline bench run --logger wandb works without; `wandb login` to upload"]]
 
 

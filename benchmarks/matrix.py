@@ -117,8 +117,9 @@ def _context() -> Any:
     return context
 
 
-def _child(folder: Path) -> None:
+def _child(folder: Path, environment: dict[str, str]) -> None:
     """Entry of a forked cell: its output goes to its log, it dies with the process that started it."""
+    os.environ.update(environment)  # the fork server's is as old as the fork server
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -169,7 +170,7 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
     write_json(folder / CONFIG, {"cell": cell.as_dict(), "launch": settings})
     if launch.devices > 1:
         return Subprocess(folder)
-    process = _context().Process(target=_child, args=(folder,), name=cell.title)
+    process = _context().Process(target=_child, args=(folder, dict(os.environ)), name=cell.title)
     process.start()
     return process
 

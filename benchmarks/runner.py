@@ -19,6 +19,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import wandb
 from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
 from safetensors.torch import load_file, save_file
@@ -90,11 +91,12 @@ def run(folder: Path) -> None:
     trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
     record = make_record(cell, method, data, trained, rows, launch["command"], started)
     write_json(folder / RECORD, record)
+    finals = {f"{r['space']}/{r['measure']}/{r['target']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
     for logger in loggers:
-        logger.log_metrics(
-            {f"{r['space']}/{r['measure']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
-        )
+        logger.log_metrics(finals)
         logger.finalize("success")
+    if launch["logger"] == "wandb":
+        wandb.finish()
     for leftover in ("checkpoints", "features"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
     (folder / STATUS).unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""Bad input: one clear line on standard error, exit code 2, nothing written. And what the command line promises."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main
+
+BAD = {
+    "unknown method": (["--method", "simcrl"], "unknown method 'simcrl': did you mean simclr"),
+    "unknown data set": (["--dataset", "digit"], "unknown dataset 'digit': did you mean digits"),
+    "unknown suite": (["--suite", "quik"], "unknown suite 'quik': did you mean quick?"),
+    "misspelt option": (["--metod", "simclr"], "unknown option --metod: did you mean --method"),
+    "wrong type": (["--devices", "two"], "devices"),
+    "wrong type of a setting": (["--set", "method.lr=fast"], 'Parser key "lr": Not of type PositiveFloat'),
+    "misspelt setting": (["--set", "method.temprature=1"], "unknown option 'temprature': did you mean temperature"),
+    "setting of nobody": (["--set", "simcrl.lr=1"], "unknown addressee 'simcrl': did you mean simclr"),
+    "setting without value": (["--set", "method.lr"], "expected KEY=VALUE"),
+    "temperature 0": (["--set", "method.temperature=0"], "temperature"),
+    "negative temperature": (["--set", "simclr.temperature=-1"], "temperature"),
+    "batch larger than the data": (["--set", "data.batch_size=5000"], "larger than the 1293 training images"),
+    "negative epochs": (["--set", "budget.epochs=-3"], "`budget.epochs` must be a positive number, got -3"),
+    "two kinds of budget": (["--set", "budget.hours=3"], "must be one of epochs, steps, minutes"),
+    "seeds": (["--seeds", "0,one"], "--seeds must be whole numbers, such as 0,1,2; got '0,one'"),
+    "negative seed": (["--seeds", "-1"], "seeds"),
+    "missing data": (["--dataset", "image_folder", "--set", "image_folder.root=/nowhere"], "/nowhere"),
+    "missing suite file": (["--suite", "no/such.yaml"], "no/such.yaml: No such file"),
+    "devices": (["--devices", "999"], "--devices 999: this machine has"),
+    "no devices": (["--devices", "0"], "at least 1"),
+    "own method that isn't there": (["--method", "no_file.MyMethod"], "no_file.MyMethod"),
+    "results under a file": (["--out", "/dev/null/runs"], "/dev/null can't be written to"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments, message = BAD[case]
+    if "--out" not in arguments:
+        arguments = [*arguments, "--out", "runs"]
+    try:
+        code = main(["run", *arguments])
+    except SystemExit as stop:  # the parser's way
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert len(error.splitlines()) == 1, error
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1}\nepocs: 3", "unknown key 'epocs'"),
+        ("datasets: [", "not readable as YAML"),
+        ("- digits", "a mapping was expected"),
+        ("datasets: [digits]\nmeasures: [linear@9]\nbudget: {epochs: 1}", "unknown measure 'linear@9'"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1}\nseeds: [a]", "`seeds` must be whole numbers"),
+        ("datasets: digits\nmeasures: [linear@1]\nbudget: {epochs: 1}", "`datasets` must be a list"),
+    ],
+)
+def test_bad_suite_file(content, message, tmp_path, capsys):
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    assert main(["run", "--suite", str(file), "--out", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_checkpoint_of_another_configuration(cell, tmp_path, capsys):
+    """A folder that holds somebody else's checkpoint is left as it is."""
+    arguments = ["--suite", "smoke", "--method", "simclr", "--dataset", "digits", "--out", str(tmp_path)]
+    assert main(["run", *arguments, "--dry-run"]) == 0
+    folder = Path(capsys.readouterr().out.split()[4]) / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "step=1.ckpt").write_bytes(b"weights")
+    (folder / "step=1.json").write_text('{"cell": "0123456789abcdef", "sha256": ""}')
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["run", *arguments]) == 2
+    assert "belongs to another configuration (0123456789abcdef" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys):
+    assert main(["run", "--suite", "smoke", "--out", str(tmp_path / "runs"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "missing   colored_digits/simclr seed 0" in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_settings_reach_the_methods_that_have_them(tmp_path):
+    from benchmarks import commands
+    from benchmarks.plan import plan
+
+    given = ["method.temperature=0.3", "supervised.lr=0.5", "data.batch_size=64"]
+    cells = plan(commands.choose("smoke", "simclr,supervised", None, None, given))
+    options = {cell.method: cell.options for cell in cells}
+    assert options["simclr"]["temperature"] == 0.3
+    assert "temperature" not in options["supervised"]
+    assert (options["simclr"]["lr"], options["supervised"]["lr"]) == (0.002, 0.5)
+    assert {cell.data["batch_size"] for cell in cells} == {64}
+
+
+def test_help_needs_neither_torch_nor_lightning():
+    """What makes `bench --help` answer in a fraction of a second."""
+    code = "import sys; from benchmarks.__main__ import make_parser; make_parser().format_help(); "
+    code += "print(sorted({'torch', 'lightning', 'pandas', 'sklearn'} & sys.modules.keys()))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_print_config_can_be_read_back(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "--suite", "smoke", "--seeds", "3", "--print_config"])
+    assert stop.value.code == 0
+    file = tmp_path / "request.yaml"
+    file.write_text(capsys.readouterr().out)
+    assert main(["run", "--config", str(file), "--dry-run", "--out", str(tmp_path / "runs")]) == 0
+    assert "simclr seed 3" in capsys.readouterr().out
+
+
+def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
+    out = ["--out", str(tmp_path)]
+    tiny = ["--suite", "smoke", "--set", "budget.steps=2", "--seeds", "0"]
+    assert main(["run", "--method", "simclr,random_init", "--dataset", "digits", *tiny, *out]) == 0
+    trained, untrained = (next(tmp_path.glob(f"digits/{m}/*/encoder.safetensors")) for m in ("simclr", "random_init"))
+    assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", "--suite", "smoke", *out]) == 0
+    assert "simclr (digits)" in capsys.readouterr().out
+    assert main(["eval", "--encoder", str(untrained), "--dataset", "digits", *out]) == 2
+    assert "has not been trained" in capsys.readouterr().err
+    assert main(["eval", "--encoder", str(tmp_path / "none.safetensors"), "--dataset", "digits", *out]) == 2
+    assert main(["eval", "--encoder", "timm:resnet1", "--dataset", "digits", *out]) == 2

@@ -1,0 +1,145 @@
+"""The whole way, by the command line: plan, run side by side, record, rank; with methods of the user's own."""
+
+import json
+import re
+import struct
+import threading
+from pathlib import Path
+
+import pytest
+
+from benchmarks import matrix
+from benchmarks.__main__ import main
+from evaluation.leaderboard.records import read_records
+
+README = Path(__file__).parents[2] / "README.md"
+PEEKING = """
+from methods.base import Method
+
+class Peeking(Method):
+    name = "peeking"
+    source = "a method that breaks the rules"
+
+    def training_step(self, batch, batch_idx):
+        return batch["target/class"].float().mean()
+"""
+TINY = ["--seeds", "0", "--set", "budget.steps=2"]
+
+
+@pytest.fixture
+def own_folder(tmp_path, monkeypatch):
+    """A working folder with the README's example and a method that peeks at labels."""
+    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+    (tmp_path / "my_file.py").write_text(block)
+    (tmp_path / "peeking.py").write_text(PEEKING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def test_own_method_beside_a_failing_one(own_folder, capfd):
+    """The reader's method is in the table; the one that peeks fails by the firewall's message; the others ran."""
+    command = ["run", "--suite", "smoke", "--method", "my_file.MyMethod,peeking.Peeking,random_init", *TINY]
+    assert main([*command, "--out", "runs", "--jobs", "2"]) == 1
+    printed = capfd.readouterr()
+    assert "my_file.MyMethod" in printed.out
+    assert "| random_init" in printed.out
+    (failure,) = [line for line in printed.err.splitlines() if line.startswith("bench: failed")]
+    assert "label firewall" in failure
+    assert "uses_targets = frozenset({'content'})" in failure
+    (record,) = [r for r in read_records(Path("runs"))[0] if r["cell"]["method"] == "my_file.MyMethod"]
+    assert record["labels"] == ["domain"]
+    assert record["config"]["options"]["smoothing"] == 0.1
+
+    complete = ["run", "--suite", "smoke", "--method", "my_file.MyMethod,random_init", *TINY, "--out", "runs"]
+    assert main(complete) == 0
+    assert "all 2 cells are complete" in capfd.readouterr().err
+
+
+def test_own_method_through_an_entry_point(own_folder, capfd):
+    info = own_folder / "my_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[disentangle_bench.methods]\nmy_method = my_file:MyMethod\n")
+    assert main(["run", "--suite", "smoke", "--method", "my_method", *TINY, "--out", "runs"]) == 0
+    assert "| my_method" in capfd.readouterr().out
+    assert main(["list", "methods"]) == 0
+    assert "my_method" in capfd.readouterr().out
+
+
+def test_two_launchers_share_the_work(cell, launch, monkeypatch):
+    """Each cell is started once where two launchers meet in one folder, and both see all of them complete."""
+    from tests.benchmarks.conftest import make_cell
+
+    cells = [make_cell("random_init", seed=seed) for seed in range(3)]
+    outcomes = []
+    launchers = [threading.Thread(target=lambda: outcomes.append(matrix.run(cells, launch))) for _ in range(2)]
+    for launcher in launchers:
+        launcher.start()
+    for launcher in launchers:
+        launcher.join()
+    for outcome in outcomes:
+        assert not outcome.failed
+        assert {c.hash for c in outcome.complete} == {c.hash for c in cells}
+    attempts = list(launch.out.rglob("attempt_*"))
+    assert len(attempts) == len(cells), "a cell was run twice"
+    assert not list(launch.out.rglob(".lock"))
+    assert not list(launch.out.rglob("*.tmp"))
+
+
+def test_killed_cell_is_reported_and_the_next_one_runs(cell, launch, monkeypatch):
+    """A cell that dies without a word (out of memory) is named with what is known."""
+    from tests.benchmarks.conftest import make_cell
+
+    other = make_cell("random_init")
+    real_start = matrix.start
+
+    def start_and_kill(started, *arguments):
+        process = real_start(started, *arguments)
+        if started == cell:
+            process.kill()
+        return process
+
+    monkeypatch.setattr(matrix, "start", start_and_kill)
+    outcome = matrix.run([cell, other], launch)
+    assert [c.title for c in outcome.complete] == [other.title]
+    assert "killed by SIGKILL" in outcome.failed[cell.title]
+    assert json.loads((cell.folder(launch.out) / "failure.json").read_text())["reason"].startswith("killed")
+
+
+def wandb_records(file: Path):
+    """Records of a .wandb file: LevelDB's log format (blocks of 32 KiB), protocol buffers inside."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, position, parts = file.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        if 2**15 - position % 2**15 < 7:  # a block's last bytes, too few for a header
+            position += 2**15 - position % 2**15
+            continue
+        length, kind = struct.unpack_from("<HB", data, position + 4)
+        parts += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            yield Record.FromString(parts)
+            parts = b""
+
+
+def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
+    """Configuration, curve, final metrics and the leaderboard's table, read back from the files."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    command = ["run", "--suite", "smoke", "--method", "supervised", *TINY, "--out", str(tmp_path / "runs")]
+    assert main([*command, "--set", "data.batch_size=32", "--set", "budget.steps=20", "--logger", "wandb"]) == 0
+    history, config, tables = {}, {}, []
+    for file in tmp_path.rglob("*.wandb"):
+        for record in wandb_records(file):
+            history |= {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
+            config |= {item.key: item.value_json for item in record.run.config.update}
+            config |= {item.key: item.value_json for item in record.config.update}
+            tables += [item.path for item in record.files.files if "leaderboard" in item.path]
+    assert float(history["loss"]) > 0
+    assert 0 <= float(history["features/linear@1/class/top1"]) <= 1
+    assert json.loads(config["method"]) == "supervised"
+    (table,) = tmp_path.rglob("leaderboard*.table.json")
+    assert tables
+    assert "linear@1" in table.read_text()
