@@ -93,6 +93,7 @@ class ImageDataModule(L.LightningDataModule):
         )
         self.balance, self.domains_per_batch, self.num_workers = balance, domains_per_batch, num_workers
         self.shift = None if shift is None else shifts.parse(shift)
+        self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
             raise DataMismatch(f"shift {shift!r} is for coloured data sets, {self.name} has no colours drawn by class")
 
@@ -109,13 +110,14 @@ class ImageDataModule(L.LightningDataModule):
     @property
     def value_names(self) -> Mapping[str, Sequence[str]]:
         """Names of the values of class targets, where they have any: target name -> names in order. For people."""
-        return {}
+        self.setup()
+        return self._value_names
 
     @cached_property
     def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         splits, specs = self.load()
         if self.shift:
-            splits = shifts.apply(self.shift, splits, specs, self.value_names)
+            splits = shifts.apply(self.shift, splits, specs, self._value_names)
         if len(splits["train"]) < self.batch_size:
             raise DataMismatch(
                 f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,11 +52,6 @@ class CelebA(ImageFileDataModule):
     ):
         super().__init__(image_size=image_size, **kwargs)
         self.content, self.shared_identities, self.min_images = tuple(content), shared_identities, min_images
-
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """None: attributes are yes or no, people have numbers."""
-        return {}
 
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each attribute and the identity."""

@@ -58,7 +58,7 @@ class CIFAR10(ClassFolders):
         files = [(folder / name, md5) for name, md5 in (*tv.train_list, *tv.test_list)]
         meta = _unpickle(folder / tv.meta["filename"], tv.meta["md5"])
         batches = [_unpickle(file, md5) for file, md5 in files]
-        self._names = {target: list(meta[names]) for target, (_, names) in self.LABELS.items()}
+        self._value_names = {target: list(meta[names]) for target, (_, names) in self.LABELS.items()}
         targets = {
             target: np.concatenate([np.asarray(batch[key], np.int64) for batch in batches])
             for target, (key, _) in self.LABELS.items()
@@ -76,7 +76,7 @@ class CIFAR10(ClassFolders):
             name: Split(stored.images, {key: values[at] for key, values in targets.items()}, at, stored.checksum)
             for name, at in rows.items()
         }
-        specs = tuple(TargetSpec(name, "class", len(names), "content") for name, names in self._names.items())
+        specs = tuple(TargetSpec(name, "class", len(names), "content") for name, names in self._value_names.items())
         return splits, specs
 
 

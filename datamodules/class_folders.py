@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,6 @@ VAL_FOLDERS = ("val", "valid", "validation")
 
 class ClassFolders(ImageFileDataModule):
     """Base of data sets whose files lie in class folders."""
-
-    _names: Mapping[str, Sequence[str]] = {}
-
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """The folders' names."""
-        return self._names
 
     def _load_official(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         val = next((name for name in VAL_FOLDERS if (root / name).is_dir()), None)
@@ -72,10 +64,10 @@ class ClassFolders(ImageFileDataModule):
     def _finish(
         self, listing: Listing, targets: dict[str, tuple[np.ndarray, list[str]]], rows: dict[SplitName, np.ndarray]
     ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        self._names = {name: names for name, (_, names) in targets.items()}
+        self._value_names = {name: names for name, (_, names) in targets.items()}
         specs = tuple(
             TargetSpec(name, "class", len(names), "content" if name == "class" else "domain")
-            for name, names in self._names.items()
+            for name, names in self._value_names.items()
         )
         return self._splits(listing, {name: values for name, (values, _) in targets.items()}, rows), specs
 

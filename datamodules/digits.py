@@ -1,7 +1,5 @@
 """Handwritten digits that ship inside scikit-learn, grey and coloured."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -53,11 +51,6 @@ class ColoredDigits(Digits):
     name = "colored_digits"
     correlated = True
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the hues."""
-        return {"color": colouring.hue_names(10)}
-
     def __init__(self, *, correlation: float = 0.8, **kwargs):
         super().__init__(**kwargs)
         colouring.check_correlation(correlation)
@@ -65,6 +58,7 @@ class ColoredDigits(Digits):
 
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of coloured images with the targets `class` and `color`."""
+        self._value_names = {"color": colouring.hue_names(10)}
         grey, labels, positions = self._grey()
         of_split: dict[SplitName, float] = {
             "train": self.correlation,

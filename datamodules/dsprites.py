@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +31,9 @@ class DSprites(FactorDataModule):
     licence = "Apache 2.0"
     mirror_symmetric = False
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the shapes."""
-        return {"shape": ("square", "ellipse", "heart")}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
+        self._value_names = {"shape": ("square", "ellipse", "heart")}
         file = self._locate(lambda folder: (folder / FILE).is_file()) / FILE
         try:
             with np.load(file, allow_pickle=False) as published:  # its `metadata` is a pickle, and not needed

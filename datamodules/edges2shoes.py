@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +47,9 @@ class Edges2Shoes(ImageFileDataModule):
     def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
         super().__init__(image_size=image_size, **kwargs)
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the domains."""
-        return {"domain": ("edges", "photo")}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the targets `pair` and `domain`; the published `val` is the test split."""
+        self._value_names = {"domain": ("edges", "photo")}
         root = self._locate(lambda folder: self._home(folder) is not None)
         files = scan(self._home(root) or root, ["train", "val"])
         is_test = files.tops(1) == "val"

@@ -78,7 +78,8 @@ def scan(root: Path, folders: Iterable[str] = ("",)) -> Listing:
     found: list[tuple[str, int, int]] = []
     ignored = 0
     for folder in folders:
-        for name, entry in _walk(root / folder, folder, frozenset()):
+        above = frozenset(_identity(path) for path in (root, *(root / folder).parents) if path.is_relative_to(root))
+        for name, entry in _walk(root / folder, folder, above if folder else frozenset()):
             if os.path.splitext(name)[1].lower() in EXTENSIONS:  # noqa: PTH122  # a Path a file costs seconds
                 status = entry.stat()
                 found.append((name, status.st_size, status.st_mtime_ns))
@@ -108,9 +109,13 @@ def _order(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _walk(path: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def _identity(path: Path) -> tuple[int, int]:
     status = path.stat()
-    here = (status.st_dev, status.st_ino)
+    return status.st_dev, status.st_ino
+
+
+def _walk(path: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    here = _identity(path)
     if here in above:  # a link to a folder that we are inside of
         return
     with os.scandir(path) as entries:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -40,13 +39,9 @@ class MNIST(StoredDataModule):
     TORCHVISION: ClassVar[type[torchvision.datasets.MNIST]] = torchvision.datasets.MNIST
     SYSTEM: ClassVar[tuple[Path, ...]] = ()
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the classes."""
-        return {"class": self.CLASSES}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of grey images with the target `class`."""
+        self._value_names = {"class": self.CLASSES}
         stored, labels, rows = self._grey()
         images = EqualChannels(stored.images)
         splits = {name: Split(images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
@@ -127,14 +122,10 @@ class _Coloured(MNIST):
         self.correlation, self.domain_kind = correlation, domain_kind
         self.num_values = 10 if domain_kind == "color" else len(ANGLES)
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the classes and hues, or the angles in degrees."""
-        names = colouring.hue_names(10) if self.domain_kind == "color" else tuple(map(str, ANGLES))
-        return {"class": self.CLASSES, self.domain_kind: names}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the targets `class` and `color` or `rotation`."""
+        names = colouring.hue_names(10) if self.domain_kind == "color" else tuple(map(str, ANGLES))
+        self._value_names = {"class": self.CLASSES, self.domain_kind: names}
         stored, labels, rows = self._grey()
         of_split: dict[SplitName, float] = {
             "train": self.correlation,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import h5py
 import numpy as np
 
@@ -30,13 +28,9 @@ class Shapes3D(FactorDataModule):
     licence = "Apache 2.0"
     mirror_symmetric = False
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the shapes."""
-        return {"shape": ("cube", "cylinder", "sphere", "capsule")}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
+        self._value_names = {"shape": ("cube", "cylinder", "sphere", "capsule")}
         file = self._locate(lambda folder: (folder / FILE).is_file()) / FILE
         try:
             with h5py.File(file, "r") as published:

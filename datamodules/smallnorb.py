@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +43,9 @@ class SmallNORB(FactorDataModule):
         super().__init__(**kwargs)
         self.image_size = image_size
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the categories."""
-        return {"category": ("animal", "human", "airplane", "truck", "car")}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
+        self._value_names = {"category": ("animal", "human", "airplane", "truck", "car")}
         root = self._locate(lambda folder: all(_find(folder, part, kind) for part in PARTS for kind in KINDS))
         files = {kind: [_find(root, part, kind) or root for part in PARTS] for kind in KINDS}
         category = np.concatenate([read(file) for file in files["cat"]]).astype(np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -128,13 +127,9 @@ class Sprites(ImageDataModule):
             raise DataMismatch(f"image_size is 32 or 64 and test_fraction in (0, 1), got {image_size}, {test_fraction}")
         self.image_size, self.domain, self.test_fraction = image_size, domain, test_fraction
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of shapes and hues."""
-        return {"shape": SHAPES[: self.counts[0]], "color": colouring.hue_names(self.counts[-1])}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of rendered images with a target for each factor."""
+        self._value_names = {"shape": SHAPES[: self.counts[0]], "color": colouring.hue_names(self.counts[-1])}
         images = SpriteImages(self.counts, self.image_size)
         factors = images.values(np.arange(len(images)))
         strata = joint_labels(factors["shape"], factors["color"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -46,13 +45,9 @@ class STL10(StoredDataModule):
         super().__init__(**kwargs)
         self.unlabeled = unlabeled
 
-    @property
-    def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the classes."""
-        return {"class": self.CLASSES}
-
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of labelled images with the target `class`."""
+        self._value_names = {"class": self.CLASSES}
         root = self._locate(
             lambda folder: self._home(folder) is not None,
             url=torchvision.datasets.STL10.url,

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -65,7 +68,8 @@ def test_balanced_batches_hold_distinct_groups_equally_and_lose_no_image(sizes, 
         values, counts = np.unique(groups[batch], return_counts=True)
         assert len(values) == per_batch
         assert (counts == n).all()
-        assert len(set(batch.tolist())) == batch_size  # every group here has at least n images
+        if min(sizes) >= n:
+            assert len(set(batch.tolist())) == batch_size
     seen = np.bincount(torch.cat(batches), minlength=len(groups))
     assert seen.min() >= 1
     assert seen.sum() - len(groups) == sampler.padding
@@ -100,13 +104,14 @@ def test_balanced_batches_refuse_what_cannot_be_dealt(batch_size, per_batch, wha
 
 
 @pytest.mark.parametrize("case", ["sampler_even", "sampler_uneven"])
-def test_reference_sampler_has_the_invariants_that_ours_keeps(golden, case):
+def test_reference_sampler_has_the_invariants_that_ours_keeps(case):
     """What the published sampler promises about a batch, ours does too; where it drops images, ours does not."""
-    reference = golden(f"dcodr/{case}")
-    labels, n = reference["in_labels"], reference.options["n_samples"]
-    per_batch = reference.options["n_classes"]
+    with np.load(Path(__file__).parent / "reference" / f"{case}.npz", allow_pickle=False) as file:
+        reference = {key: file[key] for key in file.files}
+    options = json.loads(str(reference["options"]))
+    labels, n, per_batch = reference["in_labels"], options["n_samples"], options["n_classes"]
     batch_size = int(reference["out_batch_size"])
-    ours = BalancedBatches(labels, batch_size, per_batch, reference.options["seed"])
+    ours = BalancedBatches(labels, batch_size, per_batch, options["seed"])
     assert batch_size == per_batch * n
     for table, layout in ((reference["in_batches"], (per_batch, n)), (ours.table().numpy(), (n, per_batch))):
         for batch in table:
@@ -114,7 +119,7 @@ def test_reference_sampler_has_the_invariants_that_ours_keeps(golden, case):
             blocks = kinds if layout == (per_batch, n) else kinds.T
             assert (blocks == blocks[:, :1]).all()
             assert len(set(blocks[:, 0])) == per_batch
-    assert len(ours) > int(reference["out_batches_per_pass"])  # theirs leaves images out
+    assert len(ours) > reference["out_batches_per_pass"].max()  # theirs leaves images out
     assert set(ours.table().flatten().tolist()) == set(range(len(labels)))
 
 

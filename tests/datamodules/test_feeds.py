@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+import torch
+
+import datamodules
+from datamodules import feeds
+from datamodules.errors import DataCorrupt, DataMismatch
+from datamodules.feeds import EqualChannels, Split
+
+
+@pytest.fixture
+def root(class_folders):
+    return str(class_folders("a", "b", "c", size=(12, 9)))
+
+
+def build(root, **options):
+    return datamodules.build("image_folder", root=root, batch_size=8, image_size=6, **options)
+
+
+def same(first, second):
+    first, second = list(first), list(second)
+    assert len(first) == len(second) > 0
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert value.dtype == other[key].dtype
+            assert torch.equal(value, other[key])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stream_gives_the_batches_of_memory_whatever_the_number_of_workers(root, workers):
+    memory, stream = build(root, feed="memory"), build(root, feed="stream", num_workers=workers)
+    same(memory.train_dataloader(), stream.train_dataloader())
+    for split in ("train", "val", "test"):
+        same(memory.eval_dataloader(split, batch_size=5), stream.eval_dataloader(split, batch_size=5))
+    assert memory.fingerprint == stream.fingerprint
+    assert memory.statistics == stream.statistics
+    assert stream.train_dataloader().num_workers == workers
+
+
+def test_memory_needs_no_workers_and_a_stream_gets_some(root):
+    assert build(root, feed="memory").train_dataloader().num_workers == 0
+    assert build(root, feed="stream").train_dataloader().num_workers > 0
+
+
+def test_auto_goes_by_the_share_of_ram(root, monkeypatch):
+    assert not getattr(build(root).splits["train"].images, "on_demand", False)
+    monkeypatch.setattr(feeds, "MEMORY_SHARE", 1e-9)
+    assert build(root).splits["train"].images.on_demand
+    assert not getattr(build(root, feed="memory").splits["train"].images, "on_demand", False)
+
+
+def test_a_stream_decodes_nothing_ahead_and_keeps_its_digest(root, cache, monkeypatch):
+    stream = build(root, feed="stream")
+    fingerprint = stream.fingerprint
+    assert list(cache.rglob("*.npy")) == []
+    monkeypatch.setattr("datamodules.files.FileImages.digest", lambda self: pytest.fail("read again"))
+    assert build(root, feed="stream").fingerprint == fingerprint
+
+
+def test_a_stream_notices_changed_files(root, draw, tmp_path):
+    before = build(root, feed="stream").fingerprint
+    draw(tmp_path / "images" / "a" / "000.png", seed=77, size=(12, 9))
+    assert build(root, feed="stream").fingerprint != before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stream_names_the_file_it_cannot_read(root, tmp_path, workers):
+    stream = build(root, feed="stream", num_workers=workers)
+    stream.setup()
+    (tmp_path / "images" / "b" / "007.png").write_bytes(b"")
+    loaders = [stream.eval_dataloader(split) for split in ("train", "val", "test")]
+    with pytest.raises(DataCorrupt, match=r"b/007\.png"):
+        _ = [list(loader) for loader in loaders]
+
+
+def test_a_stream_cannot_skip(root):
+    with pytest.raises(DataMismatch, match="needs feed=memory"):
+        build(root, feed="stream", unreadable="skip").setup()
+
+
+def test_statistics_of_a_stream_come_from_a_sample(root, monkeypatch):
+    stream = build(root, feed="stream")
+    asked = []
+    take = Split.take
+    monkeypatch.setattr("datamodules.base.STATISTICS_SAMPLE", 10)
+    monkeypatch.setattr(Split, "take", lambda self, positions: asked.extend(positions) or take(self, positions))
+    _ = stream.statistics
+    assert len(asked) == 10
+    assert max(asked) - min(asked) == len(stream.splits["train"]) - 1
+
+
+def test_equal_channels_repeat_the_grey_one():
+    grey = np.arange(32, dtype=np.uint8).reshape(2, 1, 4, 4)
+    images = EqualChannels(grey)
+    assert images.shape == (2, 3, 4, 4)
+    assert np.array_equal(images[np.array([1, 0])], np.stack([grey[[1, 0], 0]] * 3, axis=1))
+
+
+def test_select_and_take_agree():
+    images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
+    split = Split(images, {"class": np.arange(5)}, np.array([9, 7, 5, 3, 1]))
+    chosen = split.select(np.array([4, 0]))
+    assert chosen.take(np.arange(2)).reshape(-1).tolist() == [1, 9]
+    assert chosen.targets["class"].tolist() == [4, 0]
+    assert Split(images, {}).select(np.array([2])).take(np.array([0])).item() == 2
+
+
+def test_balance_makes_balanced_batches(class_folders):
+    root = class_folders("photo/cat", "photo/dog", count=40)
+    class_folders("sketch/cat", "sketch/dog", count=10)
+    module = datamodules.build("image_folder", root=str(root), domains=True, batch_size=8, balance="domain")
+    loader = module.train_dataloader()
+    seen = set()
+    for batch in loader:
+        assert torch.bincount(batch["target/domain"]).tolist() == [4, 4]
+        seen |= set(batch["index"].tolist())
+    assert seen == set(range(len(module.splits["train"])))
+    with pytest.raises(DataMismatch, match="no such target"):
+        datamodules.build("image_folder", root=str(root), domains=True, batch_size=8, balance="x").train_dataloader()
+    with pytest.raises(DataMismatch, match=r"balanced by 'domain'.*there are 2"):
+        datamodules.build(
+            "image_folder", root=str(root), domains=True, batch_size=9, balance="domain", domains_per_batch=3
+        ).train_dataloader()

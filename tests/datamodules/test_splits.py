@@ -1,0 +1,139 @@
+"""Splits and fingerprints: the same for ever, and sensitive to every change."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import datamodules
+from datamodules.base import SPLITS, ImageDataModule, Split
+from datamodules.errors import DataMismatch
+from datamodules.splits import joint_labels, random_split, stratified_split
+from datamodules.targets import TargetSpec
+
+
+def digest(*arrays):
+    return hashlib.blake2b(
+        b"".join(np.ascontiguousarray(a, "<i8").tobytes() for a in arrays), digest_size=8
+    ).hexdigest()
+
+
+def test_splits_are_the_same_on_every_machine():
+    labels = np.arange(1000) % 7
+    assert digest(*stratified_split(labels, 0.2, 0)) == "cabf775d6e5ebfa4"
+    assert digest(*random_split(1000, 0.2, 0)) == "777e52a4e20e9e36"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("digits", {}, "756b2db0d2771a7cee58797d9f3a2d59"),
+        ("colored_digits", {}, "37d6cb602d41fd80a9072beed6cddab5"),
+        ("colored_digits", {"split_seed": 1}, "3f5c822c2a8f29f5b799be66eb24be33"),
+        ("sprites", {"image_size": 32}, "91db8de54d87271a0227bea2bbb8934c"),
+    ],
+)
+def test_fingerprints_are_the_same_on_every_machine(name, options, expected):
+    assert datamodules.build(name, **options).fingerprint == expected
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.37])
+def test_stratified_parts_are_disjoint_complete_and_in_proportion(fraction):
+    labels = np.random.default_rng(0).choice(5, 900, p=[0.4, 0.3, 0.15, 0.1, 0.05])
+    first, second = stratified_split(labels, fraction, 3)
+    assert sorted([*first, *second]) == list(range(900))
+    for value in range(5):
+        assert abs((labels[second] == value).sum() - fraction * (labels == value).sum()) <= 1
+    assert not np.array_equal(second, stratified_split(labels, fraction, 4)[1])
+
+
+def test_random_parts_are_disjoint_and_complete():
+    first, second = random_split(50, 0.2, 0)
+    assert len(second) == 10
+    assert sorted([*first, *second]) == list(range(50))
+
+
+def test_a_class_of_one_image_cannot_be_in_both_parts():
+    with pytest.raises(DataMismatch, match="every class in both parts"):
+        stratified_split(np.array([0] * 10 + [1]), 0.2, 0)
+
+
+def test_joint_labels_tell_combinations_apart():
+    assert joint_labels(np.array([0, 0, 1, 1]), np.array([5, 9, 5, 5])).tolist() == [0, 1, 2, 2]
+
+
+class Made(ImageDataModule):
+    """Images and targets as given; with or without a digest of the images."""
+
+    name = "made"
+    source = licence = "none"
+
+    def __init__(self, images, labels, digest=None, rows=None, **kwargs):
+        super().__init__(batch_size=2, **kwargs)
+        self.given = (images, labels, digest, rows)
+
+    def load(self):
+        images, labels, digest, rows = self.given
+        rows = rows or {"train": np.arange(4), "val": np.arange(4, 6), "test": np.arange(6, 8)}
+        splits = {name: Split(images, {"class": labels[at]}, at, digest) for name, at in rows.items()}
+        return splits, (TargetSpec("class", "class", 2, "content"),)
+
+
+def made(change=lambda images, labels, rows: None, **options):
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 4, 4), dtype=np.uint8)
+    labels = np.arange(8) % 2
+    rows = {"train": np.arange(4), "val": np.arange(4, 6), "test": np.arange(6, 8)}
+    change(images, labels, rows)
+    return Made(images, labels, rows=rows, **options).fingerprint
+
+
+def one_pixel(images, labels, rows):
+    images[7, 2, 3, 3] ^= 1
+
+
+def one_label(images, labels, rows):
+    labels[5] = 0
+
+
+def order(images, labels, rows):
+    rows["train"] = np.array([2, 1, 0, 3])
+
+
+def another_cut(images, labels, rows):
+    rows["train"], rows["val"] = np.arange(3), np.arange(3, 6)
+
+
+@pytest.mark.parametrize("change", [one_pixel, one_label, order, another_cut])
+def test_any_change_changes_the_fingerprint(change):
+    assert made() == made()
+    assert made(change) != made()
+
+
+@pytest.mark.parametrize("change", [one_label, order, another_cut])
+def test_any_change_changes_the_fingerprint_that_uses_a_digest_of_the_images(change):
+    assert made(digest="x") == made(digest="x")
+    assert made(change, digest="x") != made(digest="x")
+    assert made(digest="y") != made(digest="x")
+
+
+def test_statistics_are_those_of_the_training_images():
+    images = np.random.default_rng(0).integers(0, 256, (8, 3, 5, 5), dtype=np.uint8)  # an odd number of bytes
+    module = Made(
+        images, np.arange(8) % 2, rows={"train": np.arange(3), "val": np.arange(3, 6), "test": np.arange(6, 8)}
+    )
+    mean, std = module.statistics
+    train = images[:3].astype(float).transpose(1, 0, 2, 3).reshape(3, -1) / 255
+    assert np.allclose(mean, train.mean(1), rtol=1e-12)
+    assert np.allclose(std, train.std(1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["digits", "colored_digits", "sprites"])
+def test_built_in_splits_are_disjoint_and_stratified(name):
+    module = datamodules.build(name)
+    content = module.targets[0]
+    shares = [np.bincount(module.splits[s].targets[content.name], minlength=content.size) for s in SPLITS]
+    for counts in shares:
+        assert np.allclose(counts / counts.sum(), sum(shares) / sum(map(sum, shares)), atol=0.01)
+    if name == "sprites":
+        rows = [module.splits[split].rows for split in SPLITS]
+        assert sorted(np.concatenate(rows)) == list(range(len(module.splits["train"].images)))
