@@ -54,7 +54,7 @@ class Standardizer:
 
 
 class SoftmaxRegression:
-    """The problem of one data set; `fit` solves it for one strength from a start of the caller's.
+    """The problem of one data set; `search` and `minimum` solve it for one strength.
 
     Args:
         x: standardised float32 features [N, D].
@@ -105,24 +105,24 @@ class SoftmaxRegression:
             grad_bias += p.sum(dim=0, dtype=torch.float64)
         return total / n, grad_weight / n, grad_bias / n, spread / (n * k)
 
-    def fit(self, l2: float, start: tuple[Tensor, Tensor], *, gtol: float, ftol: float) -> tuple[Tensor, Tensor]:
-        """Minimise f from `start`, a weight and a bias.
-
-        `gtol` bounds the largest entry of the gradient in the coordinates U, `ftol` the relative decrease of f in a
-        step: either ends the search. It begins again, with new coordinates, if c has more than halved by then.
-        """
-        curvature = max(self.loss(*start)[3], 1e-9)
+    def minimum(self, l2: float, start: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Minimise f from `start` as far as float32 goes: search again in new coordinates while c more than halves."""
+        curvature = self.loss(*start)[3]
         while True:
-            start = self._search(l2, start, curvature, gtol, ftol)
-            before, curvature = curvature, max(self.loss(*start)[3], 1e-9)
-            if curvature > before / 2:
+            start = self.search(l2, start, gtol=1e-5, ftol=1e-11)
+            before, curvature = curvature, self.loss(*start)[3]
+            if curvature > before / 2 or curvature < 1e-9:
                 return start
 
-    def _search(
-        self, l2: float, start: tuple[Tensor, Tensor], curvature: float, gtol: float, ftol: float
-    ) -> tuple[Tensor, Tensor]:
+    def search(self, l2: float, start: tuple[Tensor, Tensor], *, gtol: float, ftol: float) -> tuple[Tensor, Tensor]:
+        """Minimise f from `start`, a weight and a bias.
+
+        `gtol` bounds the largest entry of the gradient in the coordinates U, `ftol` the decrease of f in a step,
+        relative where f is above 1: either ends the search.
+        """
         weight, bias = start
         k, d = weight.shape
+        curvature = max(self.loss(weight, bias)[3], 1e-9)
         scale = (curvature * self.spectrum + l2).rsqrt()
         forward = (self.basis * scale).T.contiguous()  # P^T: W = U P^T, and U = W Q / scale
         bias_scale = curvature**-0.5

@@ -33,8 +33,6 @@ L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 """Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""
 FLOOR = float(np.log(np.finfo(np.float64).eps))
 """The least log-probability that counts in a negative log-likelihood (-36.04), as in scikit-learn's log_loss."""
-PATH, REFIT = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-5, "ftol": 1e-11}
-"""When the search for a strength ends on the way, and for the chosen one."""
 SMALL = 2**26
 """Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
 PATIENCE = 7
@@ -113,12 +111,12 @@ def linear_probe(
             validation = SoftmaxRegression(x[fitted:], target[fitted:], len(classes))
             step, best = problem.start(), np.inf
             for strength in strengths:
-                step = problem.fit(penalty * strength, step, **PATH)
+                step = problem.search(penalty * strength, step, gtol=3e-4, ftol=1e-7)
                 nll = validation.loss(*step)[0]
                 if nll < best:
                     best, l2, point = nll, strength, step
         problem = SoftmaxRegression(x, target, len(classes))
-        weight, bias = problem.fit(penalty * l2, point or problem.start(), **REFIT)
+        weight, bias = problem.minimum(penalty * l2, point or problem.start())
 
         def log_probability(block: Array) -> Tensor:
             logits = torch.addmm(bias.float(), standardize(block), weight.float().T).double().cpu()
