@@ -1,0 +1,89 @@
+"""Views: each image has its own parameters, drawn from one generator, and applying does what they say."""
+
+import pytest
+import torch
+
+from methods.views import Augmentation
+
+STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
+
+
+@pytest.fixture
+def images():
+    return torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def view(augmentation, images, seed=0, **changes):
+    params = augmentation.draw(len(images), torch.Generator().manual_seed(seed))
+    for group in params.values():
+        group.update(
+            {key: torch.as_tensor(value).expand(len(images)) for key, value in changes.items() if key in group}
+        )
+    return augmentation.apply(images, params)
+
+
+def test_no_strength_is_the_image_itself(images):
+    torch.testing.assert_close(view(Augmentation(**STILL), images), images)
+
+
+def test_same_generator_state_same_view(images):
+    augmentation = Augmentation(blur_p=0.5, solarize_p=0.5, rotation=20)
+    torch.testing.assert_close(view(augmentation, images, 1), view(augmentation, images, 1), rtol=0, atol=0)
+    assert not torch.equal(view(augmentation, images, 1), view(augmentation, images, 2))
+
+
+def test_global_generator_is_left_alone(images):
+    state = torch.get_rng_state()
+    view(Augmentation(blur_p=0.5), images)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_parameters_are_each_images_own(images):
+    """A view of a batch is the stack of views of single images with their rows of the parameters."""
+    augmentation = Augmentation(blur_p=0.5, solarize_p=0.3, rotation=20)
+    params = augmentation.draw(len(images), torch.Generator().manual_seed(3))
+    whole = augmentation.apply(images, params)
+    for row in range(len(images)):
+        own = {group: {key: value[row : row + 1] for key, value in p.items()} for group, p in params.items()}
+        torch.testing.assert_close(augmentation.apply(images[row : row + 1], own), whole[row : row + 1])
+
+
+def test_flip_mirrors(images):
+    torch.testing.assert_close(view(Augmentation(**STILL | {"flip": 1.0}), images), images.flip(-1))
+
+
+def test_flip_heeds_the_data_set(images):
+    draw = Augmentation().draw
+    assert not draw(64, torch.Generator().manual_seed(0), mirror_symmetric=False)["spatial"]["flip"].any()
+    assert draw(64, torch.Generator().manual_seed(0), mirror_symmetric=True)["spatial"]["flip"].any()
+
+
+def test_quarter_turn_is_rot90(images):
+    turned = view(Augmentation(**STILL), images, angle=90.0)
+    matches = [torch.allclose(turned, torch.rot90(images, turns, (2, 3)), atol=1e-5) for turns in (1, 3)]
+    assert any(matches)
+
+
+def test_crop_takes_the_quarter_that_it_names(images):
+    """The upper left quarter: its corner pixel, enlarged, is the view's corner."""
+    quarter = view(Augmentation(**STILL), images, area=0.25, x=0.0, y=0.0)
+    expected = torch.nn.functional.interpolate(images[..., :8, :8], size=16, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(quarter[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-4, rtol=1e-4)
+
+
+def test_grey_and_solarize(images):
+    grey = view(Augmentation(**STILL | {"grey_p": 1.0}), images)
+    torch.testing.assert_close(grey[:, 0], grey[:, 1])
+    solarized = view(Augmentation(**STILL | {"solarize_p": 1.0}), images)
+    torch.testing.assert_close(solarized, torch.where(images >= 0.5, 1 - images, images))
+
+
+def test_values_stay_in_range(images):
+    seen = view(Augmentation(blur_p=0.5, jitter=(0.9, 0.9, 0.9, 0.5)), images)
+    assert seen.min() >= 0
+    assert seen.max() <= 1
+
+
+def test_bad_crop_is_refused():
+    with pytest.raises(ValueError, match="crop_scale"):
+        Augmentation(crop_scale=(0.0, 1.0))
