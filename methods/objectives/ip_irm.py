@@ -163,6 +163,8 @@ def partition_risk(
     return _risk(z1, z2, logits, temperature, irm_temperature, irm_weight, balance, _scratch(z1, len(z1)))
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()  # it optimises, also where it is called among frozen features
 def learn_partition(
     z1: Tensor,
     z2: Tensor,
@@ -270,7 +272,7 @@ def _penalty(logits: Tensor) -> Tensor:
 
 
 def _scratch(z: Tensor, size: int) -> list[Tensor]:
-    """Memory for the four matrices of up to `size` images. Fresh pages every mini-batch would double the time."""
+    """Memory for four matrices of up to `size` images: fresh pages every mini-batch would cost a third more time."""
     return [z.new_empty((2 * size) ** 2) for _ in range(4)]
 
 

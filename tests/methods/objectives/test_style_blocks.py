@@ -124,6 +124,14 @@ def test_dual_step_is_the_reference(golden, name):
         torch.testing.assert_close(weights, expected, rtol=1e-10, atol=1e-12)
 
 
+def test_weights_stay_at_or_above_zero():
+    weights, constraints = torch.tensor([1.0, 0.5]), torch.tensor([2.0, -8.0])
+    assert update_weights(weights, constraints, 0.5, 1.0).tolist() == [1.5, 0.0]
+    assert weights.tolist() == [1.0, 0.5]
+    with pytest.raises(ValueError, match=r"weights is \[2\] but constraints is \[3\]"):
+        update_weights(weights, torch.zeros(3), 0.5, 1.0)
+
+
 def test_wrong_arguments_are_named():
     z = torch.randn(3, 4, 6)
     blocks = block_slices(6, [0.5, 0.5])
