@@ -8,7 +8,8 @@ one draw, and tell afterwards what was done to an image.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
@@ -154,3 +155,68 @@ def _warp(images: Tensor, area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor,
     )
     grid = affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
     return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Positives:
+    """Views by one transform each, drawn for each image from a list.
+
+    Attributes:
+        ranges: transform -> smallest and largest strength: blur (sigma, pixels), contrast, brightness and saturation
+            (factors), hue (turns), crop (area), rotation (degrees); flip and grey have none: [].
+            Default: DCoDR's (Kahana & Hoshen 2022).
+    """
+
+    ranges: Mapping[str, Sequence[float]] = field(
+        default_factory=lambda: {"blur": (1, 1), "contrast": (1.8, 3), "crop": (0.5, 1), "saturation": (1.8, 3)}
+    )
+
+    def __post_init__(self) -> None:
+        for name, bounds in self.ranges.items():
+            if name not in _TRANSFORMS:
+                raise ValueError(f"positives: unknown transform {name!r}; there are {', '.join(_TRANSFORMS)}")
+            if len(bounds) != (0 if name in ("flip", "grey") else 2):
+                raise ValueError(f"positives: {name} needs [smallest, largest] ([] for flip and grey), got {bounds}")
+
+    def draw(self, size: int, count: int, generator: Generator) -> list[Params]:
+        """Parameters of `count` views of `size` images; an image's views are by different transforms."""
+        order = torch.rand(size, len(self.ranges), generator=generator).argsort(1)
+        return [self._draw(order[:, view], generator) for view in range(count)]
+
+    def _draw(self, choice: Tensor, generator: Generator) -> Params:
+        params = _STILL.draw(len(choice), generator)
+        spatial, appearance = params["spatial"], params["appearance"]
+        for number, (name, bounds) in enumerate(self.ranges.items()):
+            chosen, (group, key, flag) = choice == number, _TRANSFORMS[name]
+            low, high = bounds or (1.0, 1.0)
+            strength = low + (high - low) * torch.rand(len(choice), generator=generator)
+            old = params[group][key]
+            params[group][key] = torch.where(chosen, strength.to(old.dtype), old)
+            if flag:
+                appearance[flag] = appearance[flag] | chosen
+            if name == "crop":
+                spatial["log_ratio"] = torch.where(chosen, spatial["log_ratio"], 0.0)
+        if "crop" not in self.ranges:
+            spatial["log_ratio"] = torch.zeros_like(spatial["log_ratio"])
+        return params
+
+    def apply(self, images: Tensor, params: Params) -> Tensor:
+        """The views that drawn parameters describe: float [B, C, H, W] in [0, 1] to the same."""
+        return _ALL.apply(images, params)
+
+
+_STILL = Augmentation((1.0, 1.0), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), jitter_p=0.0, grey_p=0.0)
+"""Draws the image as it is."""
+_ALL = Augmentation(jitter_p=1.0, grey_p=1.0, blur_p=1.0)
+"""Applies whatever was drawn."""
+_TRANSFORMS = {  # name -> group, parameter, and the coin that switches it on
+    "blur": ("appearance", "sigma", "blur"),
+    "brightness": ("appearance", "brightness", "jitter"),
+    "contrast": ("appearance", "contrast", "jitter"),
+    "saturation": ("appearance", "saturation", "jitter"),
+    "hue": ("appearance", "hue", "jitter"),
+    "grey": ("appearance", "grey", None),
+    "crop": ("spatial", "area", None),
+    "rotation": ("spatial", "angle", None),
+    "flip": ("spatial", "flip", None),
+}

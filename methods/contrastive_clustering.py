@@ -1,0 +1,126 @@
+"""Contrastive clustering with a cluster-centre predictor: instance, cluster and anchor loss under one encoder."""
+
+from typing import Any
+
+import torch
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
+from sklearn.cluster import KMeans
+from timm.optim import param_groups_weight_decay
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from methods.base import Batch, Method, stream_seed
+from methods.networks.heads import mlp
+from methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment
+from methods.objectives.contrastive import info_nce
+
+
+class ContrastiveClustering(Method):
+    """Deep clustering with contrastive views (CADE).
+
+    ```
+    image -> view 1 -> backbone -> h1 -> projector -> z1 \
+    image -> view 2 -> backbone -> h2 -> projector -> z2 / InfoNCE(z1, z2)               instance
+    image ----------> backbone -> h  -> q  = Student-t(h, centres) -> own target         cluster
+                                  h1 -> q1 = Student-t(h1, centres) \
+                                  h2 -> q2 = Student-t(h2, centres) / KL(q || q1), KL(q || q2)   anchor
+    ```
+
+    Deviations from the authors' code: the centres start from features in eval mode of all training images (there: in
+    train mode, of the random network, which is `start: 0`); K is a setting (there: always 10); only the training
+    split is learnt from (there: also the test images).
+
+    Args:
+        num_clusters: K; None: the number of classes of the data set.
+        alpha: degrees of freedom of the Student-t kernel.
+        temperature: tau of the instance loss.
+        instance_weight: of the instance loss.
+        cluster_weight: of the cluster loss.
+        anchor_weight: of the anchor loss.
+        start: share of the budget with the instance loss alone; the centres' k-means start follows it.
+        projection_dim: width of z.
+    """
+
+    name = "contrastive_clustering"
+    source = "Sundareswaran et al.: Cluster Analysis with Deep Embeddings and Contrastive Learning (2021)"
+    started: Tensor
+    counts: Tensor
+
+    def __init__(
+        self,
+        *,
+        num_clusters: PositiveInt | None = None,
+        alpha: PositiveFloat = 1.0,
+        temperature: PositiveFloat = 0.5,
+        instance_weight: NonNegativeFloat = 1.0,
+        cluster_weight: NonNegativeFloat = 1.0,
+        anchor_weight: NonNegativeFloat = 1.0,
+        start: ClosedUnitInterval = 0.5,
+        projection_dim: PositiveInt = 128,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.alpha, self.temperature, self.start = alpha, temperature, start
+        self.instance_weight, self.cluster_weight, self.anchor_weight = instance_weight, cluster_weight, anchor_weight
+        self.num_clusters = num_clusters or self.data["num_classes"]
+        self.projector = mlp(self.num_features, self.num_features, projection_dim, batch_norm=False)
+        self.centers = nn.Parameter(torch.zeros(self.num_clusters, self.num_features))
+        self.register_buffer("started", torch.tensor(False))
+        self.register_buffer("counts", torch.zeros(self.num_clusters, dtype=torch.int64))
+
+    def assign(self, features: Tensor) -> Tensor:
+        """Soft assignment q [B, K] of features [B, d] to the clusters."""
+        return student_t_assignment(features, self.centers, self.alpha)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Before the first step with cluster losses: k-means centres of the clean training images' features."""
+        super().on_train_batch_start(batch, batch_idx)
+        if batch_idx == 0:
+            self.counts.zero_()
+        if not self.started and self._due():
+            features = self.encode_training_split(lambda image, _: self.backbone(self.prepare(image)), "centers")
+            kmeans = KMeans(self.num_clusters, n_init=10, random_state=stream_seed(self.seed, "centers") % 2**32)
+            centers = kmeans.fit(features.cpu().numpy()).cluster_centers_ if self.trainer.is_global_zero else None
+            centers = self.trainer.strategy.broadcast(centers)
+            self.centers.data.copy_(torch.from_numpy(centers))
+            self.started.fill_(True)
+
+    def _due(self) -> bool:
+        due = self._share_of_budget(self.global_step - 1) >= self.start
+        return self.trainer.strategy.reduce_boolean_decision(due, all=False)  # clocks of processes differ
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Weighted sum of the three losses."""
+        h1, h2 = (self.backbone(view) for view in self.views(batch))
+        z1, z2 = (normalize(self.projector(h).float(), dim=1) for h in (h1, h2))
+        instance = info_nce(z1, z2, self.temperature, gather=self.gather)
+        loss = self.instance_weight * instance
+        self.log("loss/instance", instance)
+        if self.started:
+            q = self.assign(self.backbone(self.prepare(batch["image"])))
+            cluster = cluster_loss(q, gather=self.gather)
+            anchor = sum(anchor_loss(self.assign(h), q, gather=self.gather) for h in (h1, h2))
+            loss = loss + self.cluster_weight * cluster + self.anchor_weight * anchor
+            self.counts += q.argmax(1).bincount(minlength=self.num_clusters)
+            self.log_dict({"loss/cluster": cluster, "loss/anchor": anchor, "confidence": q.detach().amax(1).mean()})
+        else:
+            loss = loss + 0.0 * self.centers.sum()  # a parameter without a gradient stops DDP
+        self.log("loss", loss)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Diagnostics of the epoch's assignments: clusters without an image, share of the largest (1: collapse)."""
+        if self.started:
+            counts = self.trainer.strategy.reduce(self.counts.clone(), reduce_op="sum")
+            self.log("clusters/empty", (counts == 0).float().sum())
+            self.log("clusters/largest_share", counts.max() / counts.sum().clamp(min=1))
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Spaces `features` [B, d], `projection` [B, projection_dim], `assignment` [B, K]: probabilities."""
+        features = self.backbone(self.prepare(image))
+        projection = normalize(self.projector(features).float(), dim=1)
+        return {"features": features, "projection": projection, "assignment": self.assign(features)}
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """As of any method, but no decay of the centres: their place has a meaning."""
+        return param_groups_weight_decay(self, self.weight_decay, no_weight_decay_list=("centers",))

@@ -1,0 +1,171 @@
+"""Domain-wise contrastive learning: told each image's domain, keep everything about the image but that."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from timm.optim import param_groups_weight_decay
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, normalize
+from torchvision.utils import make_grid, save_image
+
+from methods.base import Batch, Method
+from methods.networks.generator import Generator, Modulation, Perceptual
+from methods.objectives.domain_contrastive import domain_info_nce
+from methods.views import Params, Positives
+
+
+class DomainContrastive(Method):
+    """DCoDR: negatives come from the anchor's own domain only, so that domains come to share one distribution.
+
+    ```
+    image    -> backbone -> linear -> code  \
+                                             InfoNCE, negatives: codes of the domain's other images
+    positive -> backbone -> linear -> code+ /
+
+    with `reconstruction`:  code, domain -> embedding -> AdaIN generator -> image': pixel and perceptual distance
+    ```
+
+    Batches should hold several images of each domain: give the data set `balance: <domain target>`.
+
+    Deviations from the authors' code: images are normalised for the encoder; all images of the domain are negatives
+    where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
+    distance are the layers' outputs (there: changed in place by the ReLU that follows).
+
+    Args:
+        domain: name of the domain target; None: the data set's first one.
+        temperature: tau.
+        positives: transforms of which a positive gets one: name -> range, see `methods.views.Positives`.
+        num_positives: P, positives an image, each by another transform.
+        projection_dim: width of the code.
+        reconstruction: whether a generator learns to give the image back from code and domain.
+        reconstruction_weight: of that loss.
+        perceptual: network of the perceptual distance, or `none` for pixels alone.
+        perceptual_weights: file of the network's weights; None: where torch hub keeps it.
+        generator_channels: width of the generator's AdaIN layers.
+        domain_dim: width of the domain embedding.
+        generator_lr: peak learning rate of generator and modulation; None: `lr`.
+        domain_lr: peak learning rate of the domain embedding; None: `lr`.
+        images_every: epochs between two pictures of reconstructions and domain swaps (0: none).
+    """
+
+    name = "domain_contrastive"
+    source = "Kahana, Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)"
+    uses_targets = frozenset({"domain"})
+
+    def __init__(
+        self,
+        *,
+        domain: str | None = None,
+        temperature: PositiveFloat = 0.2,
+        positives: dict[str, list[float]] | None = None,
+        num_positives: PositiveInt = 1,
+        projection_dim: PositiveInt = 128,
+        reconstruction: bool = False,
+        reconstruction_weight: NonNegativeFloat = 0.3,
+        perceptual: Literal["vgg16", "none"] = "vgg16",
+        perceptual_weights: str | None = None,
+        generator_channels: PositiveInt = 256,
+        domain_dim: PositiveInt = 256,
+        generator_lr: PositiveFloat | None = None,
+        domain_lr: PositiveFloat | None = None,
+        images_every: NonNegativeInt = 10,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        spec = self.domain_target(domain)
+        self.domain, self.num_domains = f"target/{spec['name']}", spec["size"]
+        self.temperature, self.num_positives, self.images_every = temperature, num_positives, images_every
+        self.positives = Positives(positives) if positives else Positives()
+        if num_positives > len(self.positives.ranges):
+            raise ValueError(f"num_positives is {num_positives}, but only {len(self.positives.ranges)} are listed")
+        self.projector = nn.Linear(self.num_features, projection_dim)
+        self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
+        self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
+        if reconstruction:
+            self.distance = Perceptual(perceptual_weights) if perceptual == "vgg16" else l1_loss
+            self.generator = Generator(projection_dim, self.image_shape, generator_channels)
+            self.modulation = Modulation(domain_dim, generator_channels)
+            self.domain_embedding = nn.Embedding(self.num_domains, domain_dim)
+            nn.init.uniform_(self.domain_embedding.weight, -0.05, 0.05)
+
+    def domain_target(self, name: str | None) -> dict[str, Any]:
+        """The target that says which domain an image is of.
+
+        Raises:
+            ValueError: the data set has none, or none of that name.
+        """
+        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        for spec in found:
+            if name in (None, spec["name"]):
+                return spec
+        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        known = ", ".join(spec["name"] for spec in found) or "none"
+        raise ValueError(f"domain_contrastive needs {wanted}; {self.data['name']} has: {known}")
+
+    def code(self, view: Tensor) -> Tensor:
+        """Codes [B, projection_dim] of normalised images, unit rows."""
+        return normalize(self.projector(self.backbone(view)).float(), dim=1)
+
+    def draw_positives(self, batch_size: int) -> list[Params]:
+        """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
+        own = slice(rank * batch_size, (rank + 1) * batch_size)
+        drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
+        return [{group: {k: v[own] for k, v in params.items()} for group, params in view.items()} for view in drawn]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Domain-wise InfoNCE (eq. 3) and, if asked for, the reconstruction's distance (eq. 6)."""
+        image, domains = batch["image"], batch[self.domain]
+        with torch.autocast(image.device.type, enabled=False):
+            scaled = image.float() / 255
+            views = [self.prepare(self.positives.apply(scaled, params)) for params in self.draw_positives(len(image))]
+        codes = self.code(self.prepare(image))
+        positives = torch.stack([self.code(view) for view in views], 1)
+        loss = domain_info_nce(codes, positives, domains, self.temperature, gather=self.gather)
+        if self.reconstruction:
+            distance = self.distance(self.generate(codes, domains), scaled)
+            self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})
+            loss = loss + self.reconstruction_weight * distance
+            if batch_idx == 0:
+                self._shown = (image[:8], domains[:8])
+        self.log("loss", loss)
+        return loss
+
+    def generate(self, codes: Tensor, domains: Tensor) -> Tensor:
+        """Images [B, C, H, W] in (0, 1) with the content of `codes` [B, d] and of the given domains [B]."""
+        return self.generator(codes, self.modulation(self.domain_embedding(domains))).float()
+
+    @torch.no_grad()
+    def on_train_epoch_end(self) -> None:
+        """Save a picture: images, their reconstructions, then the same content in each of the first ten domains."""
+        done = self.current_epoch + 1
+        due = self.reconstruction and self.images_every and done % self.images_every == 0
+        if not due or not self.trainer.is_global_zero:
+            return
+        self.eval()
+        image, domains = self._shown
+        codes = self.code(self.prepare(image))
+        swaps = [self.generate(codes, torch.full_like(domains, d)) for d in range(min(self.num_domains, 10))]
+        self.train()
+        folder = Path(self.trainer.default_root_dir) / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = torch.cat([image.float() / 255, self.generate(codes, domains), *swaps])
+        save_image(make_grid(rows.cpu(), nrow=len(image)), folder / f"epoch={done:04d}.png")
+
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Encoder, generator and domain embedding learn at rates of their own."""
+        parts: list[tuple[list[nn.Module], float]] = [([self.backbone, self.projector], self.lr)]
+        if self.reconstruction:
+            parts += [([self.generator, self.modulation], self.generator_lr), ([self.domain_embedding], self.domain_lr)]
+        return [
+            group | {"lr": lr}
+            for modules, lr in parts
+            for group in param_groups_weight_decay(nn.ModuleList(modules), self.weight_decay)
+        ]
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Spaces `features` [B, d] and `code` [B, projection_dim], unit rows."""
+        features = self.backbone(self.prepare(image))
+        return {"features": features, "code": normalize(self.projector(features).float(), dim=1)}
