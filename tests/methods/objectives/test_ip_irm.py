@@ -222,16 +222,28 @@ def adjusted_rand(a, b):
     return (pairs(table) - chance) / ((pairs(table.sum(0)) + pairs(table.sum(1))) / 2 - chance)
 
 
+def planted(nuisance, generator):
+    """Two views of 32 content dimensions and a nuisance of +-4."""
+    content = torch.cat([torch.randn(400, 32, generator=generator), 8.0 * nuisance[:, None] - 4], 1)
+    views = [content + 0.3 * torch.randn(content.shape, generator=generator) for _ in range(2)]
+    return [torch.nn.functional.normalize(view, dim=1) for view in views]
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_planted_nuisance_is_found(seed):
     generator = torch.Generator().manual_seed(seed)
     nuisance = torch.randint(2, (400,), generator=generator)
-    content = torch.cat([torch.randn(400, 32, generator=generator), 8.0 * nuisance[:, None] - 4], 1)
-    views = [content + 0.3 * torch.randn(content.shape, generator=generator) for _ in range(2)]
-    z1, z2 = (torch.nn.functional.normalize(view, dim=1) for view in views)
-    found = learn_partition(z1, z2, generator=generator).argmax(1)
+    found = learn_partition(*planted(nuisance, generator), generator=generator).argmax(1)
     assert adjusted_rand(found, nuisance) > 0.8
-    assert 0.2 < found.double().mean() < 0.8
+
+
+def test_balance_keeps_both_subsets_large():
+    """With one image in ten on the other side of the nuisance, only the balance term prevents a split of 1:9."""
+    generator = torch.Generator().manual_seed(0)
+    views = planted((torch.rand(400, generator=generator) < 0.1).long(), generator)
+    for balance in (True, False):
+        found = learn_partition(*views, generator=generator, balance=balance).argmax(1)
+        assert (found.double().mean().sub(0.5).abs() < 0.3) == balance
 
 
 @pytest.mark.parametrize("frozen", [torch.no_grad, torch.inference_mode])
