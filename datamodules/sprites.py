@@ -172,7 +172,7 @@ def _sheet(shape: str, radius: float, angle: float, edge: int) -> np.ndarray:
     inside = {
         "square": lambda: np.maximum(abs(u), abs(v)) < 0.75,
         "ellipse": lambda: u**2 + (v / 0.55) ** 2 < 1,
-        "heart": lambda: (u**2 + v**2 - 0.5) ** 3 < 1.4 * u**2 * -(v**3),
+        "heart": lambda: (u**2 + v**2 - 0.4) ** 3 < 1.2 * u**2 * -(v**3),
         "triangle": lambda: (v < 0.6) & (v > 1.9 * abs(u) - 0.95),
     }[shape]()
     spot = (u - 0.4) ** 2 + v**2 < 0.2**2

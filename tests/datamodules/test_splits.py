@@ -30,7 +30,7 @@ def test_splits_are_the_same_on_every_machine():
         ("digits", {}, "756b2db0d2771a7cee58797d9f3a2d59"),
         ("colored_digits", {}, "37d6cb602d41fd80a9072beed6cddab5"),
         ("colored_digits", {"split_seed": 1}, "3f5c822c2a8f29f5b799be66eb24be33"),
-        ("sprites", {"image_size": 32}, "91db8de54d87271a0227bea2bbb8934c"),
+        ("sprites", {"image_size": 32}, "331c3a61b5311659dd2beb0808d3df49"),
     ],
 )
 def test_fingerprints_are_the_same_on_every_machine(name, options, expected):

@@ -1,0 +1,310 @@
+"""dSprites, 3D Shapes, smallNORB, Cars3D, CelebA, edges2shoes: small files in the published formats, read back."""
+
+import gzip
+import itertools
+import math
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+import datamodules
+from datamodules import dsprites, shapes3d, smallnorb
+from datamodules.base import SPLITS
+from datamodules.decode import decode
+from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+
+
+def build(name, root, **options):
+    return datamodules.build(name, root=str(root), batch_size=4, **options)
+
+
+def every(module):
+    """All images and targets in the published order."""
+    splits = [module.splits[s] for s in SPLITS]
+    order = np.argsort(np.concatenate([split.rows for split in splits]))
+    images = np.concatenate([split.take(np.arange(len(split))) for split in splits])[order]
+    return images, {k: np.concatenate([split.targets[k] for split in splits])[order] for k in splits[0].targets}
+
+
+def write_dsprites(root):
+    root.mkdir()
+    values = np.array(
+        list(itertools.product([1.0], [1.0, 2.0, 3.0], [0.5, 1.0], np.linspace(0, 2 * math.pi, 3), [0, 0.5, 1], [0, 1]))
+    )
+    images = np.random.default_rng(0).integers(0, 2, (len(values), 64, 64), dtype=np.uint8)
+    np.savez_compressed(
+        root / dsprites.FILE,
+        metadata=np.array({"title": "a pickle"}, dtype=object),
+        imgs=images,
+        latents_values=values,
+        latents_classes=values.astype(np.int64),
+    )
+    return images, values
+
+
+def test_dsprites(tmp_path):
+    images, values = write_dsprites(tmp_path / "d")
+    module = build("dsprites", tmp_path / "d")
+    found, targets = every(module)
+    assert np.array_equal(found, np.repeat(images[:, None] * 255, 3, axis=1))
+    assert np.array_equal(targets["shape"], values[:, 1] - 1)
+    assert np.array_equal(targets["scale"], values[:, 2] * 2 - 1)
+    assert np.allclose(targets["orientation"], values[:, 3])
+    assert np.array_equal(targets["x"], values[:, 4] * 2)
+    assert np.array_equal(targets["y"], values[:, 5])
+    assert {spec.name: (spec.kind, spec.size) for spec in module.targets} == {
+        "shape": ("class", 3),
+        "scale": ("ordinal", 2),
+        "orientation": ("circular", 1),
+        "x": ("ordinal", 3),
+        "y": ("ordinal", 2),
+    }
+
+
+def test_dsprites_cut_short_or_without_images_is_named(tmp_path):
+    write_dsprites(tmp_path / "d")
+    path = tmp_path / "d" / dsprites.FILE
+    data = path.read_bytes()
+    path.write_bytes(data[:-300])
+    with pytest.raises(DataCorrupt, match=r"\.npz: cut short"):
+        build("dsprites", tmp_path / "d").setup()
+    np.savez(path, latents_values=np.zeros((5, 6)), imgs=np.zeros((4, 64, 64), np.uint8))
+    with pytest.raises(DataCorrupt, match="not uint8"):
+        build("dsprites", tmp_path / "d").setup()
+
+
+def write_shapes3d(root):
+    root.mkdir()
+    hues = [0.0, 0.1, 0.2]
+    labels = np.array(list(itertools.product(hues, hues[:2], hues[:2], [0.75, 1.25], [0, 1, 2, 3], [-30.0, 0.0, 30.0])))
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 64, 64, 3), dtype=np.uint8)
+    with h5py.File(root / shapes3d.FILE, "w") as file:
+        file.create_dataset("images", data=images, chunks=(1, 64, 64, 3), compression="gzip")
+        file.create_dataset("labels", data=labels)
+    return images, labels
+
+
+def test_shapes3d(tmp_path):
+    images, labels = write_shapes3d(tmp_path / "s")
+    module = build("shapes3d", tmp_path / "s", domain="wall_hue")
+    found, targets = every(module)
+    assert np.array_equal(found, images.transpose(0, 3, 1, 2))
+    assert np.array_equal(targets["shape"], labels[:, 4])
+    assert np.allclose(targets["floor_hue"] / 10, labels[:, 0])
+    assert np.allclose(targets["wall_hue"] / 10, labels[:, 1])
+    assert np.allclose(targets["object_hue"] / 10, labels[:, 2])
+    assert np.allclose(targets["scale"] / 2 + 0.75, labels[:, 3])
+    assert np.allclose(targets["orientation"] * 30 - 30, labels[:, 5])
+    roles = {spec.name: spec.role for spec in module.targets}
+    assert roles.pop("wall_hue") == "domain"
+    assert roles.pop("shape") == "content"
+    assert set(roles.values()) == {"style"}
+    assert module.num_classes == 4
+
+
+def test_shapes3d_that_is_something_else_is_named(tmp_path):
+    write_shapes3d(tmp_path / "s")
+    path = tmp_path / "s" / shapes3d.FILE
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(DataCorrupt, match=r"3dshapes\.h5: cut short"):
+        build("shapes3d", tmp_path / "s").setup()
+    with h5py.File(path, "w") as file:
+        file["images"], file["labels"] = np.zeros((5, 64, 64, 1), np.uint8), np.zeros((5, 6))
+    with pytest.raises(DataCorrupt, match="are not those of 3D Shapes"):
+        build("shapes3d", tmp_path / "s").setup()
+
+
+def norb(values, magic):
+    sizes = [*values.shape, *[1] * (3 - values.ndim)]
+    return np.array([magic, values.ndim, *sizes], "<i4").tobytes() + values.tobytes()
+
+
+def write_norb(root, packed=False):
+    root.mkdir()
+    generator, made = np.random.default_rng(0), []
+    for part in smallnorb.PARTS:
+        count = 60
+        images = generator.integers(0, 256, (count, 2, 96, 96), dtype=np.uint8)
+        category = (np.arange(count) % 5).astype("<i4")
+        info = np.stack([np.arange(count) % n * step for n, step in ((10, 1), (9, 1), (18, 2), (6, 1))], 1).astype(
+            "<i4"
+        )
+        made.append((images, category, info))
+        for kind, values, magic in (
+            ("dat", images, 0x1E3D4C55),
+            ("cat", category, 0x1E3D4C54),
+            ("info", info, 0x1E3D4C54),
+        ):
+            data = norb(values, magic)
+            path = root / f"smallnorb-{part}-{kind}.mat"
+            if packed:
+                path.with_suffix(".mat.gz").write_bytes(gzip.compress(data))
+            else:
+                path.write_bytes(data)
+    return [np.concatenate(parts) for parts in zip(*made, strict=True)]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_smallnorb(tmp_path, packed):
+    images, category, info = write_norb(tmp_path / "n", packed)
+    module = build("smallnorb", tmp_path / "n", image_size=96)
+    found, targets = every(module)
+    assert np.array_equal(found, np.repeat(images[:, :1], 3, axis=1))  # the left camera's
+    assert np.array_equal(targets["category"], category)
+    assert np.array_equal(targets["instance"], info[:, 0])
+    assert np.array_equal(targets["elevation"], info[:, 1])
+    assert np.allclose(targets["azimuth"], np.deg2rad(info[:, 2] * 10))
+    assert np.array_equal(targets["lighting"], info[:, 3])
+    assert module.splits["test"].rows.tolist() == list(range(60, 120))
+    assert build("smallnorb", tmp_path / "n").image_shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "why"),
+    [
+        ("dat", lambda d: b"\x17" + d[1:], "magic number is 0x1E3D4C17, not 0x1E3D4C55 or 0x1E3D4C54"),
+        ("cat", lambda d: d[:-3], "header promises"),
+        ("info", lambda d: d[:3], "magic"),
+    ],
+)
+def test_smallnorb_with_a_spoilt_file_names_it(tmp_path, kind, change, why):
+    write_norb(tmp_path / "n")
+    path = tmp_path / "n" / f"smallnorb-{smallnorb.PARTS[1]}-{kind}.mat"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DataCorrupt, match=f"testing-{kind}.mat: .*{why}"):
+        build("smallnorb", tmp_path / "n").setup()
+
+
+def write_cars(root, count=2):
+    (root / "cars").mkdir(parents=True)
+    made = []
+    for number in range(count):
+        views = np.random.default_rng(number).integers(0, 256, (128, 128, 3, 24, 4), dtype=np.uint8)
+        savemat(root / "cars" / f"car_{number:03}_mesh.mat", {"im": views})
+        made.append(views)
+    return made
+
+
+def test_cars3d(tmp_path):
+    made = write_cars(tmp_path / "c")
+    module = build("cars3d", tmp_path / "c", image_size=128)
+    found, targets = every(module)
+    for row in (0, 5, 95, 96, 150):
+        model, azimuth = targets["model"][row], round(targets["azimuth"][row] * 24 / (2 * math.pi))
+        expected = made[model][:, :, :, azimuth, targets["elevation"][row]]
+        assert np.array_equal(found[row], expected.transpose(2, 0, 1))
+    combinations = set(zip(targets["model"], targets["azimuth"], targets["elevation"], strict=True))
+    assert len(combinations) == 2 * 24 * 4
+    assert {spec.name: spec.role for spec in module.targets} == {
+        "elevation": "content",
+        "azimuth": "content",
+        "model": "domain",
+    }
+    assert build("cars3d", tmp_path / "c").image_shape == (3, 64, 64)
+    assert {s.name: s.role for s in build("cars3d", tmp_path / "c", domain="elevation").targets} == {
+        "elevation": "domain",
+        "azimuth": "content",
+        "model": "style",
+    }
+
+
+def test_cars3d_with_a_spoilt_file_names_it(tmp_path):
+    write_cars(tmp_path / "c")
+    path = tmp_path / "c" / "cars" / "car_001_mesh.mat"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataCorrupt, match=r"car_001_mesh\.mat: cut short"):
+        build("cars3d", tmp_path / "c").setup()
+    savemat(path, {"im": np.zeros((4, 4, 3), np.uint8)})
+    with pytest.raises(DataCorrupt, match="`im` is uint8"):
+        build("cars3d", tmp_path / "c").setup()
+
+
+NAMES = ["5_o_Clock_Shadow", "Male", "Smiling"]
+
+
+def write_celeba(root, draw, count=24):
+    files = [f"{i + 1:06}.jpg" for i in range(count)]
+    for i, file in enumerate(files):
+        draw(root / "img_align_celeba" / file, i, (18, 22))
+    attributes = np.where(np.random.default_rng(0).integers(0, 2, (count, 3)), 1, -1)
+    identity = 1000 + np.arange(count) // 4 * 7
+    identity[-1] = 5
+    partition = np.repeat([0, 1, 2], [count - 8, 4, 4])
+    (root / "identity_CelebA.txt").write_text("".join(f"{f} {i}\n" for f, i in zip(files, identity, strict=True)))
+    (root / "list_eval_partition.txt").write_text("".join(f"{f} {p}\n" for f, p in zip(files, partition, strict=True)))
+    lines = [f"{f} {' '.join(f'{v:2}' for v in row)}\n" for f, row in zip(files, attributes, strict=True)]
+    (root / "list_attr_celeba.txt").write_text(f"{count}\n{' '.join(NAMES)}\n" + "".join(lines))
+    return attributes, identity
+
+
+def test_celeba(tmp_path, draw):
+    attributes, identity = write_celeba(tmp_path / "f", draw)
+    module = build("celeba", tmp_path / "f", image_size=18)
+    found, targets = every(module)
+    assert [len(module.splits[s]) for s in SPLITS] == [16, 4, 4]
+    for column, name in enumerate(NAMES):
+        assert np.array_equal(targets[name], attributes[:, column] > 0)
+    assert np.array_equal(np.unique(identity)[targets["identity"]], identity)
+    for row in (0, 13, 23):
+        name = module.splits["train"].names[row].decode()
+        assert np.array_equal(found[row], decode((tmp_path / "f" / "img_align_celeba" / name).read_bytes(), 18))
+    assert [(s.name, s.role) for s in module.targets] == [
+        ("Smiling", "content"),
+        ("5_o_Clock_Shadow", "style"),
+        ("Male", "style"),
+        ("identity", "domain"),
+    ]
+
+
+def test_celeba_with_people_in_all_splits_and_without_rare_ones(tmp_path, draw):
+    write_celeba(tmp_path / "f", draw)
+    module = build("celeba", tmp_path / "f", shared_identities=True, min_images=4, content=("Male", "Smiling"))
+    _, targets = every(module)
+    assert len(targets["identity"]) == 20  # the last four belong to people with three images and one
+    assert set(np.bincount(targets["identity"])) == {4}
+    assert [s.name for s in module.targets if s.role == "content"] == ["Male", "Smiling"]
+    with pytest.raises(DataMismatch, match="no attribute 'Bald' in CelebA"):
+        build("celeba", tmp_path / "f", content=("Bald",)).setup()
+
+
+def test_celeba_tables_that_do_not_fit_are_named(tmp_path, draw):
+    write_celeba(tmp_path / "f", draw)
+    path = tmp_path / "f" / "list_eval_partition.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(DataCorrupt, match=r"list_eval_partition\.txt: does not list the same images"):
+        build("celeba", tmp_path / "f").setup()
+    path.unlink()
+    with pytest.raises(DataNotFound, match=r"celeba is not in there.*mmlab.*list_eval_partition\.txt"):
+        build("celeba", tmp_path / "f").setup()
+
+
+def test_celeba_with_a_missing_image_names_it(tmp_path, draw):
+    write_celeba(tmp_path / "f", draw)
+    (tmp_path / "f" / "img_align_celeba" / "000007.jpg").unlink()
+    with pytest.raises(DataCorrupt, match=r"000007\.jpg is missing"):
+        build("celeba", tmp_path / "f").setup()
+
+
+@pytest.mark.parametrize("feed", ["memory", "stream"])
+def test_edges2shoes(tmp_path, feed):
+    made = {}
+    for split, count in (("train", 20), ("val", 4)):
+        (tmp_path / "e" / split).mkdir(parents=True)
+        for i in range(count):
+            pixels = np.random.default_rng(100 * count + i).integers(0, 256, (8, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "e" / split / f"{i}_AB.png")
+            made[f"{split}/{i}_AB.png"] = pixels.transpose(2, 0, 1)
+    module = build("edges2shoes", tmp_path / "e", image_size=8, feed=feed)
+    assert [len(module.splits[s]) for s in SPLITS] == [36, 4, 8]
+    for split in SPLITS:
+        part = module.splits[split]
+        assert (np.bincount(part.targets["pair"])[np.unique(part.targets["pair"])] == 2).all()
+        for i in range(len(part)):
+            both, right = made[part.name_of(i)], part.targets["domain"][i]
+            assert np.array_equal(part.take(np.array([i]))[0], both[:, :, 8 * right : 8 * right + 8])
+    assert {part.name_of(i).split("/")[0] for i in range(8)} == {"val"}
+    assert build("edges2shoes", tmp_path / "e", image_size=5).image_shape == (3, 5, 5)
