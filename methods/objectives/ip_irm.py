@@ -9,7 +9,7 @@ and **the penalty depends on the order of the images in the batch** (kept: the p
 
 Left out of the authors' code: `nonorm` (memberships not rescaled, sum divided by 2B), the unrelaxed entropy
 constraint (-H instead of relu(0.6365 - H)), the variance mode (variance over subsets instead of the penalty), the
-online maximisation (fresh views every pass), and the MixUp variant's one-directional losses.
+online maximisation (fresh views every pass). The MixUp variant's one-directional losses are in mixup.py.
 Differs from it: an empty subset is left out of the means (there: an error); everything is log-sum-exp (there:
 0/0 where one image holds all the weight of a subset).
 """
