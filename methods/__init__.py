@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "simclr": "methods.simclr:SimCLR",
     "ip_irm": "methods.ip_irm:IPIRM",
+    "style_blocks": "methods.style_blocks:StyleBlocks",
+    "domain_contrastive": "methods.domain_contrastive:DomainContrastive",
+    "contrastive_clustering": "methods.contrastive_clustering:ContrastiveClustering",
     "vicreg": "methods.vicreg:VICReg",
     "barlow_twins": "methods.barlow_twins:BarlowTwins",
     "supervised": "methods.supervised:Supervised",
@@ -60,7 +63,15 @@ def find(name: str) -> type[Method]:
 def build(name: str, *, image_shape: tuple[int, int, int], data: dict[str, Any], **options: Any) -> Method:
     """Make the method `name`; `options` are the arguments of its class, `data` is `datamodule.describe()`.
 
+    Its initial weights depend on the option `seed` alone, not on torch's global stream.
+
     Raises:
         LookupError: there is no such method.
     """
-    return find(name)(image_shape=image_shape, data=data, **options)
+    import torch
+
+    from methods.base import stream_seed
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(options.get("seed", 0), "weights"))
+        return find(name)(image_shape=image_shape, data=data, **options)
