@@ -61,6 +61,8 @@ def write(
     Returns:
         The folder of the artefacts.
     """
+    from threadpoolctl import threadpool_limits
+
     out = folder / FOLDER
     out.mkdir(parents=True, exist_ok=True)
     count = len(next(iter(bank.features.values()))["test"])
@@ -69,22 +71,25 @@ def write(
     labels = {spec.name: np.asarray(bank.targets["test"][spec.name])[chosen] for spec in targets}
     names = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
     spaces = {name: np.array(bank.features[name]["test"][chosen], dtype=np.float32) for name in names}
-    sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
+    with threadpool_limits(1):  # small problems: threads would only wait for each other
+        sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
+        told = [
+            {"space": name, "target": spec.name, "role": spec.role, "score": score}
+            for name, x in spaces.items()
+            for spec in targets
+            if (score := decodable(x, labels[spec.name], spec, seed)) is not None
+        ]
+        content = next((spec for spec in targets if spec.role == "content" and spec.discrete), None)
+        confusion = None if content is None else _confusion(bank, content, seed)
     sample |= {f"target/{name}": values[:POINTS] for name, values in labels.items()}
     np.savez_compressed(out / SAMPLE, allow_pickle=False, **sample)  # type: ignore[arg-type]
-    content = next((spec for spec in targets if spec.role == "content" and spec.discrete), None)
     index: dict[str, Any] = {
         "schema": SCHEMA,
         "images": len(chosen),
         "targets": [spec.as_dict() for spec in targets],
         "spaces": {name: int(x["test"].shape[1]) for name, x in bank.features.items()},
-        "decodable": [
-            {"space": name, "target": spec.name, "role": spec.role, "score": score}
-            for name, x in spaces.items()
-            for spec in targets
-            if (score := decodable(x, labels[spec.name], spec, seed)) is not None
-        ],
-        "confusion": None if content is None else _confusion(bank, content, seed),
+        "decodable": told,
+        "confusion": confusion,
         "neighbours": [],
         "invariance": [],
     }

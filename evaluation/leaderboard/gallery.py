@@ -86,13 +86,15 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def layouts(x: np.ndarray, seed: int = 0, tsne: bool = True) -> dict[str, np.ndarray]:
     """Principal components [N, k] in the plane [N, 2]: the first two, and t-SNE (van der Maaten & Hinton 2008)."""
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     x = x.astype(np.float32)
     plane = x[:, :2] if x.shape[1] > 1 else np.column_stack([x[:, 0], np.zeros(len(x))])
     found = {"PCA": plane}
     if tsne and len(x) > 10 and x.shape[1] > 2 and np.isfinite(x).all() and x.std() > 0:
         learner = TSNE(2, init="pca", random_state=seed, perplexity=min(30.0, (len(x) - 1) / 3))
-        found["t-SNE"] = learner.fit_transform(x)
+        with threadpool_limits(1):
+            found["t-SNE"] = learner.fit_transform(x)
     return found
 
 

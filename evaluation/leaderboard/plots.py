@@ -114,10 +114,11 @@ def pareto(tables: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
                 axes.axhline(r["score"], color=COLOURS[6], linestyle=":", linewidth=1)
                 axes.annotate(
                     f"{_short(r['method'], 24)} (untrained)",
-                    (0.01, r["score"]),
+                    (0.99, r["score"]),
                     xycoords=("axes fraction", "data"),
                     fontsize=7,
                     va="bottom",
+                    ha="right",
                 )
             if len(paid) and paid["cost"].max() > 20 * paid["cost"].min():
                 axes.set_xscale("log")
@@ -140,22 +141,29 @@ def small_multiples(
         y: title of the upright axes.
     """
     names = list(dict.fromkeys(name for _, lines in panels for name, *_ in lines))
-    columns = min(4, len(panels))
+    columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     with drawing():
-        figure = Figure(figsize=(2.5 * columns, 1.9 * rows + 0.3))
+        figure = Figure(figsize=(2.3 * columns, 1.8 * rows + 0.3))
         handles: dict[str, Any] = {}
         for k, (title, lines) in enumerate(panels):
             axes = figure.add_subplot(rows, columns, k + 1)
             for name, at, values in lines:
-                (handles[name],) = axes.plot(at, values, linewidth=1.2, **style(names.index(name)))
+                (handles[name],) = axes.plot(
+                    at,
+                    values,
+                    linewidth=1.2,
+                    marker="o" if len(at) < 6 else "",
+                    markersize=3,
+                    **style(names.index(name)),
+                )
             axes.set_title(_short(title, 32), fontsize=8)
             axes.tick_params(labelsize=7)
             axes.set_xlabel(x if k // columns == rows - 1 else "", fontsize=8)
             axes.set_ylabel(y if k % columns == 0 else "", fontsize=8)
         if len(names) > 1:
             shown = [_short(name, 24) for name in handles]
-            figure.legend(list(handles.values()), shown, loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+            figure.legend(list(handles.values()), shown, loc="outside lower center", ncols=3, fontsize=7, frameon=False)
         return svg(figure)
 
 

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RANKED_BY = ("linear@1", "top1", "features")
+"""Measure, score and space that methods are ranked by unless the caller says otherwise."""
+
+
 def overall(
     seen: pd.DataFrame,
-    measure: str = "linear@1",
-    score: str = "top1",
-    space: str = "features",
+    measure: str = RANKED_BY[0],
+    score: str = RANKED_BY[1],
+    space: str = RANKED_BY[2],
     draws: int = 2000,
     seed: int = 0,
 ) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from evaluation.leaderboard import curves, formats, gallery, plots
 from evaluation.leaderboard.compute import tradeoff
 from evaluation.leaderboard.grid import PERCENT, Grid, column_keys, grids
 from evaluation.leaderboard.output import Output
-from evaluation.leaderboard.ranking import overall
+from evaluation.leaderboard.ranking import RANKED_BY, overall
 from evaluation.leaderboard.records import Problem, find_records
 from evaluation.leaderboard.rows import Record, budget_of, cautions, labels_of, method_labels, observations, settings_of
 from evaluation.leaderboard.statistics import against
@@ -56,6 +56,20 @@ def build_from(
     title: str = "Leaderboard",
 ) -> Path:
     """As `build`, from records at hand; `folders` are those of the runs, without which their pictures are missing."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # many small problems: threads would only wait for each other
+        return _build(records, out, folders, problems, baseline, title)
+
+
+def _build(
+    records: Sequence[Record],
+    out: Path,
+    folders: Sequence[Path] | None,
+    problems: Iterable[Problem],
+    baseline: str | None,
+    title: str,
+) -> Path:
     labels = method_labels(records)
     seen = observations(records, labels)
     frame = summarise(seen)
@@ -75,6 +89,7 @@ def build_from(
         links={card["method"]: card["id"] for card in cards},
         cards=cards,
         cards_left_out=len(methods) - len(cards),
+        ranked_by="{} {} of {}".format(*RANKED_BY),
         ranking=ranking.to_dict("records"),
         ranking_left_out=ranking.attrs["left_out"],
         ranking_csv=files.add("overall ranking.csv", ranking.to_csv(index=False, lineterminator="\n")),
