@@ -16,10 +16,13 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "run": commands.run,
     "eval": commands.evaluate,
     "leaderboard": commands.leaderboard,
+    "report": commands.report,
+    "compare": commands.compare,
+    "data": commands.data,
     "list": commands.show_list,
     "doctor": commands.doctor,
 }
-POSITIONAL = {"list"}
+POSITIONAL = {"compare", "data", "list"}
 """Commands whose arguments without a default stand without a name."""
 FLAGS = {"dry_run", "untrained"}
 """Options that may stand without a value."""

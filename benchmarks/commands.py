@@ -195,8 +195,6 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
     chosen = [record for record in found if hashes is None or record["cell"]["hash"] in hashes]
-    if not chosen and hashes is None:
-        raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
     if not chosen:
         return
     frame = tables.leaderboard(chosen)
@@ -211,15 +209,105 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
         log_leaderboard(frame, folder)
 
 
-def leaderboard(out: str = "results/runs", format: Literal["md", "csv"] = "md") -> int:
+def leaderboard(out: str = "results/runs", format: Literal["md", "csv", "latex", "html"] = "md") -> int:
     """Print the leaderboard of all complete runs in a folder.
 
     Args:
         out: folder of the runs.
-        format: md (markdown) or csv.
+        format: md (markdown), csv, latex (booktabs) or html.
     """
+    require_runs(Path(out))
     show_table(Path(out), format=format)
     return 0
+
+
+def report(out: str = "results/runs", to: str = "results/report", baseline: str | None = None) -> int:
+    """Build a page with tables, statistics and pictures that works offline.
+
+    Args:
+        out: folder of the runs.
+        to: folder of the report; open its index.html.
+        baseline: method that the others are compared with; default: simclr if it was run, else a floor.
+    """
+    from evaluation.leaderboard.report import build
+
+    require_runs(Path(out))
+    check_writable(Path(to))
+    try:
+        print(build(Path(out), Path(to), baseline))
+    except ValueError as error:
+        raise RequestError(f"--baseline: {error}") from error
+    return 0
+
+
+def compare(a: str, b: str, out: str = "results/runs", threshold: float = 0.01, measures: str | None = None) -> int:
+    """Say what is better or worse in B than in A beyond noise; exit code 3 if something is worse (a gate for CI).
+
+    Args:
+        a: folder of runs, or a method of the folder `out`.
+        b: folder of runs, or a method of the folder `out`.
+        out: folder that holds the runs of two methods.
+        threshold: loss that is put up with, in the score's own unit (0.01 is one point of accuracy).
+        measures: only these, comma-separated, such as linear@1,knn@1.
+    """
+    from evaluation.leaderboard import compare as comparing
+    from evaluation.leaderboard.records import read_records
+
+    only = _names(measures) if measures else []
+    try:
+        if Path(a).is_dir() and Path(b).is_dir():
+            comparison = comparing.compare(Path(a), Path(b), threshold, only)
+        else:
+            records, problems = read_records(Path(out))
+            comparison = comparing.compare_methods(records, a, b, threshold, only, problems)
+    except comparing.NothingToCompare as error:
+        raise RequestError(f"compare {a} {b}: {error}") from error
+    print(comparison.text(), end="")
+    return 3 if comparison.worse else 0
+
+
+def data(
+    action: Literal["show", "check"],
+    name: str,
+    set: list[str] | None = None,
+    to: str | None = None,
+) -> int:
+    """Look at a data set: `show` draws a contact sheet, `check` counts, and finds unreadable files and duplicates.
+
+    Args:
+        action: show or check.
+        name: of the data set.
+        set: KEY=VALUE of its options, may be repeated, such as correlation=0.5 or root=FOLDER.
+        to: the picture; default: results/data/NAME.png.
+    """
+    import datamodules
+    from benchmarks import options
+    from benchmarks.plan import find_class
+    from datamodules import inspection
+    from datamodules.base import DataNotFound
+
+    cls = find_class(datamodules, "dataset", name)
+    given = suites.assigned([f"{name}.{assignment}" for assignment in set or []]).get(name, {})
+    picture = Path(to or f"results/data/{name}.png")
+    check_writable(picture.parent)
+    try:
+        module = cls(**options.instantiate(cls, options.resolve(cls, given, f"data set {name}")))
+        if action == "check":
+            print(inspection.check(module).text())
+        else:
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            print(inspection.contact_sheet(module, picture))
+    except (DataNotFound, ValueError) as error:
+        raise RequestError(f"data set {name}: {error}") from error
+    return 0
+
+
+def require_runs(folder: Path) -> None:
+    """Raise RequestError if there is no record under the folder."""
+    from evaluation.leaderboard.records import FILE
+
+    if next(folder.rglob(FILE), None) is None:
+        raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
 
 
 def evaluate(

@@ -31,6 +31,7 @@ PRELOADED = [
     "evaluation.metrics.probes",
     "evaluation.metrics.clustering",
     "evaluation.metrics.invariance",
+    "evaluation.leaderboard.sheets",
 ]
 POLL_SECONDS = 0.2
 

@@ -33,6 +33,7 @@ from benchmarks.checkpoints import EpochCheckpoints, newest_intact
 from benchmarks.status import Status, TrainingStatus
 from datamodules.base import SPLITS, ImageDataModule
 from evaluation import features, protocol
+from evaluation.leaderboard import artefacts
 from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import SCHEMA, write_json
 from methods.base import Method, stream_seed
@@ -227,7 +228,12 @@ def judge(
         lambda batches, split: status.wrap(batches, f"encode {split}"),
     )
     rows = protocol.evaluate(bank, data.targets, measures, lambda title: status.tell(title))
-    return rows, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    status.tell("pictures")
+    artefacts.write(
+        folder, bank, data.targets, data.eval_dataloader("test"), module=method, embed=method.embed, views=method.views
+    )
+    return rows, seconds
 
 
 def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:

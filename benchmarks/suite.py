@@ -106,29 +106,51 @@ def read(name: str) -> Suite:
 
 def override(suite: Suite, assignments: list[str]) -> None:
     """Apply `--set` assignments such as `method.temperature=0.2`, `budget.epochs=3` or `precision=bf16` in place."""
+    for head, value in assigned(assignments).items():
+        if head in ("precision", "threads"):
+            setattr(suite, head, value)
+        elif not isinstance(value, dict):
+            raise RequestError(
+                f"--set {head}={value}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
+                "budget.UNIT, precision or threads"
+            )
+        elif head == "budget":
+            suite.budget = value
+        else:
+            _merge(suite.settings.setdefault(head, {}), value)
+
+
+def assigned(assignments: list[str]) -> dict[str, Any]:
+    """`a.b=1` and `a.c=[2, 3]` as `{"a": {"b": 1, "c": [2, 3]}}`; values are YAML.
+
+    Raises:
+        RequestError: no `KEY=VALUE`, or a value that YAML can't read.
+    """
+    tree: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        head, _, rest = path.strip().partition(".")
-        if not equals or not head:
+        if not equals or not path.strip():
             raise RequestError(f"--set {assignment}: expected KEY=VALUE, such as method.temperature=0.2")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise RequestError(f"--set {assignment}: the value is not readable") from error
-        if path in ("precision", "threads"):
-            setattr(suite, path, value)
-        elif head == "budget" and rest:
-            suite.budget = {rest: value}
-        elif rest:
-            _put(suite.settings.setdefault(head, {}), rest.split("."), value)
+        for key in reversed(_split(path.strip())):
+            value = {key: value}
+        _merge(tree, value)
+    return tree
+
+
+def _split(path: str) -> list[str]:
+    """At the dots; a dotted path that names a class (`my_file.MyMethod`) stays in one piece."""
+    words = path.split(".")
+    ends = [number for number, word in enumerate(words) if number and word[:1].isupper()]
+    return [".".join(words[: ends[0] + 1]), *words[ends[0] + 1 :]] if ends else words
+
+
+def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
+    for key, value in tree.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
         else:
-            raise RequestError(
-                f"--set {assignment}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
-                "budget.UNIT, precision or threads"
-            )
-
-
-def _put(tree: dict[str, Any], path: list[str], value: Any) -> None:
-    for key in path[:-1]:
-        tree = tree.setdefault(key, {})
-    tree[path[-1]] = value
+            into[key] = value
