@@ -1,0 +1,99 @@
+"""Domains, positives, reconstruction."""
+
+import pytest
+import torch
+from PIL import Image
+from torch.testing import assert_close
+
+import datamodules
+import methods
+from methods.views import Positives
+
+
+def test_a_data_set_without_domains_is_an_error():
+    module = datamodules.build("digits")
+    module.setup()
+    with pytest.raises(ValueError, match="needs a domain target; digits has: none"):
+        methods.build("domain_contrastive", image_shape=module.image_shape, data=module.describe())
+    module = datamodules.build("colored_digits")
+    with pytest.raises(ValueError, match="the domain target 'class'; colored_digits has: color"):
+        methods.build("domain_contrastive", image_shape=(3, 32, 32), data=module.describe(), domain="class")
+
+
+def test_each_positive_has_one_transform_and_an_images_positives_have_different_ones():
+    positives = Positives()
+    first, second = positives.draw(400, 2, torch.Generator().manual_seed(0))
+    kinds = []
+    for view in (first, second):
+        spatial, appearance = view["spatial"], view["appearance"]
+        done = torch.stack([
+            appearance["blur"],
+            (appearance["contrast"] != 1),
+            (spatial["area"] != 1),
+            (appearance["saturation"] != 1),
+        ])  # fmt: skip
+        assert (done.sum(0) == 1).all()
+        assert (appearance["jitter"] == (done[1] | done[3])).all()
+        assert not appearance["grey"].any()
+        assert ((spatial["log_ratio"] != 0) == done[2]).all()
+        assert (appearance["sigma"][done[0]] == 1).all()
+        assert ((appearance["contrast"][done[1]] >= 1.8) & (appearance["contrast"][done[1]] <= 3)).all()
+        assert ((spatial["area"][done[2]] >= 0.5) & (spatial["area"][done[2]] <= 1)).all()
+        kinds.append(done.int().argmax(0))
+    assert (kinds[0] != kinds[1]).all()
+    assert kinds[0].bincount().min() > 60
+
+
+def test_transforms_can_be_listed_and_do_what_they_say():
+    images = torch.rand(6, 3, 16, 16)
+    generator = torch.Generator().manual_seed(0)
+
+    def view(**ranges):
+        positives = Positives(ranges)
+        return positives.apply(images, positives.draw(6, 1, generator)[0])
+
+    assert_close(view(flip=[]), images.flip(-1), atol=1e-5, rtol=1e-5)
+    assert_close(view(rotation=[180, 180]), images.flip(-1, -2), atol=1e-4, rtol=1e-4)
+    grey = view(grey=[])
+    assert_close(grey[:, 0], grey[:, 2])
+    assert_close(view(brightness=[0.5, 0.5]), images / 2)
+    with pytest.raises(ValueError, match="unknown transform 'shear'"):
+        Positives({"shear": [0, 1]})
+    with pytest.raises(ValueError, match="crop needs"):
+        Positives({"crop": []})
+
+
+def test_reconstructions_and_swaps_are_drawn_and_parts_learn_at_their_own_rates(data, make, trainer, tmp_path):
+    module = data()
+    method = make(
+        "domain_contrastive",
+        module,
+        reconstruction=True,
+        perceptual="none",
+        generator_channels=8,
+        images_every=2,
+        generator_lr=3e-4,
+        domain_lr=3e-3,
+        lr=1e-4,
+    )
+    fitting = trainer(limit_train_batches=2)
+    fitting.fit(method, datamodule=module)
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["epoch=0002.png"]
+    assert Image.open(tmp_path / "images/epoch=0002.png").size == (8 * 18 + 2, 12 * 18 + 2)  # images, own, 10 swaps
+    assert method.training
+    rates = {id(p): group["initial_lr"] for group in fitting.optimizers[0].param_groups for p in group["params"]}
+    assert rates.keys() == {id(p) for p in method.parameters()}
+    assert rates[id(method.domain_embedding.weight)] == 3e-3
+    assert rates[id(method.generator.linear[0].weight)] == rates[id(method.modulation.maps[0].bias)] == 3e-4
+    assert rates[id(method.projector.weight)] == rates[id(method.backbone.layers[0].weight)] == 1e-4
+
+
+def test_perceptual_weights_are_asked_for_not_replaced(data, make, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="perceptual: none"):
+        make("domain_contrastive", data(), reconstruction=True)
+
+
+def test_too_many_positives_are_an_error(data, make):
+    with pytest.raises(ValueError, match="num_positives is 5, but only 4 are listed"):
+        make("domain_contrastive", data(), num_positives=5)

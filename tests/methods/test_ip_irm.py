@@ -1,0 +1,85 @@
+"""When partitions are found, on what, and what is kept of them."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from methods.ip_irm import IPIRM
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """Epochs at which a partition was found, with the training state of the encoder then and after."""
+    calls, original = [], IPIRM.find_partition
+
+    def record(self):
+        before = {key: value.clone() for key, value in self.state_dict().items()}
+        result = original(self)
+        unchanged = all(torch.equal(value, before[key]) for key, value in self.state_dict().items())
+        calls.append((self.current_epoch, self.global_step, unchanged, self.training and self.backbone.training))
+        return result
+
+    monkeypatch.setattr(IPIRM, "find_partition", record)
+    return calls
+
+
+@pytest.mark.parametrize(("retain", "kept"), [(True, 3), (False, 1)])
+def test_partitions_come_before_training_and_then_every_so_many_epochs(data, make, trainer, found, retain, kept):
+    module = data()
+    method = make("ip_irm", module, partition_every=2, partition_epochs=2, retain=retain)
+    fitting = trainer(max_epochs=5, limit_train_batches=1, val_check_interval=1)
+    fitting.fit(method, datamodule=module)
+    assert found == [(0, 0, True, True), (2, 2, True, True), (4, 4, True, True)]
+    assert len(method.partitions) == kept
+    assert all(logits.shape == (160, 2) for logits in method.partitions)
+    assert method.forward_passes == 5 * 2 * 32 + 3 * 2 * 160  # two views a step, two of the whole split a partition
+    sizes = [float(fitting.callback_metrics[f"partition/size_{k}"]) for k in range(2)]
+    assert sizes == method.partitions[-1].argmax(1).bincount(minlength=2).tolist()
+    assert fitting.callback_metrics["partition/risk"].isfinite()
+
+
+def test_partitions_use_fresh_views_and_no_label(data, make, trainer, monkeypatch):
+    module = data(keep=64)
+    loaded = module.eval_dataloader
+
+    class OnlyImages(dict):
+        def __getitem__(self, key):
+            assert key in ("image", "index"), f"the partition looked at {key}"
+            return super().__getitem__(key)
+
+    monkeypatch.setattr(module, "eval_dataloader", lambda *a: [OnlyImages(batch) for batch in loaded(*a)])
+    method, seen = make("ip_irm", module, partition_every=1, partition_epochs=2), []
+    original = method._two_codes
+    monkeypatch.setattr(
+        method, "_two_codes", lambda image, generator: seen.append(generator.get_state()) or original(image, generator)
+    )
+    trainer(limit_train_batches=1).fit(method, datamodule=module)
+    assert len(seen) == 2
+    assert not torch.equal(*seen)
+    assert not torch.equal(*method.partitions)
+
+
+def test_a_run_without_a_data_module_says_what_is_missing(data, make, trainer):
+    module = data()
+    with pytest.raises(RuntimeError, match="needs all training images between its steps"):
+        trainer(max_epochs=1).fit(make("ip_irm", module), module.train_dataloader())
+
+
+@pytest.mark.parametrize("mixup", [False, True])
+def test_subsets_without_or_with_one_image_are_no_obstacle(data, make, trainer, monkeypatch, mixup):
+    module = data(batch_size=8)
+    method = make("ip_irm", module, num_subsets=3, mixup=mixup)
+    lonely = torch.zeros(160, 3)
+    lonely[:, 0], lonely[0, 1] = 1.0, 2.0
+    monkeypatch.setattr(method, "find_partition", lambda: (lonely, 0.0))
+    trainer(max_epochs=1).fit(method, datamodule=module)
+    assert all(value.isfinite().all() for value in method.state_dict().values())
+
+
+def test_partitions_are_broadcast_from_the_first_process(data, make, trainer, monkeypatch):
+    module = data()
+    method, fitting = make("ip_irm", module, partition_epochs=2), trainer(max_epochs=1, limit_train_batches=1)
+    sent = torch.arange(320.0).view(160, 2)
+    monkeypatch.setattr(fitting.strategy, "broadcast", lambda value, src=0: sent if torch.is_tensor(value) else value)
+    fitting.fit(method, datamodule=module)
+    assert_close(method.partitions[0], sent)

@@ -1,0 +1,50 @@
+"""The MixUp variant's loss: by hand on small numbers, and its partners stay in their subset."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, normalize
+from torch.testing import assert_close
+
+from methods.objectives.mixup import draw_partners, mixed_invariant_loss
+
+
+def test_partners_are_a_permutation_inside_each_subset():
+    assignment = torch.tensor([2, 0, 1, 0, 2, 0, 0, 2, 1, 2])
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([draw_partners(assignment, generator) for _ in range(200)])
+    assert (drawn.sort(1).values == torch.arange(10)).all()
+    assert (assignment[drawn] == assignment).all()
+    for subset in range(3):
+        members = set((assignment == subset).nonzero().flatten().tolist())
+        assert all(set(drawn[:, i].tolist()) == members for i in members)
+
+
+def test_value_is_the_definition_by_autograd_over_column_weights():
+    generator = torch.Generator().manual_seed(1)
+    mixed, plain = (normalize(torch.randn(9, 5, generator=generator, dtype=torch.float64), dim=1) for _ in range(2))
+    assignment = torch.tensor([0, 1, 0, 0, 1, 2, 0, 1, 0])  # the last subset has one image, a fourth has none
+    partner = draw_partners(assignment, generator)
+    share = torch.rand(9, generator=generator, dtype=torch.float64)
+    losses, penalties = [], []
+    for subset in range(3):
+        rows = (assignment == subset).nonzero().flatten().tolist()
+        ones = torch.ones(len(rows), dtype=torch.float64, requires_grad=True)
+        total = scaled = 0
+        for i in rows:
+            for positive, part in ((i, share[i]), (int(partner[i]), 1 - share[i])):
+                columns = [positive, *(j for j in rows if j != positive)]
+                cosines = (plain[columns] @ mixed[i])[None]
+                first = torch.zeros(1, dtype=torch.int64)
+                total = total + part * cross_entropy(cosines / 0.2, first) / len(rows)
+                scaled = scaled + part * cross_entropy(cosines / 0.5 * ones, first) / len(rows)
+        losses.append(total)
+        penalties.append(torch.autograd.grad(scaled, ones)[0].square().sum())
+    loss, penalty = mixed_invariant_loss(mixed, plain, partner, share, assignment, num_subsets=4)
+    assert_close(loss, torch.stack(losses).mean())
+    assert_close(penalty, torch.stack(penalties).mean())
+
+
+def test_a_partner_of_another_subset_is_an_error():
+    z, share = normalize(torch.randn(3, 4), dim=1), torch.rand(3)
+    with pytest.raises(ValueError, match="another subset"):
+        mixed_invariant_loss(z, z, torch.tensor([1, 0, 2]), share, torch.tensor([0, 1, 1]))
