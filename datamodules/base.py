@@ -184,8 +184,9 @@ class ImageDataModule(L.LightningDataModule):
             parts["training"] = self.training
         for split_name, split in parts.items():
             digest.update(f"{split_name} {len(split)} {self.image_shape}".encode())
-            if split.digest is not None:
-                digest.update(split.digest.encode())
+            images_digest = split.images_digest()
+            if images_digest is not None:
+                digest.update(images_digest.encode())
                 rows = np.arange(len(split)) if split.rows is None else split.rows
                 digest.update(np.ascontiguousarray(rows, np.int64).data)
             else:
@@ -218,7 +219,7 @@ class ImageDataModule(L.LightningDataModule):
                 f"batch_size {self.batch_size} is not a multiple of the {replicas} devices that share it"
             )
         dataset = BatchDataset(self.training, self.targets)
-        return loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers)
+        return loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers, persistent=True)
 
     def _sampler(self, dataset: BatchDataset, rank: int, replicas: int) -> Batches:
         if self.balance is None:

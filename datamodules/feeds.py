@@ -8,7 +8,7 @@ Both give the same batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -47,14 +47,14 @@ class Split:
         images: uint8 [M, C, H, W], in memory, a memory map that splits share, or made on demand.
         targets: name -> [N] values of this split, in order.
         rows: int64 [N] positions of this split's images in `images`; None means all of them, in order.
-        digest: hash of all of `images`, where it is known without reading them again.
+        digest: hash of all of `images`, where it is known without taking them one by one, or what computes it.
         names: bytes [M], a name (as a rule the file's) for each of `images`, for messages to people.
     """
 
     images: Images
     targets: dict[str, np.ndarray]
     rows: np.ndarray | None = field(default=None)
-    digest: str | None = field(default=None)
+    digest: str | Callable[[], str] | None = field(default=None)
     names: np.ndarray | None = field(default=None)
 
     def __len__(self) -> int:
@@ -69,6 +69,10 @@ class Split:
         rows = positions if self.rows is None else self.rows[positions]
         targets = {name: values[positions] for name, values in self.targets.items()}
         return Split(self.images, targets, rows, self.digest, self.names)
+
+    def images_digest(self) -> str | None:
+        """Hash of all of `images`, or None where it is not known."""
+        return self.digest() if callable(self.digest) else self.digest
 
     def name_of(self, position: int) -> str:
         """What to call an image when speaking to a person: its file's name, or its number."""
@@ -142,7 +146,9 @@ class BatchDataset(Dataset):
         return batch | {key: values[positions] for key, values in self.targets.items()}
 
 
-def loader(dataset: BatchDataset, batches: Iterable[Tensor], num_workers: int | None) -> DataLoader:
+def loader(
+    dataset: BatchDataset, batches: Iterable[Tensor], num_workers: int | None, *, persistent: bool = False
+) -> DataLoader:
     """Batches in the order that the sampler gives; the number of workers never changes what is in them.
 
     Args:
@@ -150,6 +156,7 @@ def loader(dataset: BatchDataset, batches: Iterable[Tensor], num_workers: int | 
         batches: positions of each batch (a sampler or a sequence).
         num_workers: worker processes; None means none for images in memory (indexing is faster than handing
             batches between processes) and one a usable core, at most 8, for images made on demand.
+        persistent: whether workers live on between passes.
     """
     if num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -159,6 +166,6 @@ def loader(dataset: BatchDataset, batches: Iterable[Tensor], num_workers: int | 
         sampler=batches,  # type: ignore[arg-type]  # any iterable of index tensors will do: batch_size is None
         batch_size=None,
         num_workers=num_workers,
-        persistent_workers=num_workers > 0,
+        persistent_workers=persistent and num_workers > 0,
         pin_memory=num_workers > 0 and torch.cuda.is_available(),
     )

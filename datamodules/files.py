@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from datamodules import cache, decode
 from datamodules.decode import UnreadableImage
@@ -174,11 +175,11 @@ class FileImages(OnDemand):
                 unreadable.append((row, self.names[row].decode("utf-8", "backslashreplace"), str(error)))
 
         if self.size < THREADED_SIZE:
-            for row in range(len(self)):
+            for row in self._progress(range(len(self)), "decoding"):
                 one(row)
         else:
             with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                for _ in pool.map(one, range(len(self))):
+                for _ in self._progress(pool.map(one, range(len(self))), "decoding"):
                     pass
         return {"digest": self._digest(hashes), "unreadable": sorted(unreadable)}
 
@@ -186,7 +187,12 @@ class FileImages(OnDemand):
         """The hash that `fill` gives, from the files alone (reads each of them once)."""
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             hashes = pool.map(lambda row: hashlib.blake2b(self._read(row), digest_size=16).digest(), range(len(self)))
-            return self._digest(np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 16))
+            shown = self._progress(hashes, "reading files for the fingerprint")
+            return self._digest(np.frombuffer(b"".join(shown), np.uint8).reshape(-1, 16))
+
+    def _progress(self, steps: Iterable[Any], what: str) -> Iterable[Any]:
+        """Shows on a terminal how far a long task is."""
+        return tqdm(steps, f"{what}, {self.root}", len(self), delay=2, disable=None, leave=False)
 
     def _digest(self, hashes: np.ndarray) -> str:
         options = f"{type(self).__name__} {decode.VERSION} {self.size}"

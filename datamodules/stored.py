@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,6 +114,7 @@ class ImageFileDataModule(StoredDataModule):
         identity = cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)
         memory = fits_in_memory(source.shape) if self.feed == "auto" else self.feed == "memory"
         images: Images
+        digest: str | Callable[[], str]
         if memory:
             stored = cache.open_or_build(folder, identity, source.shape, source.fill)
             images, digest = stored.images, stored.notes["digest"]
@@ -122,7 +124,7 @@ class ImageFileDataModule(StoredDataModule):
                 "unreadable=skip needs feed=memory: a stream finds out too late that an image cannot be read"
             )
         else:
-            images, digest = source, known_digest(source, folder, identity)
+            images, digest = source, partial(known_digest, source, folder, identity)  # reads every file: when asked
         return {
             name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest, source.names)
             for name, at in rows.items()

@@ -56,7 +56,14 @@ def test_balanced_ranks_stack_to_one_process_and_each_holds_all_groups(replicas)
 
 @pytest.mark.parametrize(
     ("sizes", "batch_size", "per_batch"),
-    [((48, 48), 8, 2), ((20, 20, 21), 12, 3), ((100, 7, 30, 9), 16, 2), ((5, 5, 200), 12, 2), ((9,) * 30, 12, 4)],
+    [
+        ((48, 48), 8, 2),
+        ((20, 20, 21), 12, 3),
+        ((100, 7, 30, 9), 16, 2),
+        ((100, 11, 30, 9), 16, 2),
+        ((5, 5, 200), 12, 2),
+        ((9,) * 30, 12, 4),
+    ],
 )
 def test_balanced_batches_hold_distinct_groups_equally_and_lose_no_image(sizes, batch_size, per_batch):
     groups = uneven_groups(*sizes)
