@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,23 @@ class Line(NamedTuple):
     def saw_content(self) -> bool:
         """Whether the method was trained with the labels that it is scored on."""
         return "content" in self.labels.split(", ")
+
+
+class Figure(NamedTuple):
+    """A line of a `leaderboard` frame, as far as the grid needs it."""
+
+    settings: str
+    space: str
+    measure: str
+    score: str
+    target: str
+    n: int
+    mean: float
+    std: float
+    seeds: str
+    values: str
+    missing: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -137,9 +154,8 @@ class _Board:
     def __init__(self, dataset: str, part: pd.DataFrame):
         self.dataset, self.part = dataset, part
         self.keys = column_keys(part)
-        self.found: dict[tuple[str, str, Key], Any] = {
-            (str(r.settings), str(r.space), (str(r.measure), str(r.score), str(r.target))): r for r in part.itertuples()
-        }
+        figures = map(Figure._make, zip(*(part[name].tolist() for name in Figure._fields), strict=True))
+        self.found = {(f.settings, f.space, (f.measure, f.score, f.target)): f for f in figures}
         runs = (part["n"] + part["missing"]).groupby(part["settings"]).max()
         self.runs = {str(settings): int(n) for settings, n in runs.items()}
         names = part.loc[part["measure"] != COST, list(Line._fields)].drop_duplicates()
@@ -148,7 +164,7 @@ class _Board:
     def mean(self, line: Line, key: Key) -> float | None:
         """Mean over seeds; None where nobody measured it or it is undefined."""
         found = self.found.get((line.settings, line.space, key))
-        return float(found.mean) if found is not None and found.n else None
+        return found.mean if found is not None and found.n else None
 
     def _rank(self, line: Line) -> tuple:
         """By the first column, best first, rows without it last; ties by name."""
@@ -210,7 +226,7 @@ class _Board:
             undefined = self.found.get((line.settings, line.space, (title, "", target)))
             why = (grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined is not None else ()
             return Cell(ABSENT, notes=why)
-        text = figure(mean, float(found.std), score)
+        text = figure(mean, found.std, score)
         notes: tuple[int, ...] = ()
         if found.n != self.runs[line.settings]:
             text += f" (n={found.n})"

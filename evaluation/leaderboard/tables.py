@@ -37,18 +37,16 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
     from scipy.stats import t
 
     defined = seen[seen["value"].notna()]
-    table = (
-        defined.groupby(GROUP, sort=True)
-        .agg(
-            n=("value", "size"),
-            mean=("value", "mean"),
-            std=("value", "std"),
-            seeds=("seed", lambda s: " ".join(map(str, s))),
-            runs=("run", " ".join),
-            values=("value", lambda v: " ".join(map(repr, map(float, v)))),
-        )
-        .reset_index()
-    )
+    groups = defined.groupby(GROUP, sort=True)
+    table = groups["value"].agg(n="size", mean="mean", std="std").reset_index()
+    codes = groups.ngroup().to_numpy()
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    ends = np.append(starts, len(order))[1:]
+    texts = {"seeds": defined["seed"].astype(str), "runs": defined["run"], "values": defined["value"].map(repr)}
+    for name, column in texts.items():
+        parts = column.to_numpy(object)[order].tolist()
+        table[name] = [" ".join(parts[a:b]) for a, b in zip(starts, ends, strict=True)]
     half = t.ppf((1 + LEVEL) / 2, np.maximum(table["n"] - 1, 1)) * table["std"] / np.sqrt(table["n"])
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     absent = seen[seen["value"].isna()]
@@ -58,8 +56,8 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
     table["score"] = table["score"].fillna("")
     table = table.fillna({"n": 0, "missing": 0, "seeds": "", "runs": "", "values": "", "reason": ""})
     table = table.astype({"n": int, "missing": int})
-    order = [*GROUP, "n", "mean", "std", "low", "high", "seeds", "runs", "values", "missing", "reason"]
-    return pd.DataFrame(table[order].sort_values(GROUP, kind="stable", ignore_index=True))
+    columns = [*GROUP, "n", "mean", "std", "low", "high", "seeds", "runs", "values", "missing", "reason"]
+    return pd.DataFrame(table[columns].sort_values(GROUP, kind="stable", ignore_index=True))
 
 
 def to_csv(frame: pd.DataFrame) -> str:
