@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from evaluation.metrics import MetricUndefined
 from evaluation.metrics.clustering import assignment_scores, cluster_scores, kmeans_scores, silhouette
@@ -66,8 +67,8 @@ def test_kmeans_does_not_depend_on_threads():
     features, labels = blobs(clusters=10, spread=1.5)
     runs = []
     for threads in (1, 2):
-        torch.set_num_threads(threads)
-        runs.append(kmeans_scores(features, labels, 10, seed=3, n_init=2))
+        with threadpool_limits(threads):
+            runs.append(kmeans_scores(features, labels, 10, seed=3, n_init=2))
     assert runs[0] == runs[1]
     assert runs[0] != kmeans_scores(features, labels, 10, seed=4, n_init=1)
 

@@ -182,6 +182,9 @@ def test_irs_closed_forms():
     perfect, noise = perfect_and_noise()
     assert dis.irs(*perfect[:2]) == pytest.approx({"irs": 1.0, "active": 3.0})
     assert dis.irs(*noise[:2])["irs"] < 0.3
+    # a factor of many values is binned first: 40 in 20 bins are pairs
+    many, z = np.arange(400)[:, None] % 40, np.random.default_rng(0).normal(size=(400, 2))
+    assert dis.irs(z, many) == pytest.approx(dis.irs(z, many // 2))
     # a code that is a sum of two independent signs moves by one of its two units while one sign is held
     signs = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
     assert dis.irs((2 * signs - 1).sum(1, keepdims=True), signs)["irs"] == pytest.approx(0.5)
@@ -246,6 +249,9 @@ def test_samplers_hold_one_factor_and_are_seeded_and_bounded(monkeypatch):
     assert (np.take_along_axis(points, shared[:, None], axis=1) == 0).all()
     assert (np.sort(points, axis=1)[:, 1] > 0).all()
     assert (dis.sample_votes(z, factors, num_votes=90, batch_size=16, seed=4)[0] != votes).any()
+    free = np.random.default_rng(0).normal(size=(2000, 1))
+    spread = dis.sample_votes(free, world(2000), num_votes=4000, batch_size=2)[0]
+    assert spread.mean() == pytest.approx(free.var(), abs=0.1)  # unbiased even in pairs
     monkeypatch.setattr(dis, "CODES", 1)
     assert (dis.sample_votes(z, factors, num_votes=90, batch_size=16, seed=3)[0] == votes).all()
     assert (dis.sample_pairs(z, factors, num_points=90, batch_size=16, seed=3)[0] == points).all()

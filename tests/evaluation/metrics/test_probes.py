@@ -197,6 +197,18 @@ def test_validation_split_is_stratified_seeded_and_spares_the_last_of_a_class():
         probes._held_out(np.array([0, 1]), 0.1, seed=0)
 
 
+def test_calibration_error_is_that_of_torchmetrics():
+    probability = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(3), size=500))
+    y = torch.from_numpy(np.random.default_rng(1).integers(3, size=500))
+    right = (probability.argmax(1) == y).numpy()
+    ours = probes._calibration_error(probability.amax(1).numpy(), right)
+    expected = multiclass_calibration_error(probability, y, 3, n_bins=15)
+    assert ours == pytest.approx(expected.item(), abs=1e-6)
+    # neighbouring bins don't make up for each other
+    ours = probes._calibration_error(np.repeat([0.9, 0.98], 5), np.repeat([True, False], 5))
+    assert ours == pytest.approx(0.5 * 0.1 + 0.5 * 0.98)
+
+
 # ---- nearest neighbours
 
 
@@ -247,7 +259,13 @@ def test_mlp_probe_perfect_chance_and_seed():
     assert first != mlp_probe(*blobs(n=1200), num_classes=4, seed=2)
     scores = mlp_probe(*noise(n=2000), num_classes=4)
     assert scores["top1"] == pytest.approx(0.25, abs=0.05)
-    assert scores["epochs"] < 90  # noise stops early
+
+
+def test_mlp_probe_stops_after_more_than_seven_epochs_without_a_better_one(monkeypatch):
+    drawn, randperm = [], torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda *args, **options: drawn.append(1) or randperm(*args, **options))
+    scores = mlp_probe(*noise(n=600), num_classes=4)
+    assert len(drawn) == scores["epochs"] + 8 < 100
 
 
 def test_mlp_probe_sees_what_a_linear_one_cannot():
