@@ -1,0 +1,103 @@
+"""Records: what is accepted, what is skipped and why."""
+
+import copy
+import json
+
+import pytest
+
+from evaluation.leaderboard.records import FILE, BadRecord, find_records, read_record, read_records, write_json
+
+
+def put(root, record, folder=None):
+    cell = record["cell"]
+    path = root / (folder or f"{cell['dataset']}/{cell['method']}/{cell['hash']}") / FILE
+    write_json(path, record)
+    return path
+
+
+def test_a_record_comes_back_as_written(tmp_path, record):
+    written = record(seed=3, cost={"peak_memory_mb": None})
+    assert read_record(put(tmp_path, written)) == written
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda r: r.update(schema=2), "schema version 2"),
+        (lambda r: r.update(schema=True), "schema version True"),
+        (lambda r: r.pop("schema"), "schema version None"),
+        (lambda r: r.pop("cost"), "`cost` is missing"),
+        (lambda r: r.update(labels="content"), "`labels` is missing or not a list"),
+        (lambda r: r.update(labels=[1]), "`labels` is not a list of roles"),
+        (lambda r: r["cell"].pop("settings"), "`cell.settings`"),
+        (lambda r: r["cell"].update(seed=True), "`cell.seed`"),
+        (lambda r: r["cell"].update(method=["simclr"]), "`cell.method`"),
+        (lambda r: r["cost"].update(train_seconds="long"), "`cost.train_seconds`"),
+        (lambda r: r["metrics"].append(copy.deepcopy(r["metrics"][0])), "stands twice"),
+        (lambda r: r["metrics"][0].pop("scores"), "lacks space, measure, target or scores"),
+        (lambda r: r["metrics"][0].update(space=None), "lacks space, measure, target or scores"),
+        (lambda r: r["metrics"][0]["scores"].update(top1=None), "not a finite number"),
+        (lambda r: r["metrics"][0]["scores"].update(top1=True), "not a finite number"),
+        (lambda r: r["metrics"][0]["scores"].update(top1=10**400), "not a finite number"),
+    ],
+)
+def test_a_wrong_record_is_refused_with_what_is_wrong(tmp_path, record, spoil, said):
+    wrong = record()
+    spoil(wrong)
+    path = tmp_path / FILE
+    path.write_text(json.dumps(wrong))
+    with pytest.raises(BadRecord, match=said) as refused:
+        read_record(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema": 1, "cell":', "[" * 100_000, "\x00"])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    (tmp_path / FILE).write_text(text)
+    with pytest.raises(BadRecord):
+        read_record(tmp_path / FILE)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_has_not_are_refused(tmp_path, record, number):
+    (tmp_path / FILE).write_text(json.dumps(record(top1=0.123)).replace("0.123", number))
+    with pytest.raises(BadRecord, match="is not a number"):
+        read_record(tmp_path / FILE)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / FILE).write_bytes(b"\xff\xfe{}")
+    with pytest.raises(BadRecord, match="not readable"):
+        read_record(tmp_path / FILE)
+
+
+def test_bad_and_second_records_are_skipped_and_reported(tmp_path, record):
+    good = [record(seed=s) for s in (10, 2, 1)]
+    for each in good:
+        put(tmp_path, each)
+    put(tmp_path, good[0], "copies/a")
+    again = record(seed=2)
+    again["cell"]["hash"] = "f" * 16  # the same run under another hash would count twice
+    put(tmp_path, again, "zz")
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / FILE).write_text(json.dumps(good[0])[:-20])
+    found, problems = read_records(tmp_path)
+    assert [r["cell"]["seed"] for r in found] == [1, 2, 10]
+    reasons = " ".join(problem.reason for problem in problems)
+    assert len(problems) == 3
+    assert reasons.count("a second record of simclr on digits") == 2
+    assert "not readable as JSON" in reasons
+    assert list(find_records(tmp_path)[0].values()) == found
+
+
+def test_an_empty_folder_has_no_records(tmp_path):
+    assert read_records(tmp_path / "nowhere") == ([], [])
+
+
+def test_writing_what_json_has_not_leaves_the_old_file(tmp_path):
+    path = tmp_path / FILE
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(path, {"a": float("nan")})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == [FILE]
