@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader
 
 from datamodules import shifts
 from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-from datamodules.feeds import Batch, BatchDataset, Split, loader
+from datamodules.feeds import Batch, BatchDataset, Split, SplitName, loader
 from datamodules.samplers import BalancedBatches, Batches, ShuffledBatches
-from datamodules.shifts import SplitName
 from datamodules.targets import TargetSpec
 
 __all__ = [

@@ -13,8 +13,7 @@ from scipy.io.matlab import MatReadError
 
 from datamodules.errors import DataCorrupt
 from datamodules.factors import FactorDataModule, resized
-from datamodules.feeds import Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Split, SplitName
 from datamodules.targets import TargetSpec
 
 AZIMUTHS, ELEVATIONS, EDGE = 24, 4, 128

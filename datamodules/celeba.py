@@ -8,9 +8,8 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import listing_of
-from datamodules.shifts import SplitName
 from datamodules.splits import random_split
 from datamodules.stored import ImageFileDataModule
 from datamodules.targets import TargetSpec

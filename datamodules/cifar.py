@@ -12,8 +12,7 @@ from torchvision.datasets.utils import check_integrity
 
 from datamodules.class_folders import ClassFolders
 from datamodules.errors import DataCorrupt
-from datamodules.feeds import Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.targets import TargetSpec
 

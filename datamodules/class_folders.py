@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import Listing, scan, subfolders
-from datamodules.shifts import SplitName
 from datamodules.splits import stratified_split
 from datamodules.stored import ImageFileDataModule
 from datamodules.targets import TargetSpec

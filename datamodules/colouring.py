@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 
-SplitName = Literal["train", "val", "test"]
+from datamodules.feeds import SplitName
+
 # fmt: off
 NAMED_HUES = (  # every 30 degrees
     "red", "orange", "yellow", "chartreuse", "green", "spring", "cyan", "azure", "blue", "violet", "magenta", "rose",

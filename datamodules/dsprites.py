@@ -10,8 +10,7 @@ import numpy as np
 
 from datamodules.errors import DataCorrupt
 from datamodules.factors import FactorDataModule, class_numbers
-from datamodules.feeds import EqualChannels, Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import EqualChannels, Split, SplitName
 from datamodules.targets import TargetSpec
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"

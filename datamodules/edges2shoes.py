@@ -8,9 +8,8 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from datamodules import decode
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import FileImages, Listing, scan
-from datamodules.shifts import SplitName
 from datamodules.splits import random_split
 from datamodules.stored import ImageFileDataModule
 from datamodules.targets import TargetSpec

@@ -10,8 +10,7 @@ from jsonargparse.typing import PositiveInt
 from PIL import Image
 
 from datamodules.errors import DataMismatch
-from datamodules.feeds import Images, Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Images, Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.stored import StoredDataModule
 from datamodules.targets import TargetSpec

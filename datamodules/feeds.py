@@ -22,6 +22,7 @@ from datamodules.targets import TargetSpec
 
 Batch = dict[str, Tensor]
 Feed = Literal["auto", "memory", "stream"]
+SplitName = Literal["train", "val", "test"]
 MEMORY_SHARE = 0.5
 """`auto` feeds from memory when the decoded images take at most this share of the machine's RAM."""
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from datamodules.class_folders import ClassFolders, class_numbers, in_classes
 from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import scan, subfolders
-from datamodules.shifts import SplitName
 from datamodules.splits import joint_labels, stratified_split
 from datamodules.targets import TargetSpec
 

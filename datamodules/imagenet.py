@@ -7,10 +7,9 @@ from pathlib import Path
 
 from datamodules.class_folders import ClassFolders
 from datamodules.errors import DataMismatch
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import scan, subfolders
 from datamodules.imagenet_subsets import SUBSETS
-from datamodules.shifts import SplitName
 from datamodules.targets import TargetSpec
 
 WNID = re.compile(r"n\d{8}")

@@ -13,8 +13,7 @@ from torchvision.transforms.functional import InterpolationMode, rotate
 from datamodules import colouring, idx, shifts
 from datamodules.cache import Stored
 from datamodules.errors import DataCorrupt
-from datamodules.feeds import EqualChannels, Images, Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import EqualChannels, Images, Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.stored import StoredDataModule
 from datamodules.targets import TargetSpec

@@ -7,8 +7,7 @@ import numpy as np
 
 from datamodules.errors import DataCorrupt
 from datamodules.factors import FactorDataModule, class_numbers
-from datamodules.feeds import Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Split, SplitName
 from datamodules.targets import TargetSpec
 
 FILE = "3dshapes.h5"

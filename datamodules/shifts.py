@@ -18,9 +18,9 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.colouring import SplitName, check_correlation
+from datamodules.colouring import check_correlation
 from datamodules.errors import DataMismatch
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.targets import TargetSpec
 
 ValueNames = Mapping[str, Sequence[str]]

@@ -12,8 +12,7 @@ from jsonargparse.typing import PositiveInt
 
 from datamodules.errors import DataCorrupt
 from datamodules.factors import FactorDataModule, resized
-from datamodules.feeds import EqualChannels, Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import EqualChannels, Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.targets import TargetSpec
 

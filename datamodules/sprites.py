@@ -13,8 +13,7 @@ from datamodules import colouring
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataMismatch
 from datamodules.factors import with_domain
-from datamodules.feeds import Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Split, SplitName
 from datamodules.splits import joint_labels, stratified_split
 from datamodules.targets import TargetSpec
 

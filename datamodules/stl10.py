@@ -10,8 +10,7 @@ import torchvision
 
 from datamodules import shifts
 from datamodules.errors import DataCorrupt
-from datamodules.feeds import Split
-from datamodules.shifts import SplitName
+from datamodules.feeds import Split, SplitName
 from datamodules.splits import stratified_split
 from datamodules.stored import StoredDataModule
 from datamodules.targets import TargetSpec

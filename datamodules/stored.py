@@ -13,9 +13,8 @@ from jsonargparse.typing import PositiveInt
 from datamodules import archives, cache, roots
 from datamodules.base import ImageDataModule
 from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import Feed, Images, Split, fits_in_memory
+from datamodules.feeds import Feed, Images, Split, SplitName, fits_in_memory
 from datamodules.files import FileImages, Listing, known_digest
-from datamodules.shifts import SplitName
 
 LARGEST_DEFAULT_SIZE = 224
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from datamodules.class_folders import ClassFolders
 from datamodules.errors import DataCorrupt
-from datamodules.feeds import Split
+from datamodules.feeds import Split, SplitName
 from datamodules.files import scan, subfolders
-from datamodules.shifts import SplitName
 from datamodules.targets import TargetSpec
 
 
