@@ -1,0 +1,209 @@
+"""What a run leaves for the report."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from datamodules.targets import TargetSpec
+from evaluation.features import FeatureBank
+from evaluation.leaderboard import artefacts, sheets
+from evaluation.leaderboard.robustness import SEVERITIES, curves, transform
+
+TARGETS = (
+    TargetSpec("class", "class", 4, "content"),
+    TargetSpec("color", "class", 3, "domain"),
+    TargetSpec("angle", "circular", 1, "style"),
+    TargetSpec("size", "continuous", 1, "style"),
+)
+
+
+def make_bank(count=400, width=16, channels=3, spaces=("features", "style/color"), dims=64):
+    """Features that hold the class and the angle; the second space holds the colour alone."""
+    rng = np.random.default_rng(0)
+    targets, features = {}, {name: {} for name in spaces}
+    for split in ("train", "test"):
+        y = {
+            "class": rng.integers(4, size=count),
+            "color": rng.integers(3, size=count),
+            "angle": rng.uniform(0, 2 * np.pi, count).astype(np.float32),
+            "size": rng.normal(size=count).astype(np.float32),
+        }
+        targets[split] = y
+        for name in spaces:
+            x = rng.normal(size=(count, dims)) * 0.3
+            if name == "features":
+                x[np.arange(count), y["class"]] += 4
+                x[:, 4], x[:, 5] = 3 * np.cos(y["angle"]), 3 * np.sin(y["angle"])
+            else:
+                x[np.arange(count), y["color"]] += 4
+            features[name][split] = x.astype(np.float32)
+    images = torch.randint(0, 256, (count, channels, width, width), dtype=torch.uint8, generator=torch.manual_seed(0))
+    batches = [
+        {"image": images[i : i + 90]}
+        | {f"target/{k}": torch.as_tensor(v[i : i + 90]) for k, v in targets["test"].items()}
+        for i in range(0, count, 90)
+    ]
+    return FeatureBank(features, targets), batches
+
+
+class Encoder(torch.nn.Module):
+    """Mean colour: blind to where things are."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.full((3, 1, 1), 0.5))
+        self.register_buffer("std", torch.full((3, 1, 1), 0.25))
+        self.scale = torch.nn.Parameter(torch.ones(3))
+
+    def embed(self, image):
+        assert not self.training
+        assert image.dtype == torch.uint8
+        return {"features": image.float().mean(dim=(2, 3)) * self.scale}
+
+    def views(self, batch):
+        return [(batch["image"] / 255 - self.mean) / self.std] * 2
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    bank, batches = make_bank()
+    run, encoder = tmp_path_factory.mktemp("run"), Encoder()
+    encoder.train()
+    artefacts.write(run, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
+    assert encoder.training  # as it was
+    return run, bank, batches
+
+
+def test_index_and_sample_come_back(written):
+    run, bank, _ = written
+    index, sample = artefacts.read(run)
+    assert index["spaces"] == {"features": 64, "style/color": 64}
+    assert sample["space/features"].shape == (artefacts.POINTS, artefacts.DIMENSIONS)
+    assert sample["space/features"].dtype == np.float16
+    assert sample["target/class"].tolist() == bank.targets["test"]["class"][: artefacts.POINTS].tolist()
+    assert [spec["name"] for spec in index["targets"]] == ["class", "color", "angle", "size"]
+
+
+def test_the_heat_map_tells_what_stands_where(written):
+    told = {(row["space"], row["target"]): row["score"] for row in artefacts.read(written[0])[0]["decodable"]}
+    assert told["features", "class"] > 0.95
+    assert told["style/color", "color"] > 0.95
+    assert told["features", "angle"] > 0.8
+    assert told["features", "color"] < 0.2
+    assert told["style/color", "class"] < 0.2
+    assert told["style/color", "angle"] == told["features", "size"] == 0
+
+
+def test_the_confusion_matrix_counts_test_images(written):
+    found = artefacts.read(written[0])[0]["confusion"]
+    counts = np.array(found["counts"])
+    assert counts.shape == (4, 4)
+    assert counts.sum(axis=1).tolist() == np.bincount(written[1].targets["test"]["class"]).tolist()
+    assert np.trace(counts) > 0.95 * counts.sum()
+
+
+def test_neighbours_are_the_nearest_others(written):
+    run, bank, _ = written
+    lines = artefacts.read(run)[0]["neighbours"]
+    x = bank.features["features"]["test"]
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    first = [line for line in lines if line["query"] == lines[0]["query"]]
+    near = np.argsort(-(unit @ unit[first[0]["query"]]))[1 : len(first) + 1]
+    assert [line["neighbour"] for line in first] == near.tolist()
+    assert first[0]["neighbour_class"] == bank.targets["test"]["class"][near[0]]
+
+
+def test_views_are_shown_as_the_images_that_they_are(written):
+    picture = np.asarray(Image.open(written[0] / "artefacts" / artefacts.VIEWS).convert("RGB")).astype(int)
+    side = sheets.TILE + 2 * sheets.BORDER
+    assert picture.shape == (6 * side, 3 * side, 3)
+    assert np.abs(picture[:, :side] - picture[:, side : 2 * side]).max() <= 2  # un-normalised to the same image
+
+
+def test_invariance_of_a_mean_colour(written):
+    points = artefacts.read(written[0])[0]["invariance"]
+    found = {(p["transform"], p["severity"]): p["similarity"] for p in points}
+    assert {name for name, _ in found} == set(SEVERITIES)
+    assert found["blur (pixels)", 1] > 0.9
+    assert found["hue (turn)", 0.5] < found["hue (turn)", 0.05]
+
+
+def test_writing_twice_gives_equal_files(written, tmp_path):
+    run, bank, batches = written
+    encoder = Encoder()
+    artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
+    for path in (run / "artefacts").iterdir():
+        if path.suffix != ".npz":  # zip files hold a time
+            assert path.read_bytes() == (tmp_path / "artefacts" / path.name).read_bytes(), path.name
+
+
+def test_many_spaces_and_large_images_stay_below_300_kb(tmp_path):
+    spaces = ("features", *[f"style/{k}" for k in range(9)])
+    bank, batches = make_bank(count=1200, width=64, spaces=spaces, dims=100)
+    encoder = Encoder()
+    out = artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
+    assert sum(path.stat().st_size for path in out.iterdir()) < 300 * 1024
+    index, sample = artefacts.read(tmp_path)
+    assert index["images"] == artefacts.LIMIT
+    assert "space/features" in sample
+
+
+def test_without_encoder_and_views_the_rest_is_written(tmp_path):
+    bank, batches = make_bank(count=40, channels=1)
+    out = artefacts.write(tmp_path, bank, TARGETS, batches)
+    assert artefacts.read(tmp_path)[0]["invariance"] == []
+    assert not (out / artefacts.VIEWS).exists()
+
+
+def test_batches_that_end_before_the_bank_are_refused(tmp_path):
+    bank, batches = make_bank()
+    with pytest.raises(ValueError, match="batches end after 90"):
+        artefacts.write(tmp_path, bank, TARGETS, batches[:1])
+    assert artefacts.read(tmp_path) is None  # no index, so nothing half-written is read
+
+
+@pytest.mark.parametrize("text", ["{", "[]", json.dumps({"schema": 99})])
+def test_artefacts_that_cannot_be_read_are_none(tmp_path, text):
+    (tmp_path / "artefacts").mkdir()
+    (tmp_path / "artefacts" / artefacts.INDEX).write_text(text)
+    assert artefacts.read(tmp_path) is None
+
+
+def test_components_keep_distances_and_have_one_sign():
+    x = np.random.default_rng(0).normal(size=(50, 10))
+    z = artefacts.components(x)
+    gaps = [np.linalg.norm(v[:, None] - v[None], axis=2) for v in (x, z)]
+    assert np.corrcoef(gaps[0].ravel(), gaps[1].ravel())[0, 1] == pytest.approx(1)
+    assert z[:, 0].std() == pytest.approx(1)
+    assert artefacts.components(x[:, ::-1]) == pytest.approx(z)
+
+
+def test_curves_of_a_representation_that_does_not_move_and_of_one_that_collapsed():
+    images = torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
+    steady = torch.eye(8)
+    points = curves(lambda x: {"steady": steady, "collapsed": torch.ones(len(x), 4)}, images)
+    assert {p["space"] for p in points} == {"steady"}
+    assert {p["similarity"] for p in points} == {1.0}
+    assert not any(p["transform"].startswith("hue") for p in points)  # no colour to turn
+
+
+@pytest.mark.parametrize("name", SEVERITIES)
+def test_stronger_transforms_change_more(name):
+    ramp = torch.linspace(0, 255, 32).expand(2, 3, 32, 32) * torch.tensor([1.0, 0.6, 0.3])[:, None, None]
+    images = ramp.round().to(torch.uint8)
+    moved = [(transform(images, name, s).float() - images.float()).abs().mean().item() for s in SEVERITIES[name]]
+    assert moved == sorted(moved)
+    assert moved[0] > 0
+
+
+def test_tiles_of_any_shape():
+    for shape in ((1, 4, 4), (2, 5, 9), (3, 100, 60), (4, 8, 8)):
+        assert sheets.tile(np.full(shape, 200, dtype=np.uint8)).shape == (sheets.TILE, sheets.TILE, 3)
+    picture = Image.open(
+        io.BytesIO(sheets.sheet([[np.zeros((1, 4, 4), np.uint8)], [np.zeros((1, 4, 4), np.uint8)] * 2]))
+    )
+    assert picture.size == (2 * (sheets.TILE + 6), 2 * (sheets.TILE + 6))
