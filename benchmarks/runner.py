@@ -23,6 +23,7 @@ import wandb
 from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
 from safetensors.torch import load_file, save_file
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 import datamodules
@@ -37,6 +38,7 @@ from evaluation.leaderboard import artefacts
 from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import SCHEMA, write_json
 from methods.base import Method, stream_seed
+from methods.networks.sync_batch_norm import synchronize
 
 WEIGHTS = "method.safetensors"
 """All weights of the trained method, to embed with it again."""
@@ -52,6 +54,9 @@ def main(folder: Path) -> int:
         Exit status: DONE, FAILED, or LOCKED if another process is at it.
     """
     _quiet()
+    if rank() > 0:  # of a run over several devices: rank 0 holds the lock, judges and records
+        run(folder)
+        return DONE
     try:
         with FileLock(folder / LOCK, timeout=0):
             try:
@@ -69,6 +74,11 @@ def main(folder: Path) -> int:
         return LOCKED
 
 
+def rank() -> int:
+    """Number of this process among those that train together, as Lightning, torchrun or SLURM tell it."""
+    return next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)
+
+
 def run(folder: Path) -> None:
     """Bring the cell in `folder` to completion from wherever an earlier process left it."""
     config = json.loads((folder / CONFIG).read_text())
@@ -77,7 +87,9 @@ def run(folder: Path) -> None:
         return
     (folder / FAILURE).unlink(missing_ok=True)
     started = now()
-    torch.set_num_threads(cell.threads or launch["threads"])
+    threads = cell.threads or launch["threads"]
+    torch.set_num_threads(threads)
+    threadpool_limits(threads)  # NumPy's and scikit-learn's
     status = Status(folder)
     status.tell("load data")
     data = build_data(cell)
@@ -88,6 +100,8 @@ def run(folder: Path) -> None:
         trained = json.loads((folder / TRAINED).read_text())
     else:
         trained = train(cell, method, data, folder, launch, loggers, status)
+    if rank() > 0:
+        return
     rows, seconds = judge(cell.measures, method, data, folder, trained["encoder"], status)
     trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
     record = make_record(cell, method, data, trained, rows, launch["command"], started)
@@ -170,11 +184,13 @@ def train(
     step = epoch = 0
     method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if method.trains:
+        if launch["devices"] > 1 and launch["accelerator"] == "cpu":
+            synchronize(method)
         trainer = L.Trainer(
             accelerator=launch["accelerator"],
             devices=launch["device_ids"] or launch["devices"],
             strategy="ddp" if launch["devices"] > 1 else "auto",
-            sync_batchnorm=launch["devices"] > 1,
+            sync_batchnorm=launch["devices"] > 1 and launch["accelerator"] == "gpu",
             use_distributed_sampler=False,
             precision=cell.precision,  # type: ignore[arg-type]
             **budget_arguments(cell.budget),
@@ -192,8 +208,9 @@ def train(
         step, epoch = trainer.global_step, trainer.current_epoch
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
     note |= {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
-    save_weights(method, folder / WEIGHTS, note)
-    save_weights(method.backbone, folder / ENCODER, note)
+    if rank() == 0:
+        save_weights(method, folder / WEIGHTS, note)
+        save_weights(method.backbone, folder / ENCODER, note)
     trained = {
         "encoder": state_hash(method.state_dict()),
         "step": step,
@@ -210,7 +227,8 @@ def train(
             "devices": launch["devices"],
         },
     }
-    write_json(folder / TRAINED, trained)
+    if rank() == 0:
+        write_json(folder / TRAINED, trained)
     return trained
 
 
