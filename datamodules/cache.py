@@ -31,6 +31,30 @@ ENVIRONMENT = "DISENTANGLE_BENCH_CACHE"
 CHUNK = 1 << 23
 
 
+class SharedImages:
+    """uint8 [N, C, H, W] in a file, mapped read-only; another process that is sent it maps the same file.
+
+    An array would be sent as a copy of all images where worker processes are spawned and not forked.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        self.shape, self.dtype = self._array.shape, self._array.dtype
+
+    def __len__(self) -> int:
+        return len(self._array)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self._array[rows]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self._array, dtype, copy=copy)
+
+    def __reduce__(self) -> tuple[type[SharedImages], tuple[Path]]:
+        return SharedImages, (self.path,)
+
+
 @dataclass(frozen=True)
 class Stored:
     """Decoded images.
@@ -41,7 +65,7 @@ class Stored:
         notes: what the function that made them had to say (JSON values).
     """
 
-    images: np.ndarray
+    images: SharedImages
     checksum: str
     notes: dict[str, Any]
 
@@ -116,11 +140,10 @@ def _open(folder: Path, identity: str, shape: tuple[int, ...]) -> Stored | None:
         if (meta["format"], meta["identity"], tuple(meta["shape"])) != (FORMAT, identity, shape):
             log.info("%s: made from other data; making the images again", folder)
             return None
-        images = np.load(folder / meta["file"], mmap_mode="r", allow_pickle=False)
+        images = SharedImages(folder / meta["file"])
         if images.shape != shape or images.dtype != np.uint8:
             raise ValueError(f"holds {images.dtype} {images.shape}")
-        images = np.asarray(images)
-        if checksum(images) != meta["checksum"]:
+        if checksum(np.asarray(images)) != meta["checksum"]:
             raise ValueError("wrong checksum")
         return Stored(images, meta["checksum"], meta["notes"])
     except (OSError, ValueError, KeyError, TypeError) as error:

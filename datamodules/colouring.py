@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from datamodules.feeds import SplitName
+from datamodules.feeds import Images, SplitName
 
 # fmt: off
 NAMED_HUES = (  # every 30 degrees
@@ -89,20 +89,20 @@ class Painted:
     """Grey images that are painted when a batch is taken; only the grey ones are stored.
 
     Args:
-        grey: uint8 [N, H, W].
+        grey: uint8 [N, 1, H, W].
         hues: int [N] hue numbers.
         num_hues: hues are evenly spaced on the colour circle.
     """
 
-    def __init__(self, grey: np.ndarray, hues: np.ndarray, num_hues: int):
+    def __init__(self, grey: Images, hues: np.ndarray, num_hues: int):
         self.grey, self.hues, self.num_hues = grey, hues, num_hues
-        self.shape = (len(grey), 3, *grey.shape[1:])
+        self.shape = (len(grey), 3, *grey.shape[2:])
 
     def __len__(self) -> int:
         return len(self.grey)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return paint(self.grey[rows], self.hues[rows], self.num_hues)
+        return paint(self.grey[rows][:, 0], self.hues[rows], self.num_hues)
 
     def digest(self, grey_digest: str) -> str:
         """Hash of all painted images, given that of the grey ones."""

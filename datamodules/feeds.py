@@ -88,7 +88,7 @@ class EqualChannels:
         grey: uint8 [N, 1, H, W].
     """
 
-    def __init__(self, grey: np.ndarray):
+    def __init__(self, grey: Images):
         self.grey = grey
         self.shape = (len(grey), 3, *grey.shape[2:])
 

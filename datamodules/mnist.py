@@ -134,7 +134,7 @@ class _Coloured(MNIST):
         values = colouring.draw_by_split(labels, rows, self.num_values, of_split, self.split_seed)
         images: Images
         if self.domain_kind == "color":
-            painted = colouring.Painted(stored.images[:, 0], values, 10)
+            painted = colouring.Painted(stored.images, values, 10)
             images, digest = painted, painted.digest(stored.checksum)
         else:
             turned = self._turned(stored, values)

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import pickle
 import time
 from pathlib import Path
 
@@ -44,7 +45,14 @@ def test_images_are_made_once_and_read_back(tmp_path):
     assert np.array_equal(second.images, images())
     assert second.notes == {"note": 0}
     assert first.checksum == second.checksum
-    assert not second.images.flags.writeable
+    assert not np.asarray(second.images).flags.writeable
+
+
+def test_images_are_sent_to_another_process_by_name(tmp_path):
+    stored = cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    sent = pickle.dumps(stored.images)
+    assert len(sent) < 1000
+    assert np.array_equal(pickle.loads(sent)[np.arange(3)], images()[:3])
 
 
 def cut_short(folder):
@@ -142,7 +150,7 @@ def slow_fill(out):
 
 def open_and_report(folder, shape, ready, go, results):
     stored = cache.open_or_build(Path(folder), "one", shape, slow_fill)
-    total = int(stored.images.sum(dtype=np.int64))  # touch every page
+    total = int(np.asarray(stored.images).sum(dtype=np.int64))  # touch every page
     ready.release()
     go.wait(30)
     maps = [m for m in psutil.Process().memory_maps(grouped=False) if "images-" in m.path]
