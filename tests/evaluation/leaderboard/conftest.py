@@ -1,10 +1,17 @@
-"""Records as the cell runner writes them, with figures that a test chooses."""
+"""Records and folders as the cell runner leaves them, with figures that a test chooses."""
 
 import hashlib
+import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from evaluation.leaderboard import artefacts, sheets
+from evaluation.leaderboard.records import FILE, write_json
 
 Record = dict[str, Any]
 
@@ -85,7 +92,59 @@ def make_record(
     }
 
 
+def write_run(root: Path, record: Record, pictures: bool = True) -> Path:
+    """Write a run: its record, and with `pictures` all that the report can show."""
+    cell = record["cell"]
+    run = root / cell["hash"]
+    write_json(run / FILE, record)
+    if not pictures:
+        return run
+    logs = run / "logs" / "attempt_0"
+    logs.mkdir(parents=True)
+    (logs / "metrics.csv").write_text("loss,step\n" + "".join(f"{2 / (s + 1):.4f},{s}\n" for s in range(0, 100, 10)))
+    rng = np.random.default_rng(cell["seed"])
+    labels = rng.integers(3, size=40)
+    x = rng.normal(size=(40, 6)) + 3 * np.eye(6)[labels]
+    image = sheets.sheet([[rng.integers(0, 255, (3, 8, 8)).astype(np.uint8)] * 3] * 2)
+    folder = run / artefacts.FOLDER
+    folder.mkdir()
+    np.savez(folder / artefacts.SAMPLE, **{"space/features": x.astype(np.float16), "target/class": labels})
+    (folder / artefacts.NEIGHBOURS).write_bytes(image)
+    (folder / artefacts.VIEWS).write_bytes(image)
+    near = {"query": 0, "rank": 1, "neighbour": 3, "cosine": 0.9, "query_class": 1, "neighbour_class": 1}
+    moves = [("rotation (degrees)", 0.0, 1.0), ("rotation (degrees)", 20.0, 0.4), ("brightness (factor)", 0.5, 0.8)]
+    index = {
+        "schema": artefacts.SCHEMA,
+        "images": 40,
+        "targets": [{"name": "class", "kind": "class", "size": 3, "role": "content"}],
+        "spaces": {"features": 6},
+        "decodable": [{"space": "features", "target": "class", "role": "content", "score": 0.875}],
+        "confusion": {"target": "class", "train": 100, "counts": [[9, 1, 0], [0, 8, 2], [1, 0, 9]]},
+        "neighbours": [near],
+        "invariance": [
+            {"space": "features", "transform": name, "severity": at, "similarity": value} for name, at, value in moves
+        ],
+    }
+    write_json(folder / artefacts.INDEX, index)
+    (run / "images").mkdir()
+    file = io.BytesIO()
+    Image.fromarray(rng.integers(0, 255, (16, 16, 3)).astype(np.uint8)).save(file, "PNG")
+    (run / "images" / "swaps.png").write_bytes(file.getvalue())
+    return run
+
+
 @pytest.fixture
 def record() -> Callable[..., Record]:
     """`record(dataset, method, seed, top1, ...)`."""
     return make_record
+
+
+@pytest.fixture(scope="session", name="make_record")
+def _make_record() -> Callable[..., Record]:
+    return make_record
+
+
+@pytest.fixture(scope="session")
+def put_run() -> Callable[..., Path]:
+    """`put_run(root, record, pictures=True)` writes a run's folder and returns it."""
+    return write_run
