@@ -60,6 +60,7 @@ def synchronize(module: nn.Module) -> None:
     """Replace every plain batch norm in `module`, in place, by one over all processes with the same tensors."""
     for name, child in module.named_children():
         if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+            assert isinstance(child, _BatchNorm)
             synced = SyncBatchNorm(
                 child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats
             )
