@@ -159,7 +159,8 @@ class Method(L.LightningModule):
                 "call trainer.fit(method, datamodule=...), not with a loader of batches"
             )
         ranks, rank, size = self.trainer.world_size, self.trainer.global_rank, self.data["num_train"]
-        loader = datamodule.eval_dataloader("train", max(1, min(512, size // ranks)))
+        # Batches, and with them the draws, are the same for one process as for sixteen; none is without a batch.
+        loader = datamodule.eval_dataloader("train", max(1, min(512, size // max(16, ranks))))
         training = [module for module in self.modules() if module.training]
         self.eval()
         self._encoding_for_training, encoded = True, None

@@ -62,7 +62,7 @@ def data() -> Callable[..., SmallDigits]:
 def make() -> Callable[..., Any]:
     """`make(name, data, **options)`: the method for that data."""
 
-    def build(name: str, module: SmallDigits, **options: Any) -> methods.base.Method:
+    def build(name: str, module: SmallDigits, **options: Any) -> Any:
         return methods.build(name, image_shape=module.image_shape, data=module.describe(), **options)
 
     return build
