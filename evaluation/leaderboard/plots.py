@@ -76,7 +76,7 @@ def seed_points(part: pd.DataFrame, title: str) -> bytes:
         axes = figure.add_subplot()
         for k, r in enumerate(part.to_dict("records")):
             values = [float(v) for v in r["values"].split()]
-            axes.plot(values, [k] * len(values), "o", color=COLOURS[0], alpha=0.6, markersize=4)
+            axes.plot(values, [k] * len(values), "o", color=COLOURS[5], markersize=4)
             if r["n"] > 1:
                 axes.plot([r["low"], r["high"]], [k, k], color=COLOURS[3], linewidth=1.5)
                 axes.plot([r["mean"]], [k], "|", color=COLOURS[3], markersize=9)

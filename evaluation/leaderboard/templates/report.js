@@ -49,6 +49,7 @@ for (const form of document.querySelectorAll("form.filters")) {
   };
   form.hidden = false;
   form.addEventListener("input", update);
+  form.addEventListener("change", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   update();
 }

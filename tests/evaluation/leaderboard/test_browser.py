@@ -102,7 +102,7 @@ def test_filters_by_words_space_and_labels(page):
     words.clear()
     form.find_element("name", "blind").click()
     assert {name for name, _ in methods(browser)} == {"simclr", "vicreg"}
-    select.Select(form.find_element("name", "space")).select_by_value("projection")
+    select.Select(form.find_element("name", "space")).select_by_visible_text("projection")
     assert {space for _, space in methods(browser)} == {"projection"}
 
 
