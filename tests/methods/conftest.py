@@ -23,19 +23,21 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 class SmallDigits(ColoredDigits):
-    """The coloured digits at 16x16 (they were drawn at 8x8, so little is lost); `keep` training images."""
+    """The coloured digits at 16x16 (they were drawn at 8x8, so little is lost), or grey; `keep` training images."""
 
     name = "small_digits"
 
-    def __init__(self, *, keep: int | None = None, **kwargs):
+    def __init__(self, *, keep: int | None = None, grey: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.keep = keep
+        self.keep, self.grey = keep, grey
 
     def load(self):
         splits, specs = super().load()
         small = {}
         for name, split in splits.items():
             images = split.images.reshape(len(split.images), 3, 16, 2, 16, 2).mean((3, 5)).round().astype(np.uint8)
+            if self.grey:  # the brightest channel is the digit as it was before it was painted
+                images = images.max(1, keepdims=True).repeat(3, 1)
             own = slice(self.keep if name == "train" else None)
             small[name] = Split(images[own], {key: values[own] for key, values in split.targets.items()})
         return small, specs
