@@ -27,7 +27,7 @@ from evaluation.metrics.arrays import (
     varying,
 )
 from evaluation.metrics.errors import MetricUndefined
-from evaluation.metrics.logistic import SoftmaxRegression, Standardizer
+from evaluation.metrics.logistic import Axes, SoftmaxRegression, Standardizer
 
 L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 """Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""
@@ -102,21 +102,24 @@ def linear_probe(
         x = torch.empty((len(answers), train_x.shape[1]), dtype=torch.float32, device=standardize.device)
         standardize(*pieces[0], out=x[:fitted])
         standardize(*pieces[1], out=x[fitted:])
+        axes = Axes(x)
+        x = axes.reduce(x)
         classes, y = np.unique(answers, return_inverse=True)
         target = torch.from_numpy(y).to(x.device)
         penalty = 2.0 if len(classes) == 2 else 1.0  # ||w||^2 of the difference w is twice ||W||^2 of both columns
         l2, point = strengths[0], None
         if len(strengths) > 1:
-            problem = SoftmaxRegression(x[:fitted], target[:fitted], len(classes))
-            validation = SoftmaxRegression(x[fitted:], target[fitted:], len(classes))
+            problem = SoftmaxRegression(x[:fitted], target[:fitted], len(classes), axes)
+            validation = SoftmaxRegression(x[fitted:], target[fitted:], len(classes), axes)
             step, best = problem.start(), np.inf
             for strength in strengths:
                 step = problem.search(penalty * strength, step, gtol=3e-4, ftol=1e-7)
                 nll = validation.loss(*step)[0]
                 if nll < best:
                     best, l2, point = nll, strength, step
-        problem = SoftmaxRegression(x, target, len(classes))
+        problem = SoftmaxRegression(x, target, len(classes), axes)
         weight, bias = problem.minimum(penalty * l2, point or problem.start())
+        weight = axes.restore(weight)
 
         def log_probability(block: Array) -> Tensor:
             logits = torch.addmm(bias.float(), standardize(block), weight.float().T).double().cpu()

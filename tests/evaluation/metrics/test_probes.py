@@ -6,6 +6,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -69,7 +70,7 @@ def test_blocks_of_rows_do_not_change_the_loss(monkeypatch):
     x = torch.from_numpy(rng.normal(size=(3 * logistic.CHUNK + 5, 7)).astype(np.float32))
     y = torch.from_numpy(rng.integers(4, size=len(x)))
     weight, bias = torch.from_numpy(rng.normal(size=(4, 7))), torch.from_numpy(rng.normal(size=4))
-    problem = logistic.SoftmaxRegression(x, y, 4)
+    problem = logistic.SoftmaxRegression(x, y, 4, logistic.Axes(x))
     whole = problem.loss(weight, bias)
     monkeypatch.setattr(logistic, "LOGITS", 1)
     parts = problem.loss(weight, bias)
@@ -346,3 +347,15 @@ def test_other_undefined_cases():
         linear_probe(train_x, train_y, test_x, test_y, num_classes=4, l2_grid=[0.0])
     with pytest.raises(ValueError, match="fraction"):
         linear_probe(train_x, train_y, test_x, test_y, num_classes=4, val=1.5)
+
+
+def test_more_features_than_rows_give_the_minimum_of_scikit_learn():
+    """Reduced to the span of the rows, the problem has the same minimum."""
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(60, 200)), np.arange(60) % 3
+    test_x, test_y = rng.normal(size=(40, 200)), np.arange(40) % 3
+    l2 = 0.01
+    ours = linear_probe(x, y, test_x, test_y, num_classes=3, l2_grid=[l2])
+    scaler = StandardScaler().fit(x)
+    model = LogisticRegression(C=1 / (l2 * len(x)), tol=1e-10, max_iter=10_000).fit(scaler.transform(x), y)
+    assert ours["nll"] == pytest.approx(log_loss(test_y, model.predict_proba(scaler.transform(test_x))), abs=1e-3)
