@@ -41,7 +41,8 @@ class StyleBlocks(Method):
         weights_warmup: share of the budget before the weights move; their step then falls to 0 on a half cosine.
         tolerance: misalignment at which a weight stops to grow.
         all_keys_for_content: align the query's content with that of all keys.
-        content_negatives: entropy of the content block, too.
+        content_negatives: entropy of the content block, too; without it content may collapse, since style tells images
+            apart (the authors' default: off).
         trim: share of the worst-aligned samples that is left out, per block.
         variance: weight of VICReg's spread term.
         covariance: weight of VICReg's correlation term.
@@ -60,19 +61,19 @@ class StyleBlocks(Method):
         form: Literal["simclr", "vicreg"] = "simclr",
         groups: dict[str, list[str]] | None = None,
         fractions: list[float] | None = None,
-        temperature: PositiveFloat = 0.2,
+        temperature: PositiveFloat = 0.1,
         weight: PositiveFloat | None = None,
-        weights_lr: NonNegativeFloat = 0.0,
+        weights_lr: NonNegativeFloat = 0.05,
         weights_warmup: ClosedUnitInterval = 0.1,
         tolerance: NonNegativeFloat = 0.001,
         all_keys_for_content: bool = False,
-        content_negatives: bool = False,
+        content_negatives: bool = True,
         trim: ClosedUnitInterval = 0.0,
         variance: NonNegativeFloat = 25.0,
         covariance: NonNegativeFloat = 1.0,
         separate_style: bool = False,
         hidden_dim: PositiveInt = 256,
-        projection_dim: PositiveInt = 256,
+        projection_dim: PositiveInt = 64,
         **kwargs,
     ):
         super().__init__(**kwargs)

@@ -14,7 +14,7 @@ SPACES = {
     "barlow_twins": {"projection": 256},
     "supervised": {},
     "ip_irm": {"projection": 128},
-    "style_blocks": {"content": 128, "style/appearance": 64, "style/spatial": 64, "joint": 256},
+    "style_blocks": {"content": 32, "style/appearance": 16, "style/spatial": 16, "joint": 64},
     "domain_contrastive": {"code": 128},
     "contrastive_clustering": {"projection": 128, "assignment": 10},
 }

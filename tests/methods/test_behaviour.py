@@ -1,0 +1,78 @@
+"""What each method claims, on data where the truth is known: wide margins, small images, few epochs.
+
+Figures are by a linear probe of the named space, on the validation split; clusters are those of the training split.
+"""
+
+import pytest
+import torch
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import normalized_mutual_info_score
+from sklearn.preprocessing import StandardScaler
+
+from methods.views import Augmentation
+
+SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
+
+
+def encode(method, module, split):
+    """Spaces [N, d] and targets [N] of a split."""
+    method.eval()
+    with torch.no_grad():
+        images = module.splits[split].images
+        return {key: space.numpy() for key, space in method.embed(torch.from_numpy(images)).items()}
+
+
+def predicted(method, module, space, target):
+    """Share of the validation images whose target a linear probe of the space gets right."""
+    train, val = (encode(method, module, split)[space] for split in ("train", "val"))
+    scaler = StandardScaler().fit(train)
+    probe = LogisticRegression(max_iter=300).fit(scaler.transform(train), module.splits["train"].targets[target])
+    return probe.score(scaler.transform(val), module.splits["val"].targets[target])
+
+
+@pytest.fixture
+def fitted(data, make, trainer):
+    def fit(name, epochs, seed, data_options, **options):
+        module = data(**{"batch_size": 128, "keep": None, "correlation": 0.0, "seed": seed} | data_options)
+        method = make(name, module, seed=seed, **options)
+        trainer(max_epochs=epochs).fit(method, datamodule=module)
+        return method, module
+
+    return fit
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_style_blocks_keep_hue_and_class_apart(fitted, seed):
+    jitter = Augmentation(jitter=(0.4, 0.4, 0.4, 0.5), jitter_p=1.0)  # any hue: the data's ten are far apart
+    method, module = fitted("style_blocks", 12, seed, {}, augmentation=jitter)
+    hue = {space: predicted(method, module, space, "color") for space in ("content", "style/appearance")}
+    digit = {space: predicted(method, module, space, "class") for space in ("content", "style/appearance")}
+    assert hue["style/appearance"] > hue["content"] + 0.3, (hue, digit)
+    assert digit["content"] > digit["style/appearance"] + 0.2, (hue, digit)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_domain_contrastive_forgets_the_domain_and_keeps_the_class(fitted, seed):
+    simclr, module = fitted("simclr", 10, seed, {})
+    balanced = {"balance": "color", "domains_per_batch": 4}
+    method, _ = fitted("domain_contrastive", 14, seed, balanced)
+    leakage = {"code": predicted(method, module, "code", "color")}
+    leakage["simclr"] = predicted(simclr, module, "features", "color")
+    digit = {"code": predicted(method, module, "code", "class")}
+    digit["simclr"] = predicted(simclr, module, "features", "class")
+    assert leakage["code"] < 0.4, (leakage, digit)
+    assert leakage["simclr"] > 0.9, (leakage, digit)
+    assert digit["code"] > digit["simclr"] - 0.03, (leakage, digit)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_clusters_beat_k_means_of_simclr_at_equal_budget(fitted, seed):
+    grey = {"grey": True}
+    simclr, module = fitted("simclr", 12, seed, grey)
+    method, _ = fitted("contrastive_clustering", 12, seed, grey)
+    labels = module.splits["train"].targets["class"]
+    features = encode(simclr, module, "train")["features"]
+    kmeans = normalized_mutual_info_score(labels, KMeans(10, n_init=10, random_state=0).fit_predict(features))
+    own = normalized_mutual_info_score(labels, encode(method, module, "train")["assignment"].argmax(1))
+    assert own > kmeans + 0.01, (own, kmeans)
