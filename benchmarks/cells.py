@@ -16,6 +16,8 @@ CONFIG = "config.json"
 FAILURE = "failure.json"
 STATUS = "status.json"
 LOCK = ".lock"
+PLACE = {"root", "cache_dir", "feed", "num_workers"}
+"""Options of a data set that say where it lies and how it is fed, not what it is."""
 DONE, FAILED, LOCKED = 0, 1, 75
 """Exit statuses of a cell's process; LOCKED: another one is at it."""
 
@@ -35,6 +37,7 @@ class Cell:
         method: name or dotted path of the method.
         seed: of the run.
         data: every option of the data set, defaults included.
+        fingerprint: of the data themselves; it stands in the hash for where they lie and how they are fed.
         options: every option of the method, defaults included.
         budget: one of epochs, steps, minutes.
         precision: as Lightning names it.
@@ -51,14 +54,16 @@ class Cell:
     budget: dict[str, float]
     precision: str
     measures: list[str]
+    fingerprint: str = ""
     suite: str = ""
     threads: int | None = None
 
     @cached_property
     def settings(self) -> str:
         """Hash of what seeds have in common."""
+        data = {key: value for key, value in self.data.items() if key not in PLACE}
         return content_hash(
-            [self.dataset, self.method, self.data, self.options, self.budget, self.precision, self.threads]
+            [self.dataset, self.method, data, self.fingerprint, self.options, self.budget, self.precision, self.threads]
         )
 
     @cached_property

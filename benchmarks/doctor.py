@@ -13,7 +13,8 @@ import datamodules
 from benchmarks import provenance
 from benchmarks.commands import wandb_ready
 from benchmarks.plan import has_bf16
-from datamodules.base import DataNotFound
+from datamodules.errors import DataNotFound
+from datamodules.stored import StoredDataModule
 
 
 def report(out: Path) -> str:
@@ -59,11 +60,12 @@ def _tracking() -> list[list[str]]:
 def _data() -> list[list[str]]:
     rows = []
     for name in datamodules.available():
+        data = datamodules.build(name)
+        if not isinstance(data, StoredDataModule):
+            rows.append([name, "comes with this package", ""])
+            continue
         try:
-            data = datamodules.build(name)
-            data.setup()
-            counts = "/".join(str(len(split)) for split in data.splits.values())
-            rows.append([name, f"{counts} train/val/test images, {data.image_shape[1]} pixels", ""])
-        except (DataNotFound, TypeError, ValueError) as missing:
-            rows.append([name, "not here", " ".join(str(missing).split())])
+            rows.append([name, str(data.where()), ""])
+        except DataNotFound:
+            rows.append([name, "not here", f"`bench data check {name}` says where to get it and where to put it"])
     return rows

@@ -51,6 +51,7 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         method=label,
         seed=0,
         data=data_options,
+        fingerprint=data.fingerprint,
         options={"encoder": encoder, "weights": state},
         budget={"epochs": 0},
         precision="32-true",

@@ -50,15 +50,26 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         if measure not in MEASURES:
             raise unknown("measure", measure, MEASURES)
     _check_addressees(suite, method_classes)
-    data_options = {}
+    data_options, fingerprints, roles = {}, {}, {}
     for name, cls in data_classes.items():
         given = suite.settings.get("data", {}) | suite.settings.get(name, {})
         data_options[name] = options.resolve(cls, given, f"data set {name}")
-        setup_data(cls, data_options[name], name)
+        data = setup_data(cls, data_options[name], name)
+        fingerprints[name], roles[name] = data.fingerprint, {target.role for target in data.targets}
     method_options = {}
     for name, cls in method_classes.items():
         shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
         method_options[name] = options.resolve(cls, shared | suite.settings.get(name, {}), f"method {name}")
+    left_out = {
+        (dataset, name): f"{name} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
+        for dataset in suite.datasets
+        for name, cls in method_classes.items()
+        if (missing := cls.uses_targets - roles[dataset])
+    }
+    if left_out and suite.methods != "all":
+        raise RequestError(next(iter(left_out.values())))
+    for reason in left_out.values():
+        print(f"left out: {reason}", file=sys.stderr)
     precision = resolve_precision(suite.precision, accelerator)
     return [
         Cell(
@@ -66,6 +77,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
             method=method,
             seed=seed,
             data=data_options[dataset],
+            fingerprint=fingerprints[dataset],
             options=method_options[method],
             budget=dict(suite.budget),
             precision=precision,
@@ -76,10 +88,11 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         for seed in suite.seeds  # seeds outermost: every method has its first figure early
         for dataset in suite.datasets
         for method in method_names
+        if (dataset, method) not in left_out
     ]
 
 
-def find_class(registry: Any, kind: str, name: str) -> type:
+def find_class(registry: Any, kind: str, name: str) -> Any:
     """The class of a name in a registry (`methods` or `datamodules`), or RequestError with the nearest names."""
     try:
         return registry.find(name)

@@ -93,6 +93,10 @@ def run(folder: Path) -> None:
     status = Status(folder)
     status.tell("load data")
     data = build_data(cell)
+    if data.fingerprint != cell.fingerprint:
+        raise RuntimeError(
+            f"the data have changed since the run was planned: {data.fingerprint}, was {cell.fingerprint}"
+        )
     method = build_method(cell, data)
     loggers = make_loggers(folder, cell, launch)
     if (folder / TRAINED).exists():

@@ -13,6 +13,8 @@ from filelock import FileLock
 from datamodules.errors import DataNotFound
 
 ENVIRONMENT = "DISENTANGLE_BENCH_DATA"
+OFFLINE = "DISENTANGLE_BENCH_OFFLINE"
+"""Environment variable: any value but the empty one forbids downloads (compute nodes without a network)."""
 REACH_SECONDS = 10
 
 
@@ -63,7 +65,7 @@ def locate(
         if folder.exists() and is_there(folder):
             return folder
     why = ""
-    if url and download:
+    if url and download and not os.environ.get(OFFLINE):
         reason = unreachable(url)
         if reason is None:
             home.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,13 @@ from datamodules.files import FileImages, Listing, known_digest
 LARGEST_DEFAULT_SIZE = 224
 
 
+class _Located(Exception):
+    """Thrown through `load` by a data set that was only asked where it is."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+
 class StoredDataModule(ImageDataModule):
     """Base of data sets in files.
 
@@ -32,10 +39,35 @@ class StoredDataModule(ImageDataModule):
     def __init__(self, *, root: str | None = None, cache_dir: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.root, self.cache_dir = root, cache_dir
+        self._only_asked_where = False
+
+    def where(self) -> Path:
+        """The folder of its files. Reads none of them; downloads nothing.
+
+        Raises:
+            DataNotFound: they are nowhere; the message says what to put where.
+        """
+        self._only_asked_where = True
+        try:
+            self.load()
+        except _Located as located:
+            return located.folder
+        finally:
+            self._only_asked_where = False
+        raise AssertionError(f"{type(self).__name__}.load() does not call _locate()")
+
+    def _given(self) -> str | None:
+        """The folder that the user named, if any."""
+        return self.root
 
     def _locate(self, is_there: Callable[[Path], bool], **how: Any) -> Path:
         """The data set's folder; see `roots.locate`."""
-        return roots.locate(self.name, self.root, is_there, source=self.source, layout=self.layout, **how)
+        if self._only_asked_where:
+            how |= {"url": None, "download": None}
+        folder = roots.locate(self.name, self._given(), is_there, source=self.source, layout=self.layout, **how)
+        if self._only_asked_where:
+            raise _Located(folder)
+        return folder
 
     def _folder(self, root: Path, **options: Any) -> Path:
         """The cache folder for these files and options."""
@@ -90,9 +122,6 @@ class ImageFileDataModule(StoredDataModule):
         if self.root is None or not archives.is_archive(Path(self.root).expanduser()):
             return self.root
         return str(archives.unpacked(Path(self.root).expanduser(), cache.cache_folder(self.cache_dir) / "unpacked"))
-
-    def _locate(self, is_there: Callable[[Path], bool], **how: Any) -> Path:
-        return roots.locate(self.name, self._given(), is_there, source=self.source, layout=self.layout, **how)
 
     def _source(self, listing: Listing, size: int) -> FileImages:
         return FileImages(listing, size)

@@ -323,7 +323,7 @@ def _neighbour_scores(
     scores = torch.empty((len(query_x), num_classes), dtype=torch.float64)
     with full_precision(), torch.no_grad():
         where = device()
-        dtype = torch.promote_types(torch.from_numpy(bank_x[:0]).dtype, torch.from_numpy(query_x[:0]).dtype)
+        dtype = torch.from_numpy(np.empty(0, np.promote_types(bank_x.dtype, query_x.dtype))).dtype
         bank = F.normalize(torch.tensor(bank_x, dtype=dtype, device=where), dim=1)
         labels = torch.from_numpy(bank_y).to(where)
         block = min(ROWS, max(1, SIMILARITIES // len(bank)))

@@ -1,0 +1,40 @@
+"""Asking where a data set is reads nothing and downloads nothing."""
+
+import pytest
+
+import datamodules
+from datamodules import roots
+from datamodules.errors import DataNotFound
+from datamodules.stored import StoredDataModule
+
+STORED = [name for name in datamodules.available() if issubclass(datamodules.find(name), StoredDataModule)]
+
+
+def forbidden(*_, **__):
+    raise AssertionError("asked the network")
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_where_of_a_missing_data_set(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(roots, "unreachable", forbidden)
+    with pytest.raises(DataNotFound):
+        datamodules.build(name, root=str(tmp_path / "nowhere")).where()
+    monkeypatch.setenv(roots.ENVIRONMENT, str(tmp_path))
+    if not name.endswith("fashion_mnist"):  # which a system package may have brought
+        with pytest.raises(DataNotFound):
+            datamodules.build(name).where()
+
+
+def test_where_of_a_folder_of_images(tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        (tmp_path / label / "1.png").write_bytes(b"not an image: nobody reads it")
+    assert datamodules.build("image_folder", root=str(tmp_path)).where() == tmp_path
+
+
+def test_offline_forbids_downloads(tmp_path, monkeypatch):
+    monkeypatch.setattr(roots, "unreachable", forbidden)
+    monkeypatch.setenv(roots.ENVIRONMENT, str(tmp_path))
+    monkeypatch.setenv(roots.OFFLINE, "1")
+    with pytest.raises(DataNotFound):
+        datamodules.build("cifar10").setup()
