@@ -191,6 +191,17 @@ def test_curves_of_a_representation_that_does_not_move_and_of_one_that_collapsed
     assert not any(p["transform"].startswith("hue") for p in points)  # no colour to turn
 
 
+def test_a_representation_that_becomes_another_images_has_similarity_zero():
+    images = torch.zeros(8, 3, 8, 8, dtype=torch.uint8)
+    codes, calls = torch.eye(8) + 0.5, []
+
+    def embed(x):
+        calls.append(len(x))
+        return {"features": codes if len(calls) == 1 else codes.roll(1, 0)}  # cosine 0.75 of any two
+
+    assert {p["similarity"] for p in curves(embed, images) if p["severity"]} == {0.0}
+
+
 @pytest.mark.parametrize("name", SEVERITIES)
 def test_stronger_transforms_change_more(name):
     ramp = torch.linspace(0, 255, 32).expand(2, 3, 32, 32) * torch.tensor([1.0, 0.6, 0.3])[:, None, None]
