@@ -33,7 +33,7 @@ smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
 	$(BIN)/bench run --suite smoke $(OPTIONS:$(OUT)=results/smoke)
 
 test: $(STAMP) ## The test suite.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(STAMP) ## Lint, format and types.
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from benchmarks.errors import RequestError
 if TYPE_CHECKING:
     from benchmarks.cells import Cell
     from benchmarks.suite import Suite
+    from datamodules.base import ImageDataModule
 
 
 def run(
@@ -209,15 +210,28 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
         log_leaderboard(frame, folder)
 
 
-def leaderboard(out: str = "results/runs", format: Literal["md", "csv", "latex", "html"] = "md") -> int:
+def leaderboard(
+    out: str = "results/runs", format: Literal["md", "csv", "latex", "html"] = "md", to: str | None = None
+) -> int:
     """Print the leaderboard of all complete runs in a folder.
 
     Args:
         out: folder of the runs.
         format: md (markdown), csv, latex (booktabs) or html.
+        to: write the markdown table to this file, under the commands, commits and hardware that gave it.
     """
     require_runs(Path(out))
-    show_table(Path(out), format=format)
+    if to is None:
+        show_table(Path(out), format=format)
+        return 0
+    from evaluation.leaderboard import records, tables
+    from evaluation.leaderboard.rows import provenance
+
+    check_writable(Path(to).parent)
+    found, problems = records.read_records(Path(out))
+    text = f"# Leaderboard\n\n{provenance(found)}\n{tables.to_markdown(tables.leaderboard(found), problems)}"
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
+    Path(to).write_text(text, encoding="utf-8")
     return 0
 
 
@@ -269,6 +283,7 @@ def compare(a: str, b: str, out: str = "results/runs", threshold: float = 0.01, 
 def data(
     action: Literal["show", "check"],
     name: str,
+    method: str | None = None,
     set: list[str] | None = None,
     to: str | None = None,
 ) -> int:
@@ -277,8 +292,9 @@ def data(
     Args:
         action: show or check.
         name: of the data set.
-        set: KEY=VALUE of its options, may be repeated, such as correlation=0.5 or root=FOLDER.
-        to: the picture; default: results/data/NAME.png.
+        method: show the views that this method trains on instead: a row an image, the image itself first.
+        set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER.
+        to: the picture; default: results/data/NAME.png, or NAME-METHOD.png.
     """
     import datamodules
     from benchmarks import options
@@ -288,18 +304,33 @@ def data(
 
     cls = find_class(datamodules, "dataset", name)
     given = suites.assigned([f"{name}.{assignment}" for assignment in set or []]).get(name, {})
-    picture = Path(to or f"results/data/{name}.png")
+    picture = Path(to or f"results/data/{name}{f'-{method}' if method else ''}.png")
     check_writable(picture.parent)
     try:
         module = cls(**options.instantiate(cls, options.resolve(cls, given, f"data set {name}")))
         if action == "check":
             print(inspection.check(module).text())
+        elif method:
+            print(draw_views(module, method, picture))
         else:
             picture.parent.mkdir(parents=True, exist_ok=True)
             print(inspection.contact_sheet(module, picture))
     except (DataNotFound, ValueError) as error:
         raise RequestError(f"data set {name}: {error}") from error
     return 0
+
+
+def draw_views(data: ImageDataModule, method: str, picture: Path) -> Path:
+    """Draw what a method with its default options makes of the first training images."""
+    import methods
+    from benchmarks.plan import find_class
+    from evaluation.leaderboard.artefacts import views_sheet
+
+    learner = find_class(methods, "method", method)(image_shape=data.image_shape, data=data.describe())
+    batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    picture.write_bytes(views_sheet(batch, learner.views, learner))
+    return picture
 
 
 def require_runs(folder: Path) -> None:

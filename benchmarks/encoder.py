@@ -11,7 +11,7 @@ import timm
 from safetensors import SafetensorError, safe_open
 
 import datamodules
-from benchmarks import options, runner
+from benchmarks import options, provenance, runner
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError
 from benchmarks.plan import find_class, setup_data
@@ -80,7 +80,8 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
             "devices": 1,
         },
     }
-    record = runner.make_record(cell, method, data, trained, rows, " ".join(["bench", *sys.argv[1:]]), started)
+    launch = {"command": " ".join(["bench", *sys.argv[1:]]), "git": provenance.git_state()}
+    record = runner.make_record(cell, method, data, trained, rows, launch, started)
     write_json(folder / RECORD, record)
     return record
 

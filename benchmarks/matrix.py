@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from benchmarks import provenance
 from benchmarks.cells import CONFIG, FAILURE, LOCK, LOCKED, Cell
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import write_json
@@ -167,6 +168,7 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
         "threads": launch.threads,
         "logger": launch.logger,
         "command": launch.command,
+        "git": provenance.git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
     }
     write_json(folder / CONFIG, {"cell": cell.as_dict(), "launch": settings})
     if launch.devices > 1:

@@ -108,7 +108,7 @@ def run(folder: Path) -> None:
         return
     rows, seconds = judge(cell.measures, method, data, folder, trained["encoder"], status)
     trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
-    record = make_record(cell, method, data, trained, rows, launch["command"], started)
+    record = make_record(cell, method, data, trained, rows, launch, started)
     write_json(folder / RECORD, record)
     finals = {f"{r['space']}/{r['measure']}/{r['target']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
     for logger in loggers:
@@ -127,7 +127,7 @@ def make_record(
     data: ImageDataModule,
     trained: dict[str, Any],
     rows: list[dict[str, Any]],
-    command: str,
+    launch: dict[str, Any],
     started: str,
 ) -> dict[str, Any]:
     """The run record (see `evaluation.leaderboard.records`)."""
@@ -137,10 +137,10 @@ def make_record(
         "config": cell.as_dict(),
         "labels": sorted(method.uses_targets),
         "provenance": {
-            "command": command,
+            "command": launch["command"],
             "started": started,
             "finished": now(),
-            "git": provenance.git_state(),
+            "git": launch["git"],
             "versions": provenance.versions(),
             "hardware": provenance.hardware(),
             "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},

@@ -10,14 +10,15 @@ import inspect
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold
 
 from datamodules.targets import Role, TargetSpec
-from evaluation.features import FeatureBank
 from evaluation.metrics.errors import MetricUndefined
+
+if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
+    from evaluation.features import FeatureBank
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ def leakage(space: Space, target: TargetSpec, *, folds: int = 2, seed: int = 0) 
     In the training split class and domain may go together, so that knowing the class would pass for leakage; in the
     test split of this suite's data sets they are independent.
     """
+    from sklearn.model_selection import StratifiedKFold
+
     from evaluation.metrics.invariance import domain_leakage
 
     x, y = space.x["test"], space.y["test"][target.name]

@@ -97,7 +97,7 @@ def write(
         picture, index["neighbours"] = _neighbours(spaces["features"], images, labels[content.name], chosen)
         (out / NEIGHBOURS).write_bytes(picture)
     if views is not None:
-        (out / VIEWS).write_bytes(_views(first, views, module))
+        (out / VIEWS).write_bytes(views_sheet(first, views, module))
     if module is not None and embed is not None and len(images) > 1:
         index["invariance"] = _invariance(module, embed, images[:64], seed)
     write_json(out / INDEX, index)
@@ -223,7 +223,7 @@ def _neighbours(
     return sheets.sheet(rows, borders), lines
 
 
-def _views(batch: dict[str, Tensor], views: Callable, module: nn.Module | None) -> bytes:
+def views_sheet(batch: dict[str, Tensor], views: Callable, module: nn.Module | None) -> bytes:
     """A row an image: as it is, then the views that the method would train on."""
     import torch
 

@@ -138,3 +138,19 @@ def _leaf(name: str) -> str:
 
 def _short(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def provenance(records: Iterable[Record]) -> str:
+    """Markdown lines: the commands, commits, hardware and versions behind the records, each once."""
+    seen = [record["provenance"] for record in records]
+    facts = {
+        "Command": [f"`{p['command']}`" for p in seen],
+        "Commit": [f"{p['git']['commit']}{' with changes' if p['git']['dirty'] else ''}" for p in seen],
+        "Hardware": [
+            f"{h['cpu']}, {h['cores']} cores, {h['memory_gb']:g} GB, {h['gpu'] or 'no GPU'}"
+            for h in (p["hardware"] for p in seen)
+        ],
+        "Versions": [", ".join(f"{name} {number}" for name, number in sorted(p["versions"].items())) for p in seen],
+        "Dates": [p["finished"][:10] for p in seen],
+    }
+    return "".join(f"- {name}: {'; '.join(sorted(set(values)))}\n" for name, values in facts.items())
