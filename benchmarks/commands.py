@@ -13,7 +13,6 @@ from benchmarks.errors import RequestError
 if TYPE_CHECKING:
     from benchmarks.cells import Cell
     from benchmarks.suite import Suite
-    from datamodules.base import ImageDataModule
 
 
 def run(
@@ -296,41 +295,14 @@ def data(
         set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER.
         to: the picture; default: results/data/NAME.png, or NAME-METHOD.png.
     """
-    import datamodules
-    from benchmarks import options
-    from benchmarks.plan import find_class
-    from datamodules import inspection
-    from datamodules.base import DataNotFound
+    from benchmarks import looking
 
-    cls = find_class(datamodules, "dataset", name)
     given = suites.assigned([f"{name}.{assignment}" for assignment in set or []]).get(name, {})
     picture = Path(to or f"results/data/{name}{f'-{method}' if method else ''}.png")
-    check_writable(picture.parent)
-    try:
-        module = cls(**options.instantiate(cls, options.resolve(cls, given, f"data set {name}")))
-        if action == "check":
-            print(inspection.check(module).text())
-        elif method:
-            print(draw_views(module, method, picture))
-        else:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            print(inspection.contact_sheet(module, picture))
-    except (DataNotFound, ValueError) as error:
-        raise RequestError(f"data set {name}: {error}") from error
+    if action == "show":
+        check_writable(picture.parent)
+    print(looking.look(action, name, given, method, picture))
     return 0
-
-
-def draw_views(data: ImageDataModule, method: str, picture: Path) -> Path:
-    """Draw what a method with its default options makes of the first training images."""
-    import methods
-    from benchmarks.plan import find_class
-    from evaluation.leaderboard.artefacts import views_sheet
-
-    learner = find_class(methods, "method", method)(image_shape=data.image_shape, data=data.describe())
-    batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_bytes(views_sheet(batch, learner.views, learner))
-    return picture
 
 
 def require_runs(folder: Path) -> None:
