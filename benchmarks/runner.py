@@ -29,9 +29,10 @@ from torch import nn
 import datamodules
 import methods
 from benchmarks import options, provenance
+from benchmarks.callbacks import TrainingClock, TrainingStatus
 from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, LOCK, LOCKED, STATUS, Cell
 from benchmarks.checkpoints import EpochCheckpoints, newest_intact
-from benchmarks.status import Status, TrainingStatus
+from benchmarks.status import Status
 from datamodules.base import SPLITS, ImageDataModule
 from evaluation import features, protocol
 from evaluation.leaderboard import artefacts
@@ -277,34 +278,6 @@ def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logge
 
         loggers.append(run_logger(folder, cell))
     return loggers
-
-
-class TrainingClock(L.Callback):
-    """Seconds spent training, over all starts (kept in the checkpoint)."""
-
-    def __init__(self) -> None:
-        self._before, self._start = 0.0, 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Up to now, or up to the end of the training."""
-        return self._before + (time.perf_counter() - self._start if self._start else 0.0)
-
-    def on_fit_start(self, *_: Any) -> None:
-        """Start."""
-        self._start = time.perf_counter()
-
-    def on_fit_end(self, *_: Any) -> None:
-        """Stop."""
-        self._before, self._start = self.seconds, 0.0
-
-    def state_dict(self) -> dict[str, float]:
-        """Kept by Lightning in the checkpoint."""
-        return {"seconds": self.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        """Called by Lightning when it resumes."""
-        self._before = state_dict["seconds"]
 
 
 def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:

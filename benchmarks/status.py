@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-
 from benchmarks.cells import STATUS
 
 
@@ -48,23 +46,3 @@ def read_status(folder: Path) -> dict[str, Any]:
         return json.loads((folder / STATUS).read_text())
     except (OSError, ValueError):
         return {"phase": "starting", "done": 0, "total": 0, "note": ""}
-
-
-class TrainingStatus(L.Callback):
-    """Tells the steps done and the loss while Lightning trains."""
-
-    def __init__(self, status: Status):
-        self.status = status
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        """Tell the step; the loss is only looked at when the file is due."""
-        if not trainer.is_global_zero:
-            return
-        total = trainer.estimated_stepping_batches
-        loss = trainer.callback_metrics.get("loss")
-        self.status.tell(
-            "train",
-            trainer.global_step,
-            int(total) if total != float("inf") else 0,
-            "" if loss is None else f"loss {float(loss):.3f}",
-        )
