@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test lint leaderboard report clean
+.PHONY: help setup bench smoke test lint leaderboard report perf clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ leaderboard: $(STAMP) ## Print the table of all complete runs in OUT.
 
 report: $(STAMP) ## Build results/report/index.html from all complete runs in OUT.
 	$(BIN)/bench report --out $(OUT)
+
+perf: $(STAMP) ## Measure what takes time, side by side with what it is compared with.
+	$(BIN)/bench perf
 
 clean: ## Remove caches and smoke runs; results of `make bench` stay.
 	rm -rf results/smoke .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -21,6 +21,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "data": commands.data,
     "list": commands.show_list,
     "doctor": commands.doctor,
+    "perf": commands.perf,
 }
 POSITIONAL = {"compare", "data", "list"}
 """Commands whose arguments without a default stand without a name."""

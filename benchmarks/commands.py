@@ -46,8 +46,7 @@ def run(
     request = choose(suite, method, dataset, seeds, set or [])
     folder = Path(out)
     check_writable(folder)
-    if logger == "wandb" and not wandb_ready():
-        raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
+    require_wandb(logger)
     if devices < 1 or (jobs is not None and jobs < 1):
         raise RequestError("--devices and --jobs must be at least 1")
     cells = planned_before(request, folder)
@@ -122,6 +121,12 @@ def wandb_ready() -> bool:
     return netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8")
 
 
+def require_wandb(logger: str) -> None:
+    """Raise RequestError if wandb is asked for and would fail for want of a key."""
+    if logger == "wandb" and not wandb_ready():
+        raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
+
+
 def find_devices() -> tuple[str, int]:
     """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
     import torch
@@ -187,22 +192,21 @@ def list_cells(cells: list[Cell], folder: Path) -> int:
     return 0
 
 
-def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv", format: str = "md") -> None:
-    """Print the leaderboard of a folder's records (of the given cells only, if given) and write it beside them."""
+def show_table(folder: Path, hashes: set[str], logger: str = "csv") -> None:
+    """Print the leaderboard of the given cells and write it beside their runs."""
     from evaluation.leaderboard import records, tables
 
     found, problems = records.read_records(folder)
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
-    chosen = [record for record in found if hashes is None or record["cell"]["hash"] in hashes]
+    chosen = [record for record in found if record["cell"]["hash"] in hashes]
     if not chosen:
         return
     frame = tables.leaderboard(chosen)
-    text = getattr(tables, f"to_{ {'md': 'markdown'}.get(format, format) }")(frame)
+    text = tables.to_markdown(frame)
     print(text)
-    if hashes is not None:
-        (folder / "leaderboard.md").write_text(tables.to_markdown(frame), encoding="utf-8")
-        (folder / "leaderboard.csv").write_text(tables.to_csv(frame), encoding="utf-8")
+    (folder / "leaderboard.md").write_text(text, encoding="utf-8")
+    (folder / "leaderboard.csv").write_text(tables.to_csv(frame), encoding="utf-8")
     if logger == "wandb":
         from benchmarks.tracking import log_leaderboard
 
@@ -210,46 +214,73 @@ def show_table(folder: Path, hashes: set[str] | None = None, logger: str = "csv"
 
 
 def leaderboard(
-    out: str = "results/runs", format: Literal["md", "csv", "latex", "html"] = "md", to: str | None = None
+    out: str = "results/runs",
+    format: Literal["md", "csv", "latex", "html"] = "md",
+    matched: Literal["epochs", "images", "forward_passes", "minutes"] | None = None,
+    interval: Literal["t", "bootstrap"] = "t",
+    to: str | None = None,
 ) -> int:
     """Print the leaderboard of all complete runs in a folder.
 
     Args:
         out: folder of the runs.
-        format: md (markdown), csv, latex (booktabs) or html.
-        to: write the markdown table to this file, under the commands, commits and hardware that gave it.
+        format: md (markdown), csv (every score, with its interval), latex (booktabs) or html.
+        matched: only runs whose training took the same (within 10 %) in this unit.
+        interval: of the csv's `low` and `high`: Student's t, right for few seeds, or bootstrap over the seeds.
+        to: write it to this file; markdown under the commands, commits and hardware that gave it.
     """
-    require_runs(Path(out))
-    if to is None:
-        show_table(Path(out), format=format)
-        return 0
-    from evaluation.leaderboard import records, tables
+    from evaluation.leaderboard import compute, records, tables
     from evaluation.leaderboard.rows import provenance
 
-    check_writable(Path(to).parent)
+    require_runs(Path(out))
     found, problems = records.read_records(Path(out))
-    text = f"# Leaderboard\n\n{provenance(found)}\n{tables.to_markdown(tables.leaderboard(found), problems)}"
+    for problem in problems:
+        print(f"bench: skipped {problem.reason}", file=sys.stderr)
+    chosen = compute.match(found, matched) if matched else found
+    frame = tables.leaderboard(chosen, interval)
+    text = {
+        "md": lambda: tables.to_markdown(frame, problems),
+        "csv": lambda: tables.to_csv(frame),
+        "latex": lambda: tables.to_latex(frame),
+        "html": lambda: tables.to_html(frame),
+    }[format]()
+    if to is None:
+        print(text)
+        return 0
+    check_writable(Path(to).parent)
     Path(to).parent.mkdir(parents=True, exist_ok=True)
-    Path(to).write_text(text, encoding="utf-8")
+    Path(to).write_text(f"# Leaderboard\n\n{provenance(chosen)}\n{text}" if format == "md" else text, encoding="utf-8")
     return 0
 
 
-def report(out: str = "results/runs", to: str = "results/report", baseline: str | None = None) -> int:
+def report(
+    out: str = "results/runs",
+    to: str = "results/report",
+    baseline: str | None = None,
+    logger: Literal["none", "wandb"] = "none",
+) -> int:
     """Build a page with tables, statistics and pictures that works offline.
 
     Args:
         out: folder of the runs.
         to: folder of the report; open its index.html.
         baseline: method that the others are compared with; default: simclr if it was run, else a floor.
+        logger: wandb: log the report, with its tables and pictures, as an artifact too.
     """
     from evaluation.leaderboard.report import build
 
     require_runs(Path(out))
     check_writable(Path(to))
+    require_wandb(logger)
     try:
-        print(build(Path(out), Path(to), baseline))
+        page = build(Path(out), Path(to), baseline)
     except ValueError as error:
         raise RequestError(f"--baseline: {error}") from error
+    if logger == "wandb":
+        from benchmarks.tracking import log_report
+
+        log_report(page.parent)
+    print(page)
     return 0
 
 
@@ -362,4 +393,21 @@ def doctor(out: str = "results/runs") -> int:
     from benchmarks.doctor import report
 
     print(report(Path(out)))
+    return 0
+
+
+def perf(only: str | None = None) -> int:
+    """Measure what takes time: the linear probe beside scikit-learn's, the protocol, IP-IRM's partition, the loader.
+
+    Args:
+        only: names of entries, comma-separated; default: all.
+    """
+    from benchmarks.errors import unknown
+    from benchmarks.perf import ENTRIES, measure
+
+    names = _names(only) if only else list(ENTRIES)
+    for name in names:
+        if name not in ENTRIES:
+            raise unknown("entry", name, ENTRIES)
+    print(measure(names))
     return 0

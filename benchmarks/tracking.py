@@ -32,3 +32,11 @@ def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
     """Log the leaderboard as a table, in a run of its own."""
     with wandb.init(project=PROJECT, name="leaderboard", job_type="leaderboard", dir=folder) as run:
         run.log({"leaderboard": wandb.Table(dataframe=frame.astype(object).where(frame.notna(), None))})
+
+
+def log_report(folder: Path) -> None:
+    """Log a report, its page with all tables and pictures, as an artifact."""
+    with wandb.init(project=PROJECT, name="report", job_type="report", dir=folder.parent) as run:
+        artifact = wandb.Artifact("report", type="report")
+        artifact.add_dir(str(folder))
+        run.log_artifact(artifact)

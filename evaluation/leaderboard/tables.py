@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from evaluation.leaderboard import formats
 from evaluation.leaderboard.grid import grids
@@ -18,19 +18,20 @@ GROUP = ["dataset", "method", "settings", "labels", "budget", "space", "measure"
 LEVEL = 0.95
 
 
-def leaderboard(records: Iterable[Record]) -> pd.DataFrame:
+def leaderboard(records: Iterable[Record], interval: Literal["t", "bootstrap"] = "t") -> pd.DataFrame:
     """One line for each (data set, method, settings, space, measure, score, target).
 
     Columns besides these: `labels` and `budget` (what the method saw, what it was allowed), `n` (seeds with a figure),
-    `mean`, `std` (ddof 1; NaN for n < 2), `low`, `high` (95 % interval of the mean by Student's t; NaN for n < 2),
+    `mean`, `std` (ddof 1; NaN for n < 2), `low`, `high` (95 % interval of the mean, by Student's t or, if `interval`
+    says so, by bootstrap over the seeds; NaN for n < 2),
     `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (a figure a seed, in the order of
     `seeds`), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand under
     measure `cost`, with an empty space.
     """
-    return summarise(observations(records))
+    return summarise(observations(records), interval)
 
 
-def summarise(seen: pd.DataFrame) -> pd.DataFrame:
+def summarise(seen: pd.DataFrame, interval: Literal["t", "bootstrap"] = "t") -> pd.DataFrame:
     """`leaderboard` of an `observations` frame."""
     import numpy as np
     import pandas as pd
@@ -49,6 +50,11 @@ def summarise(seen: pd.DataFrame) -> pd.DataFrame:
         table[name] = [" ".join(parts[a:b]) for a, b in zip(starts, ends, strict=True)]
     half = t.ppf((1 + LEVEL) / 2, np.maximum(table["n"] - 1, 1)) * table["std"] / np.sqrt(table["n"])
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
+    if interval == "bootstrap":
+        from evaluation.leaderboard import statistics
+
+        bounds = [statistics.interval([float(v) for v in text.split()], method="bootstrap") for text in table["values"]]
+        table["low"], table["high"] = (np.array(side) for side in zip(*bounds, strict=True))
     absent = seen[seen["value"].isna()]
     key = [name for name in GROUP if name != "score"]
     absent = absent.groupby(key, sort=True).agg(missing=("run", "size"), reason=("reason", "first")).reset_index()
