@@ -1,6 +1,6 @@
 """What each method claims, on data where the truth is known: wide margins, small images, few epochs.
 
-Figures are by a linear probe of the named space, on the validation split; clusters are those of the training split.
+Figures are by a probe of the named space, on the validation split; clusters are those of the training split.
 """
 
 import pytest
@@ -10,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.preprocessing import StandardScaler
 
+from evaluation.metrics.probes import mlp_probe
 from methods.views import Augmentation
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
@@ -29,6 +30,14 @@ def predicted(method, module, space, target):
     scaler = StandardScaler().fit(train)
     probe = LogisticRegression(max_iter=300).fit(scaler.transform(train), module.splits["train"].targets[target])
     return probe.score(scaler.transform(val), module.splits["val"].targets[target])
+
+
+def leaked(method, module, space, target):
+    """As `predicted`, but by DCoDR's probe of six layers."""
+    (x, y), (val_x, val_y) = (
+        (encode(method, module, split)[space], module.splits[split].targets[target]) for split in ("train", "val")
+    )
+    return mlp_probe(x, y, val_x, val_y, num_classes=10)["top1"]
 
 
 @pytest.fixture
@@ -54,26 +63,24 @@ def test_style_blocks_keep_hue_and_class_apart(fitted, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_domain_contrastive_forgets_the_domain_and_keeps_the_class(fitted, seed):
-    simclr, module = fitted("simclr", 10, seed, {})
+    simclr, module = fitted("simclr", 24, seed, {})
     balanced = {"balance": "color", "domains_per_batch": 4}
-    method, _ = fitted("domain_contrastive", 14, seed, balanced)
-    leakage = {"code": predicted(method, module, "code", "color")}
-    leakage["simclr"] = predicted(simclr, module, "features", "color")
+    method, _ = fitted("domain_contrastive", 24, seed, balanced)
+    leakage = {"code": leaked(method, module, "code", "color"), "simclr": leaked(simclr, module, "features", "color")}
     digit = {"code": predicted(method, module, "code", "class")}
     digit["simclr"] = predicted(simclr, module, "features", "class")
-    assert leakage["code"] < 0.4, (leakage, digit)
+    assert leakage["code"] < 0.2, (leakage, digit)  # chance is 0.1
     assert leakage["simclr"] > 0.9, (leakage, digit)
     assert digit["code"] > digit["simclr"] - 0.03, (leakage, digit)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_clusters_are_on_a_par_with_k_means_of_simclr_at_equal_budget(fitted, seed):
-    # The paper claims more. After 12 epochs: 0.79 and 0.83 against 0.81 and 0.74 (seeds 0 and 1).
+def test_own_clusters_beat_k_means_of_simclr_at_equal_budget(fitted, seed):
     grey = {"grey": True}
-    simclr, module = fitted("simclr", 12, seed, grey)
-    method, _ = fitted("contrastive_clustering", 12, seed, grey)
+    simclr, module = fitted("simclr", 20, seed, grey)
+    method, _ = fitted("contrastive_clustering", 20, seed, grey)
     labels = module.splits["train"].targets["class"]
     features = encode(simclr, module, "train")["features"]
     kmeans = normalized_mutual_info_score(labels, KMeans(10, n_init=10, random_state=0).fit_predict(features))
     own = normalized_mutual_info_score(labels, encode(method, module, "train")["assignment"].argmax(1))
-    assert own > max(0.7, kmeans - 0.05), (own, kmeans)
+    assert own > max(0.7, kmeans), (own, kmeans)
