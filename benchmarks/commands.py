@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks import suite as suites
+from benchmarks.checks import (
+    check_writable,
+    count_cores,
+    find_devices,
+    refuse_foreign_checkpoints,
+    require_runs,
+    require_wandb,
+)
 from benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
@@ -42,6 +49,7 @@ def run(
         dry_run: only list what would be done.
     """
     from benchmarks import matrix
+    from benchmarks.remembered import planned_before, remember_plan
 
     request = choose(suite, method, dataset, seeds, set or [])
     folder = Path(out)
@@ -104,82 +112,6 @@ def choose(suite: str, method: str | None, dataset: str | None, seeds: str | Non
 
 def _names(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def check_writable(folder: Path) -> None:
-    """Raise RequestError if the folder cannot be made or written to; writes nothing."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise RequestError(f"--out {folder}: {existing} can't be written to, choose another folder")
-
-
-def wandb_ready() -> bool:
-    """Whether Weights & Biases needs no key (offline), or finds one where it looks itself."""
-    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun") or os.environ.get("WANDB_API_KEY"):
-        return True
-    return netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8")
-
-
-def require_wandb(logger: str) -> None:
-    """Raise RequestError if wandb is asked for and would fail for want of a key."""
-    if logger == "wandb" and not wandb_ready():
-        raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
-
-
-def find_devices() -> tuple[str, int]:
-    """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "gpu", torch.cuda.device_count()
-    return "cpu", count_cores()
-
-
-def count_cores() -> int:
-    """Of the processor, that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def refuse_foreign_checkpoints(cells: list[Cell], folder: Path) -> None:
-    """Raise RequestError if a cell's folder holds checkpoints of another configuration."""
-    from benchmarks.checkpoints import check_owner
-
-    for cell in cells:
-        check_owner(cell.folder(folder) / "checkpoints", cell.hash)
-
-
-def planned_before(request: Suite, folder: Path) -> list[Cell] | None:
-    """The cells that the same request gave before, if the code is the same; saves importing torch to learn that."""
-    import json
-
-    from benchmarks.cells import Cell
-
-    try:
-        return [Cell(**cell) for cell in json.loads(_plan_file(request, folder).read_text())]
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def remember_plan(request: Suite, folder: Path, cells: list[Cell]) -> None:
-    """Keep the plan for `planned_before`."""
-    from evaluation.leaderboard.records import write_json
-
-    write_json(_plan_file(request, folder), [cell.as_dict() for cell in cells])
-
-
-def _plan_file(request: Suite, folder: Path) -> Path:
-    """Named by the request, the machine, and the state of every source file that a plan depends on."""
-    import platform
-    from dataclasses import asdict
-
-    from benchmarks.cells import content_hash
-
-    root = Path(__file__).parent.parent
-    sources = [path for package in ("benchmarks", "methods", "datamodules") for path in (root / package).rglob("*.py")]
-    sources += Path.cwd().glob("*.py")  # methods of the user's own
-    state = sorted((str(path), path.stat().st_mtime_ns) for path in sources)
-    return folder / ".plans" / f"{content_hash([asdict(request), state, platform.node(), sys.version])}.json"
 
 
 def list_cells(cells: list[Cell], folder: Path) -> int:
@@ -334,14 +266,6 @@ def data(
         check_writable(picture.parent)
     print(looking.look(action, name, given, method, picture))
     return 0
-
-
-def require_runs(folder: Path) -> None:
-    """Raise RequestError if there is no record under the folder."""
-    from evaluation.leaderboard.records import FILE
-
-    if next(folder.rglob(FILE), None) is None:
-        raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
 
 
 def evaluate(

@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 import datamodules
 from benchmarks import provenance
-from benchmarks.commands import wandb_ready
+from benchmarks.checks import wandb_ready
 from benchmarks.plan import has_bf16
 from datamodules.errors import DataNotFound
 from datamodules.stored import StoredDataModule
