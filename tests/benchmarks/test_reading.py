@@ -1,0 +1,80 @@
+"""The commands that read runs: leaderboard, report, compare, data."""
+
+import pytest
+
+from benchmarks.__main__ import main
+from tests.evaluation.leaderboard.conftest import make_record, write_run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for seed in range(4):
+        for method, top1 in (("simclr", 0.90), ("vicreg", 0.80)):
+            cost = {"forward_passes": 1000 if method == "simclr" else 2000}
+            write_run(
+                tmp_path / "runs", make_record(method=method, seed=seed, top1=top1 + 0.002 * seed, cost=cost), False
+            )
+    return str(tmp_path / "runs")
+
+
+def test_leaderboard_in_every_format(runs, capsys):
+    for form, word in (("md", "| simclr"), ("csv", "digits,simclr"), ("latex", r"\toprule"), ("html", "<table")):
+        assert main(["leaderboard", "--out", runs, "--format", form]) == 0
+        assert word in capsys.readouterr().out
+
+
+def test_leaderboard_in_a_file_says_where_it_comes_from(runs, tmp_path):
+    file = tmp_path / "board.md"
+    assert main(["leaderboard", "--out", runs, "--to", str(file)]) == 0
+    first = file.read_text()
+    for word in ("- Command: `", "- Commit: ", "- Hardware: ", "- Versions: "):
+        assert word in first
+    assert main(["leaderboard", "--out", runs, "--to", str(file)]) == 0
+    assert file.read_text() == first
+
+
+def test_leaderboard_of_matched_budgets_leaves_the_others_out(runs, capsys):
+    assert main(["leaderboard", "--out", runs, "--matched", "forward_passes"]) == 0
+    matched = capsys.readouterr().out
+    assert main(["leaderboard", "--out", runs]) == 0
+    assert "| simclr" in capsys.readouterr().out
+    assert "| simclr" not in matched, "no amount of forward passes is common to both methods"
+
+
+def test_compare_is_a_gate(runs, capsys):
+    assert main(["compare", "vicreg", "simclr", "--out", runs]) == 0
+    assert main(["compare", "simclr", "vicreg", "--out", runs]) == 3
+    assert "WORSE" in capsys.readouterr().out
+    assert main(["compare", "simclr", "vicreg", "--out", runs, "--threshold", "0.5"]) == 0
+    assert main(["compare", "simclr", "nobody", "--out", runs]) == 2
+    assert "no method 'nobody'" in capsys.readouterr().err
+
+
+def test_report_and_its_baseline(runs, tmp_path, capsys):
+    to = ["--to", str(tmp_path / "report")]
+    assert main(["report", "--out", runs, *to]) == 0
+    assert (tmp_path / "report" / "index.html").exists()
+    assert main(["report", "--out", runs, *to, "--baseline", "nobody"]) == 2
+    assert "--baseline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "report"])
+def test_no_runs_is_a_wrong_request(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "--out", "nothing"]) == 2
+    assert "no complete runs under nothing" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_show_and_check(tmp_path, capsys):
+    picture = tmp_path / "sheet.png"
+    assert main(["data", "show", "colored_digits", "--set", "correlation=0.5", "--to", str(picture)]) == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    views = tmp_path / "views.png"
+    assert main(["data", "show", "colored_digits", "--method", "simclr", "--to", str(views)]) == 0
+    assert views.read_bytes().startswith(b"\x89PNG")
+    assert main(["data", "check", "digits"]) == 0
+    assert "1293 train, 144 val, 360 test" in capsys.readouterr().out
+    assert main(["data", "check", "digit"]) == 2
+    assert main(["data", "check", "digits", "--set", "correlation=1"]) == 2
+    assert "unknown option 'correlation'" in capsys.readouterr().err
