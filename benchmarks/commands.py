@@ -119,8 +119,8 @@ def list_cells(cells: list[Cell], folder: Path) -> int:
     for cell in cells:
         state = "complete" if cell.complete(folder) else "started" if cell.folder(folder).exists() else "missing"
         print(f"{state:9} {cell.title:40} {cell.folder(folder)}")
-    todo = sum(not cell.complete(folder) for cell in cells)
-    print(f"{len(cells)} cells, {todo} to run")
+    missing = sum(not cell.complete(folder) for cell in cells)
+    print(f"{len(cells)} cells, {missing} to run")
     return 0
 
 
