@@ -14,9 +14,11 @@ import datamodules
 from benchmarks import options, provenance, runner
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError
+from benchmarks.judging import judge
 from benchmarks.plan import find_class, setup_data
 from benchmarks.status import Status
 from benchmarks.suite import Suite
+from benchmarks.weights import state_hash
 from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import read_record, write_json
 from methods.base import Method
@@ -45,7 +47,7 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
     )
     data = setup_data(data_class, data_options, dataset)
     label, method, step = _open(encoder, data.image_shape, data.describe(), untrained)
-    state = runner.state_hash(method.state_dict())
+    state = state_hash(method.state_dict())
     cell = Cell(
         dataset=dataset,
         method=label,
@@ -63,7 +65,7 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         return read_record(folder / RECORD)
     folder.mkdir(parents=True, exist_ok=True)
     started = runner.now()
-    rows, seconds = runner.judge(cell.measures, method, data, folder, state, Status(folder))
+    rows, seconds = judge(cell.measures, method, data, folder, state, Status(folder))
     trained = {
         "encoder": state,
         "step": step,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import logging
@@ -13,7 +12,7 @@ import sys
 import time
 import traceback
 import warnings
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +21,21 @@ import torch
 import wandb
 from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
-from torch import nn
 
 import datamodules
 import methods
 from benchmarks import options, provenance
-from benchmarks.callbacks import TrainingClock, TrainingStatus
 from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, LOCK, LOCKED, STATUS, Cell
-from benchmarks.checkpoints import EpochCheckpoints, newest_intact
+from benchmarks.judging import judge
 from benchmarks.status import Status
+from benchmarks.training import TRAINED, rank, train
+from benchmarks.weights import WEIGHTS
 from datamodules.base import SPLITS, ImageDataModule
-from evaluation import features, protocol
-from evaluation.leaderboard import artefacts
 from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import SCHEMA, write_json
 from methods.base import Method, stream_seed
-from methods.networks.sync_batch_norm import synchronize
-
-WEIGHTS = "method.safetensors"
-"""All weights of the trained method, to embed with it again."""
-ENCODER = "encoder.safetensors"
-"""The backbone alone, under its own tensor names, to start another method from or to judge elsewhere."""
-TRAINED = "trained.json"
 
 
 def main(folder: Path) -> int:
@@ -73,11 +63,6 @@ def main(folder: Path) -> int:
             return DONE
     except Timeout:
         return LOCKED
-
-
-def rank() -> int:
-    """Number of this process among those that train together, as Lightning, torchrun or SLURM tell it."""
-    return next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)
 
 
 def run(folder: Path) -> None:
@@ -175,100 +160,6 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
     return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
 
 
-def train(
-    cell: Cell,
-    method: Method,
-    data: ImageDataModule,
-    folder: Path,
-    launch: dict[str, Any],
-    loggers: list[Logger],
-    status: Status,
-) -> dict[str, Any]:
-    """Train within the budget, from the newest checkpoint if there is one; save the encoder and what it cost."""
-    clock = TrainingClock()
-    step = epoch = 0
-    method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if method.trains:
-        if launch["devices"] > 1 and launch["accelerator"] == "cpu":
-            synchronize(method)
-        trainer = L.Trainer(
-            accelerator=launch["accelerator"],
-            devices=launch["device_ids"] or launch["devices"],
-            strategy="ddp" if launch["devices"] > 1 else "auto",
-            sync_batchnorm=launch["devices"] > 1 and launch["accelerator"] == "gpu",
-            use_distributed_sampler=False,
-            precision=cell.precision,  # type: ignore[arg-type]
-            **budget_arguments(cell.budget),
-            logger=loggers,
-            callbacks=[TrainingStatus(status), clock, EpochCheckpoints(folder / "checkpoints", cell.hash)],
-            default_root_dir=folder,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            log_every_n_steps=10,
-        )
-        resume = newest_intact(folder / "checkpoints", cell.hash)
-        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
-        step, epoch = trainer.global_step, trainer.current_epoch
-    note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
-    note |= {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
-    if rank() == 0:
-        save_weights(method, folder / WEIGHTS, note)
-        save_weights(method.backbone, folder / ENCODER, note)
-    trained = {
-        "encoder": state_hash(method.state_dict()),
-        "step": step,
-        "epoch": epoch,
-        "cost": {
-            "train_seconds": round(clock.seconds, 2),
-            "images_seen": method.images_seen * launch["devices"],
-            "forward_passes": method.forward_passes * launch["devices"],
-            "images_per_second": round(method.images_seen * launch["devices"] / clock.seconds, 1)
-            if clock.seconds
-            else 0.0,
-            "parameters": sum(p.numel() for p in method.parameters()),
-            "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
-            "devices": launch["devices"],
-        },
-    }
-    if rank() == 0:
-        write_json(folder / TRAINED, trained)
-    return trained
-
-
-def judge(
-    measures: list[str], method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status
-) -> tuple[list[dict[str, Any]], float]:
-    """Encode every split once and measure every space; rows of the record, and the seconds it took."""
-    start = time.perf_counter()
-    bank = features.encode(
-        method,
-        method.embed,
-        {split: data.eval_dataloader(split) for split in SPLITS},
-        folder / "features",
-        {"encoder": encoder, "data": data.fingerprint},
-        lambda batches, split: status.wrap(batches, f"encode {split}"),
-    )
-    rows = protocol.evaluate(bank, data.targets, measures, lambda title: status.tell(title))
-    seconds = time.perf_counter() - start
-    status.tell("pictures")
-    artefacts.write(
-        folder, bank, data.targets, data.eval_dataloader("test"), module=method, embed=method.embed, views=method.views
-    )
-    return rows, seconds
-
-
-def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:
-    """The Trainer's arguments for a budget of epochs, steps or minutes."""
-    ((unit, amount),) = budget.items()
-    if unit == "epochs":
-        return {"max_epochs": amount}
-    if unit == "steps":
-        return {"max_steps": amount, "max_epochs": -1}
-    return {"max_time": timedelta(minutes=amount), "max_epochs": -1}
-
-
 def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logger]:
     """Curves as CSV always, one file a start so that an interrupted run's stay; W&B if asked for."""
     attempt = len(list((folder / "logs").glob("attempt_*")))
@@ -278,22 +169,6 @@ def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logge
 
         loggers.append(run_logger(folder, cell))
     return loggers
-
-
-def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
-    """Write a module's weights beside their place and move them there."""
-    beside = path.with_name(f"{path.name}.tmp")
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
-    beside.replace(path)
-
-
-def state_hash(state: dict[str, torch.Tensor]) -> str:
-    """Hash of an encoder: of every tensor's name, shape and values."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def peak_memory_mb() -> float:

@@ -1,0 +1,31 @@
+"""Weights on disk: written whole or not at all, without pickle, known by a hash."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+WEIGHTS = "method.safetensors"
+"""All weights of the trained method, to embed with it again."""
+ENCODER = "encoder.safetensors"
+"""The backbone alone, under its own tensor names, to start another method from or to judge elsewhere."""
+
+
+def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
+    """Write a module's weights beside their place and move them there."""
+    beside = path.with_name(f"{path.name}.tmp")
+    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
+    beside.replace(path)
+
+
+def state_hash(state: dict[str, torch.Tensor]) -> str:
+    """Hash of an encoder: of every tensor's name, shape and values."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
