@@ -18,8 +18,8 @@ STATUS = "status.json"
 LOCK = ".lock"
 PLACE = {"root", "cache_dir", "feed", "num_workers"}
 """Options of a data set that say where it lies and how it is fed, not what it is."""
-DONE, FAILED, LOCKED = 0, 1, 75
-"""Exit statuses of a cell's process; LOCKED: another one is at it."""
+DONE, FAILED, LOCKED, INTERRUPTED = 0, 1, 75, 130
+"""Exit statuses of a cell's process; LOCKED: another one is at it; INTERRUPTED: it was asked to stop, and can go on."""
 
 
 def content_hash(content: Any) -> str:

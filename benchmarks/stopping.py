@@ -1,0 +1,62 @@
+"""Stopping a cell so that nothing is lost: a signal sets a flag, and the cell ends where that leaves all in order.
+
+Loading and judging may be left anywhere: there the signal raises at once. Training may not: within `deferred()` the
+signal only sets the flag, and the checkpoint callback, which asks `requested()` after every batch, saves and raises
+`Interrupted`. Over several devices the signal may reach some processes only, or each at another batch: they have to
+agree before they act on it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+"""The polite kill, Ctrl-C, and what a cluster sends before it takes the machine away."""
+
+_received: str | None = None
+_deferred = False
+
+
+class Interrupted(BaseException):
+    """The cell stops because it was asked to; not an `Exception`, so that nothing on the way takes it for a failure."""
+
+
+def install() -> None:
+    """Have signals ask this process to stop. Called again when training starts, since Lightning puts in its own."""
+    for number in SIGNALS:
+        signal.signal(number, _note)
+
+
+def requested() -> str | None:
+    """Name of the signal that first asked this process to stop, or None."""
+    return _received
+
+
+def check() -> None:
+    """Raise Interrupted if this process was asked to stop, unless it is within `deferred()`."""
+    if _received and not _deferred:
+        raise Interrupted(_received)
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Within it a signal sets the flag and nothing else; Interrupted is raised after it."""
+    global _deferred
+    _deferred = True
+    try:
+        yield
+    finally:
+        _deferred = False
+    check()
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _received
+    if number == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C kills at once
+    if _received is None:  # once only: a second signal must not cut the cleaning up short
+        _received = signal.Signals(number).name
+        check()
