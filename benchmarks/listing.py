@@ -42,20 +42,10 @@ def _metrics() -> tuple[list[list[str]], list[str]]:
 
     rows = []
     for title, measure in MEASURES.items():
+        spaces = ", ".join(measure.spaces) if measure.spaces else "all"
+        about = [title, measure.subjects.text, spaces, measure.splits, measure.source]
         for name, score in measure.scores.items():
-            spaces = ", ".join(measure.spaces) if measure.spaces else "all"
             better = "higher" if score.direction == "up" else "lower"
-            rows.append(
-                [
-                    title,
-                    name,
-                    measure.role,
-                    spaces,
-                    better,
-                    f"{score.low:g} .. {score.high:g}",
-                    score.chance,
-                    measure.splits,
-                    measure.source,
-                ]
-            )
-    return rows, ["measure", "score", "targets", "spaces", "better", "range", "chance", "splits", "source"]
+            rows.append([*about, name, better, f"{score.low:g} .. {score.high:g}", score.chance])
+            about = [""] * len(about)  # said once for all scores of a measure
+    return rows, ["measure", "targets", "spaces", "splits", "source", "score", "better", "range", "chance"]

@@ -43,6 +43,7 @@ def write(
     module: nn.Module | None = None,
     embed: Callable[[Tensor], dict[str, Tensor]] | None = None,
     views: Callable[[dict[str, Tensor]], Sequence[Tensor]] | None = None,
+    rows: Iterable[dict[str, Any]] = (),
     seed: int = 0,
 ) -> Path:
     """Write a run's artefacts to `<folder>/artefacts/`; the index is written last.
@@ -56,7 +57,8 @@ def write(
         embed: uint8 images [B, C, H, W] to named spaces; for the invariance curves, which are left out without it.
         views: a batch to normalised views [B, C, H, W] as the method trains on; for the sheet of augmented views, which
             is left out without it. `module.mean` and `module.std` undo the normalising.
-        seed: of the sample and of the noise.
+        rows: of the record; the heat map shows their `informativeness`, or a quick estimate where it was not measured.
+        seed: of the sample.
 
     Returns:
         The folder of the artefacts.
@@ -73,7 +75,7 @@ def write(
     spaces = {name: np.array(bank.features[name]["test"][chosen], dtype=np.float32) for name in names}
     with threadpool_limits(1):  # small problems: threads would only wait for each other
         sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
-        told = [
+        told = measured(rows, targets) or [
             {"space": name, "target": spec.name, "role": spec.role, "score": score}
             for name, x in spaces.items()
             for spec in targets
@@ -99,7 +101,7 @@ def write(
     if views is not None:
         (out / VIEWS).write_bytes(views_sheet(first, views, module))
     if module is not None and embed is not None and len(images) > 1:
-        index["invariance"] = _invariance(module, embed, images[:64], seed)
+        index["invariance"] = _invariance(module, embed, images[:64])
     write_json(out / INDEX, index)
     return out
 
@@ -126,6 +128,16 @@ def components(x: np.ndarray) -> np.ndarray:
     sign = np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(axis=1)])
     scores = (u * s * np.where(sign == 0, 1, sign))[:, :DIMENSIONS]
     return scores / max(float(scores[:, 0].std()), 1e-12)
+
+
+def measured(rows: Iterable[dict[str, Any]], targets: Sequence[TargetSpec]) -> list[dict[str, Any]]:
+    """Which space told which target, of a record's rows of `informativeness`; empty where it was not measured."""
+    roles = {spec.name: spec.role for spec in targets}
+    return [
+        {"space": r["space"], "target": r["target"], "role": roles[r["target"]], "score": round(r["scores"]["told"], 4)}
+        for r in rows
+        if r["measure"].startswith("informativeness@") and r["scores"]
+    ]
 
 
 def decodable(x: np.ndarray, y: np.ndarray, spec: TargetSpec, seed: int = 0) -> float | None:
@@ -238,7 +250,7 @@ def views_sheet(batch: dict[str, Tensor], views: Callable, module: nn.Module | N
     return sheets.sheet(list(zip(*columns, strict=True)))
 
 
-def _invariance(module: nn.Module, embed: Callable, images: np.ndarray, seed: int) -> list[dict[str, Any]]:
+def _invariance(module: nn.Module, embed: Callable, images: np.ndarray) -> list[dict[str, Any]]:
     import torch
 
     from evaluation.features import inference_mode
@@ -246,4 +258,4 @@ def _invariance(module: nn.Module, embed: Callable, images: np.ndarray, seed: in
 
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     with inference_mode(module):
-        return curves(embed, torch.from_numpy(images).to(device), seed)
+        return curves(embed, torch.from_numpy(images).to(device))

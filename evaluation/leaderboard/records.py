@@ -115,9 +115,14 @@ def _wrong(record: dict[str, Any]) -> str | None:
         return wrong
     if not all(isinstance(role, str) for role in record["labels"]):
         return "`labels` is not a list of roles"
-    for name, value in record["cost"].items():
+    ranks = record["cost"].get("ranks", [])
+    if not isinstance(ranks, list) or not all(isinstance(used, dict) for used in ranks):
+        return "`cost.ranks` is not a list of what each process has used"
+    figures = {f"cost.{name}": value for name, value in record["cost"].items() if name != "ranks"}
+    figures |= {f"cost.ranks[{rank}].{name}": v for rank, used in enumerate(ranks) for name, v in used.items()}
+    for name, value in figures.items():
         if value is not None and not _finite(value):
-            return f"`cost.{name}` is not a finite number"
+            return f"`{name}` is not a finite number"
     seen = set()
     for row in record["metrics"]:
         if not isinstance(row, dict) or _misses(row, _ROW) or not isinstance(row.get("scores", 0), dict | None):

@@ -76,6 +76,13 @@ def row_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None
     return array
 
 
+def unit_rows(x: Any, name: str) -> Array:
+    """Return `x` [N, D] with rows of length 1, in its own precision; a row of zeros stays one."""
+    rows = matrix(x, name)
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(length > 0, length, 1)
+
+
 def integers(y: Any, name: str) -> NDArray[np.int64]:
     """Return `y` as int64 of any shape; ValueError unless it has an integer or boolean type."""
     array = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)

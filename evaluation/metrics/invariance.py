@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluation.metrics.arrays import ROWS, device, full_precision, matrix, row_labels
+from evaluation.metrics.arrays import ROWS, device, full_precision, matrix, real, row_labels, unit_rows
 from evaluation.metrics.errors import MetricUndefined
 from evaluation.metrics.probes import linear_probe, mlp_probe
 
@@ -113,10 +113,7 @@ def uniformity(z: Any, t: float = 2.0) -> float:
 def transform_invariance(
     embed: Callable[[Any], Any], images: Any, transforms: Mapping[str, Callable[[Any], Any]], seed: int = 0
 ) -> dict[str, float]:
-    """How little each transform moves the embedding, on the scale from another image (0) to the same (1).
-
-    (c - c_other) / (1 - c_other), with c the mean cosine of an image and its transformed self and c_other the mean
-    cosine of all pairs of different images; below 0 if a transform moves an image further than that.
+    """How little each transform moves the embedding (`similarity` of the clean and the transformed images).
 
     Args:
         embed: images -> [N, D], an array or a tensor.
@@ -129,25 +126,38 @@ def transform_invariance(
         ValueError: an embedding that is not [N, D], or changes its shape under a transform (both are named).
         MetricUndefined: empty or non-finite embeddings, one image, or images that all have the same embedding.
     """
-    clean = _unit(embed(images), "embeddings")
+    clean = matrix(embed(images), "embeddings")
+    similarity(clean, clean)  # undefined here, undefined for every transform
+    result = {}
+    for name, transform in transforms.items():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(seed)
+            result[name] = similarity(clean, embed(transform(images)), f"embeddings under {name}")
+    return result
+
+
+def similarity(clean: Any, moved: Any, name: str = "moved") -> float:
+    """Closeness of rows to their moved selves, on the scale from another row (0) to the same (1).
+
+    (c - c_other) / (1 - c_other), with c the mean cosine of a row and its moved self and c_other the mean
+    cosine of all pairs of different clean rows; below 0 if a row moves further than that.
+
+    Args:
+        clean: [N, D].
+        moved: [N, D].
+        name: of the moved rows, for messages.
+
+    Raises:
+        ValueError: shapes that differ (both are named).
+        MetricUndefined: empty or non-finite rows, a single one, or clean rows of one direction.
+    """
+    clean, moved = (unit_rows(real(x, n).astype(np.float64), n) for x, n in ((clean, "embeddings"), (moved, name)))
+    if moved.shape != clean.shape:
+        raise ValueError(f"embeddings have shape {clean.shape} but {name.removeprefix('embeddings ')} {moved.shape}")
     count = len(clean)
     if count < 2:
         raise MetricUndefined("transform invariance compares different images, and there is one")
     other = float((np.linalg.norm(clean.sum(axis=0)) ** 2 - (clean**2).sum()) / (count * (count - 1)))
     if 1 - other < 1e-6:
         raise MetricUndefined(f"all {count} images have the same embedding, up to its length")
-    result = {}
-    for name, transform in transforms.items():
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            torch.manual_seed(seed)
-            moved = _unit(embed(transform(images)), f"embeddings under {name}")
-        if moved.shape != clean.shape:
-            raise ValueError(f"embeddings have shape {clean.shape} but under {name} {moved.shape}")
-        result[name] = (float((clean * moved).sum(axis=1).mean()) - other) / (1 - other)
-    return result
-
-
-def _unit(x: Any, name: str) -> np.ndarray:
-    rows = matrix(x, name).astype(np.float64)
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, 1.0)
+    return (float((clean * moved).sum(axis=1).mean()) - other) / (1 - other)

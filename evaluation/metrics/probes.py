@@ -5,6 +5,7 @@ Every class probe scores the test set once, after all choices are made, and retu
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -79,10 +80,61 @@ def linear_probe(
         ValueError: wrong shapes (both named), labels out of range, a strength that isn't positive.
         MetricUndefined: empty or non-finite features, or too few samples for a validation split.
     """
+    train_x, train_y, test_x, test_y = _checked(train_x, train_y, test_x, test_y, num_classes)
+    probe = fit_linear(train_x, train_y, num_classes=num_classes, val=val, l2_grid=l2_grid, seed=seed)
+    return _scores(probe.log_probability, test_x, test_y) | {"l2": probe.l2}
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A fitted linear classifier (`fit_linear`).
+
+    Attributes:
+        standardize: of the features.
+        weight: [K, D] of the classes seen, float64.
+        bias: [K].
+        classes: int [K], the classes seen.
+        num_classes: C, of all.
+        l2: the strength chosen.
+    """
+
+    standardize: Standardizer
+    weight: Tensor
+    bias: Tensor
+    classes: Array
+    num_classes: int
+    l2: float
+
+    def log_probability(self, x: Array) -> Tensor:
+        """Log-probabilities [n, C], float64, of a block of features [n, D]; -inf for classes not seen."""
+        with full_precision(), torch.no_grad(), one_thread():
+            logits = torch.addmm(self.bias.float(), self.standardize(x), self.weight.float().T).double().cpu()
+            logp = torch.full((len(x), self.num_classes), -torch.inf, dtype=torch.float64)
+            logp[:, torch.from_numpy(self.classes)] = F.log_softmax(logits, dim=1)
+            return logp
+
+    def predict(self, x: Any) -> Array:
+        """The most probable class of each row of [N, D], int64 [N]; the lowest of equal ones."""
+        x = matrix(x, "x")
+        blocks = [self.log_probability(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+        return torch.cat(blocks).numpy().argmax(axis=1)
+
+
+def fit_linear(
+    train_x: Any,
+    train_y: Any,
+    *,
+    num_classes: int,
+    val: float | tuple[Any, Any] = 0.1,
+    l2_grid: Sequence[float] | None = None,
+    seed: int = 0,
+) -> LinearProbe:
+    """The classifier of `linear_probe`, with its arguments and errors."""
     strengths = sorted({float(l2) for l2 in (L2_GRID if l2_grid is None else l2_grid)}, reverse=True)
     if not strengths or not all(0 < l2 < np.inf for l2 in strengths):
         raise ValueError(f"l2_grid must hold positive strengths, got {strengths}")
-    train_x, train_y, test_x, test_y = _checked(train_x, train_y, test_x, test_y, num_classes)
+    train_x = matrix(train_x, "train_x")
+    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
     if isinstance(val, tuple):
         val_x = matrix(val[0], "val_x")
         same_width(train_x, "train_x", val_x, "val_x")
@@ -120,14 +172,7 @@ def linear_probe(
         problem = SoftmaxRegression(x, target, len(classes), axes)
         weight, bias = problem.minimum(penalty * l2, point or problem.start())
         weight = axes.restore(weight)
-
-        def log_probability(block: Array) -> Tensor:
-            logits = torch.addmm(bias.float(), standardize(block), weight.float().T).double().cpu()
-            logp = torch.full((len(block), num_classes), -torch.inf, dtype=torch.float64)
-            logp[:, torch.from_numpy(classes)] = F.log_softmax(logits, dim=1)
-            return logp
-
-        return _scores(log_probability, test_x, test_y) | {"l2": l2}
+        return LinearProbe(standardize, weight, bias, classes, num_classes, l2)
 
 
 def mlp_probe(
@@ -372,15 +417,15 @@ def _rank(scores: Tensor, y: Tensor) -> Tensor:
 
 
 def _scores(log_probability: Callable[[Array], Tensor], x: Array, y: Array) -> dict[str, float]:
-    """Score a classifier that maps a block of rows to log-probabilities [n, C], float64."""
-    ranks, nlls, confidences = [], [], []
-    for start in range(0, len(x), ROWS):
-        logp = log_probability(x[start : start + ROWS])
-        target = torch.from_numpy(y[start : start + ROWS])
-        ranks.append(_rank(logp, target))
-        nlls.append(-logp.gather(1, target[:, None])[:, 0].clamp(min=FLOOR))
-        confidences.append(logp.amax(dim=1).exp())
-    rank, nll = torch.cat(ranks).numpy(), torch.cat(nlls).numpy()
+    """`scores_of` a classifier that maps a block of rows to log-probabilities [n, C], float64."""
+    return scores_of(torch.cat([log_probability(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]), y)
+
+
+def scores_of(log_probability: Tensor, y: Array) -> dict[str, float]:
+    """Scores of log-probabilities [N, C], float64, against classes [N]: top1, top5, balanced, nll and ece."""
+    target = torch.from_numpy(y)
+    rank = _rank(log_probability, target).numpy()
+    nll = -log_probability.gather(1, target[:, None])[:, 0].clamp(min=FLOOR).numpy()
     right = rank < 1
     counts = np.bincount(y)
     recall = np.bincount(y, weights=right)[counts > 0] / counts[counts > 0]
@@ -389,7 +434,7 @@ def _scores(log_probability: Callable[[Array], Tensor], x: Array, y: Array) -> d
         "top5": float((rank < 5).mean()),
         "balanced": float(recall.mean()),
         "nll": float(nll.mean()),
-        "ece": _calibration_error(torch.cat(confidences).numpy(), right),
+        "ece": _calibration_error(log_probability.amax(dim=1).exp().numpy(), right),
     }
 
 

@@ -1,0 +1,44 @@
+"""Random views for the protocols that need them: the same for every method, drawn from a seed of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from kornia import augmentation as K
+from torch import Tensor
+
+
+def crops(images: Tensor, seed: Sequence[int], mirror: bool) -> Tensor:
+    """Random resized crops (8 % to all of the area) and, with `mirror`, mirror images at even odds.
+
+    Args:
+        images: float [B, C, H, W] in [0, 1].
+        seed: numbers that name the draw.
+        mirror: whether a mirror image means the same.
+    """
+    size = (images.shape[-2], images.shape[-1])
+    steps = [K.RandomResizedCrop(size, scale=(0.08, 1.0)), K.RandomHorizontalFlip(p=0.5 if mirror else 0.0)]
+    return _drawn(steps, images, seed)
+
+
+def simclr(images: Tensor, seed: Sequence[int], mirror: bool) -> Tensor:
+    """SimCLR's views for small images (Chen et al. 2020): crops, mirror images, colour jitter and grey."""
+    size = (images.shape[-2], images.shape[-1])
+    steps: list[torch.nn.Module] = [
+        K.RandomResizedCrop(size, scale=(0.2, 1.0)),
+        K.RandomHorizontalFlip(p=0.5 if mirror else 0.0),
+    ]
+    if images.shape[1] == 3:
+        steps += [K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2)]
+    return _drawn(steps, images, seed)
+
+
+def _drawn(steps: Sequence[torch.nn.Module], images: Tensor, seed: Sequence[int]) -> Tensor:
+    """Kornia's modules draw from the global generator: it is set for them and put back."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.no_grad():
+        torch.manual_seed(int(np.random.SeedSequence(list(seed)).generate_state(1, np.uint64)[0]))
+        for step in steps:
+            images = step(images)
+        return images.clamp(0, 1)

@@ -1,0 +1,179 @@
+"""What only the network itself can tell: how it takes a changed image, and what training on top of it gives."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from datamodules.targets import TargetSpec
+from evaluation.measures.base import ACCURACY, NO_TARGET, Measure, Score, Space, each
+from evaluation.metrics.errors import MetricUndefined
+
+if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
+    from torch import Tensor
+
+    from evaluation.encoder import Encoder
+    from evaluation.transforms import Transform
+
+
+def _encoder(space: Space) -> Encoder:
+    if space.encoder is None:
+        raise MetricUndefined("this measure needs the encoder itself, and only its features are here")
+    return space.encoder
+
+
+def transforms(space: Space, *, images: int = 500, seed: int = 0) -> dict[str, float]:
+    """How little each of a list of changes moves the features: 1 not at all, 0 as far as another image.
+
+    One figure a change and severity, `rotation 10`; a change's name alone is the mean over its severities, `mean` that
+    over the changes.
+    """
+    from evaluation.metrics.invariance import similarity
+    from evaluation.transforms import transforms_for
+
+    encoder = _encoder(space)
+    sample = encoder.sample("test", images, seed)
+    clean = encoder.encode_once(("clean", images, seed), sample)[space.name]
+    curves: dict[str, dict[str, float]] = {}
+    for name, transform in transforms_for(sample.shape[1]).items():
+        curves[name] = {}
+        for severity in transform.severities:
+            change = partial(_change, transform, np.full(len(sample), severity, np.float32))
+            moved = encoder.encode_once((name, severity, images, seed), sample, change)[space.name]
+            curves[name][f"{name} {severity:g}"] = similarity(clean, moved, f"features under {name}")
+    means = {name: float(np.mean(list(curve.values()))) for name, curve in curves.items()}
+    points = {key: value for curve in curves.values() for key, value in curve.items()}
+    return {"mean": float(np.mean(list(means.values())))} | means | points
+
+
+def recovery(space: Space, *, train_images: int = 2000, test_images: int = 1000, seed: int = 0) -> dict[str, float]:
+    """How well ridge regression reads off the features by how much an image was changed: R^2 of the drawn strength.
+
+    Each image of a sample of train is changed by a strength of its own, one kind of change at a time, and the
+    regression is scored on a sample of test. Near 0: the features have discarded that change. Cut to [0, 1].
+    """
+    from evaluation.metrics.probes import ridge_probe
+    from evaluation.transforms import transforms_for
+
+    encoder = _encoder(space)
+    samples = {"train": encoder.sample("train", train_images, seed), "test": encoder.sample("test", test_images, seed)}
+    scores = {}
+    for number, (name, transform) in enumerate(transforms_for(samples["test"].shape[1]).items()):
+        x, y = {}, {}
+        for split, sample in samples.items():
+            draw = np.random.default_rng([seed, number, split == "test"])
+            y[split] = draw.uniform(transform.low, transform.high, len(sample)).astype(np.float32)
+            key = (name, split, len(sample), seed)
+            x[split] = encoder.encode_once(key, sample, partial(_change, transform, y[split]))[space.name]
+            if transform.circular:
+                y[split] = 2 * np.pi * (y[split] - transform.low) / (transform.high - transform.low)
+        r2 = ridge_probe(x["train"], y["train"], x["test"], y["test"], circular=transform.circular)["r2"]
+        scores[name] = float(np.clip(r2, 0, 1))
+    return {"mean": float(np.mean(list(scores.values())))} | scores
+
+
+def _change(transform: Transform, strengths: np.ndarray, part: Tensor, rows: slice) -> Tensor:
+    import torch
+
+    return transform(part, torch.from_numpy(strengths[rows]).to(part.device))
+
+
+def alignment(space: Space, *, images: int = 2000, seed: int = 0) -> dict[str, float]:
+    """Mean squared distance of two augmented views of a test image, as rows of length 1."""
+    from evaluation import augmentation
+    from evaluation.metrics import invariance
+    from evaluation.metrics.arrays import unit_rows
+
+    encoder = _encoder(space)
+    sample = encoder.sample("test", images, seed)
+
+    def view(number: int) -> np.ndarray:
+        def change(part: Tensor, rows: slice) -> Tensor:
+            return augmentation.simclr(part, [seed, number, rows.start], encoder.mirror_symmetric)
+
+        return unit_rows(encoder.encode_once(("view", number, images, seed), sample, change)[space.name], "views")
+
+    return {"alignment": invariance.alignment(view(0), view(1))}
+
+
+def trained_on(
+    space: Space,
+    target: TargetSpec,
+    *,
+    tune_encoder: bool,
+    epochs: int = 100,
+    batch_size: int = 256,
+    lr: float = 0.1,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+) -> dict[str, float]:
+    """A linear classifier trained by SGD on augmented training images, the encoder frozen or trained with it."""
+    from evaluation.supervised import train_classifier
+
+    return train_classifier(
+        _encoder(space),
+        space.name,
+        target,
+        tune_encoder=tune_encoder,
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
+
+
+MEASURES = (
+    Measure(
+        name="transforms",
+        version=1,
+        subjects=NO_TARGET,
+        splits="500 images of test",
+        source="this suite: cosine of clean and changed, on the scale from another image (0) to the same (1)",
+        scores={"mean": Score("up", -1, 1, "0")},
+        run=transforms,
+    ),
+    Measure(
+        name="recovery",
+        version=1,
+        subjects=NO_TARGET,
+        splits="fit on 2,000 changed images of train, scored on 1,000 of test",
+        source="this suite: R^2 of ridge regression of the change's strength; high where nothing is discarded",
+        scores={"mean": Score("down", 0, 1, "0")},
+        run=recovery,
+    ),
+    Measure(
+        name="alignment",
+        version=1,
+        subjects=NO_TARGET,
+        splits="2,000 images of test, two views each",
+        source="Wang & Isola: Understanding Contrastive Representation Learning (ICML 2020), eq. 1",
+        scores={"alignment": Score("down", 0, 4, "about 2")},
+        run=alignment,
+    ),
+    Measure(
+        name="linear_augmented",
+        version=1,
+        subjects=each("content"),
+        splits="trained on augmented images of train, scored on test after the last epoch",
+        source="the papers' slow protocol: 100 epochs of SGD on crops and mirror images, cosine schedule; batch "
+        "normalisation without parameters before the classifier makes one learning rate fit all encoders",
+        scores={"top1": ACCURACY},
+        run=partial(trained_on, tune_encoder=False),
+        spaces=("features",),
+    ),
+    Measure(
+        name="finetune",
+        version=1,
+        subjects=each("content"),
+        splits="trained on augmented images of train, scored on test after the last epoch",
+        source="full fine-tuning: 30 epochs of SGD on crops and mirror images, cosine schedule",
+        scores={"top1": ACCURACY},
+        run=partial(trained_on, tune_encoder=True, epochs=30, lr=0.01, weight_decay=1e-4),
+        spaces=("features",),
+    ),
+)
