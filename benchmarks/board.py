@@ -48,8 +48,12 @@ class Board:
         """Count a cell and say in a line what became of it."""
         took = "by another process" if seconds is None else f"in {seconds:.0f} s"
         line = f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}"
-        self._overall.write(line, file=sys.stderr)
+        self.say(line)
         self._overall.update()
+
+    def say(self, line: str) -> None:
+        """Write a line above the bars."""
+        self._overall.write(line, file=sys.stderr)
 
     def close(self) -> None:
         """Take the bars off the screen."""

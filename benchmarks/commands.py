@@ -48,7 +48,7 @@ def run(
         logger: curves always go to CSV files; wandb besides (works offline without a key).
         dry_run: only list what would be done.
     """
-    from benchmarks import matrix
+    from benchmarks import matrix, stopping
     from benchmarks.remembered import planned_before, remember_plan
 
     request = choose(suite, method, dataset, seeds, set or [])
@@ -87,7 +87,8 @@ def run(
             threads=cores,
             logger=logger,
         )
-        outcome = matrix.run(cells, launch)
+        with stopping.as_ctrl_c():
+            outcome = matrix.run(cells, launch)
     show_table(folder, hashes={cell.hash for cell in cells}, logger=logger)
     for title, reason in outcome.failed.items():
         print(f"bench: failed {title}: {reason}", file=sys.stderr)

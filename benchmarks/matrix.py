@@ -19,15 +19,14 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, Protocol
 
-from filelock import FileLock, Timeout
-
-from benchmarks import provenance
+from benchmarks import leftovers, locks, provenance, stopping
 from benchmarks.board import Board
-from benchmarks.cells import CONFIG, FAILURE, LOCK, LOCKED, Cell
+from benchmarks.cells import CONFIG, FAILURE, INTERRUPTED, LOCKED, Cell
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import write_json
 
 PRELOADED = [
+    "benchmarks.apart",
     "benchmarks.runner",
     "evaluation.metrics.probes",
     "evaluation.metrics.clustering",
@@ -35,6 +34,8 @@ PRELOADED = [
     "evaluation.leaderboard.sheets",
 ]
 POLL_SECONDS = 0.2
+STOP_SECONDS = 300
+"""For a cell that was asked to stop, to come to the end of its batch and save."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Process(Protocol):
 
     def is_alive(self) -> bool: ...
     def terminate(self) -> None: ...
+    def kill(self) -> None: ...
     @property
     def exitcode(self) -> int | None: ...
 
@@ -87,10 +89,11 @@ class Subprocess:
     def __init__(self, folder: Path):
         with (folder / "log.txt").open("ab") as log:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.runner", str(folder)],
+                [sys.executable, "-m", "benchmarks.runner", str(folder), "--with-parent"],
                 stdout=log,
                 stderr=log,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # closed when this process dies, and the cell with it
+                process_group=0,
             )
         self.pid: int | None = self._popen.pid
 
@@ -99,6 +102,9 @@ class Subprocess:
 
     def terminate(self) -> None:
         self._popen.terminate()
+
+    def kill(self) -> None:
+        os.killpg(self._popen.pid, signal.SIGKILL)  # Lightning's copies with it
 
     @property
     def exitcode(self) -> int | None:
@@ -125,7 +131,7 @@ def _child(folder: Path, environment: dict[str, str]) -> None:
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the launcher decides
+    stopping.install()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
@@ -146,6 +152,8 @@ def run(cells: list[Cell], launch: Launch) -> Outcome:
         What became of all cells. KeyboardInterrupt passes through after the running cells were stopped.
     """
     matrix = Matrix(cells, launch)
+    for cell in matrix.outcome.complete:
+        leftovers.sweep(cell.folder(launch.out))
     if matrix.pending:
         matrix.work()
     return matrix.outcome
@@ -210,7 +218,7 @@ class Matrix:
                         self.running[slot] = Running(cell, start(cell, self.launch, slot), time.monotonic())
                 time.sleep(POLL_SECONDS)
         except BaseException:
-            _stop([running.process for running in self.running.values()])
+            self.stop()
             raise
         finally:
             self.board.close()
@@ -229,6 +237,11 @@ class Matrix:
             self.pending.append(cell)
         elif code == 0 and cell.complete(self.launch.out):
             self._settle(cell, None, running.since)
+        elif code == INTERRUPTED:
+            reason = (
+                f"interrupted by {read_status(folder).get('stopped', 'a signal')}; the same command goes on from there"
+            )
+            self._settle(cell, reason, running.since)
         else:
             if code is not None and code < 0:
                 reason = f"killed by {signal.Signals(-code).name}"
@@ -255,18 +268,27 @@ class Matrix:
                 return cell
             elif reason := self._failure(cell, since=self.begun):
                 self._settle(cell, reason, None)
-            elif self._locked(cell):
+            elif locks.holder(cell.folder(self.launch.out)) is not None:
                 self.pending.append(cell)
             else:
                 return cell
         return None
 
-    def _locked(self, cell: Cell) -> bool:
+    def stop(self) -> None:
+        """Ask the running cells to stop and wait until each has saved; another Ctrl-C kills them."""
+        processes = [running.process for running in self.running.values()]
         try:
-            with FileLock(cell.folder(self.launch.out) / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
+            for process in processes:
+                process.terminate()
+            if processes:
+                self.board.say(f"stopping {len(processes)} cells at their next checkpoint; Ctrl-C again kills at once")
+            deadline = time.monotonic() + STOP_SECONDS
+            while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            for process in processes:
+                if process.is_alive():
+                    process.kill()
 
     def _failure(self, cell: Cell, since: float) -> str | None:
         """Why a cell was given up at or after `since` (seconds since 1970), or None."""
@@ -275,14 +297,3 @@ class Matrix:
         except (OSError, ValueError):
             return None
         return failure["reason"] if failure["time"] >= since else None
-
-
-def _stop(processes: list[Process]) -> None:
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + 10
-    while any(process.is_alive() for process in processes) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    for process in processes:
-        if process.is_alive() and process.pid:
-            os.kill(process.pid, signal.SIGKILL)

@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import resource
-import shutil
+import signal as signals
 import sys
+import threading
 import time
 import traceback
 import warnings
@@ -19,15 +20,15 @@ from typing import Any
 import lightning as L
 import torch
 import wandb
-from filelock import FileLock, Timeout
 from lightning.pytorch.loggers import CSVLogger, Logger
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
 import datamodules
 import methods
-from benchmarks import options, provenance
-from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, LOCK, LOCKED, STATUS, Cell
+from benchmarks import leftovers, locks, options, provenance, stopping
+from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, INTERRUPTED, LOCKED, Cell
+from benchmarks.failures import explain
 from benchmarks.judging import judge
 from benchmarks.status import Status
 from benchmarks.training import TRAINED, rank, train
@@ -37,32 +38,44 @@ from evaluation.leaderboard.records import FILE as RECORD
 from evaluation.leaderboard.records import SCHEMA, write_json
 from methods.base import Method, stream_seed
 
+WITH_PARENT = "--with-parent"
+"""Argument of this module: die with the process that started it."""
+
 
 def main(folder: Path) -> int:
     """Run the cell whose configuration lies in `folder`; the reason of a failure is left in its `failure.json`.
 
     Returns:
-        Exit status: DONE, FAILED, or LOCKED if another process is at it.
+        Exit status: DONE, FAILED, LOCKED if another process is at it, INTERRUPTED if it was asked to stop.
     """
     _quiet()
     if rank() > 0:  # of a run over several devices: rank 0 holds the lock, judges and records
-        run(folder)
+        try:
+            run(folder)
+        except stopping.Interrupted:
+            return INTERRUPTED
         return DONE
     try:
-        with FileLock(folder / LOCK, timeout=0):
-            try:
-                run(folder)
-            except Exception as error:
-                traceback.print_exc()
-                reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-                write_json(
-                    folder / FAILURE, {"reason": reason, "traceback": traceback.format_exc(), "time": time.time()}
-                )
-                return FAILED
-            (folder / LOCK).unlink(missing_ok=True)  # the record is there: nobody will start this cell again
-            return DONE
-    except Timeout:
+        with locks.hold(folder):
+            return _attempt(folder)
+    except locks.Taken:
         return LOCKED
+
+
+def _attempt(folder: Path) -> int:
+    try:
+        run(folder)
+    except BaseException as error:
+        if stopping.requested() or isinstance(error, stopping.Interrupted):
+            Status(folder).stopped(stopping.requested() or str(error))  # whatever else it ended with: no failure
+            return INTERRUPTED
+        if not isinstance(error, Exception):
+            raise
+        traceback.print_exc()
+        reason = explain(error, folder)
+        write_json(folder / FAILURE, {"reason": reason, "traceback": traceback.format_exc(), "time": time.time()})
+        return FAILED
+    return DONE
 
 
 def run(folder: Path) -> None:
@@ -71,13 +84,16 @@ def run(folder: Path) -> None:
     cell, launch = Cell(**config["cell"]), config["launch"]
     if cell.complete(folder.parents[2]):
         return
-    (folder / FAILURE).unlink(missing_ok=True)
+    if rank() == 0:
+        (folder / FAILURE).unlink(missing_ok=True)
+        leftovers.clear_unfinished(folder)
     started = now()
     threads = cell.threads or launch["threads"]
     torch.set_num_threads(threads)
     threadpool_limits(threads)  # NumPy's and scikit-learn's
     status = Status(folder)
-    status.tell("load data")
+    if rank() == 0:
+        status.tell("load data")
     data = build_data(cell)
     if data.fingerprint != cell.fingerprint:
         raise RuntimeError(
@@ -89,12 +105,21 @@ def run(folder: Path) -> None:
         method.load_state_dict(load_file(folder / WEIGHTS))
         trained = json.loads((folder / TRAINED).read_text())
     else:
-        trained = train(cell, method, data, folder, launch, loggers, status)
+        with stopping.deferred():
+            trained = train(cell, method, data, folder, launch, loggers, status)
     if rank() > 0:
         return
     rows, seconds = judge(cell.measures, method, data, folder, trained["encoder"], status)
     trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
     record = make_record(cell, method, data, trained, rows, launch, started)
+    with stopping.deferred():
+        finish(folder, record, rows, loggers, launch)
+
+
+def finish(
+    folder: Path, record: dict[str, Any], rows: list[dict[str, Any]], loggers: list[Logger], launch: dict[str, Any]
+) -> None:
+    """Write the record, last of all results, and clear away what led to it."""
     write_json(folder / RECORD, record)
     finals = {f"{r['space']}/{r['measure']}/{r['target']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
     for logger in loggers:
@@ -102,9 +127,7 @@ def run(folder: Path) -> None:
         logger.finalize("success")
     if launch["logger"] == "wandb":
         wandb.finish()
-    for leftover in ("checkpoints", "features"):
-        shutil.rmtree(folder / leftover, ignore_errors=True)
-    (folder / STATUS).unlink(missing_ok=True)
+    leftovers.clear(folder)
 
 
 def make_record(
@@ -192,5 +215,19 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", message)
 
 
+def die_with_parent() -> None:
+    """Have this process killed when the one at the other end of its standard input closes it, as a dead one does."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        os.kill(os.getpid(), signals.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 if __name__ == "__main__":
+    stopping.install()
+    if WITH_PARENT in sys.argv:
+        die_with_parent()
     os._exit(main(Path(sys.argv[1])))

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks import stopping
 from benchmarks.cells import STATUS
+
+NOTHING = {"phase": "starting", "done": 0, "total": 0, "note": ""}
 
 
 class Status:
@@ -19,17 +22,29 @@ class Status:
     """
 
     def __init__(self, folder: Path):
-        self.path = folder / STATUS
+        self.path, self.since = folder / STATUS, time.time()
         self._written = 0.0
 
     def tell(self, phase: str, done: int = 0, total: int = 0, note: str = "") -> None:
-        """Say where the run is: `done` of `total` steps of a phase (total 0: unknown)."""
+        """Say where the run is: `done` of `total` steps of a phase (total 0: unknown).
+
+        Raises:
+            Interrupted: the process was asked to stop, and here it may.
+        """
+        stopping.check()
         now = time.monotonic()
         if now - self._written < 0.5 and 0 < done < total:
             return
         self._written = now
+        self._write({"phase": phase, "done": done, "total": total, "note": note, "since": self.since})
+
+    def stopped(self, reason: str) -> None:
+        """Leave word that the run ended because it was asked to."""
+        self._write(read_status(self.path.parent) | {"stopped": reason})
+
+    def _write(self, content: dict[str, Any]) -> None:
         beside = self.path.with_suffix(".tmp")
-        beside.write_text(json.dumps({"phase": phase, "done": done, "total": total, "note": note}))
+        beside.write_text(json.dumps(content))
         beside.replace(self.path)
 
     def wrap(self, batches: Iterable, phase: str) -> Iterator:
@@ -43,6 +58,6 @@ class Status:
 def read_status(folder: Path) -> dict[str, Any]:
     """The last thing a run told; phase `starting` if it hasn't yet."""
     try:
-        return json.loads((folder / STATUS).read_text())
+        return NOTHING | json.loads((folder / STATUS).read_text())
     except (OSError, ValueError):
-        return {"phase": "starting", "done": 0, "total": 0, "note": ""}
+        return NOTHING

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-"""The polite kill, Ctrl-C, and what a cluster sends before it takes the machine away."""
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR2)
+"""The polite kill, a closed terminal, Ctrl-C, and what a cluster sends before it takes the machine away."""
 
 _received: str | None = None
 _deferred = False
@@ -27,7 +27,22 @@ class Interrupted(BaseException):
 def install() -> None:
     """Have signals ask this process to stop. Called again when training starts, since Lightning puts in its own."""
     for number in SIGNALS:
-        signal.signal(number, _note)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` means it
+            signal.signal(number, _note)
+
+
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """For a launcher: within it the polite kill and a closed terminal do what Ctrl-C does."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def requested() -> str | None:
