@@ -60,6 +60,14 @@ def _both(space: Space, targets: tuple[TargetSpec, ...], train: int, test: int, 
     )
 
 
+def _scaled(train_z: np.ndarray, train_f: np.ndarray, test_z: np.ndarray, test_f: np.ndarray) -> tuple:
+    """All codes by one number, so that the widest has the standard deviation 1 that a VAE's prior would give it."""
+    train_z = train_z.astype(np.float64)
+    widest = train_z.std(axis=0).max()
+    scale = widest if widest > 0 else 1.0
+    return train_z / scale, train_f, test_z.astype(np.float64) / scale, test_f
+
+
 def dci(
     space: Space,
     *targets: TargetSpec,
@@ -133,16 +141,19 @@ def factor_vae(
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """FactorVAE score: votes drawn from training images name the codes, votes drawn from test images are scored."""
+    """FactorVAE score: votes drawn from training images name the codes, votes drawn from test images are scored.
+
+    Codes are scaled to the range of a VAE's (`_scaled`): what is too narrow to count is then the same for all encoders.
+    """
     from evaluation.metrics import disentanglement as metrics
 
-    train_z, train_f, test_z, test_f = _both(space, targets, 10_000, 5000, bins, seed)
+    train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
     votes, factor = metrics.sample_votes(train_z, train_f, num_votes=train_votes, batch_size=batch_size, seed=seed)
     held, held_factor = metrics.sample_votes(test_z, test_f, num_votes=test_votes, batch_size=batch_size, seed=seed)
     return metrics.factor_vae(
         votes,
         factor,
-        train_z.astype(np.float64).var(axis=0, ddof=1),
+        train_z.var(axis=0, ddof=1),
         eval_local_variances_z=held,
         eval_factor_index=held_factor,
         prune_threshold=prune_threshold,
@@ -158,10 +169,13 @@ def beta_vae(
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """beta-VAE score: which factor do pairs share, learned on training images, scored on test images."""
+    """beta-VAE score: which factor do pairs share, learned on training images, scored on test images.
+
+    Codes are scaled to the range of a VAE's (`_scaled`): the regression's penalty depends on it.
+    """
     from evaluation.metrics import disentanglement as metrics
 
-    train_z, train_f, test_z, test_f = _both(space, targets, 10_000, 5000, bins, seed)
+    train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
     points, factor = metrics.sample_pairs(train_z, train_f, num_points=train_pairs, batch_size=batch_size, seed=seed)
     held, held_factor = metrics.sample_pairs(test_z, test_f, num_points=test_pairs, batch_size=batch_size, seed=seed)
     return metrics.beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)
