@@ -17,6 +17,7 @@ FAILURE = "failure.json"
 STATUS = "status.json"
 LOCK = ".lock"
 JOB = "job.json"
+FEATURES = "features"
 PLACE = {"root", "cache_dir", "feed", "num_workers"}
 """Options of a data set that say where it lies and how it is fed, not what it is."""
 DONE, FAILED, LOCKED, INTERRUPTED = 0, 1, 75, 130

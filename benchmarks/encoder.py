@@ -11,11 +11,11 @@ import timm
 from safetensors import SafetensorError, safe_open
 
 import datamodules
-from benchmarks import options, provenance, runner
+from benchmarks import banks, options, provenance, runner
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError
 from benchmarks.judging import judge
-from benchmarks.plan import find_class, setup_data
+from benchmarks.plan import find_class, resolve_measures, setup_data
 from benchmarks.status import Status
 from benchmarks.suite import Suite
 from benchmarks.weights import state_hash
@@ -57,7 +57,7 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         options={"encoder": encoder, "weights": state},
         budget={"epochs": 0},
         precision="32-true",
-        measures=list(request.measures),
+        measures=resolve_measures(request.measures),
         suite=request.name,
     )
     folder = cell.folder(out)
@@ -65,14 +65,13 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         return read_record(folder / RECORD)
     folder.mkdir(parents=True, exist_ok=True)
     started = runner.now()
-    rows, seconds = judge(cell.measures, method, data, folder, state, Status(folder))
+    found = judge(cell, method, data, folder, state, Status(folder))
     trained = {
         "encoder": state,
         "step": step,
         "epoch": 0,
         "cost": {
             "train_seconds": 0.0,
-            "eval_seconds": round(seconds, 2),
             "images_seen": 0,
             "forward_passes": 0,
             "images_per_second": 0.0,
@@ -83,8 +82,9 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         },
     }
     launch = {"command": " ".join(["bench", *sys.argv[1:]]), "git": provenance.git_state()}
-    record = runner.make_record(cell, method, data, trained, rows, launch, started)
+    record = runner.make_record(cell, method, data, trained, found, launch, started)
     write_json(folder / RECORD, record)
+    banks.prune(out)
     return record
 
 

@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
+from benchmarks.cells import FEATURES, Cell
 from benchmarks.status import Status
 from datamodules.base import SPLITS, BatchDataset, ImageDataModule
 from evaluation import features, protocol
 from evaluation.encoder import Encoder
 from evaluation.leaderboard import artefacts
+from evaluation.leaderboard.records import FILE as RECORD
+from evaluation.leaderboard.records import BadRecord, read_record
 from methods.base import Method
 
 
-def judge(
-    measures: list[str], method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status
-) -> tuple[list[dict[str, Any]], float]:
-    """Encode every split once and measure every space; rows of the record, and the seconds it took."""
+@dataclass(frozen=True)
+class Judgement:
+    """What a method was found to be.
+
+    Attributes:
+        measures: titles of all that was measured.
+        rows: of the record.
+        seconds: that it took.
+        earlier: provenance of the judgements that some of the rows were taken over from.
+    """
+
+    measures: list[str]
+    rows: list[dict[str, Any]]
+    seconds: float
+    earlier: list[dict[str, Any]]
+
+
+def judge(cell: Cell, method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status) -> Judgement:
+    """Encode every split once and take what the cell asks for and its record doesn't have yet, in every space."""
     start = time.perf_counter()
-    bank = features.encode(
-        method,
-        method.embed,
-        {split: data.eval_dataloader(split) for split in SPLITS},
-        folder / "features",
-        {"encoder": encoder, "data": data.fingerprint},
-        lambda batches, split: status.wrap(batches, f"encode {split}"),
+    bank = encode(method, data, folder, encoder, lambda batches, split: status.wrap(batches, f"encode {split}"))
+    before = _earlier(cell, folder, encoder)
+    missing = [title for title in cell.measures if title not in before.measures]
+    rows = protocol.evaluate(bank, data.targets, missing, status.tell, as_encoder(method, data))
+    found = Judgement(
+        before.measures + missing, before.rows + rows, before.seconds + time.perf_counter() - start, before.earlier
     )
-    rows = protocol.evaluate(bank, data.targets, measures, lambda title: status.tell(title), as_encoder(method, data))
-    seconds = time.perf_counter() - start
     status.tell("pictures")
     artefacts.write(
         folder,
@@ -41,9 +59,46 @@ def judge(
         module=method,
         embed=method.embed,
         views=method.views,
-        rows=rows,
+        rows=found.rows,
     )
-    return rows, seconds
+    return found
+
+
+def encode(
+    method: Method,
+    data: ImageDataModule,
+    folder: Path,
+    encoder: str,
+    progress: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
+) -> features.FeatureBank:
+    """The bank of a cell; in a process group all processes call this together, each with its part of the images."""
+    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    return features.encode(
+        method,
+        method.embed,
+        {split: data.eval_dataloader(split, rank=rank, num_replicas=processes) for split in SPLITS},
+        folder / FEATURES,
+        {"encoder": encoder, "data": data.fingerprint},
+        progress,
+    )
+
+
+def _earlier(cell: Cell, folder: Path, encoder: str) -> Judgement:
+    """What the cell's record holds already, if it is of the same weights."""
+    try:
+        record = read_record(folder / RECORD)
+    except BadRecord:
+        record = None
+    if record is None or record["cell"]["hash"] != cell.hash or record["provenance"]["encoder"] != encoder:
+        return Judgement([], [], 0.0, [])
+    came = {key: record["provenance"][key] for key in ("command", "started", "finished", "git", "versions", "hardware")}
+    came["measures"] = sorted({row["measure"] for row in record["metrics"]})
+    return Judgement(
+        record["config"]["measures"],
+        record["metrics"],
+        record["cost"].get("eval_seconds", 0.0),
+        [*record["provenance"].get("earlier", []), came],
+    )
 
 
 def as_encoder(method: Method, data: ImageDataModule) -> Encoder:

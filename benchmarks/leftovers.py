@@ -9,7 +9,7 @@ from benchmarks import locks
 from benchmarks.cells import FAILURE, JOB, LOCK, STATUS
 
 FILES = {STATUS, FAILURE, JOB}
-FOLDERS = {"checkpoints", "features"}
+FOLDERS = {"checkpoints"}
 
 
 def clear(folder: Path) -> None:

@@ -13,7 +13,7 @@ from benchmarks.cells import Cell
 from benchmarks.errors import RequestError, unknown
 from benchmarks.suite import Suite
 from datamodules.base import DataNotFound, ImageDataModule
-from evaluation.protocol import MEASURES
+from evaluation.protocol import MEASURES, newest
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -46,9 +46,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     method_names = methods.available() if suite.methods == "all" else suite.methods
     method_classes = {name: find_class(methods, "method", name) for name in method_names}
     data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
-    for measure in suite.measures:
-        if measure not in MEASURES:
-            raise unknown("measure", measure, MEASURES)
+    measures = resolve_measures(suite.measures)
     _check_addressees(suite, method_classes)
     data_options, fingerprints, roles = {}, {}, {}
     for name, cls in data_classes.items():
@@ -81,7 +79,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
             options=method_options[method],
             budget=dict(suite.budget),
             precision=precision,
-            measures=list(suite.measures),
+            measures=measures,
             suite=suite.name,
             threads=suite.threads,
         )
@@ -90,6 +88,15 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         for method in method_names
         if (dataset, method) not in left_out
     ]
+
+
+def resolve_measures(names: list[str]) -> list[str]:
+    """Titles of measures; one named without a version is the newest. RequestError for a name that is none."""
+    versions = {title.partition("@")[0]: title for title in newest()}
+    for name in names:
+        if name not in MEASURES and name not in versions:
+            raise unknown("measure", name, [*MEASURES, *versions])
+    return list(dict.fromkeys(versions.get(name, name) for name in names))
 
 
 def find_class(registry: Any, kind: str, name: str) -> Any:

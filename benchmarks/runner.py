@@ -19,6 +19,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 import wandb
 from lightning.pytorch.loggers import CSVLogger, Logger
 from safetensors.torch import load_file
@@ -26,10 +27,10 @@ from threadpoolctl import threadpool_limits
 
 import datamodules
 import methods
-from benchmarks import leftovers, locks, options, provenance, stopping
+from benchmarks import banks, leftovers, locks, options, provenance, stopping
 from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, INTERRUPTED, LOCKED, Cell
 from benchmarks.failures import explain
-from benchmarks.judging import judge
+from benchmarks.judging import Judgement, encode, judge
 from benchmarks.status import Status
 from benchmarks.training import TRAINED, rank, train
 from benchmarks.weights import WEIGHTS
@@ -108,19 +109,21 @@ def run(folder: Path) -> None:
         with stopping.deferred():
             trained = train(cell, method, data, folder, launch, loggers, status)
     if rank() > 0:
+        if dist.is_initialized():  # else there was nothing to train, and the first process works alone
+            encode(method, data, folder, trained["encoder"])
         return
-    rows, seconds = judge(cell.measures, method, data, folder, trained["encoder"], status)
-    trained["cost"] |= {"eval_seconds": round(seconds, 2), "peak_memory_mb": peak_memory_mb()}
-    record = make_record(cell, method, data, trained, rows, launch, started)
+    found = judge(cell, method, data, folder, trained["encoder"], status)
+    trained["cost"]["peak_memory_mb"] = peak_memory_mb()
+    record = make_record(cell, method, data, trained, found, launch, started)
     with stopping.deferred():
-        finish(folder, record, rows, loggers, launch)
+        finish(folder, record, loggers, launch)
+        banks.prune(folder.parents[2])
 
 
-def finish(
-    folder: Path, record: dict[str, Any], rows: list[dict[str, Any]], loggers: list[Logger], launch: dict[str, Any]
-) -> None:
+def finish(folder: Path, record: dict[str, Any], loggers: list[Logger], launch: dict[str, Any]) -> None:
     """Write the record, last of all results, and clear away what led to it."""
     write_json(folder / RECORD, record)
+    rows = record["metrics"]
     finals = {f"{r['space']}/{r['measure']}/{r['target']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
     for logger in loggers:
         logger.log_metrics(finals)
@@ -135,7 +138,7 @@ def make_record(
     method: Method,
     data: ImageDataModule,
     trained: dict[str, Any],
-    rows: list[dict[str, Any]],
+    found: Judgement,
     launch: dict[str, Any],
     started: str,
 ) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def make_record(
     return {
         "schema": SCHEMA,
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict(),
+        "config": cell.as_dict() | {"measures": found.measures},
         "labels": sorted(method.uses_targets),
         "provenance": {
             "command": launch["command"],
@@ -158,9 +161,10 @@ def make_record(
             "step": trained["step"],
             "source": method.source,
             "card": {"summary": inspect.cleandoc(type(method).__doc__ or "")},
+            "earlier": found.earlier,
         },
-        "cost": trained["cost"],
-        "metrics": rows,
+        "cost": trained["cost"] | {"eval_seconds": round(found.seconds, 2)},
+        "metrics": found.rows,
     }
 
 

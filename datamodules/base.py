@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from datamodules import shifts
 from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-from datamodules.feeds import Batch, BatchDataset, Split, SplitName, loader
+from datamodules.feeds import Batch, BatchDataset, Split, SplitName, TrainingLoader, loader
 from datamodules.samplers import BalancedBatches, Batches, ShuffledBatches
 from datamodules.targets import TargetSpec
 
@@ -92,6 +92,8 @@ class ImageDataModule(L.LightningDataModule):
         )
         self.balance, self.domains_per_batch, self.num_workers = balance, domains_per_batch, num_workers
         self.shift = None if shift is None else shifts.parse(shift)
+        self._training_loader: TrainingLoader | None = None
+        self._place: dict[str, int] | None = None  # in the epoch, of the checkpoint that training resumes from
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
             raise DataMismatch(f"shift {shift!r} is for coloured data sets, {self.name} has no colours drawn by class")
@@ -218,7 +220,24 @@ class ImageDataModule(L.LightningDataModule):
                 f"batch_size {self.batch_size} is not a multiple of the {replicas} devices that share it"
             )
         dataset = BatchDataset(self.training, self.targets)
-        return loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers, persistent=True)
+        made = loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers, persistent=True)
+        assert isinstance(made, TrainingLoader)
+        if self._place is not None:
+            made.load_state_dict(self._place)
+        self._training_loader, self._place = made, None
+        return made
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the epoch: kept by Lightning in the checkpoint."""
+        return self._training_loader.state_dict() if self._training_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning when it resumes, before it asks for a loader.
+
+        Lightning would restore the loader itself, but only if nobody has asked how long an epoch is before: a
+        schedule of the learning rate does.
+        """
+        self._place = state_dict
 
     def _sampler(self, dataset: BatchDataset, rank: int, replicas: int) -> Batches:
         if self.balance is None:
@@ -235,10 +254,14 @@ class ImageDataModule(L.LightningDataModule):
         except ValueError as error:
             raise DataMismatch(f"batches balanced by {self.balance!r}: {error}") from error
 
-    def eval_dataloader(self, split: SplitName, batch_size: int = 512) -> DataLoader:
-        """All images of a split, in order, as they are."""
+    def eval_dataloader(
+        self, split: SplitName, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1
+    ) -> DataLoader:
+        """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
         dataset = BatchDataset(self.splits[split], self.targets)
-        return loader(dataset, torch.arange(len(dataset)).split(batch_size), self.num_workers)
+        batches = torch.arange(len(dataset)).split(batch_size)
+        first, last = (len(batches) * part // num_replicas for part in (rank, rank + 1))
+        return loader(dataset, batches[first:last], self.num_workers)
 
 
 def _count_levels(values: np.ndarray) -> np.ndarray:

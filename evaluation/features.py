@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
+NOTE = "note.json"
 
 
 class Batches(Protocol):
@@ -60,18 +61,28 @@ def encode(
 ) -> FeatureBank:
     """Encode all images of all splits, or open the bank that an earlier call with the same key left.
 
+    Features go to disk as they come, so memory does not grow with the data. In a process group every process calls
+    this with the loaders of its own part, and writes that; the first one puts the parts together in the order of
+    ranks. As long as the parts are made of the same whole batches, the bank is that of a single process, bit for bit.
+
     Args:
         module: the network behind `embed`; put in evaluation mode meanwhile.
         embed: uint8 images [B, C, H, W] -> space -> [B, d].
-        loaders: split -> batches, in order and complete.
-        folder: where the bank lies: `<folder>/<split>/<space>.npy`.
+        loaders: split -> batches, in order and complete; of a process group, this process's part.
+        folder: where the bank lies: `<folder>/<split>/spaces/<space>.f32`, rows of float32.
         key: what the bank depends on (hash of the encoder, fingerprint of the data).
         progress: wraps the batches of a split, for a progress bar.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for split, batches in loaders.items():
-        if _key_of(folder / split) != key:
-            _encode_split(module, embed, progress(batches, split), folder / split, key)
+        _wait()  # nobody looks while the first process still puts the last split together
+        if _note(folder / split).get("key") == key:
+            continue
+        _encode_part(module, embed, progress(batches, split), _part(folder / split, _rank()))
+        _wait()
+        if _rank() == 0:
+            _put_together(folder / split, key)
+    _wait()
     return open_bank(folder, list(loaders))
 
 
@@ -80,42 +91,82 @@ def open_bank(folder: Path, splits: list[str]) -> FeatureBank:
     features: dict[str, dict[str, np.ndarray]] = {}
     targets: dict[str, dict[str, np.ndarray]] = {}
     for split in splits:
-        root = folder / split / "spaces"
-        for file in sorted(root.rglob("*.npy")):
-            space = file.relative_to(root).with_suffix("").as_posix()
-            features.setdefault(space, {})[split] = np.load(file, mmap_mode="r", allow_pickle=False)
+        for space, width in sorted(_note(folder / split)["widths"].items()):
+            file = _file(folder / split, space)
+            features.setdefault(space, {})[split] = np.memmap(file, np.float32, "r").reshape(-1, width)
         with np.load(folder / split / "targets.npz", allow_pickle=False) as stored:
             targets[split] = {name: stored[name] for name in stored.files}
     return FeatureBank(features, targets)
 
 
-def _key_of(folder: Path) -> dict[str, str] | None:
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def _processes() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _wait() -> None:
+    if _processes() > 1:
+        dist.barrier()
+
+
+def _part(folder: Path, rank: int) -> Path:
+    return folder.with_name(f"{folder.name}.{rank}.tmp")
+
+
+def _file(folder: Path, space: str) -> Path:
+    return folder / "spaces" / f"{space}.f32"
+
+
+def _note(folder: Path) -> dict[str, Any]:
+    """What the bank of a split depends on, and the widths of its spaces; empty where there is none."""
     try:
-        return json.loads((folder / "key.json").read_text())
+        return json.loads((folder / NOTE).read_text())
     except (OSError, ValueError):
-        return None
+        return {}
 
 
-def _encode_split(module: nn.Module, embed: Embed, batches: Iterable, folder: Path, key: dict[str, str]) -> None:
-    """Write one split beside its place and move it there when it is whole."""
-    building = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(building, ignore_errors=True)
+def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Path) -> None:
+    """Write this process's part of a split, beside the bank's place."""
+    shutil.rmtree(folder, ignore_errors=True)
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    parts: dict[str, list[np.ndarray]] = {}
+    widths: dict[str, int] = {}
     targets: dict[str, list[np.ndarray]] = {}
-    with inference_mode(module):
+    folder.mkdir(parents=True)
+    with ExitStack() as stack, inference_mode(module):
+        files: dict[str, BinaryIO] = {}
         for batch in batches:
             for space, values in embed(batch["image"].to(device, non_blocking=True)).items():
-                parts.setdefault(space, []).append(values.float().cpu().numpy())
+                if space not in files:
+                    _file(folder, space).parent.mkdir(parents=True, exist_ok=True)
+                    files[space] = stack.enter_context(_file(folder, space).open("wb"))
+                    widths[space] = values.shape[1]
+                files[space].write(values.float().cpu().contiguous().numpy().data)
             for name, values in batch.items():
                 if name.startswith("target/"):
                     targets.setdefault(name.removeprefix("target/"), []).append(values.numpy())
-    for space, chunks in parts.items():
-        file = building / "spaces" / f"{space}.npy"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, np.concatenate(chunks))
     known: dict[str, Any] = {name: np.concatenate(chunks) for name, chunks in targets.items()}
-    np.savez(building / "targets.npz", **known)
-    (building / "key.json").write_text(json.dumps(key))
+    np.savez(folder / "targets.npz", **known)
+    (folder / NOTE).write_text(json.dumps({"widths": widths}))
+
+
+def _put_together(folder: Path, key: dict[str, str]) -> None:
+    """Move the parts of all processes to the bank's place, one after the other."""
+    parts = [_part(folder, rank) for rank in range(_processes())]
+    parts = [part for part in parts if _note(part)["widths"]] or parts[:1]  # a small split has no batch for some
+    whole = parts[0]
+    for part in parts[1:]:
+        for space in _note(part)["widths"]:
+            with _file(whole, space).open("ab") as target, _file(part, space).open("rb") as source:
+                shutil.copyfileobj(source, target)
+    if len(parts) > 1:
+        tables = [np.load(part / "targets.npz", allow_pickle=False) for part in parts]
+        known: dict[str, Any] = {name: np.concatenate([t[name] for t in tables]) for name in tables[0].files}
+        np.savez(whole / "targets.npz", **known)
+    (whole / NOTE).write_text(json.dumps(_note(whole) | {"key": key}))
     shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+    whole.rename(folder)
+    for rank in range(_processes()):
+        shutil.rmtree(_part(folder, rank), ignore_errors=True)

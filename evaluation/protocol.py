@@ -27,6 +27,11 @@ MEASURES: dict[str, Measure] = {
 """Every measure by its title, in the order of the table's columns."""
 
 
+def newest() -> list[str]:
+    """Titles of the newest version of every measure."""
+    return list({measure.name: title for title, measure in MEASURES.items()}.values())
+
+
 def evaluate(
     bank: FeatureBank,
     targets: tuple[TargetSpec, ...],
