@@ -17,6 +17,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "eval": commands.evaluate,
     "leaderboard": commands.leaderboard,
     "report": commands.report,
+    "status": commands.status,
+    "cancel": commands.cancel,
     "compare": commands.compare,
     "data": commands.data,
     "list": commands.show_list,
@@ -25,7 +27,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 POSITIONAL = {"compare", "data", "list"}
 """Commands whose arguments without a default stand without a name."""
-FLAGS = {"dry_run", "untrained"}
+MANY = {"cancel": "cells"}
+"""Commands that take any number of one argument, without a name."""
+FLAGS = {"detach", "dry_run", "untrained"}
 """Options that may stand without a value."""
 
 
@@ -56,7 +60,10 @@ def make_parser() -> ArgumentParser:
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
-        subparser.add_function_arguments(function, as_group=False, as_positional=name in POSITIONAL)
+        many = {MANY[name]} if name in MANY else set()
+        subparser.add_function_arguments(function, as_group=False, as_positional=name in POSITIONAL, skip=many)
+        for argument in many:
+            subparser.add_argument(argument, nargs="*", help="Hashes, or parts of names; default: all.")
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 
@@ -94,8 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        sys.stderr.write("bench: interrupted; the same command goes on from here\n")
+    except KeyboardInterrupt as stop:
+        sys.stderr.write(f"bench: interrupted; {stop or 'the same command goes on from here'}\n")
         return 130
 
 

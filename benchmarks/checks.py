@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
     from benchmarks.cells import Cell
+    from benchmarks.suite import Suite
 
 
 def check_writable(folder: Path) -> None:
@@ -31,6 +34,29 @@ def require_wandb(logger: str) -> None:
     """Raise RequestError if wandb is asked for and would fail for want of a key."""
     if logger == "wandb" and not wandb_ready():
         raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
+
+
+def require_slurm(request: Suite, devices: int) -> None:
+    """Raise RequestError if jobs can't be given to a cluster from here, or the request can't be planned here."""
+    from benchmarks import slurm
+
+    if find_spec("submitit") is None:
+        raise RequestError("--launcher slurm needs submitit: pip install 'disentangle-bench[slurm]'")
+    if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
+        raise RequestError(f"--launcher slurm: no {missing[0]} on this machine; run this where jobs can be given in")
+    try:
+        slurm.queue()
+    except slurm.NotAnswering as error:
+        raise RequestError(f"--launcher slurm: {error}") from error
+    gpus = request.resources.get("gpus_per_node")
+    if gpus is not None and gpus != devices:
+        raise RequestError(
+            f"resources.gpus_per_node is {gpus}, but a cell computes on --devices {devices}: the two must be the same"
+        )
+    if gpus is not None and request.precision == "auto" and find_devices()[0] != "gpu":
+        raise RequestError(
+            "precision: auto can't be told from here, where there is no GPU: --set precision=bf16 or precision=fp32"
+        )
 
 
 def find_devices() -> tuple[str, int]:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from benchmarks import leftovers, locks, provenance, stopping
 from benchmarks.board import Board
-from benchmarks.cells import CONFIG, FAILURE, INTERRUPTED, LOCKED, Cell
+from benchmarks.cells import CONFIG, FAILURE, INTERRUPTED, JOB, LOCKED, Cell
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import write_json
 
@@ -46,7 +46,8 @@ class Launch:
         out: folder of all runs.
         command: as the user gave it, for the records.
         accelerator: cpu or gpu.
-        devices: for each cell.
+        devices: for each cell, on each machine.
+        nodes: machines for each cell (on a cluster).
         jobs: cells side by side.
         device_ids: of the machine's GPUs, shared out over the jobs; empty on a CPU.
         threads: of the processor, for a cell whose suite doesn't say.
@@ -57,6 +58,7 @@ class Launch:
     command: str
     accelerator: str = "cpu"
     devices: int = 1
+    nodes: int = 1
     jobs: int = 1
     device_ids: tuple[int, ...] = ()
     threads: int = 1
@@ -69,6 +71,13 @@ class Outcome:
 
     complete: list[Cell] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+
+    def settle(self, cell: Cell, failure: str | None) -> None:
+        """Enter what became of a cell."""
+        if failure is None:
+            self.complete.append(cell)
+        else:
+            self.failed[cell.title] = failure
 
 
 class Process(Protocol):
@@ -161,6 +170,17 @@ def run(cells: list[Cell], launch: Launch) -> Outcome:
 
 def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
     """Start a cell in a process of its own; `slot` says which of the machine's GPUs it gets."""
+    folder = prepare(cell, launch, slot)
+    (folder / JOB).unlink(missing_ok=True)  # it isn't in a cluster's hands any more
+    if launch.devices > 1:
+        return Subprocess(folder)
+    process = _context().Process(target=_child, args=(folder, dict(os.environ)), name=cell.title)
+    process.start()
+    return process
+
+
+def prepare(cell: Cell, launch: Launch, slot: int = 0) -> Path:
+    """Make a cell's folder and write there what its process needs to know."""
     folder = cell.folder(launch.out)
     folder.mkdir(parents=True, exist_ok=True)
     first = slot * launch.devices
@@ -172,18 +192,25 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
     settings = {
         "accelerator": launch.accelerator,
         "devices": launch.devices,
+        "nodes": launch.nodes,
         "device_ids": ids,
         "threads": launch.threads,
         "logger": launch.logger,
         "command": launch.command,
+        "launcher": os.getpid(),
         "git": provenance.git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
     }
     write_json(folder / CONFIG, {"cell": cell.as_dict(), "launch": settings})
-    if launch.devices > 1:
-        return Subprocess(folder)
-    process = _context().Process(target=_child, args=(folder, dict(os.environ)), name=cell.title)
-    process.start()
-    return process
+    return folder
+
+
+def failure_of(folder: Path, since: float = 0) -> str | None:
+    """Why a cell was given up at or after `since` (seconds since 1970), or None."""
+    try:
+        failure = json.loads((folder / FAILURE).read_text())
+    except (OSError, ValueError):
+        return None
+    return failure["reason"] if failure["time"] >= since else None
 
 
 @dataclass
@@ -247,15 +274,10 @@ class Matrix:
                 reason = f"killed by {signal.Signals(-code).name}"
                 reason += " (out of memory?)" if code == -signal.SIGKILL else ""
                 write_json(folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
-            self._settle(
-                cell, f"{self._failure(cell, since=0) or 'no reason left'} (log: {folder / 'log.txt'})", running.since
-            )
+            self._settle(cell, f"{failure_of(folder) or 'no reason left'} (log: {folder / 'log.txt'})", running.since)
 
     def _settle(self, cell: Cell, failure: str | None, since: float | None) -> None:
-        if failure is None:
-            self.outcome.complete.append(cell)
-        else:
-            self.outcome.failed[cell.title] = failure
+        self.outcome.settle(cell, failure)
         self.board.settled(cell, failure, None if since is None else time.monotonic() - since)
 
     def _next(self) -> Cell | None:
@@ -266,7 +288,7 @@ class Matrix:
                 self._settle(cell, None, None)
             elif cell.hash not in self.busy_elsewhere:
                 return cell
-            elif reason := self._failure(cell, since=self.begun):
+            elif reason := failure_of(cell.folder(self.launch.out), since=self.begun):
                 self._settle(cell, reason, None)
             elif locks.holder(cell.folder(self.launch.out)) is not None:
                 self.pending.append(cell)
@@ -289,11 +311,3 @@ class Matrix:
             for process in processes:
                 if process.is_alive():
                     process.kill()
-
-    def _failure(self, cell: Cell, since: float) -> str | None:
-        """Why a cell was given up at or after `since` (seconds since 1970), or None."""
-        try:
-            failure = json.loads((cell.folder(self.launch.out) / FAILURE).read_text())
-        except (OSError, ValueError):
-            return None
-        return failure["reason"] if failure["time"] >= since else None

@@ -16,6 +16,21 @@ from benchmarks.errors import RequestError, unknown
 FOLDER = Path(__file__).parent / "suites"
 BUDGETS = ("epochs", "steps", "minutes")
 PRECISIONS = ("auto", "fp32", "bf16")
+RESOURCES: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "partition": (str, "a name"),
+    "account": (str, "a name"),
+    "qos": (str, "a name"),
+    "constraint": (str, "features of a machine, such as a100"),
+    "timeout_min": (int, "minutes, whole and positive"),
+    "mem_gb": ((int, float), "a positive number"),
+    "cpus_per_task": (int, "a positive whole number"),
+    "gpus_per_node": (int, "a positive whole number"),
+    "max_parallel": (int, "a positive whole number of jobs"),
+    "max_requeues": (int, "a positive whole number of time-outs"),
+    "setup": (list, "lines of shell, such as [module load cuda]"),
+}
+"""What a job of a cluster gets: the kind of each value, and how to say it."""
+USUAL_RESOURCES = {"timeout_min": 240, "max_parallel": 100, "max_requeues": 50}
 
 
 @dataclass
@@ -34,6 +49,7 @@ class Suite:
         measures: `name@version`, see `bench list metrics`.
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method.
+        resources: what a job gets on a cluster, see RESOURCES; nothing here changes a result.
     """
 
     name: str
@@ -46,6 +62,7 @@ class Suite:
     threads: int | None = None
     measures: list[str] = field(default_factory=list)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    resources: dict[str, Any] = field(default_factory=dict)
 
     def check(self) -> Suite:
         """Return self if every value is of the right kind, else raise RequestError."""
@@ -72,7 +89,19 @@ class Suite:
             raise RequestError(f"{where}: `threads` must be a positive whole number, got {self.threads!r}")
         if not isinstance(self.settings, dict) or not all(isinstance(v, dict) for v in self.settings.values()):
             raise RequestError(f"{where}: `settings` must hold options by addressee, such as method: {{lr: 0.001}}")
+        self._check_resources(where)
         return self
+
+    def _check_resources(self, where: str) -> None:
+        if not isinstance(self.resources, dict):
+            raise RequestError(f"{where}: `resources` must be a mapping, such as {{timeout_min: 60}}")
+        for name, value in self.resources.items():
+            if name not in RESOURCES:
+                raise RequestError(f"{where}: resources: {unknown('key', str(name), RESOURCES)}")
+            kind, words = RESOURCES[name]
+            positive = value > 0 if isinstance(value, int | float) else bool(value)
+            if not isinstance(value, kind) or isinstance(value, bool) or not positive:
+                raise RequestError(f"{where}: `resources.{name}` must be {words}; got {value!r}")
 
 
 def names() -> list[str]:
@@ -112,8 +141,10 @@ def override(suite: Suite, assignments: list[str]) -> None:
         elif not isinstance(value, dict):
             raise RequestError(
                 f"--set {head}={value}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
-                "budget.UNIT, precision or threads"
+                "budget.UNIT, resources.NAME, precision or threads"
             )
+        elif head == "resources":
+            suite.resources = suite.resources | value
         elif head == "budget":
             suite.budget = value
         else:
