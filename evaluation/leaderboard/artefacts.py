@@ -75,7 +75,7 @@ def write(
     spaces = {name: np.array(bank.features[name]["test"][chosen], dtype=np.float32) for name in names}
     with threadpool_limits(1):  # small problems: threads would only wait for each other
         sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
-        told = measured(rows, targets) or [
+        decodables = measured(rows, targets) or [
             {"space": name, "target": spec.name, "role": spec.role, "score": score}
             for name, x in spaces.items()
             for spec in targets
@@ -90,7 +90,7 @@ def write(
         "images": len(chosen),
         "targets": [spec.as_dict() for spec in targets],
         "spaces": {name: int(x["test"].shape[1]) for name, x in bank.features.items()},
-        "decodable": told,
+        "decodable": decodables,
         "confusion": confusion,
         "neighbours": [],
         "invariance": [],

@@ -21,7 +21,10 @@ SHOWN_COSTS = {
     "peak_memory_mb": "peak MB",
 }
 """Costs that the tables show, and their headings."""
-PERCENT = frozenset({"top1", "top5", "balanced", "acc", "linear", "mlp", "chance", "recall@1", "recall@5"})
+PERCENT = frozenset(
+    {"top1", "top5", "balanced", "acc", "linear", "mlp", "chance", "recall@1", "recall@5"}
+    | {"worst", "worst_domain", "worst_group", "gap", "eval_accuracy"}
+)
 """Scores that are a share of images, shown in percent."""
 ABSENT, TIE = "\N{EN DASH}", "\N{ALMOST EQUAL TO}"
 
@@ -117,13 +120,20 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def column_keys(part: pd.DataFrame) -> list[Key]:
-    """(measure, score, target) of the columns of one data set, in the protocol's order."""
+def column_keys(part: pd.DataFrame, matrix: bool = False) -> list[Key]:
+    """(measure, score, target) of the columns of one data set, in the protocol's order.
+
+    Args:
+        part: of the frame.
+        matrix: the columns of the table that says which space tells what, instead of the leaderboard's.
+    """
     from evaluation.protocol import MEASURES
 
     present = part.loc[part["measure"] != COST, ["measure", "target"]].drop_duplicates()
     keys: list[Key] = []
     for title, measure in MEASURES.items():
+        if measure.matrix != matrix:
+            continue
         for target in sorted(present.loc[present["measure"] == title, "target"]):
             keys += [(title, score, target) for score in measure.scores]
     return keys
@@ -148,12 +158,18 @@ def grids(frame: pd.DataFrame) -> list[Grid]:
     return [_Board(str(dataset), part).grid() for dataset, part in frame.groupby("dataset", sort=True)]
 
 
+def matrices(frame: pd.DataFrame) -> list[Grid]:
+    """Which space tells which target: a grid for each data set where that was measured."""
+    boards = [_Board(str(dataset), part, matrix=True) for dataset, part in frame.groupby("dataset", sort=True)]
+    return [board.matrix() for board in boards if board.keys]
+
+
 class _Board:
     """The figures of one data set, by row and column."""
 
-    def __init__(self, dataset: str, part: pd.DataFrame):
+    def __init__(self, dataset: str, part: pd.DataFrame, matrix: bool = False):
         self.dataset, self.part = dataset, part
-        self.keys = column_keys(part)
+        self.keys = column_keys(part, matrix)
         figures = map(Figure._make, zip(*(part[name].tolist() for name in Figure._fields), strict=True))
         self.found = {(f.settings, f.space, (f.measure, f.score, f.target)): f for f in figures}
         runs = (part["n"] + part["missing"]).groupby(part["settings"]).max()
@@ -216,6 +232,21 @@ class _Board:
                 cells.append(Cell(ABSENT) if cost is None else Cell(amount(cost), value=cost))
             grid.rows.append(cells)
         grid.foot = self._foot()
+        return grid
+
+    def matrix(self) -> Grid:
+        """Spaces by targets; best of a column means nothing here: what should be told depends on the space."""
+        columns = [Column("method", False), Column("space", False), *(Column(key[2], key=key) for key in self.keys)]
+        grid = Grid(f"{self.dataset}: which space tells what", columns)
+        for line in sorted(self.lines, key=lambda line: (line.method, line.settings, line.space != "features", line)):
+            if any(self.found.get((line.settings, line.space, key)) for key in self.keys):
+                cells = [Cell(text, value=text) for text in (line.method, line.space)]
+                grid.rows.append(cells + [self._cell(grid, line, key, None, False) for key in self.keys])
+        measures = ", ".join(dict.fromkeys(key[0] for key in self.keys))
+        grid.foot = [
+            f"{measures}: how well a linear probe reads each target from each space, on the test split: 0 as a "
+            "constant guess, 1 perfectly."
+        ]
         return grid
 
     def _cell(self, grid: Grid, line: Line, key: Key, best: str | None, tie: bool) -> Cell:

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluation.leaderboard import curves, formats, gallery, plots
 from evaluation.leaderboard.compute import tradeoff
-from evaluation.leaderboard.grid import PERCENT, Grid, column_keys, grids
+from evaluation.leaderboard.grid import PERCENT, Grid, column_keys, grids, matrices
 from evaluation.leaderboard.output import Output
 from evaluation.leaderboard.ranking import RANKED_BY, overall
 from evaluation.leaderboard.records import Problem, find_records
@@ -81,11 +81,12 @@ def _build(
     named = [(labels[_key(r)], r, places.get(r["cell"]["hash"])) for r in records]
     cards = _cards(named, methods)
     ranking = overall(seen)
+    told = {str(name): grid for name, part in frame.groupby("dataset") for grid in matrices(part)}
     page = formats.environment().get_template("report.html.j2")
     text = page.render(
         title=title,
         records=len(records),
-        datasets=[_dataset(grid, frame, named, files) for grid in grids(frame)],
+        datasets=[_dataset(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
         links={card["method"]: card["id"] for card in cards},
         cards=cards,
         cards_left_out=len(methods) - len(cards),
@@ -118,7 +119,7 @@ def _key(record: Record) -> tuple[str, str, str]:
     return record["cell"]["dataset"], record["cell"]["method"], settings_of(record)
 
 
-def _dataset(grid: Grid, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
+def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
     """Table and pictures of one data set."""
     part = frame[frame["dataset"] == grid.dataset]
     keys = column_keys(part)
@@ -149,6 +150,7 @@ def _dataset(grid: Grid, frame: pd.DataFrame, named: list[Named], files: Output)
         pictures.append(curve)
     return {
         "grid": grid,
+        "told": told,
         "spaces": list(dict.fromkeys(row[1].text for row in grid.rows)),
         "pictures": [picture for picture in pictures if picture],
         "missing": missing,

@@ -171,10 +171,18 @@ def rise(measure: str, score: str) -> int:
 
 
 def scored(seen: pd.DataFrame) -> pd.DataFrame:
-    """Lines of an `observations` frame with a figure whose direction the protocol knows; no cost, no chance level."""
+    """Lines of an `observations` frame with a figure whose direction the protocol knows.
+
+    No cost, no chance level, and not which space tells what: there more is better for some, worse for others.
+    """
     from evaluation.protocol import MEASURES
 
-    known = {(title, score) for title, measure in MEASURES.items() for score in measure.scores if score != "chance"}
+    known = {
+        (title, score)
+        for title, measure in MEASURES.items()
+        for score in measure.scores
+        if score != "chance" and not measure.matrix
+    }
     pairs = zip(seen["measure"], seen["score"], strict=True)
     keep = np.array([pair in known for pair in pairs], dtype=bool)
     return seen[keep & seen["value"].notna().to_numpy() & (seen["measure"] != COST).to_numpy()]

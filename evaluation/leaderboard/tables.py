@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from evaluation.leaderboard import formats
-from evaluation.leaderboard.grid import grids
+from evaluation.leaderboard.grid import Grid, grids, matrices
 from evaluation.leaderboard.rows import Record, observations
 
 if TYPE_CHECKING:
@@ -73,14 +73,22 @@ def to_csv(frame: pd.DataFrame) -> str:
 
 def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = ()) -> str:
     """One table a data set, with the notes that its figures need."""
-    return formats.markdown(grids(frame), [problem.reason for problem in problems])
+    return formats.markdown(_all(frame), [problem.reason for problem in problems])
 
 
 def to_latex(frame: pd.DataFrame) -> str:
     """As `to_markdown`, for LaTeX with booktabs."""
-    return formats.latex(grids(frame))
+    return formats.latex(_all(frame))
 
 
 def to_html(frame: pd.DataFrame) -> str:
     """As `to_markdown`, as a fragment of HTML."""
-    return formats.html(grids(frame))
+    return formats.html(_all(frame))
+
+
+def _all(frame: pd.DataFrame) -> list[Grid]:
+    """The leaderboard of each data set, and under it which space tells what."""
+    below: dict[str, list[Grid]] = {}
+    for grid in matrices(frame):
+        below.setdefault(grid.dataset.partition(":")[0], []).append(grid)
+    return [grid for board in grids(frame) for grid in (board, *below.get(board.dataset, []))]
