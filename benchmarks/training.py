@@ -10,11 +10,17 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 from lightning.pytorch.loggers import Logger
 
-from benchmarks.callbacks import TrainingClock, TrainingStatus
+from benchmarks.callbacks import Costs, GlobalStreams, TrainingStatus, Watch, save_seconds
 from benchmarks.cells import Cell
-from benchmarks.checkpoints import EpochCheckpoints, newest_intact
+from benchmarks.checkpoints import CheckpointFiles, newest_intact
 from benchmarks.status import Status
 from benchmarks.weights import ENCODER, WEIGHTS, save_weights, state_hash
 from datamodules.base import ImageDataModule
@@ -26,8 +32,24 @@ TRAINED = "trained.json"
 
 
 def rank() -> int:
-    """Number of this process among those that train together, as Lightning, torchrun or SLURM tell it."""
-    return next((int(os.environ[name]) for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK") if name in os.environ), 0)
+    """Number of this process among those that train together, as torchrun, Lightning or SLURM tell it; 0: the first."""
+    given = os.environ
+    if "RANK" in given:
+        return int(given["RANK"])
+    if "LOCAL_RANK" in given or "NODE_RANK" in given:  # Lightning's own children, also inside of a SLURM job
+        return int(given.get("NODE_RANK", 0)) * int(given.get("LOCAL_WORLD_SIZE", 1)) + int(given.get("LOCAL_RANK", 0))
+    return int(given.get("SLURM_PROCID", 0))
+
+
+def processes(launch: dict[str, Any]) -> tuple[list[int] | int, int, ClusterEnvironment]:
+    """(Devices on a machine, machines, who starts the processes): torchrun or srun if they have, else Lightning."""
+    devices, nodes = launch["devices"], launch.get("nodes", 1)
+    if TorchElasticEnvironment.detect():  # then it says how many, whatever was planned
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here, TorchElasticEnvironment()
+    if devices * nodes > 1 and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == devices * nodes:
+        return devices, nodes, SLURMEnvironment(auto_requeue=False)  # whoever gave the job in starts it again
+    return launch["device_ids"] or devices, nodes, LightningEnvironment()
 
 
 def train(
@@ -40,22 +62,26 @@ def train(
     status: Status,
 ) -> dict[str, Any]:
     """Train within the budget, from the newest checkpoint if there is one; save the encoder and what it cost."""
-    clock = TrainingClock()
-    step = epoch = 0
+    costs = Costs()
+    world, step, epoch = 1, 0, 0
     method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if method.trains:
-        if launch["devices"] > 1 and launch["accelerator"] == "cpu":
+        devices, nodes, environment = processes(launch)
+        world = (devices if isinstance(devices, int) else len(devices)) * nodes
+        if world > 1 and launch["accelerator"] == "cpu":
             synchronize(method)
         trainer = L.Trainer(
             accelerator=launch["accelerator"],
-            devices=launch["device_ids"] or launch["devices"],
-            strategy="ddp" if launch["devices"] > 1 else "auto",
-            sync_batchnorm=launch["devices"] > 1 and launch["accelerator"] == "gpu",
+            devices=devices,
+            num_nodes=nodes,
+            strategy="ddp" if world > 1 else "auto",
+            sync_batchnorm=world > 1 and launch["accelerator"] == "gpu",
             use_distributed_sampler=False,
             precision=cell.precision,  # type: ignore[arg-type]
             **budget_arguments(cell.budget),
             logger=loggers,
-            callbacks=[TrainingStatus(status), clock, EpochCheckpoints(folder / "checkpoints", cell.hash)],
+            callbacks=[TrainingStatus(status), costs, GlobalStreams(), Watch(folder, save_seconds())],
+            plugins=[CheckpointFiles(cell.hash), environment],
             default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -63,9 +89,9 @@ def train(
         )
         resume = newest_intact(folder / "checkpoints", cell.hash)
         trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         step, epoch = trainer.global_step, trainer.current_epoch
+    ranks = costs.ranks()
+    seconds = max((used["seconds"] for used in ranks), default=0.0)
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
     note |= {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
     if rank() == 0:
@@ -76,15 +102,14 @@ def train(
         "step": step,
         "epoch": epoch,
         "cost": {
-            "train_seconds": round(clock.seconds, 2),
-            "images_seen": method.images_seen * launch["devices"],
-            "forward_passes": method.forward_passes * launch["devices"],
-            "images_per_second": round(method.images_seen * launch["devices"] / clock.seconds, 1)
-            if clock.seconds
-            else 0.0,
+            "train_seconds": seconds,
+            "images_seen": method.images_seen * world,
+            "forward_passes": method.forward_passes * world,
+            "images_per_second": round(method.images_seen * world / seconds, 1) if seconds else 0.0,
             "parameters": sum(p.numel() for p in method.parameters()),
             "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
-            "devices": launch["devices"],
+            "devices": world,
+            "ranks": ranks,
         },
     }
     if rank() == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import torch
@@ -16,10 +17,25 @@ ENCODER = "encoder.safetensors"
 
 
 def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
-    """Write a module's weights beside their place and move them there."""
+    """Write a module's weights beside their place, and move them there once they are on the disk."""
     beside = path.with_name(f"{path.name}.tmp")
-    save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
-    beside.replace(path)
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, as the files' contents do already."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def state_hash(state: dict[str, torch.Tensor]) -> str:

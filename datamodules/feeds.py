@@ -8,7 +8,7 @@ Both give the same batches.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from datamodules.samplers import Batches
 from datamodules.targets import TargetSpec
 
 Batch = dict[str, Tensor]
@@ -147,6 +148,38 @@ class BatchDataset(Dataset):
         return batch | {key: values[positions] for key, values in self.targets.items()}
 
 
+class TrainingLoader(DataLoader):
+    """A data loader whose place in the epoch is in the checkpoint: a resumed epoch goes on with the batch after it.
+
+    `state_dict` and `load_state_dict` are what Lightning asks of a loader that can go on in mid-epoch.
+    """
+
+    sampler: Batches  # type: ignore[assignment]
+    _handed_out = 0
+    _resumed: dict[str, int] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """The batches of the sampler's epoch that are still to come.
+
+        A generator, so that nothing is drawn before the first batch is wanted: Lightning asks for the iterator
+        first and tells the sampler the epoch afterwards, when worker processes would be at their first batches.
+        """
+        resumed, self._resumed = self._resumed, None
+        self._handed_out = resumed["batches"] if resumed and resumed["epoch"] == self.sampler.epoch else 0
+        self.sampler.skip(self._handed_out)
+        for batch in super().__iter__():
+            self._handed_out += 1  # not what the workers have prepared, but what has been used
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its batches are done."""
+        return {"epoch": self.sampler.epoch, "batches": self._handed_out}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Go on there, once the sampler is told that epoch."""
+        self._resumed = state_dict
+
+
 def loader(
     dataset: BatchDataset, batches: Iterable[Tensor], num_workers: int | None, *, persistent: bool = False
 ) -> DataLoader:
@@ -162,11 +195,12 @@ def loader(
     if num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         num_workers = min(cores, 8) if getattr(dataset.split.images, "on_demand", False) else 0
-    return DataLoader(
+    return (TrainingLoader if isinstance(batches, Batches) else DataLoader)(
         dataset,
         sampler=batches,  # type: ignore[arg-type]  # any iterable of index tensors will do: batch_size is None
         batch_size=None,
         num_workers=num_workers,
         persistent_workers=persistent and num_workers > 0,
         pin_memory=num_workers > 0 and torch.cuda.is_available(),
+        generator=torch.Generator(),  # its own: looking at the data must not move torch's global stream
     )

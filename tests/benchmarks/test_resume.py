@@ -9,8 +9,6 @@ import pytest
 
 from benchmarks import matrix, runner
 from benchmarks.cells import Cell
-from benchmarks.checkpoints import newest_intact
-from benchmarks.errors import RequestError
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import read_record
 
@@ -65,18 +63,6 @@ def test_another_seed_gives_other_figures(launch, uninterrupted):
     from tests.benchmarks.conftest import make_cell
 
     assert finish(make_cell("simclr", seed=1), launch) != uninterrupted
-
-
-def test_damaged_checkpoint_is_passed_over(tmp_path):
-    for step, content in ((1, b"older"), (2, b"newer")):
-        (tmp_path / f"step={step}.ckpt").write_bytes(content)
-        digest = __import__("hashlib").sha256(content).hexdigest()
-        (tmp_path / f"step={step}.json").write_text(f'{{"cell": "abc", "sha256": "{digest}"}}')
-    assert newest_intact(tmp_path, "abc").name == "step=2.ckpt"
-    (tmp_path / "step=2.ckpt").write_bytes(b"newe")
-    assert newest_intact(tmp_path, "abc").name == "step=1.ckpt"
-    with pytest.raises(RequestError, match="another configuration"):
-        newest_intact(tmp_path, "def")
 
 
 def test_locked_cell_is_left_alone(cell, launch):

@@ -1,0 +1,193 @@
+"""Full disks, damaged files and hostile ones: nothing valid is lost, the reason is said, the next run goes on."""
+
+import json
+import logging
+import os
+import pickle
+import random
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import checkpoints, matrix
+from benchmarks.checkpoints import CheckpointFiles, newest_intact
+from benchmarks.errors import RequestError
+from benchmarks.failures import explain
+from evaluation.leaderboard.records import BadRecord, read_record
+from tests.benchmarks.conftest import make_cell
+
+
+def save(folder: Path, step: int, **content) -> Path:
+    path = folder / f"step={step}.ckpt"
+    tensors = {"state_dict": {"w": torch.arange(1000.0) + step}}
+    CheckpointFiles("abc").save_checkpoint({"global_step": step, "epoch": 0, **tensors, **content}, path)
+    return path
+
+
+def sign(path: Path) -> None:
+    """What somebody who can write the folder can do: a checksum that fits."""
+    note = json.loads(path.with_suffix(".json").read_text()) | {"sha256": checkpoints._sha256(path)}
+    path.with_suffix(".json").write_text(json.dumps(note))
+
+
+def test_the_last_two_are_kept(tmp_path):
+    for step in (5, 10, 200):
+        save(tmp_path, step)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["step=10.ckpt", "step=10.json", "step=200.ckpt", "step=200.json"]
+    assert newest_intact(tmp_path, "abc").name == "step=200.ckpt"
+    with pytest.raises(RequestError, match="another configuration"):
+        newest_intact(tmp_path, "def")
+
+
+def test_a_checkpoint_cut_short_anywhere_is_passed_over(tmp_path, caplog):
+    older, newer = save(tmp_path, 1), save(tmp_path, 2)
+    whole, draw = newer.read_bytes(), random.Random(0)
+    for signed in (False, True):
+        for length in [0, *(draw.randrange(len(whole)) for _ in range(9))]:
+            newer.write_bytes(whole[:length])
+            if signed:
+                sign(newer)
+            caplog.clear()
+            assert newest_intact(tmp_path, "abc") == older, length
+            assert "step=2.ckpt is passed over" in caplog.text
+    newer.write_bytes(whole)
+    sign(newer)
+    assert newest_intact(tmp_path, "abc") == newer
+
+
+def test_damage_in_the_middle_and_a_lost_checksum_are_seen(tmp_path):
+    older, newer = save(tmp_path, 1), save(tmp_path, 2)
+    content = bytearray(newer.read_bytes())
+    content[len(content) // 2] ^= 1
+    newer.write_bytes(content)
+    assert newest_intact(tmp_path, "abc") == older
+    for note in ("", "[]", "{"):
+        older.with_suffix(".json").write_text(note)
+        assert newest_intact(tmp_path, "abc") is None
+
+
+class Evil:
+    def __init__(self, mark: Path):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+@pytest.mark.parametrize("writer", ["torch", "pickle"])
+def test_a_hostile_checkpoint_is_refused_and_not_run(writer, tmp_path, caplog):
+    older, newer, mark = save(tmp_path, 1), save(tmp_path, 2), tmp_path / "was-run"
+    content = {"state_dict": {}, "evil": Evil(mark)}
+    if writer == "torch":
+        torch.save(content, newer)
+    else:
+        newer.write_bytes(pickle.dumps(content))
+    sign(newer)
+    with caplog.at_level(logging.WARNING):
+        assert newest_intact(tmp_path, "abc") == older
+    assert "step=2.ckpt is passed over" in caplog.text
+    with pytest.raises(Exception, match=r"[Ww]eights.only|magic"):
+        CheckpointFiles("abc").load_checkpoint(newer)
+    assert not mark.exists()
+    torch.load(newer, weights_only=False) if writer == "torch" else pickle.loads(newer.read_bytes())
+    assert mark.exists(), "it would have been run: the test shows something"
+
+
+def test_what_cannot_be_read_back_never_replaces_the_last_good_one(tmp_path, monkeypatch):
+    older = save(tmp_path, 1)
+
+    def truncated(checkpoint, file):
+        file.write(b"PK\x03\x04 a disk that says it has written")
+
+    monkeypatch.setattr(torch, "save", truncated)
+    with pytest.raises(Exception, match="archive"):
+        save(tmp_path, 2)
+    assert newest_intact(tmp_path, "abc") == older
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step=1.ckpt", "step=1.json"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 4 MiB, for as long as the test."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("this user may not mount a small file system")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(small_disk):
+    older = save(small_disk, 1)
+    (small_disk / "filler").write_bytes(b"0" * (3 << 20))
+    with pytest.raises((RuntimeError, OSError)) as caught:
+        save(small_disk, 2, more=torch.zeros(500_000))
+    said = explain(caught.value, small_disk)
+    assert said.startswith(f"no space left on the disk of {small_disk}: 1 of 4 MiB are free; make room and give")
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "step=1.ckpt", "step=1.json"]
+    assert newest_intact(small_disk, "abc") == older
+    (small_disk / "filler").unlink()
+    assert newest_intact(small_disk, "abc") == older
+    assert newest_intact(small_disk, "abc") != save(small_disk, 2)
+
+
+def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, tmp_path):
+    cell = make_cell("supervised", "budget.epochs=1")
+    folder = cell.folder(small_disk)
+    launch = matrix.Launch(out=small_disk, command="bench run", threads=1)
+    filler = small_disk / "filler"
+    filler.write_bytes(b"0" * (3 << 20))
+    failed = matrix.run([cell], launch).failed[cell.title]
+    assert f"no space left on the disk of {folder}: 1 of 4 MiB are free" in failed
+    assert not list(folder.rglob("*.tmp"))
+    assert not (folder / "result.json").exists()
+
+    filler.unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        matrix.run([cell], launch)
+    assert explain(caught.value, folder).startswith("not writable: OSError: [Errno 30] Read-only file system")
+    subprocess.run(["mount", "-o", "remount,rw,size=40m", str(small_disk)], check=True)
+    assert matrix.run([cell], launch).complete == [cell]
+
+
+def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
+    cell = make_cell("random_init")
+    launch = matrix.Launch(out=tmp_path, command="bench run", threads=1)
+    assert matrix.run([cell], launch).complete == [cell]
+    path = cell.folder(tmp_path) / "result.json"
+    whole = read_record(path)
+    for length in (0, 1, path.stat().st_size // 2, path.stat().st_size - 2):
+        damaged = tmp_path / "damaged.json"
+        damaged.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(BadRecord, match=r"damaged\.json: not readable as JSON"):
+            read_record(damaged)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert not cell.complete(tmp_path)
+    assert matrix.run([cell], launch).complete == [cell]
+    scores = [[(row["space"], row["scores"]) for row in r["metrics"]] for r in (whole, read_record(path))]
+    assert scores[0] == scores[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory; set a smaller data.batch_size"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory; "),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory; "),
+        (OSError(28, "No space left on device"), "no space left on the disk; make room"),
+        (RuntimeError("PytorchStreamWriter failed writing file data/0"), "no space left on the disk; make room"),
+        (PermissionError(13, "Permission denied", "/x"), "not writable: PermissionError: [Errno 13]"),
+        (RuntimeError("size mismatch\nfor x"), "RuntimeError: size mismatch"),
+    ],
+)
+def test_explanations_say_what_to_do(error, said):
+    assert explain(error).startswith(said)
+    assert "\n" not in explain(error)

@@ -1,0 +1,80 @@
+"""kill -9 in the middle of an epoch: the run goes on with the next batch, to the same weights and figures."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmarks import commands, matrix
+from benchmarks.callbacks import SAVE_SECONDS
+from benchmarks.cells import Cell
+from benchmarks.checkpoints import newest_intact
+from benchmarks.plan import plan
+from evaluation.leaderboard.records import read_record
+
+MOST_STEPS_PER_EPOCH = 6
+SETTINGS = {
+    "simclr": [],
+    "ip_irm": ["method.partition_every=1", "method.partition_epochs=2"],
+    "contrastive_clustering": ["method.start=0.5"],
+    "domain_contrastive": [
+        "data.balance=color",
+        "method.reconstruction=true",
+        "method.perceptual=none",
+        "method.generator_channels=8",
+    ],
+}
+
+
+def make_cell(method: str) -> Cell:
+    assignments = ["budget.epochs=2", "data.batch_size=250", *SETTINGS[method]]
+    suite = commands.choose("smoke", method, "colored_digits", "0", assignments)
+    suite.measures = ["knn@1"]
+    (cell,) = plan(suite)
+    return cell
+
+
+def finish(cell: Cell, launch: matrix.Launch) -> tuple[list[dict], dict, dict[str, torch.Tensor]]:
+    """Scores, counts of what was done, and all weights of a cell that is run to its end."""
+    outcome = matrix.run([cell], launch)
+    assert not outcome.failed, outcome.failed
+    folder = cell.folder(launch.out)
+    record = read_record(folder / "result.json")
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in record["metrics"]]
+    counts = {key: record["cost"][key] for key in ("images_seen", "forward_passes")}
+    return rows, counts | {"encoder": record["provenance"]["encoder"]}, load_file(folder / "method.safetensors")
+
+
+def saved_steps(folder: Path) -> list[int]:
+    return sorted(int(path.stem.partition("=")[2]) for path in folder.glob("checkpoints/step=*.json"))
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, launch, tmp_path, monkeypatch):
+    cell = make_cell(method)
+    straight = finish(cell, matrix.Launch(out=tmp_path / "straight", command="bench run", threads=1))
+
+    monkeypatch.setenv(SAVE_SECONDS, "0")  # a checkpoint after every step
+    folder = cell.folder(launch.out)
+    process = matrix.start(cell, launch)
+    while max(saved_steps(folder), default=0) < MOST_STEPS_PER_EPOCH + 1:  # with partitions, with centres
+        assert process.is_alive(), (folder / "log.txt").read_text()
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    while process.is_alive():
+        time.sleep(0.01)
+    saved = torch.load(newest_intact(folder / "checkpoints", cell.hash), weights_only=True)
+    place = saved["ColoredDigits"]
+    per_epoch = saved["global_step"] - place["batches"]
+    assert place["epoch"] == 1
+    assert 0 < place["batches"] < per_epoch, "the kill came too late to show anything"
+
+    monkeypatch.setenv(SAVE_SECONDS, "1000")
+    rows, counts, weights = finish(cell, launch)
+    assert (rows, counts) == straight[:2]
+    different = [name for name, tensor in straight[2].items() if not torch.equal(tensor, weights[name])]
+    assert different == []
