@@ -1,0 +1,396 @@
+"""Every measure on codes of known quality, on what it can't judge, and in whatever way the features were made."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from datamodules.targets import TargetSpec
+from evaluation import protocol
+from evaluation.encoder import Encoder
+from evaluation.features import FeatureBank
+from evaluation.measures.base import ALL
+
+CLASS = TargetSpec("class", "class", 4, "content")
+COLOR = TargetSpec("color", "class", 3, "domain")
+SIZE = TargetSpec("size", "continuous", 1, "style")
+ANGLE = TargetSpec("angle", "circular", 1, "style")
+TARGETS = (CLASS, COLOR, SIZE, ANGLE)
+COUNTS = {"train": 600, "val": 100, "test": 300}
+NEED_ENCODER = {"transforms", "recovery", "alignment", "linear_augmented", "finetune"}
+ON_FEATURES = [title for title, measure in protocol.MEASURES.items() if measure.name not in NEED_ENCODER]
+QUICK = [title for title in ON_FEATURES if not title.startswith(("dci", "sap"))]
+
+
+def labels(seed=0, counts=COUNTS):
+    rng = np.random.default_rng(seed)
+    return {
+        split: {
+            "class": rng.integers(4, size=n),
+            "color": rng.integers(3, size=n),
+            "size": rng.uniform(-1, 1, n).astype(np.float32),
+            "angle": rng.uniform(0, 2 * np.pi, n).astype(np.float32),
+        }
+        for split, n in counts.items()
+    }
+
+
+def bank(make, y=None, space="features"):
+    y = labels() if y is None else y
+    return FeatureBank({space: {split: make(values).astype(np.float32) for split, values in y.items()}}, y)
+
+
+def onehot(values, size, width=8):
+    return np.eye(size)[values] * width
+
+
+def noise(y, seed=1):
+    n = len(y["class"])
+    return np.random.default_rng([seed, n]).normal(size=(n, 6))
+
+
+def all_told(y):
+    parts = [onehot(y["class"], 4), onehot(y["color"], 3), y["size"][:, None], np.cos(y["angle"])[:, None]]
+    return np.concatenate([*parts, np.sin(y["angle"])[:, None]], axis=1)
+
+
+def content_only(y):
+    return onehot(y["class"], 4) + 0.1 * noise(y)[:, :4]
+
+
+def one_code_a_factor(y):
+    """Codes whose values rank as their factor's do, each with its own spread."""
+    return np.stack([y["class"], y["color"] / 2, y["size"], y["angle"] - np.pi], axis=1)
+
+
+def measured(features, titles, targets=TARGETS, network=None):
+    rows = protocol.evaluate(features, targets, titles, network=network)
+    return {(row["measure"], row["target"]): row for row in rows}
+
+
+def scores(features, title, target="class", targets=TARGETS, network=None):
+    row = measured(features, [title], targets, network)[title, target]
+    assert row["scores"] is not None, row["reason"]
+    return row["scores"]
+
+
+# ---- codes of known quality ----
+
+PERFECT = {
+    "linear@1": {"top1": 1},
+    "linear_1pct@1": {"top1": 1},
+    "linear_10pct@1": {"top1": 1},
+    "knn@1": {"top1": 1},
+    "mlp@1": {"top1": 1},
+    "kmeans@1": {"nmi": 1, "ari": 1, "acc": 1},
+    "kmeans_train_test@1": {"nmi": 1, "ari": 1, "acc": 1},
+}
+
+
+@pytest.mark.parametrize("title", PERFECT)
+def test_codes_that_hold_the_class_get_everything_right(title):
+    found = scores(bank(content_only), title)
+    assert {key: found[key] for key in PERFECT[title]} == pytest.approx(PERFECT[title])
+
+
+@pytest.mark.parametrize("title", [title for title in PERFECT if title.startswith(("linear", "knn", "mlp"))])
+def test_noise_gives_chance(title):
+    assert scores(bank(noise), title)["top1"] == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize("title", ["kmeans@1", "kmeans_train_test@1"])
+def test_clusters_of_noise_agree_with_nothing(title):
+    found = scores(bank(noise), title)
+    assert found["ari"] == pytest.approx(0, abs=0.02)
+    assert found["ami"] == pytest.approx(0, abs=0.02)
+
+
+@pytest.mark.parametrize("title", ["clusters@1", "clusters_train_test@1"])
+def test_a_methods_own_clusters(title):
+    relabelled = bank(lambda y: np.eye(4)[(y["class"] + 1) % 4], space="assignment")
+    assert scores(relabelled, title) == pytest.approx({"nmi": 1, "ari": 1, "acc": 1, "ami": 1})
+    assert (title, "class") not in measured(bank(content_only), [title])
+
+
+def test_silhouette_of_classes():
+    assert scores(bank(content_only), "silhouette@1")["silhouette"] > 0.9
+    assert abs(scores(bank(noise), "silhouette@1")["silhouette"]) < 0.05
+
+
+def test_few_labels_are_as_many_as_the_name_says():
+    found = scores(bank(content_only), "linear_10pct@1")
+    assert found["labels"] == pytest.approx(60, abs=3)
+    assert scores(bank(content_only), "linear_1pct@1")["labels"] == 8  # two of each class at least
+    assert found["spread"] == 0
+
+
+@pytest.mark.parametrize(("title", "keys"), [("leakage@1", {"linear"}), ("leakage@2", {"linear", "mlp"})])
+def test_leakage_of_everything_and_of_nothing(title, keys):
+    told, hidden = (scores(bank(make), title, "color") for make in (all_told, content_only))
+    assert told["normalized"] == pytest.approx(1, abs=0.02)
+    assert hidden["normalized"] < 0.15
+    assert told.keys() == keys | {"chance", "normalized"}
+
+
+def test_leakage_does_not_take_the_class_for_the_domain():
+    """In training the colour goes with the class; codes of the class alone tell nothing of it where it doesn't."""
+    y = labels()
+    y["train"]["color"] = y["train"]["class"] % 3
+    y["val"]["color"] = y["val"]["class"] % 3
+    assert scores(bank(content_only, y), "leakage@2", "color")["normalized"] < 0.15
+
+
+def shifted():
+    """Codes of the colour alone; in training and validation it tells the class, in test it doesn't."""
+    y = labels(counts={"train": 600, "val": 200, "test": 600})
+    for split in ("train", "val"):
+        y[split]["color"] = y[split]["class"] % 3
+    return y, lambda y: np.concatenate([onehot(y["color"], 3), noise(y)], axis=1)
+
+
+def test_worst_group_and_the_gap_of_a_shifted_correlation():
+    y, colours = shifted()
+    found = scores(bank(colours, y), "worst_group@1", "class by color")
+    assert found["in_distribution"] > 0.7
+    assert found["gap"] > 0.3
+    assert found["worst_group"] <= found["worst_domain"] <= found["top1"]
+    assert found["groups"] == 12
+    fine = scores(bank(content_only, y), "worst_group@1", "class by color")
+    assert (fine["gap"], fine["worst_group"]) == (0, 1)
+
+
+def test_a_domain_that_the_probe_has_not_seen():
+    assert scores(bank(content_only), "unseen_domain@1", "class by color")["worst"] == 1
+
+    def turned(y):  # in each colour the classes stand elsewhere
+        return onehot((y["class"] + y["color"]) % 4, 4) + onehot(y["color"], 3).sum(axis=1, keepdims=True) * 0
+
+    found = scores(bank(turned), "unseen_domain@1", "class by color")
+    assert found["top1"] < 0.25
+    assert {"color 0", "color 1", "color 2"} <= found.keys()
+
+
+def test_retrieval_across_domains():
+    found = scores(bank(content_only), "retrieval@1", "class by color")
+    assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
+    assert scores(bank(noise), "retrieval@1", "class by color")["recall@1"] == pytest.approx(0.25, abs=0.08)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_informativeness_is_one_scale_for_all_kinds(target):
+    assert scores(bank(all_told), "informativeness@1", target.name)["told"] > 0.98
+    assert scores(bank(noise), "informativeness@1", target.name)["told"] < 0.08
+
+
+FACTORS = {
+    "dci@1": ("disentanglement", 0.9),
+    "mig@1": ("mig", 0.7),
+    "sap@1": ("sap", 0.15),
+    "modularity@1": ("modularity", 0.9),
+    "irs@1": ("irs", 0.8),
+    "factor_vae@1": ("eval_accuracy", 0.95),
+    "beta_vae@1": ("eval_accuracy", 0.95),
+}
+
+
+@pytest.mark.parametrize("title", FACTORS)
+def test_one_code_a_factor_beats_mixed_codes(title):
+    targets = (CLASS, COLOR)  # trees take long
+    key, least = FACTORS[title]
+
+    def two(y):
+        return np.stack([y["class"] / 3, y["color"] / 2], axis=1) + 0.01 * noise(y)[:, :2]
+
+    turn = np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    clean = scores(bank(two), title, ALL, targets)[key]
+    mixed = scores(bank(lambda y: two(y) @ turn), title, ALL, targets)[key]
+    assert clean > least
+    assert mixed < clean - 0.03 or (title == "beta_vae@1" and mixed <= clean)  # which sees through a rotation
+
+
+@pytest.mark.parametrize("title", ["factor_vae@1", "beta_vae@1", "mig@1", "irs@1", "modularity@1"])
+def test_factor_scores_do_not_depend_on_scale_or_order_of_codes(title):
+    key = FACTORS[title][0]
+    plain = scores(bank(one_code_a_factor), title, ALL)[key]
+    changed = scores(bank(lambda y: one_code_a_factor(y)[:, ::-1] * 64), title, ALL)[key]
+    assert changed == pytest.approx(plain, abs=1e-6)
+
+
+def test_label_free_measures():
+    flat = bank(lambda y: np.ones((len(y["class"]), 5)) + 1e-6 * noise(y)[:, :5])
+    assert scores(flat, "intrinsic@1", "")["collapsed"] == 1
+    assert scores(bank(noise), "intrinsic@1", "")["rankme"] == pytest.approx(6, abs=0.1)
+    assert scores(flat, "uniformity@1", "")["uniformity"] == pytest.approx(0, abs=1e-6)
+    assert scores(bank(noise), "uniformity@1", "")["uniformity"] < -2
+
+
+# ---- the network itself ----
+
+
+class Brightness(nn.Module):
+    """Tells how bright an image is, and which of two patterns it has; nothing else."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3, affine=False)
+        self.linear = nn.Linear(3, 3, bias=False)
+        nn.init.eye_(self.linear.weight)
+
+    def embed(self, images):
+        x = images.float() / 255
+        halves = torch.stack([x[..., :8].mean(dim=(1, 2, 3)), x[..., 8:].mean(dim=(1, 2, 3))], dim=1)
+        return {"features": self.linear(torch.cat([halves, torch.ones(len(x), 1)], dim=1))}
+
+
+def network(count=400):
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=count)
+    images = np.full((count, 3, 16, 16), 40) + rng.integers(0, 10, (count, 3, 16, 16))
+    images[y == 0, :, :, :8] += 120
+    images[y == 1, :, :, 8:] += 120
+    images = torch.from_numpy(images.astype(np.uint8))
+    target = torch.from_numpy(y)
+    module = Brightness()
+
+    def take(split, positions):
+        return {"image": images[positions], "target/class": target[positions]}
+
+    encoder = Encoder(module, module.embed, take, dict.fromkeys(("train", "val", "test"), count), False)
+    features = module.embed(images)["features"].detach().numpy()
+    splits = ("train", "val", "test")
+    features_bank = FeatureBank(
+        {"features": dict.fromkeys(splits, features)}, {split: {"class": y} for split in splits}
+    )
+    return features_bank, encoder
+
+
+PATTERN = (TargetSpec("class", "class", 2, "content"),)
+
+
+def test_transforms_are_felt_where_the_encoder_looks():
+    features, encoder = network()
+    found = scores(features, "transforms@1", "", PATTERN, encoder)
+    assert found["noise 0.05"] > 0.9
+    assert found["blur 0.5"] > 0.95
+    assert found["brightness 0.2"] < found["brightness 0.8"] < 1
+    assert found["hue"] > 0.9  # grey images have none
+
+
+def test_recovery_of_what_is_told_and_of_what_is_not():
+    features, encoder = network()
+    found = scores(features, "recovery@1", "", PATTERN, encoder)
+    assert found["brightness"] > 0.95
+    assert found["hue"] < 0.05
+    assert found["mean"] == pytest.approx(np.mean([v for k, v in found.items() if k != "mean"]))
+
+
+def test_alignment_is_nought_for_an_encoder_that_sees_nothing():
+    features, encoder = network()
+    seen = scores(features, "alignment@1", "", PATTERN, encoder)["alignment"]
+    encoder.module.linear.weight.data[:, :2] = 0
+    encoder._known.clear()
+    assert scores(features, "alignment@1", "", PATTERN, encoder)["alignment"] == pytest.approx(0, abs=1e-12)
+    assert seen > 0.01
+
+
+@pytest.mark.parametrize("title", ["linear_augmented@1", "finetune@1"])
+def test_training_on_top_leaves_the_encoder_as_it_was(title, monkeypatch):
+    features, encoder = network(200)
+    short = protocol.MEASURES[title].run.func
+    keywords = protocol.MEASURES[title].run.keywords | {"epochs": 8, "batch_size": 50}
+    before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
+    encoder.module.train()
+    space = protocol.Space("features", features.features["features"], features.targets, encoder)
+    state = torch.get_rng_state()
+    found, again = (short(space, PATTERN[0], **keywords) for _ in range(2))
+    assert found == again
+    assert found["top1"] > 0.9
+    assert torch.equal(state, torch.get_rng_state())
+    assert encoder.module.training
+    after = encoder.module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(p.requires_grad and p.grad is None for p in encoder.module.parameters())
+
+
+def test_without_the_network_its_measures_say_so():
+    features, _ = network(100)
+    for row in measured(features, [f"{name}@1" for name in sorted(NEED_ENCODER)], PATTERN).values():
+        assert row["scores"] is None
+        assert "needs the encoder itself" in row["reason"]
+
+
+# ---- what can't be judged ----
+
+
+@pytest.mark.parametrize("title", ON_FEATURES)
+def test_not_a_number_is_an_outcome_with_a_reason(title):
+    space = "assignment" if title.startswith("clusters") else "features"
+    broken = bank(lambda y: np.full((len(y["class"]), 4), np.nan), space=space)
+    for row in measured(broken, [title]).values():
+        assert row["scores"] is None
+        assert "non-finite" in row["reason"]
+
+
+@pytest.mark.parametrize("title", QUICK)
+def test_constant_features_never_pass_for_a_figure_above_chance(title):
+    space = "assignment" if title.startswith("clusters") else "features"
+    constant = bank(lambda y: np.ones((len(y["class"]), 4)), space=space)
+    for (measure, target), row in measured(constant, [title]).items():
+        if row["scores"] is None:
+            assert row["reason"], (measure, target)
+        else:
+            told = [row["scores"].get(key, 0) for key in ("nmi", "ari", "told", "normalized", "recall@1")]
+            assert max(told) <= 0.01
+            assert row["scores"].get("top1", 0) < 0.45
+
+
+def test_what_is_missing_is_named():
+    y = labels()
+    for split in y:
+        y[split]["color"] = np.zeros_like(y[split]["color"])
+    found = measured(bank(content_only, y), ["leakage@2", "retrieval@1", "unseen_domain@1"])
+    assert [row["scores"] for row in found.values()] == [None] * 3
+    assert all("domain" in row["reason"] or "color" in row["reason"] for row in found.values())
+    few = labels(counts={"train": 12, "val": 4, "test": 3})
+    found = measured(bank(content_only, few), ["knn@1", "kmeans@1"])
+    assert "12 training samples" in found["knn@1", "class"]["reason"]
+    assert "4 clusters on 3 samples" in found["kmeans@1", "class"]["reason"]
+
+
+def test_a_class_that_training_lacks_costs_its_images():
+    y = labels()
+    for split in ("train", "val"):
+        y[split]["class"] = y[split]["class"] % 3
+    share = float((y["test"]["class"] != 3).mean())
+    for title in ("linear@1", "knn@1", "linear_10pct@1"):
+        assert scores(bank(content_only, y), title)["top1"] == pytest.approx(share, abs=0.01)
+
+
+# ---- the registry, and threads ----
+
+
+def test_every_measure_is_described_and_its_parameters_can_be_written():
+    for title, measure in protocol.MEASURES.items():
+        assert measure.source, title
+        assert measure.splits, title
+        assert measure.subjects.text, title
+        assert json.loads(json.dumps(measure.parameters)) == measure.parameters
+        for score in measure.scores.values():
+            assert score.low < score.high, title
+            assert score.chance, title
+    assert protocol.newest()[-1].partition("@")[0] == "finetune"
+    assert "leakage@2" in protocol.newest()
+    assert "leakage@1" not in protocol.newest()
+
+
+def test_figures_do_not_depend_on_the_number_of_threads():
+    features = bank(all_told)
+    titles = [title for title in QUICK if not title.startswith(("linear_", "leakage@1"))]
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found.append(measured(features, titles))
+    for key, row in found[0].items():
+        assert found[1][key]["scores"] == pytest.approx(row["scores"], abs=1e-6), key
