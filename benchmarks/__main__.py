@@ -60,10 +60,10 @@ def make_parser() -> ArgumentParser:
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
-        many = {MANY[name]} if name in MANY else set()
+        many: set[str | int] = {MANY[name]} if name in MANY else set()
         subparser.add_function_arguments(function, as_group=False, as_positional=name in POSITIONAL, skip=many)
         for argument in many:
-            subparser.add_argument(argument, nargs="*", help="Hashes, or parts of names; default: all.")
+            subparser.add_argument(str(argument), nargs="*", help="Hashes, or parts of names; default: all.")
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 
@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"bench: interrupted; {stop or 'the same command goes on from here'}\n")
+        sys.stderr.write(f"bench: interrupted; {str(stop) or 'the same command goes on from here'}\n")
         return 130
 
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ def run(cells: list[Cell], launch: Launch, resources: dict[str, Any], detach: bo
                 f"the jobs go on: `bench status --out {launch.out}` shows them, `bench cancel --out {launch.out}` "
                 "ends them, the same command waits for them again"
             ) from None
+        tidy(launch.out, set(jobs.values()))
     return outcome
 
 
@@ -195,6 +197,21 @@ def wait(cells: list[Cell], jobs: dict[str, str], out: Path, outcome: Outcome, b
             time.sleep(LOOK_SECONDS)
     finally:
         board.close()
+
+
+def tidy(out: Path, jobs: set[str]) -> None:
+    """Sweep once these jobs, whose cells have ended, have ended themselves; not worth waiting long for."""
+    for _ in range(10):
+        try:
+            queued = slurm.queue()
+        except slurm.NotAnswering:
+            return
+        if not jobs & queued.keys():
+            break
+        time.sleep(LOOK_SECONDS)
+    sweep(out, queued)
+    with suppress(OSError):  # not empty: other jobs are on their way
+        (out / FOLDER).rmdir()
 
 
 def sweep(out: Path, queued: dict[str, slurm.Queued]) -> None:

@@ -90,10 +90,9 @@ def look(cell: Cell, folder: Path, out: Path, queue: dict[str, slurm.Queued] | N
     if cell.complete(out):
         return Seen(cell, folder, "complete", since=_changed(folder / RECORD))
     if queued and job:
-        running = queued.state in ("RUNNING", "COMPLETING", "CONFIGURING")
-        state = "running" if running else "queued"
-        detail = "" if running else f"{queued.state}: {queued.reason}"
-        return Seen(cell, folder, state, "starting" if running else "", job["time"], number, detail)
+        phase = {"CONFIGURING": "starting", "RUNNING": "starting", "COMPLETING": "ending"}.get(queued.state, "")
+        detail = "" if phase else f"{queued.state}: {queued.reason}"
+        return Seen(cell, folder, "running" if phase else "queued", phase, job["time"], number, detail)
     if job and problem:
         return Seen(cell, folder, "unknown", "", job["time"], number, problem)
     try:

@@ -1,9 +1,11 @@
 """The whole way, by the command line: plan, run side by side, record, rank; with methods of the user's own."""
 
 import json
+import os
 import re
 import struct
-import threading
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,20 +69,33 @@ def test_own_method_through_an_entry_point(own_folder, capfd):
     assert "my_method" in capfd.readouterr().out
 
 
-def test_two_launchers_share_the_work(cell, launch, monkeypatch):
+LAUNCHER = """
+import json, sys
+from pathlib import Path
+from benchmarks import matrix
+from benchmarks.cells import Cell
+
+if __name__ == "__main__":
+    cells = [Cell(**cell) for cell in json.loads(sys.argv[1])]
+    outcome = matrix.run(cells, matrix.Launch(out=Path(sys.argv[2]), command="bench run"))
+    print(json.dumps([sorted(cell.hash for cell in outcome.complete), outcome.failed]))
+"""
+
+
+def test_two_launchers_share_the_work(launch, tmp_path):
     """Each cell is started once where two launchers meet in one folder, and both see all of them complete."""
     from tests.benchmarks.conftest import make_cell
 
     cells = [make_cell("random_init", seed=seed) for seed in range(3)]
-    outcomes = []
-    launchers = [threading.Thread(target=lambda: outcomes.append(matrix.run(cells, launch))) for _ in range(2)]
+    file = tmp_path / "launcher.py"
+    file.write_text(LAUNCHER)
+    command = [sys.executable, str(file), json.dumps([cell.as_dict() for cell in cells]), str(launch.out)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    launchers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
     for launcher in launchers:
-        launcher.start()
-    for launcher in launchers:
-        launcher.join()
-    for outcome in outcomes:
-        assert not outcome.failed
-        assert {c.hash for c in outcome.complete} == {c.hash for c in cells}
+        complete, failed = json.loads(launcher.communicate()[0])
+        assert not failed
+        assert complete == sorted(cell.hash for cell in cells)
     attempts = list(launch.out.rglob("attempt_*"))
     assert len(attempts) == len(cells), "a cell was run twice"
     assert not list(launch.out.rglob(".lock"))

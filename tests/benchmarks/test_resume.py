@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import matrix, runner
-from benchmarks.cells import Cell
+from benchmarks.cells import INTERRUPTED, Cell
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import read_record
 
@@ -45,16 +45,31 @@ def cell_for_module():
     return make_cell("simclr")
 
 
-@pytest.mark.parametrize("moment", [in_first_epoch, in_mid_training, in_evaluation])
-def test_killed_run_ends_with_the_same_figures(moment, cell_for_module, launch, uninterrupted):
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGKILL, in_first_epoch),
+        (signal.SIGKILL, in_mid_training),
+        (signal.SIGKILL, in_evaluation),
+        (signal.SIGTERM, in_first_epoch),
+        (signal.SIGTERM, in_evaluation),
+    ],
+)
+def test_ended_run_goes_on_to_the_same_figures(number, moment, cell_for_module, launch, uninterrupted):
     cell, folder = cell_for_module, cell_for_module.folder(launch.out)
     process = matrix.start(cell, launch)
     while not moment(folder):
         assert process.is_alive(), (folder / "log.txt").read_text()
         time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(process.pid, number)
     while process.is_alive():
         time.sleep(0.01)
+    if number == signal.SIGTERM:
+        assert process.exitcode == INTERRUPTED
+        assert read_status(folder)["stopped"] == "SIGTERM"
+        assert moment is in_evaluation or list(folder.glob("checkpoints/*.json")), "what was trained is lost"
+        assert not (folder / ".lock").exists()
+        assert not (folder / "failure.json").exists()
     assert not (folder / "result.json").exists(), "the kill came too late to show anything"
     assert finish(cell, launch) == uninterrupted
 

@@ -1,0 +1,136 @@
+"""`bench status` and `bench cancel`: the living are told from the dead, whoever started them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from benchmarks import locks, matrix, stopping
+from benchmarks.__main__ import main
+from benchmarks.status import Status
+from tests.benchmarks.conftest import make_cell
+
+SLOW = """
+import time
+from methods.base import Method
+
+class Slow(Method):
+    name = "slow"
+    source = "a method whose batches take a minute"
+
+    def training_step(self, batch, batch_idx):
+        time.sleep(60)
+        return self.backbone(self.views(batch, 1)[0]).mean()
+"""
+
+
+@pytest.fixture
+def folders(launch):
+    """Five cells of one folder, none of which has started."""
+    return [matrix.prepare(make_cell("random_init", seed=seed), launch) for seed in range(5)]
+
+
+def states(out, capsys):
+    assert main(["status", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    rows = {line.split("seed ")[1][0]: line.split()[0] for line in printed.splitlines() if "seed " in line[:40]}
+    return rows, printed
+
+
+def test_states_of_cells(folders, launch, capsys):
+    Status(folders[1]).tell("train", 3, 10, "loss 1.000")
+    Status(folders[2]).tell("train", 5, 10)
+    Status(folders[2]).stopped("SIGTERM")
+    (folders[3] / "failure.json").write_text(json.dumps({"reason": "no room left", "time": time.time()}))
+    (folders[3] / "log.txt").write_text("".join(f"line {n}\n" for n in range(20)))
+    with locks.hold(folders[4]):
+        Status(folders[4]).tell("train", 7, 10)
+        rows, printed = states(launch.out, capsys)
+        assert rows == {"0": "stale", "1": "stale", "2": "interrupted", "3": "failed", "4": "running"}
+        assert f"pid {os.getpid()}" in printed
+        assert "train 7/10" in printed
+        assert "train 3/10, loss 1.000" in printed
+        assert "no room left" in printed
+        assert "| line 19" in printed
+        assert "| line 9\n" not in printed, "the end of the log is enough"
+    assert states(launch.out, capsys)[0]["4"] == "stale"
+    assert not list(launch.out.rglob(".lock")), "looking leaves nothing behind"
+
+
+def test_nothing_to_show_or_to_cancel(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "none")]
+    assert main(["status", *out]) == 0
+    assert "no cells under" in capsys.readouterr().out
+    assert main(["cancel", *out]) == 0
+    assert "nothing is running or queued" in capsys.readouterr().out
+    assert main(["cancel", "simclr", *out]) == 2
+    assert "cancel simclr: no such cell is running or queued" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def wait_for(condition, process):
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+
+def start_slow_run(folder, seeds):
+    (folder / "slow.py").write_text(SLOW)
+    command = ["run", "--suite", "smoke", "--method", "slow.Slow", "--dataset", "digits", "--seeds", seeds]
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *command, "--out", "runs", "--jobs", "1"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+
+
+def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(tmp_path, capsys):
+    """Cancelling asks the launcher, which waits for its cell's batch; another Ctrl-C doesn't wait."""
+    out = tmp_path / "runs"
+    run = start_slow_run(tmp_path, "0,1")
+    wait_for(lambda: any("pid" in locks.signature(path.parent) for path in out.rglob(".lock")), run)
+    (lock,) = out.rglob(".lock")
+    cell = locks.signature(lock.parent)["pid"]
+    wait_for(lambda: any(out.rglob("metrics.csv")) or any(out.rglob("attempt_0")), run)
+    assert main(["cancel", "--out", str(out)]) == 0
+    assert "asked to stop: digits/slow.Slow seed 0" in capsys.readouterr().out
+    time.sleep(1)
+    assert run.poll() is None, "it waits for the end of the batch"
+    run.send_signal(signal.SIGINT)
+    _, error = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert "the same command goes on from here" in error
+    assert locks.holder(lock.parent) is None
+    with pytest.raises(ProcessLookupError):
+        os.kill(cell, 0)
+    assert not list(out.rglob("failure.json"))
+
+
+def test_signals_wait_while_deferred(monkeypatch):
+    monkeypatch.setattr(stopping, "_received", None)
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    seen = []
+
+    @stopping.deferred()
+    def work():
+        os.kill(os.getpid(), signal.SIGUSR2)
+        seen.append(stopping.requested())
+
+    try:
+        stopping.install()
+        with pytest.raises(stopping.Interrupted):
+            work()
+        assert seen == ["SIGUSR2"], "it was raised within"
+        monkeypatch.setattr(stopping, "_received", None)
+        with pytest.raises(stopping.Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # the second one must not cut the cleaning up short
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
