@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from methods.networks.backbones import backbone as make_backbone
 from methods.networks.backbones import load_encoder
 from methods.objectives.gather import all_gather
+from methods.objectives.inputs import widen
 from methods.views import Augmentation, Params
 
 Batch = dict[str, Tensor]
@@ -168,7 +169,7 @@ class Method(L.LightningModule):
             if number % ranks == rank:
                 generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{number}"))
                 with self.trainer.precision_plugin.forward_context():
-                    part = encode(batch["image"].to(self.device), generator).float()
+                    part = widen(encode(batch["image"].to(self.device), generator))
                 encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
                 encoded[batch["index"].to(self.device)] = part
         self._encoding_for_training = False
@@ -232,11 +233,12 @@ class Method(L.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
 
     def _share_of_budget(self, step: int) -> float:
-        shares = [(step + 1) / self.trainer.estimated_stepping_batches]  # 0 where there is no limit of steps
+        share = (step + 1) / self.trainer.estimated_stepping_batches  # 0 where there is no limit of steps
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback._duration:
-                shares.append(callback.time_elapsed() / callback._duration)
-        return max(shares)
+                share = max(share, callback.time_elapsed() / callback._duration)
+                share = self.trainer.strategy.broadcast(share)  # clocks of processes differ, learning rates may not
+        return share
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Count what the run costs."""

@@ -7,12 +7,12 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from sklearn.cluster import KMeans
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 from methods.base import Batch, Method, stream_seed
-from methods.networks.heads import mlp
+from methods.networks.heads import mlp, unit
 from methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment
 from methods.objectives.contrastive import info_nce
+from methods.objectives.inputs import prepare
 
 
 class ContrastiveClustering(Method):
@@ -77,7 +77,7 @@ class ContrastiveClustering(Method):
         super().on_train_batch_start(batch, batch_idx)
         if batch_idx == 0:
             self.counts.zero_()
-        if not self.started and self._due():
+        if not self.started and self._share_of_budget(self.global_step - 1) >= self.start:
             features = self.encode_training_split(lambda image, _: self.backbone(self.prepare(image)), "centers")
             kmeans = KMeans(self.num_clusters, n_init=10, random_state=stream_seed(self.seed, "centers") % 2**32)
             centers = kmeans.fit(features.cpu().numpy()).cluster_centers_ if self.trainer.is_global_zero else None
@@ -85,14 +85,10 @@ class ContrastiveClustering(Method):
             self.centers.data.copy_(torch.from_numpy(centers))
             self.started.fill_(True)
 
-    def _due(self) -> bool:
-        due = self._share_of_budget(self.global_step - 1) >= self.start
-        return self.trainer.strategy.reduce_boolean_decision(due, all=False)  # clocks of processes differ
-
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted sum of the three losses."""
         h1, h2 = (self.backbone(view) for view in self.views(batch))
-        z1, z2 = (normalize(self.projector(h).float(), dim=1) for h in (h1, h2))
+        z1, z2 = (unit(self.projector(h)) for h in (h1, h2))
         instance = info_nce(z1, z2, self.temperature, gather=self.gather)
         loss = self.instance_weight * instance
         self.log("loss/instance", instance)
@@ -101,7 +97,8 @@ class ContrastiveClustering(Method):
             cluster = cluster_loss(q, gather=self.gather)
             anchor = sum(anchor_loss(self.assign(h), q, gather=self.gather) for h in (h1, h2))
             loss = loss + self.cluster_weight * cluster + self.anchor_weight * anchor
-            self.counts += q.argmax(1).bincount(minlength=self.num_clusters)
+            (nearest,) = prepare(q.argmax(1), gather=self.gather)  # all processes count all images
+            self.counts += nearest.bincount(minlength=self.num_clusters)
             self.log_dict({"loss/cluster": cluster, "loss/anchor": anchor, "confidence": q.detach().amax(1).mean()})
         else:
             loss = loss + 0.0 * self.centers.sum()  # a parameter without a gradient stops DDP
@@ -111,14 +108,13 @@ class ContrastiveClustering(Method):
     def on_train_epoch_end(self) -> None:
         """Diagnostics of the epoch's assignments: clusters without an image, share of the largest (1: collapse)."""
         if self.started:
-            counts = self.trainer.strategy.reduce(self.counts.clone(), reduce_op="sum")
-            self.log("clusters/empty", (counts == 0).float().sum())
-            self.log("clusters/largest_share", counts.max() / counts.sum().clamp(min=1))
+            self.log("clusters/empty", (self.counts == 0).float().sum())
+            self.log("clusters/largest_share", self.counts.max() / self.counts.sum().clamp(min=1))
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d], `projection` [B, projection_dim], `assignment` [B, K]: probabilities."""
         features = self.backbone(self.prepare(image))
-        projection = normalize(self.projector(features).float(), dim=1)
+        projection = unit(self.projector(features))
         return {"features": features, "projection": projection, "assignment": self.assign(features)}
 
     def param_groups(self) -> list[dict[str, Any]]:

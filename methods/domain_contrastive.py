@@ -7,12 +7,14 @@ import torch
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
-from torch.nn.functional import l1_loss, normalize
+from torch.nn.functional import l1_loss
 from torchvision.utils import make_grid, save_image
 
 from methods.base import Batch, Method
 from methods.networks.generator import Generator, Modulation, Perceptual
+from methods.networks.heads import unit
 from methods.objectives.domain_contrastive import domain_info_nce
+from methods.objectives.inputs import widen
 from methods.views import Params, Positives
 
 
@@ -106,7 +108,7 @@ class DomainContrastive(Method):
 
     def code(self, view: Tensor) -> Tensor:
         """Codes [B, projection_dim] of normalised images, unit rows."""
-        return normalize(self.projector(self.backbone(view)).float(), dim=1)
+        return unit(self.projector(self.backbone(view)))
 
     def draw_positives(self, batch_size: int) -> list[Params]:
         """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
@@ -135,7 +137,7 @@ class DomainContrastive(Method):
 
     def generate(self, codes: Tensor, domains: Tensor) -> Tensor:
         """Images [B, C, H, W] in (0, 1) with the content of `codes` [B, d] and of the given domains [B]."""
-        return self.generator(codes, self.modulation(self.domain_embedding(domains))).float()
+        return widen(self.generator(codes, self.modulation(self.domain_embedding(domains))))
 
     @torch.no_grad()
     def on_train_epoch_end(self) -> None:
@@ -168,4 +170,4 @@ class DomainContrastive(Method):
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `code` [B, projection_dim], unit rows."""
         features = self.backbone(self.prepare(image))
-        return {"features": features, "code": normalize(self.projector(features).float(), dim=1)}
+        return {"features": features, "code": unit(self.projector(features))}

@@ -5,11 +5,10 @@ from typing import Any
 import torch
 from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
-from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from methods.base import Batch, Method, stream_seed
-from methods.networks.heads import mlp
+from methods.networks.heads import mlp, unit
 from methods.objectives.ip_irm import invariant_loss, learn_partition
 from methods.objectives.mixup import draw_partners, mixed_invariant_loss
 
@@ -85,7 +84,7 @@ class IPIRM(Method):
 
     def project(self, view: Tensor) -> Tensor:
         """Codes z [B, projection_dim] of normalised views, unit rows."""
-        return normalize(self.projector(self.backbone(view)).float(), dim=1)
+        return unit(self.projector(self.backbone(view)))
 
     # ---- maximisation step ----
 
@@ -192,7 +191,7 @@ class IPIRM(Method):
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""
         features = self.backbone(self.prepare(image))
-        return {"features": features, "projection": normalize(self.projector(features).float(), dim=1)}
+        return {"features": features, "projection": unit(self.projector(features))}
 
     # ---- checkpoint ----
 

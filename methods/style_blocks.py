@@ -6,10 +6,9 @@ from typing import Literal
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from methods.base import Batch, Method
-from methods.networks.heads import mlp
+from methods.networks.heads import mlp, unit
 from methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
 from methods.views import Params
 
@@ -149,6 +148,6 @@ class StyleBlocks(Method):
         features = self.backbone(self.prepare(image))
         blocks = [self.project(features)[:, block] for block in self.blocks]
         if self.form == "simclr":
-            blocks = [normalize(block.float(), dim=1) for block in blocks]
+            blocks = [unit(block) for block in blocks]
         styles = {f"style/{name}": block for name, block in zip(self.groups, blocks[1:], strict=True)}
         return {"features": features, "content": blocks[0], **styles, "joint": torch.cat(blocks, 1)}

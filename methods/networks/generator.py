@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, max_pool2d, relu
 
+from methods.objectives.inputs import widen
+
 EPS = 1e-5
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
 VGG16_FILE = "vgg16-397923af.pth"
@@ -23,7 +25,7 @@ def adain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     The variance is the biased one, over the positions of one channel of one image, plus 1e-5; half precision is
     raised to float32 first.
     """
-    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    x = widen(x)
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     return weight[:, :, None, None] * (x - mean) / (variance + EPS).sqrt() + bias[:, :, None, None]
 

@@ -2,7 +2,15 @@
 
 from itertools import pairwise
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from methods.objectives.inputs import widen
+
+
+def unit(codes: Tensor) -> Tensor:
+    """Codes [B, d] with rows of length 1, in float32 at least."""
+    return normalize(widen(codes), dim=1)
 
 
 def mlp(*widths: int, batch_norm: bool = True, last_bias: bool = True) -> nn.Sequential:

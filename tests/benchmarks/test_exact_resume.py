@@ -21,12 +21,7 @@ SETTINGS = {
     "simclr": [],
     "ip_irm": ["method.partition_every=1", "method.partition_epochs=2"],
     "contrastive_clustering": ["method.start=0.5"],
-    "domain_contrastive": [
-        "data.balance=color",
-        "method.reconstruction=true",
-        "method.perceptual=none",
-        "method.generator_channels=8",
-    ],
+    "domain_contrastive": ["data.balance=color"],
 }
 
 
