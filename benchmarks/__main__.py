@@ -11,6 +11,7 @@ from jsonargparse import ArgumentParser
 
 from benchmarks import commands
 from benchmarks.errors import RequestError, nearest
+from benchmarks.replay import replay
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "run": commands.run,
@@ -24,8 +25,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "list": commands.show_list,
     "doctor": commands.doctor,
     "perf": commands.perf,
+    "replay": replay,
 }
-POSITIONAL = {"compare", "data", "list"}
+POSITIONAL = {"compare", "data", "list", "replay"}
 """Commands whose arguments without a default stand without a name."""
 MANY = {"cancel": "cells"}
 """Commands that take any number of one argument, without a name."""

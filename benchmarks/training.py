@@ -18,7 +18,7 @@ from lightning.fabric.plugins.environments import (
 )
 from lightning.pytorch.loggers import Logger
 
-from benchmarks.callbacks import Costs, GlobalStreams, TrainingStatus, Watch, save_seconds
+from benchmarks.callbacks import NOT_FINITE, Costs, GlobalStreams, TrainingStatus, Watch, save_seconds
 from benchmarks.cells import Cell
 from benchmarks.checkpoints import CheckpointFiles, newest_intact
 from benchmarks.status import Status
@@ -87,6 +87,8 @@ def train(
             enable_model_summary=False,
             log_every_n_steps=10,
         )
+        if rank() == 0:
+            (folder / NOT_FINITE).unlink(missing_ok=True)
         resume = newest_intact(folder / "checkpoints", cell.hash)
         trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True)
         step, epoch = trainer.global_step, trainer.current_epoch

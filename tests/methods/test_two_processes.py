@@ -19,7 +19,7 @@ TOLERANCE = {"64-true": (1e-10, 1e-8), "32-true": (1e-5, 1e-5)}
 """Of the first step's loss and gradients, and of what was learnt at the end, as a share of a tensor's largest value."""
 FLOOR = {"64-true": 1e-6, "32-true": 1.0}
 """Every tensor's largest value counts as this share of the largest of them all, at least: some gradients are nought but
-rounding (of a bias before VICReg), and float32 leaves few digits of small ones, sums that cancel. Float64 shows them."""
+rounding (a bias before VICReg), and float32 leaves few digits of small ones, sums that cancel. Float64 shows them."""
 RECONSTRUCTION = {"reconstruction": True, "perceptual": "none", "generator_channels": 8}
 CASES: dict[str, dict[str, Any]] = {
     "simclr": {},

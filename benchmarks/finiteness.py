@@ -1,0 +1,107 @@
+"""Look at every value of a training step for the first that is NaN or infinite."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode, resolve_name
+from torch.utils._pytree import tree_leaves
+
+UNINITIALISED = ("empty", "resize")
+"""Parts of names of operations whose results hold whatever was in memory before."""
+
+
+class Finding(Exception):
+    """Where the first NaN or infinite value came from."""
+
+    def __init__(self, step: int, what: str):
+        super().__init__(what)
+        self.step, self.what = step, what
+
+
+class Operations(TorchFunctionMode):
+    """Within it, the first operation whose result holds a NaN raises Finding (infinities may be meant: in masks)."""
+
+    def __init__(self, step: int, inside: list[str]):
+        super().__init__()
+        self.step, self.inside = step, inside
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called by torch for every operation."""
+        result = func(*args, **(kwargs or {}))
+        name = resolve_name(func) or getattr(func, "__name__", str(func))
+        if not any(part in name for part in UNINITIALISED) and any(t.isnan().any() for t in _floats(result)):
+            where = self.inside[-1] if self.inside else "the method itself"
+            raise Finding(self.step, f"forward pass of {where}: {name} gave NaN, at {_place()}")
+        return result
+
+
+class LookEverywhere(L.Callback):
+    """Raises Finding at the first module, operation or gradient that isn't finite, up to and with step `last`.
+
+    Attributes:
+        batch: the one that was last trained on.
+        step: the last one begun.
+    """
+
+    def __init__(self, last: int):
+        self.last, self.step = last, -1
+        self.batch: dict[str, Tensor] = {}
+        self._inside: list[str] = []
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the output of every module."""
+        for name, module in pl_module.named_modules():
+            if name:
+                module.register_forward_pre_hook(lambda *_, name=name: self._inside.append(name))
+                module.register_forward_hook(lambda module, _, output, name=name: self._look_at(name, module, output))
+        step = pl_module.training_step
+
+        def training_step(batch: Any, batch_idx: int) -> Any:
+            with Operations(self.step, self._inside):
+                loss = step(batch, batch_idx)
+            if any(not value.isfinite().all() for value in _floats(loss)):
+                raise Finding(self.step, "forward pass: the loss is infinite, though no module's output is")
+            return loss
+
+        pl_module.training_step = training_step  # type: ignore[method-assign]
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop after the reported step; Lightning counts a step only when it is done."""
+        self.step = trainer.global_step
+        self.batch = batch
+        if self.step > self.last:
+            trainer.should_stop = True
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Look at the gradient of every parameter."""
+        for name, parameter in pl_module.named_parameters():
+            if parameter.grad is not None and not parameter.grad.isfinite().all():
+                raise Finding(self.step, f"backward pass: the gradient of {name} isn't finite, though the loss is")
+
+    def _look_at(self, name: str, module: nn.Module, output: Any) -> None:
+        self._inside.pop()
+        if all(value.isfinite().all() for value in _floats(output)):
+            return
+        own = [key for key, value in module.named_parameters(recurse=False) if not value.isfinite().all()]
+        why = f"; its {' and '.join(own)} no longer are, since the step before" if own else ""
+        raise Finding(self.step, f"forward pass of {name} ({type(module).__name__}): its output isn't finite{why}")
+
+
+def _floats(values: Any) -> Iterator[Tensor]:
+    return (v.detach() for v in tree_leaves(values) if isinstance(v, Tensor) and v.is_floating_point())
+
+
+def _place() -> str:
+    """The innermost line of code that is neither torch's nor this file's."""
+    frames = [f for f in traceback.extract_stack() if f.filename != __file__ and "/torch/" not in f.filename]
+    return f"{frames[-1].filename}:{frames[-1].lineno}, {frames[-1].name}: {frames[-1].line}"

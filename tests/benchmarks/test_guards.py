@@ -1,0 +1,92 @@
+"""A run whose loss is NaN ends with a reason, leaves what a replay needs, and the replay names the operation."""
+
+import json
+
+import pytest
+
+from benchmarks import commands, matrix
+from benchmarks.__main__ import main
+from benchmarks.callbacks import SAVE_SECONDS
+from benchmarks.checkpoints import newest_intact
+from benchmarks.plan import plan
+
+METHODS = """
+from torch import nn
+
+from methods.base import Method
+
+
+class Exploding(Method):
+    source = "a method that goes wrong at its eighth step"
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.head = nn.Linear(self.num_features, 1)
+
+    def training_step(self, batch, batch_idx):
+        (view,) = self.views(batch, 1)
+        out = self.head(self.backbone(view)).square().mean()
+        return self.explode(out) if self.global_step == 7 else out
+
+
+class Forward(Exploding):
+    name = "forward"
+
+    def explode(self, out):
+        return out + (out - out).log() - (out - out).log()
+
+
+class Backward(Exploding):
+    name = "backward"
+
+    def explode(self, out):
+        return out + (out - out).sqrt()  # 0, with an infinite slope that out feels twice, once negative
+"""
+CASES = {
+    "Forward": (
+        "the loss is NaN or infinite at step 7",
+        "forward pass of the method itself: torch.Tensor.sub gave NaN",
+    ),
+    "Backward": (
+        "weights are NaN or infinite at step 7",
+        "backward pass: Function 'MeanBackward0' returned nan values",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_that_goes_wrong_is_stopped_and_replayed(name, launch, tmp_path, monkeypatch, capsys):
+    (tmp_path / "exploding.py").write_text(METHODS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv(SAVE_SECONDS, "0")
+    reason, cause = CASES[name]
+    assignments = ["budget.epochs=2", "data.batch_size=250"]
+    suite = commands.choose("smoke", f"exploding.{name}", "digits", "0", assignments)
+    suite.measures = ["knn@1"]
+    (cell,) = plan(suite)
+    folder = cell.folder(launch.out)
+
+    failed = matrix.run([cell], launch).failed[cell.title]
+    assert failed.startswith(f"{reason} (epoch 1); `bench replay {folder}` finds where it began")
+    told = json.loads((folder / "not_finite.json").read_text())
+    assert (told["step"], told["epoch"]) == (7, 1)
+    assert newest_intact(folder / "checkpoints", cell.hash).name == "step=7.ckpt", "none that holds NaN"
+
+    before = sorted(folder.rglob("*"))
+    assert main(["replay", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "from step=7.ckpt to step 7" in said
+    assert f"step 7: {cause}" in said
+    if name == "Forward":
+        assert "exploding.py:" in said
+        assert f"positions in the training split): {', '.join(map(str, told['index']))}\n" in said
+        assert len(told["index"]) == 250
+    assert "their pixels: smallest 0, largest 255, mean" in said
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_only_a_run_that_went_wrong_is_replayed(tmp_path, capsys):
+    assert main(["replay", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert "no run that ended by a NaN or infinite value" in error
+    assert len(error.splitlines()) == 1
