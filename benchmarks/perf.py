@@ -10,6 +10,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 Entry = Callable[[], dict[str, float]]
-"""Returns named seconds, or a rate whose name ends in `/s`; the first two seconds are compared as a ratio."""
+"""Returns named seconds, rates whose name ends in `/s`, or memory whose name ends in `GB`; of two seconds the ratio is
+shown."""
 
 
 def clusters(rows: int, dim: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,22 +47,44 @@ def linear_path() -> dict[str, float]:
     return {"linear_probe": ours, "scikit-learn": time.perf_counter() - start}
 
 
-def default_protocol() -> dict[str, float]:
-    """linear, knn, kmeans and linear leakage on 60,000 x 512 features, 10 classes."""
-    from evaluation.metrics import clustering, invariance, probes
+def default_protocol(rows: int = 60_000) -> dict[str, float]:
+    """The measures of the suite `quick` on 60,000 x 512 features: 10 classes and 10 domains, 10,000 to test on."""
+    from benchmarks import suite
+    from datamodules.targets import TargetSpec
+    from evaluation.features import FeatureBank
+    from evaluation.protocol import evaluate
 
-    x, y = clusters(60_000, 512, 10)
-    domain = np.random.default_rng(1).integers(0, 10, 10_000)
-    train, test = (x[:50_000], y[:50_000]), (x[50_000:], y[50_000:])
+    x, y = clusters(rows, 512, 10)
+    domain = np.random.default_rng(1).integers(0, 10, rows)
+    ends = {
+        "train": slice(0, rows * 3 // 4),
+        "val": slice(rows * 3 // 4, rows * 5 // 6),
+        "test": slice(rows * 5 // 6, rows),
+    }
+    labels = {split: {"class": y[part], "domain": domain[part]} for split, part in ends.items()}
+    bank = FeatureBank({"features": {split: x[part] for split, part in ends.items()}}, labels)
+    targets = (TargetSpec("class", "class", 10, "content"), TargetSpec("domain", "class", 10, "domain"))
     start = time.perf_counter()
-    probes.linear_probe(*train, *test, num_classes=10)
-    probes.knn(*train, *test, num_classes=10, k=20, temperature=0.07)
-    clustering.kmeans_scores(*test, num_clusters=10)
-    half = slice(0, 5_000), slice(5_000, None)
-    invariance.domain_leakage(
-        test[0][half[0]], domain[half[0]], test[0][half[1]], domain[half[1]], num_domains=10, mlp=False
-    )
+    evaluate(bank, targets, suite.read("quick").measures)
     return {"protocol": time.perf_counter() - start}
+
+
+def memory() -> dict[str, float]:
+    """Peak memory of the same at 15,000 to 120,000 rows of 512 float32, which themselves take 0.03 to 0.25 GB."""
+    peaks = {}
+    for rows in (15_000, 30_000, 60_000, 120_000):
+        _, _, peaks[f"{rows:,} rows GB"] = in_process(partial(default_protocol, rows))
+    return peaks
+
+
+def large_probe() -> dict[str, float]:
+    """The linear probe on 126,000 x 2,048 features of 100 classes (ImageNet-100), 1.03 GB of float32."""
+    from evaluation.metrics.probes import linear_probe
+
+    x, y = clusters(131_000, 2048, 100)
+    start = time.perf_counter()
+    linear_probe(x[:126_000], y[:126_000], x[126_000:], y[126_000:], num_classes=100)
+    return {"linear_probe": time.perf_counter() - start}
 
 
 def partition() -> dict[str, float]:
@@ -103,7 +127,24 @@ def views() -> dict[str, float]:
     return {"views/s": made / (time.perf_counter() - start)}
 
 
-ENTRIES: dict[str, Entry] = {f.__name__: f for f in (linear_path, default_protocol, partition, loader, views)}
+ENTRIES: dict[str, Entry] = {
+    f.__name__: f for f in (linear_path, large_probe, default_protocol, memory, partition, loader, views)
+}
+
+
+def in_process(entry: Entry) -> tuple[dict[str, float], float, float]:
+    """Figures of an entry that runs in a process of its own, its processor seconds and its peak memory in GB.
+
+    Raises:
+        EOFError: it failed.
+    """
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(entry, sender))
+    process.start()
+    sender.close()
+    figures = receiver.recv()
+    process.join()
+    return figures
 
 
 def _measure(entry: Entry, pipe: Any) -> None:
@@ -116,20 +157,25 @@ def measure(names: list[str]) -> str:
     """Run the named entries and return a table of their figures."""
     rows = []
     for name in tqdm(names, desc="perf", disable=None):
-        receiver, sender = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.get_context("spawn").Process(target=_measure, args=(ENTRIES[name], sender))
-        process.start()
-        sender.close()
         try:
-            figures, cpu, memory = receiver.recv()
+            figures, cpu, peak = in_process(ENTRIES[name])
         except EOFError:
             rows.append([name, "failed, see above", "", "", "", ""])
             continue
-        process.join()
-        seconds = [value for key, value in figures.items() if not key.endswith("/s")]
-        shown = ", ".join(f"{k} {v:,.0f}" if k.endswith("/s") else f"{k} {v:.1f} s" for k, v in figures.items())
+        seconds = [value for key, value in figures.items() if not key.endswith(("/s", "GB"))]
         ratio = f"{seconds[0] / seconds[1]:.2f}" if len(seconds) == 2 else ""
-        rows.append([name, shown, ratio, f"{cpu:.1f}", f"{memory:.2f}", (ENTRIES[name].__doc__ or "").strip()])
+        about = " ".join((ENTRIES[name].__doc__ or "").split())
+        rows.append(
+            [name, ", ".join(map(_shown, figures, figures.values())), ratio, f"{cpu:.1f}", f"{peak:.2f}", about]
+        )
     load = f"{os.getloadavg()[0]:.1f}"
     headers = ["entry", "measured", "ratio", "CPU s", "peak GB", "what"]
-    return tabulate(rows, headers=headers) + f"\nload average at the end: {load}"
+    return tabulate(rows, headers=headers, maxcolwidths=[None, 40, None, None, None, 60]) + (
+        f"\nload average at the end: {load}"
+    )
+
+
+def _shown(name: str, value: float) -> str:
+    if name.endswith("/s"):
+        return f"{name} {value:,.0f}"
+    return f"{name.removesuffix(' GB')} {value:.2f} GB" if name.endswith("GB") else f"{name} {value:.1f} s"
