@@ -10,7 +10,8 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,9 @@ def submit(cells: list[Cell], launch: Launch, resources: dict[str, Any]) -> dict
                 jobs |= _submit_array(idle, launch, resources)
     except slurm.NotAnswering as error:
         raise RequestError(f"--launcher slurm: {error}") from error
+    except RequestError:
+        remove_empty(folder, launch.out)
+        raise
     except locks.Taken:
         raise RequestError(f"--launcher slurm: another process is giving in jobs for {launch.out}, try again") from None
     print(f"{len(idle)} jobs submitted, {len(cells) - len(idle)} were on their way already", file=sys.stderr)
@@ -151,11 +155,12 @@ def _submit_array(cells: list[Cell], launch: Launch, resources: dict[str, Any]) 
     fresh = [cell.folder(launch.out) for cell in cells if not cell.folder(launch.out).exists()]
     folders = [prepare(cell, launch).resolve() for cell in cells]
     try:
-        with executor.batch():
+        with redirect_stderr(StringIO()), executor.batch():  # sbatch's own lines are in the error
             jobs = [executor.submit(CellJob(folder)) for folder in folders]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         for folder in fresh:
             shutil.rmtree(folder)
+            remove_empty(folder.parent, folder.parent.parent)
         sweep(launch.out, {})
         said = " ".join(line for line in str(error).splitlines() if "error" in line) or str(error)
         raise RequestError(f"--launcher slurm: the jobs were not taken: {said}") from error
@@ -210,8 +215,14 @@ def tidy(out: Path, jobs: set[str]) -> None:
             break
         time.sleep(LOOK_SECONDS)
     sweep(out, queued)
-    with suppress(OSError):  # not empty: other jobs are on their way
-        (out / FOLDER).rmdir()
+    remove_empty(out / FOLDER)  # else other jobs are on their way
+
+
+def remove_empty(*folders: Path) -> None:
+    """Remove those of these folders that are empty."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def sweep(out: Path, queued: dict[str, slurm.Queued]) -> None:

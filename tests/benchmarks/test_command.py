@@ -29,6 +29,11 @@ BAD = {
     "missing suite file": (["--suite", "no/such.yaml"], "no/such.yaml: No such file"),
     "devices": (["--devices", "999"], "--devices 999: this machine has"),
     "no devices": (["--devices", "0"], "at least 1"),
+    "several machines": (["--nodes", "2"], "--nodes needs a cluster: --launcher slurm"),
+    "misspelt resource": (["--set", "resources.partion=a"], "unknown key 'partion': did you mean partition?"),
+    "no time": (["--set", "resources.timeout_min=0"], "`resources.timeout_min` must be minutes, whole and positive"),
+    "resource of a wrong kind": (["--set", "resources.mem_gb=much"], "`resources.mem_gb` must be a positive number"),
+    "no resources": (["--set", "resources=3"], "--set resources=3: expected"),
     "own method that isn't there": (["--method", "no_file.MyMethod"], "no_file.MyMethod"),
     "results under a file": (["--out", "/dev/null/runs"], "/dev/null can't be written to"),
 }

@@ -1,0 +1,131 @@
+"""What is given to SLURM and asked of it, with stand-ins for its commands (test_slurm.py has the real ones)."""
+
+import json
+from importlib import util
+
+import pytest
+
+from benchmarks import checks
+from benchmarks.__main__ import main
+
+REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
+COMMANDS = {
+    "sbatch": 'cp "$1" "$SLURM_STUB/submitted-$(ls "$SLURM_STUB" | grep -c submitted)"; echo "Submitted batch job 42"',
+    "squeue": 'cat "$SLURM_STUB/queue"',
+    "scancel": 'echo "$@" > "$SLURM_STUB/cancelled"',
+    "srun": "",
+    "scontrol": 'echo "JobId=42 JobState=OUT_OF_MEMORY ExitCode=0:125"',
+}
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """A folder that holds what the stand-ins were given, and `queue`, which squeue prints."""
+    folder, binaries = tmp_path / "stub", tmp_path / "bin"
+    for made in (folder, binaries):
+        made.mkdir()
+    (folder / "queue").touch()
+    for name, script in COMMANDS.items():
+        (binaries / name).write_text(f"#!/bin/sh\n{script}\n")
+        (binaries / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(binaries), prepend=":")
+    monkeypatch.setenv("SLURM_STUB", str(folder))
+    return folder
+
+
+def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "runs")]
+    resources = ["timeout_min=60", "partition=long", "account=lab", "constraint=avx512", "mem_gb=8", "cpus_per_task=2"]
+    given = [word for one in [*resources, "max_parallel=1"] for word in ("--set", f"resources.{one}")]
+    assert main([*REQUEST, *out, "--seeds", "0,1", *given, "--detach"]) == 0
+    script = (stub / "submitted-0").read_text()
+    for line in ("time=60", "partition=long", "account=lab", "constraint=avx512", "mem=8GB", "cpus-per-task=2"):
+        assert f"#SBATCH --{line}" in script
+    for line in ("array=0-1%1", "nodes=1", "ntasks-per-node=1", "signal=USR2@90"):
+        assert f"#SBATCH --{line}" in script
+    assert "gpus" not in script
+    (command,) = [line for line in script.splitlines() if line.startswith("srun")]
+    assert "--cpus-per-task=2" in command
+
+    (stub / "queue").write_text("42_0|PENDING|Priority|\n42_1|RUNNING|None|node7\n7|RUNNING|None|node8\n")
+    capsys.readouterr()
+    assert main([*REQUEST, *out, "--seeds", "0,1", "--set", "resources.timeout_min=90", "--detach"]) == 0
+    assert "0 jobs submitted, 2 were on their way already" in capsys.readouterr().err
+    assert not (stub / "submitted-1").exists()
+    assert main(["status", *out]) == 0
+    printed = capsys.readouterr().out
+    assert "PENDING: Priority" in printed
+    assert "1 running, 1 queued" in printed
+    assert main(["cancel", "seed 0", *out]) == 0
+    assert (stub / "cancelled").read_text() == "42_0\n"
+
+    (stub / "queue").write_text("")
+    assert main(["status", *out]) == 0
+    assert "job 42_1 ended without a word (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().out
+    assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
+    assert "2 jobs submitted" in capsys.readouterr().err
+
+
+def test_several_gpus_and_machines(stub, tmp_path):
+    gpus = ["--devices", "4", "--nodes", "2", "--set", "resources.gpus_per_node=4", "--set", "precision=bf16"]
+    assert main([*REQUEST, *gpus, "--out", str(tmp_path / "runs"), "--detach"]) == 0
+    script = (stub / "submitted-0").read_text()
+    for line in ("nodes=2", "ntasks-per-node=4", "gpus-per-node=4"):
+        assert f"#SBATCH --{line}\n" in script
+    (config,) = (tmp_path / "runs").rglob("config.json")
+    launch = json.loads(config.read_text())["launch"]
+    assert (launch["accelerator"], launch["devices"], launch["nodes"]) == ("gpu", 4, 2)
+
+
+def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
+    for minutes in (30, 60):
+        main([*REQUEST, "--set", f"resources.timeout_min={minutes}", "--out", str(tmp_path / "runs"), "--detach"])
+    assert len(list((tmp_path / "runs").rglob("config.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "script", "arguments", "message"),
+    [
+        ("sbatch", "echo 'sbatch: error: invalid partition specified: none' >&2; exit 1", [], "invalid partition"),
+        ("squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1", [], "Unable to contact"),
+        ("sbatch", None, [], "no sbatch on this machine"),
+        ("srun", "", ["--set", "resources.gpus_per_node=2", "--set", "precision=fp32"], "resources.gpus_per_node is 2"),
+        (
+            "srun",
+            "",
+            ["--set", "resources.gpus_per_node=1", "--set", "precision=auto"],
+            "auto can't be told",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_one_line(stub, tmp_path, monkeypatch, capsys, command, script, arguments, message):
+    binary = tmp_path / "bin" / command
+    if script is None:
+        binary.unlink()
+        monkeypatch.setenv("PATH", str(binary.parent))
+    else:
+        binary.write_text(f"#!/bin/sh\n{script}\n")
+    monkeypatch.setattr(checks, "find_devices", lambda: ("cpu", 2))
+    assert main([*REQUEST, *arguments, "--out", str(tmp_path / "runs"), "--detach"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1, error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_without_submitit(stub, tmp_path, monkeypatch, capsys):
+    real = util.find_spec
+    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "submitit" else real(name))
+    assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 2
+    assert "pip install 'disentangle-bench[slurm]'" in capsys.readouterr().err
+
+
+def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch, capsys):
+    """A waiting launcher learns from SLURM how the job ended, and that nothing is to be waited for."""
+    from benchmarks import cluster
+
+    monkeypatch.setattr(cluster, "QUEUE_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.01)
+    assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 1
+    assert "job 42 ended without a record (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().err
+    assert list((tmp_path / "runs" / ".jobs").glob("42_*")), "what it printed is kept"
