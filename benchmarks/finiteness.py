@@ -97,6 +97,20 @@ class LookEverywhere(L.Callback):
         raise Finding(self.step, f"forward pass of {name} ({type(module).__name__}): its output isn't finite{why}")
 
 
+def tell(found: Finding, batch: dict[str, Tensor], reported: dict[str, Any]) -> None:
+    """Print what was found and what is known of the batch."""
+    images, index = batch["image"].float(), batch["index"]
+    print(f"step {found.step}: {found.what}")
+    print(f"images of that batch (positions in the training split): {', '.join(map(str, index.tolist()))}")
+    if found.step == reported["step"] and set(reported["index"]) - set(index.tolist()):
+        print("they are not those that the run reported: its data or its code have changed since")
+    low, high, mean, std = images.min(), images.max(), images.mean(), images.std()
+    print(f"their pixels: smallest {low:.0f}, largest {high:.0f}, mean {mean:.2f}, standard deviation {std:.2f}")
+    flat = index[images.flatten(1).std(1) == 0].tolist()
+    if flat:
+        print(f"images of a single value: {', '.join(map(str, flat))}")
+
+
 def _floats(values: Any) -> Iterator[Tensor]:
     return (v.detach() for v in tree_leaves(values) if isinstance(v, Tensor) and v.is_floating_point())
 

@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.cells import CONFIG, Cell
 from benchmarks.errors import RequestError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from benchmarks.finiteness import Finding
 
 
 def replay(folder: str) -> int:
@@ -33,7 +28,7 @@ def replay(folder: str) -> int:
     from benchmarks import runner
     from benchmarks.callbacks import GlobalStreams
     from benchmarks.checkpoints import CheckpointFiles, newest_intact
-    from benchmarks.finiteness import Finding, LookEverywhere
+    from benchmarks.finiteness import Finding, LookEverywhere, tell
     from benchmarks.training import budget_arguments
 
     runner._quiet()
@@ -60,11 +55,13 @@ def replay(folder: str) -> int:
         try:
             trainer.fit(method, datamodule=data, ckpt_path=start, weights_only=True)
         except Finding as found:
-            return _tell(found, look.batch, reported)
+            tell(found, look.batch, reported)
+            return 0
         except RuntimeError as error:  # anomaly detection: it names the operation whose gradient is NaN
             if "returned nan values" not in str(error):
                 raise
-            return _tell(Finding(look.step, f"backward pass: {error}"), look.batch, reported)
+            tell(Finding(look.step, f"backward pass: {error}"), look.batch, reported)
+            return 0
     print("every value was finite this time: the cause isn't in the run itself (a device, a library's random order)")
     return 1
 
@@ -80,18 +77,3 @@ def _read(run: Path) -> tuple[Cell, dict[str, Any], dict[str, Any]]:
         raise RequestError(
             f"{run}: no run that ended by a NaN or infinite value; its folder has {CONFIG} and {NOT_FINITE} ({error})"
         ) from error
-
-
-def _tell(found: Finding, batch: dict[str, Tensor], reported: dict[str, Any]) -> int:
-    """Print what was found and what is known of the batch."""
-    images, index = batch["image"].float(), batch["index"]
-    print(f"step {found.step}: {found.what}")
-    print(f"images of that batch (positions in the training split): {', '.join(map(str, index.tolist()))}")
-    if found.step == reported["step"] and set(reported["index"]) - set(index.tolist()):
-        print("they are not those that the run reported: its data or its code have changed since")
-    low, high, mean, std = images.min(), images.max(), images.mean(), images.std()
-    print(f"their pixels: smallest {low:.0f}, largest {high:.0f}, mean {mean:.2f}, standard deviation {std:.2f}")
-    flat = index[images.flatten(1).std(1) == 0].tolist()
-    if flat:
-        print(f"images of a single value: {', '.join(map(str, flat))}")
-    return 0
