@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks import locks
 from benchmarks.cells import FEATURES
+from benchmarks.errors import RequestError
 
 ROOM = "DISENTANGLE_BENCH_FEATURES_GB"
 """Environment variable: what the features of all cells of a folder may take, in GB."""
@@ -15,8 +16,12 @@ DEFAULT_GB = 4.0
 
 
 def room() -> float:
-    """Bytes that features may take."""
-    return float(os.environ.get(ROOM, DEFAULT_GB)) * 1e9
+    """Bytes that features may take; RequestError if the variable holds no number."""
+    text = os.environ.get(ROOM, str(DEFAULT_GB))
+    try:
+        return float(text) * 1e9
+    except ValueError:
+        raise RequestError(f"{ROOM}={text}: expected a number of GB, such as {DEFAULT_GB:g}") from None
 
 
 def prune(out: Path) -> None:

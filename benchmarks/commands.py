@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks import banks
 from benchmarks import suite as suites
 from benchmarks.checks import (
     check_writable,
@@ -64,6 +65,7 @@ def run(
     request = choose(suite, method, dataset, seeds, set or [], measures)
     folder = Path(out)
     check_writable(folder)
+    banks.room()
     require_wandb(logger)
     if devices < 1 or nodes < 1 or (jobs is not None and jobs < 1):
         raise RequestError("--devices, --nodes and --jobs must be at least 1")
@@ -359,6 +361,7 @@ def evaluate(
 
     folder = Path(out)
     check_writable(folder)
+    banks.room()
     request = choose(suite, None, dataset, None, set or [], measures)
     record = judge_encoder(encoder, request, folder, untrained)
     show_table(folder, hashes={record["cell"]["hash"]})
