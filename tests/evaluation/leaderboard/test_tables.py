@@ -227,3 +227,33 @@ def test_cautions_name_data_and_versions_that_differ(record):
         "digits: data with the same options differ between runs: ab12, ffff",
         "digits: torch differ between runs: 1.0, 2.14.1",
     ]
+
+
+def told(space, target, value):
+    return {"space": space, "measure": "informativeness@1", "target": target, "scores": {"told": value}}
+
+
+def test_which_space_tells_what_is_a_table_of_its_own(record):
+    found = [told(s, t, v) for s, t, v in (("features", "class", 0.9), ("features", "hue", 0.8), ("style", "hue", 1.0))]
+    frame = leaderboard([record(seed=0, metrics=found), record(seed=1, metrics=found)])
+    text = to_markdown(frame)
+    board, matrix = text.split("## digits: which space tells what")
+    assert "hue" not in board
+    assert rows(matrix) == [
+        ["method", "space", "class", "hue"],
+        rows(matrix)[1],
+        ["simclr", "features", "0.900 ± 0.000", "0.800 ± 0.000"],
+        ["simclr", "style", "–", "1.000 ± 0.000"],
+    ]
+    assert "**" not in matrix  # best means nothing here
+    assert "which space tells what" in to_html(frame)
+    assert "which space tells what" in to_latex(frame)
+    assert "which space tells what" not in to_markdown(leaderboard([record()]))
+
+
+def test_what_a_space_tells_is_not_compared_as_better_or_worse(record):
+    from evaluation.leaderboard.rows import observations
+    from evaluation.leaderboard.statistics import scored
+
+    seen = observations([record(metrics=[told("features", "hue", 0.8)])])
+    assert set(scored(seen)["measure"]) == {"linear@1"}
