@@ -114,6 +114,16 @@ def test_a_methods_own_clusters(title):
     assert (title, "class") not in measured(bank(content_only), [title])
 
 
+@pytest.mark.parametrize("title", ["kmeans", "clusters"])
+def test_clusters_of_training_and_test_images_are_judged_on_both(title):
+    y = labels()
+    spoilt = {split: onehot(values["class"] if split == "test" else values["color"], 4) for split, values in y.items()}
+    space = "assignment" if title == "clusters" else "features"
+    features = FeatureBank({space: {split: x.astype(np.float32) for split, x in spoilt.items()}}, y)
+    assert scores(features, f"{title}@1")["nmi"] == pytest.approx(1)
+    assert scores(features, f"{title}_train_test@1")["nmi"] < 0.7
+
+
 def test_silhouette_of_classes():
     assert scores(bank(content_only), "silhouette@1")["silhouette"] > 0.9
     assert abs(scores(bank(noise), "silhouette@1")["silhouette"]) < 0.05
@@ -162,7 +172,10 @@ def test_worst_group_and_the_gap_of_a_shifted_correlation():
 
 
 def test_a_domain_that_the_probe_has_not_seen():
-    assert scores(bank(content_only), "unseen_domain@1", "class by color")["worst"] == 1
+    y = labels()
+    for split in ("train", "val"):  # a probe that sees this colour, and no other, doesn't know class 3
+        y[split]["class"][y[split]["color"] == 0] %= 3
+    assert scores(bank(content_only, y), "unseen_domain@1", "class by color")["worst"] == 1
 
     def turned(y):  # in each colour the classes stand elsewhere
         return onehot((y["class"] + y["color"]) % 4, 4) + onehot(y["color"], 3).sum(axis=1, keepdims=True) * 0
