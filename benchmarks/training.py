@@ -105,9 +105,9 @@ def train(
         "epoch": epoch,
         "cost": {
             "train_seconds": seconds,
-            "images_seen": method.images_seen * world,
-            "forward_passes": method.forward_passes * world,
-            "images_per_second": round(method.images_seen * world / seconds, 1) if seconds else 0.0,
+            "images_seen": method.images_seen,
+            "forward_passes": method.forward_passes,
+            "images_per_second": round(method.images_seen / seconds, 1) if seconds else 0.0,
             "parameters": sum(p.numel() for p in method.parameters()),
             "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
             "devices": world,

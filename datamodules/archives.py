@@ -47,6 +47,8 @@ def unpacked(archive: Path, below: Path) -> Path:
             _unpack(archive, unfinished)
             unfinished.chmod(0o755)
             unfinished.rename(folder)
+        except tarfile.FilterError as error:
+            raise DataCorrupt(f"{archive}: {error}: outside of its folder; nothing unpacked") from error
         except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
             raise DataCorrupt(f"{archive}: cut short or damaged ({error}); get it again") from error
         finally:

@@ -114,13 +114,19 @@ class Method(L.LightningModule):
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
         self.images_seen = 0
         self.forward_passes = 0
-        """Images pushed through the encoder for the sake of training, on this process."""
-        self._encoding_for_training = False
+        """Images pushed through the encoder for the sake of training, by all processes."""
+        self._encoding_for_training, self._encoded_here = False, 0
         self.backbone.register_forward_pre_hook(self._count_forward)
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.training or self._encoding_for_training:
-            self.forward_passes += len(inputs[0])
+        if self.training and not self._encoding_for_training:
+            self.forward_passes += len(inputs[0]) * self._processes
+        elif self._encoding_for_training:
+            self._encoded_here += len(inputs[0])
+
+    @property
+    def _processes(self) -> int:
+        return self.trainer.world_size if self._trainer else 1
 
     # ---- images ----
 
@@ -164,7 +170,7 @@ class Method(L.LightningModule):
         loader = datamodule.eval_dataloader("train", max(1, min(512, size // max(16, ranks))))
         training = [module for module in self.modules() if module.training]
         self.eval()
-        self._encoding_for_training, encoded = True, None
+        self._encoding_for_training, self._encoded_here, encoded = True, 0, None
         for number, batch in enumerate(loader):
             if number % ranks == rank:
                 generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{number}"))
@@ -173,6 +179,8 @@ class Method(L.LightningModule):
                 encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
                 encoded[batch["index"].to(self.device)] = part
         self._encoding_for_training = False
+        passes = self.trainer.strategy.reduce(torch.tensor(self._encoded_here, device=self.device), reduce_op="sum")
+        self.forward_passes += int(passes)
         for module in training:
             module.training = True
         return self.trainer.strategy.reduce(encoded, reduce_op="sum")
@@ -242,7 +250,7 @@ class Method(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Count what the run costs."""
-        self.images_seen += len(batch["image"])
+        self.images_seen += len(batch["image"]) * self._processes
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the state of the views' generator and the cost so far."""

@@ -28,6 +28,7 @@ COMMAND += ["--measures", "linear@1,knn@1", "--set", "budget.epochs=2", "--set",
 VICTIMS = ("launcher", "cell", "any", "all")
 """The `bench run` itself, a process at a cell, any of the processes, or all of them at once."""
 MARK = "DISENTANGLE_BENCH_CHAOS"
+SAVE_SECONDS = "DISENTANGLE_BENCH_SAVE_SECONDS"
 LATEST = 5.0
 """Seconds after the first cell's start (or the last kill), at most, that the next kill comes."""
 PATIENCE = 30.0
@@ -45,7 +46,7 @@ def start(out: Path) -> subprocess.Popen:
             [sys.executable, "-m", "benchmarks", *COMMAND, "--out", str(out)],
             stdout=log,
             stderr=log,
-            env=os.environ | {MARK: str(out)},
+            env=os.environ | {MARK: str(out), SAVE_SECONDS: "0.2"},  # many checkpoints to go on from
         )
 
 
@@ -83,7 +84,13 @@ def kill_some(out: Path, launcher: subprocess.Popen, victim: str, chance: random
             process.kill()
         except psutil.NoSuchProcess:
             continue
-    return f"{victim} ({len(chosen)} of {len(living)} processes)"
+    return f"{victim} ({len(chosen)} of {len(living)} processes, {in_training(out)} cells between checkpoints)"
+
+
+def in_training(out: Path) -> int:
+    """How many cells have a checkpoint and aren't trained yet."""
+    folders = {path.parents[1] for path in out.glob("*/*/*/checkpoints/*.json")}
+    return sum(not (folder / "trained.json").exists() for folder in folders)
 
 
 def nobody_left(out: Path) -> None:

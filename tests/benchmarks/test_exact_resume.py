@@ -1,16 +1,18 @@
 """kill -9 in the middle of an epoch: the run goes on with the next batch, to the same weights and figures."""
 
 import os
+import random
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from benchmarks import commands, matrix
-from benchmarks.callbacks import SAVE_SECONDS
+from benchmarks.callbacks import SAVE_SECONDS, GlobalStreams
 from benchmarks.cells import Cell
 from benchmarks.checkpoints import newest_intact
 from benchmarks.plan import plan
@@ -73,3 +75,20 @@ def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, l
     assert (rows, counts) == straight[:2]
     different = [name for name, tensor in straight[2].items() if not torch.equal(tensor, weights[name])]
     assert different == []
+
+
+def test_global_streams_go_on(tmp_path):
+    """What draws from them (dropout, other people's code) goes on as well; the state needs no trust to be read."""
+
+    def draw():
+        return [*torch.rand(2).tolist(), random.random(), np.random.rand()]  # noqa: NPY002
+
+    class FirstOfOne:
+        global_rank = 0
+
+    torch.save(GlobalStreams().state_dict(), tmp_path / "streams.pt")
+    expected, elsewhere = draw(), draw()
+    resumed = GlobalStreams()
+    resumed.load_state_dict(torch.load(tmp_path / "streams.pt", weights_only=True))
+    resumed.on_train_start(FirstOfOne())
+    assert draw() == expected != elsewhere

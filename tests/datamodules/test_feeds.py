@@ -122,3 +122,33 @@ def test_balance_makes_balanced_batches(class_folders):
         datamodules.build(
             "image_folder", root=str(root), domains=True, batch_size=9, balance="domain", domains_per_batch=3
         ).train_dataloader()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_goes_on_in_mid_epoch_whatever_the_number_of_workers(root, workers):
+    """As Lightning does: it asks for the iterator first, and tells the epoch afterwards."""
+
+    def loader_of_epoch(epoch, place=None):
+        made = build(root, feed="stream", num_workers=workers).train_dataloader()
+        if place:
+            made.load_state_dict(place)
+        batches = iter(made)
+        made.sampler.set_epoch(epoch)
+        return made, batches
+
+    whole = list(loader_of_epoch(1)[1])
+    begun, batches = loader_of_epoch(1)
+    next(batches), next(batches)
+    place = begun.state_dict()
+    assert place == {"epoch": 1, "batches": 2}
+    resumed, rest = loader_of_epoch(1, place)
+    same(rest, whole[2:])
+    same(resumed, whole)  # the pass after that is a whole one
+    assert len(list(loader_of_epoch(2, place)[1])) == len(whole)  # the place was an epoch's end
+
+
+def test_looking_at_the_data_leaves_the_global_stream_alone(root):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    list(build(root).train_dataloader())
+    assert torch.equal(before, torch.get_rng_state())

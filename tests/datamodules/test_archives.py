@@ -1,0 +1,52 @@
+"""Members of an archive that are more than files: links that lead out of the folder, and devices."""
+
+import io
+import stat
+import tarfile
+import zipfile
+
+import pytest
+
+from datamodules.archives import unpacked
+from datamodules.errors import DataCorrupt
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+HOSTILE = {
+    "a link to an absolute path": [member("a", tarfile.SYMTYPE, "/etc")],
+    "a link upwards": [member("a", tarfile.SYMTYPE, "../../elsewhere")],
+    "a file through a link": [member("a", tarfile.SYMTYPE, "../.."), member("a/evil.png")],
+    "a hard link": [member("a", tarfile.LNKTYPE, "../../secret")],
+    "a device": [member("a", tarfile.CHRTYPE)],
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_links_and_devices_are_refused(case, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    archive = tmp_path / "evil.tar"
+    with tarfile.open(archive, "w") as packed:
+        packed.addfile(member("first.png"), io.BytesIO(b""))
+        for info in HOSTILE[case]:
+            packed.addfile(info, io.BytesIO(b""))
+    with pytest.raises(DataCorrupt, match=r"evil\.tar: .* nothing unpacked"):
+        unpacked(archive, tmp_path / "below" / "deep")
+    assert [path for path in (tmp_path / "below").rglob("*") if path.is_symlink() or path.suffix == ".png"] == []
+    assert list(tmp_path.rglob("evil.png")) == []
+
+
+def test_a_link_in_a_zip_becomes_a_file(tmp_path):
+    """Python writes the target's name as the file's content: nothing is followed."""
+    archive = tmp_path / "evil.zip"
+    info = zipfile.ZipInfo("a")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr(info, "/etc")
+    folder = unpacked(archive, tmp_path / "below")
+    assert not (folder / "a").is_symlink()
+    assert [path.name for path in folder.iterdir()] == ["a"]
