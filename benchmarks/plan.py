@@ -12,8 +12,11 @@ from benchmarks import options
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError, unknown
 from benchmarks.suite import Suite
-from datamodules.base import DataNotFound, ImageDataModule
+from datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from evaluation.protocol import MEASURES, newest
+
+BATCHES = {"balance", "domains_per_batch"}
+"""Options of a data set that a method may have of its own."""
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -48,16 +51,17 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
     measures = resolve_measures(suite.measures)
     _check_addressees(suite, method_classes)
-    data_options, fingerprints, roles = {}, {}, {}
+    loaded, roles = {}, {}
     for name, cls in data_classes.items():
         given = suite.settings.get("data", {}) | suite.settings.get(name, {})
-        data_options[name] = options.resolve(cls, given, f"data set {name}")
-        data = setup_data(cls, data_options[name], name)
-        fingerprints[name], roles[name] = data.fingerprint, {target.role for target in data.targets}
-    method_options = {}
+        loaded[name] = setup_data(cls, options.resolve(cls, given, f"data set {name}"), name)
+        roles[name] = {target.role for target in loaded[name].targets}
+    method_options, batches = {}, {}
     for name, cls in method_classes.items():
         shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
-        method_options[name] = options.resolve(cls, shared | suite.settings.get(name, {}), f"method {name}")
+        own = dict(suite.settings.get(name, {}))
+        batches[name] = _batches(own.pop("data", {}), name)
+        method_options[name] = options.resolve(cls, shared | own, f"method {name}")
     left_out = {
         (dataset, name): f"{name} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
         for dataset in suite.datasets
@@ -69,13 +73,19 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     for reason in left_out.values():
         print(f"left out: {reason}", file=sys.stderr)
     precision = resolve_precision(suite.precision, accelerator)
+    data_options = {
+        (dataset, name): _data_options(suite, cls, loaded[dataset], dataset, name, batches[name])
+        for dataset, cls in data_classes.items()
+        for name in method_names
+        if (dataset, name) not in left_out
+    }
     return [
         Cell(
             dataset=dataset,
             method=method,
             seed=seed,
-            data=data_options[dataset],
-            fingerprint=fingerprints[dataset],
+            data=data_options[dataset, method],
+            fingerprint=loaded[dataset].fingerprint,
             options=method_options[method],
             budget=dict(suite.budget),
             precision=precision,
@@ -115,6 +125,29 @@ def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataM
     except (DataNotFound, ValueError) as error:
         raise RequestError(f"data set {name}: {error}") from error
     return data
+
+
+def _batches(given: Any, method: str) -> dict[str, Any]:
+    """How a method's batches are composed, where that is part of the method; the images are those of all methods."""
+    if not isinstance(given, dict) or not given.keys() <= BATCHES:
+        raise RequestError(
+            f"method {method}: `data` may hold {' and '.join(sorted(BATCHES))}, got {given!r}; "
+            "the data themselves are the same for all methods"
+        )
+    return given
+
+
+def _data_options(
+    suite: Suite, cls: Any, loaded: ImageDataModule, dataset: str, method: str, batches: dict[str, Any]
+) -> dict[str, Any]:
+    """The data set's options for one method, checked on the loaded images."""
+    given = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches
+    resolved = options.resolve(cls, given, f"data set {dataset}")
+    try:
+        loaded.check_batches(resolved.get("balance"), resolved.get("domains_per_batch"))
+    except DataMismatch as error:
+        raise RequestError(f"data set {dataset}, method {method}: {error}") from error
+    return resolved
 
 
 def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:

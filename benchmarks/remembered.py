@@ -30,7 +30,8 @@ def remember_plan(request: Suite, folder: Path, cells: list[Cell]) -> None:
 def _plan_file(request: Suite, folder: Path) -> Path:
     """Named by the request, the machine, and the state of every source file that a plan depends on."""
     root = Path(__file__).parent.parent
-    sources = [path for package in ("benchmarks", "methods", "datamodules", "evaluation") for path in (root / package).rglob("*.py")]
+    packages = ("benchmarks", "methods", "datamodules", "evaluation")
+    sources = [path for package in packages for path in (root / package).rglob("*.py")]
     sources += Path.cwd().glob("*.py")  # methods of the user's own
     state = sorted((str(path), path.stat().st_mtime_ns) for path in sources)
     return folder / ".plans" / f"{content_hash([asdict(request), state, platform.node(), sys.version])}.json"

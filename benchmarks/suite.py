@@ -48,7 +48,7 @@ class Suite:
         threads: of the processor, for each cell; None: all, one cell at a time.
         measures: `name@version`, see `bench list metrics`.
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
-            name of one data set or method.
+            name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster, see RESOURCES; nothing here changes a result.
     """
 

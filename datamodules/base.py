@@ -50,9 +50,10 @@ class ImageDataModule(L.LightningDataModule):
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
         seed: of the order of training batches.
-        balance: name of a target with classes (as a rule the domain): training batches then hold equally many images
-            of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
-        domains_per_batch: different values of the `balance` target in a batch; all of them if not given.
+        balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
+            images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
+        domains_per_batch: different values of the `balance` target in a batch; if not given, as many as there are and
+            the batch can be divided by.
         shift: what differs between training and test: `leave_out:DOMAIN`, `hold_out:TARGET=VALUE,...` or
             `correlation:NUMBER`; see `datamodules.shifts`.
         num_workers: processes that make batches; chosen by the kind of data if not given. It never changes a batch.
@@ -220,7 +221,8 @@ class ImageDataModule(L.LightningDataModule):
                 f"batch_size {self.batch_size} is not a multiple of the {replicas} devices that share it"
             )
         dataset = BatchDataset(self.training, self.targets)
-        made = loader(dataset, self._sampler(dataset, rank, replicas), self.num_workers, persistent=True)
+        sampler = self._sampler(self.balance, self.domains_per_batch, rank, replicas)
+        made = loader(dataset, sampler, self.num_workers, persistent=True)
         assert isinstance(made, TrainingLoader)
         if self._place is not None:
             made.load_state_dict(self._place)
@@ -239,20 +241,26 @@ class ImageDataModule(L.LightningDataModule):
         """
         self._place = state_dict
 
-    def _sampler(self, dataset: BatchDataset, rank: int, replicas: int) -> Batches:
-        if self.balance is None:
-            return ShuffledBatches(len(dataset), self.batch_size, self.seed, rank, replicas)
-        known = {spec.name: spec for spec in self.targets if spec.discrete}
-        if self.balance not in known:
+    def check_batches(self, balance: str | None, domains_per_batch: int | None) -> None:
+        """Raise DataMismatch if training batches can't be composed like this."""
+        self._sampler(balance, domains_per_batch)
+
+    def _sampler(self, balance: str | None, domains_per_batch: int | None, rank: int = 0, replicas: int = 1) -> Batches:
+        if balance is None:
+            return ShuffledBatches(len(self.training), self.batch_size, self.seed, rank, replicas)
+        known = {spec.name: spec.name for spec in reversed(self.targets) if spec.discrete}
+        named = {spec.role: spec.name for spec in reversed(self.targets) if spec.discrete} | known
+        if balance not in named:
             raise DataMismatch(
-                f"balance {self.balance!r}: {self.name} has no such target with classes ({', '.join(known)})"
+                f"balance {balance!r}: {self.name} has no such target with classes ({', '.join(reversed(known))})"
             )
-        groups = dataset.targets[known[self.balance].key].numpy()
-        per_batch = self.domains_per_batch or len(np.unique(groups))
+        groups = np.asarray(self.training.targets[named[balance]])
+        values = len(np.unique(groups))
+        per_batch = domains_per_batch or max(n for n in range(1, values + 1) if self.batch_size % n == 0)
         try:
             return BalancedBatches(groups, self.batch_size, per_batch, self.seed, rank, replicas)
         except ValueError as error:
-            raise DataMismatch(f"batches balanced by {self.balance!r}: {error}") from error
+            raise DataMismatch(f"batches balanced by {balance!r}: {error}") from error
 
     def eval_dataloader(
         self, split: SplitName, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1

@@ -46,3 +46,26 @@ def test_settings_merge_over_the_suite():
     )
     assert suite.settings["simclr"] == {"augmentation": {"rotation": 10, "flip": 0.1}}
     assert suite.settings["method"] == {"backbone": "convnet"}
+
+
+def test_a_method_may_compose_its_batches_but_not_choose_its_data():
+    suite = commands.choose("quick", "domain_contrastive,simclr", "colored_digits", "0", [])
+    cells = {cell.method: cell for cell in plan(suite)}
+    assert cells["domain_contrastive"].data["balance"] == "domain"
+    assert cells["simclr"].data["balance"] is None
+    assert cells["domain_contrastive"].fingerprint == cells["simclr"].fingerprint
+    for setting, words in (
+        ("simclr.data.correlation=0.5", "simclr: `data` may hold balance and domains_per_batch"),
+        ("simclr.data.balance=shape", "simclr: balance 'shape': colored_digits has no such target"),
+        ("simclr.data.balance=3", "balance"),
+    ):
+        with pytest.raises(RequestError, match=words):
+            plan(commands.choose("quick", "simclr", "colored_digits", "0", [setting]))
+
+
+def test_measures_by_name_are_the_newest_versions():
+    suite = commands.choose("quick", "pixels", "digits", "0", [], "leakage,linear@1,linear")
+    (cell,) = plan(suite)
+    assert cell.measures == ["leakage@2", "linear@1"]
+    with pytest.raises(RequestError, match="unknown measure 'linaer': did you mean linear"):
+        plan(commands.choose("quick", "pixels", "digits", "0", [], "linaer"))

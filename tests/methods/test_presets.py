@@ -25,8 +25,9 @@ def test_options_exist_and_each_has_a_source(name):
     (method,), (dataset,) = preset.methods, preset.datasets
     assert name == f"paper/{method}"
     assert preset.settings.keys() == {"data", method}
-    resolve(datamodules.find(dataset), preset.settings["data"], dataset)
-    resolve(methods.find(method), preset.settings[method], method)
+    own = dict(preset.settings[method])
+    resolve(datamodules.find(dataset), preset.settings["data"] | own.pop("data", {}), dataset)
+    resolve(methods.find(method), own, method)
     lines = (suite.FOLDER / f"{name}.yaml").read_text().split(f"\n  {method}:\n")[1].splitlines()
     bare = [line.strip() for line in lines if not line.rstrip().endswith(":") and "#" not in line]
     assert bare in ([], ["form: simclr"], ["init: timm"])
