@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -197,7 +198,7 @@ def prepare(cell: Cell, launch: Launch, slot: int = 0) -> Path:
         "threads": launch.threads,
         "logger": launch.logger,
         "command": launch.command,
-        "launcher": os.getpid(),
+        "launcher": {"host": socket.gethostname(), "pid": os.getpid()},
         "git": provenance.git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
     }
     write_json(folder / CONFIG, {"cell": cell.as_dict(), "launch": settings})
@@ -236,6 +237,9 @@ class Matrix:
     def work(self) -> None:
         """Until every cell is complete or has failed."""
         self.board = Board(self.total, len(self.outcome.complete), self.launch.jobs)
+        for waiting in self.pending:
+            if not (waiting.folder(self.launch.out) / CONFIG).exists():
+                prepare(waiting, self.launch)  # so that `bench status` knows of it
         try:
             while self.pending or self.running:
                 for slot in range(self.launch.jobs):

@@ -22,7 +22,7 @@ from benchmarks.errors import RequestError
 from benchmarks.status import read_status
 from evaluation.leaderboard.records import FILE as RECORD
 
-ORDER = ("running", "queued", "failed", "interrupted", "stale", "unknown", "complete")
+ORDER = ("running", "queued", "failed", "interrupted", "stale", "unknown", "not started", "complete")
 """Of the table. `stale`: its process or job died without a word; `unknown`: SLURM isn't answering."""
 ACTIVE = ("running", "queued", "unknown")
 TAIL = 8
@@ -41,7 +41,7 @@ class Seen:
         since: start of what it does now, or end of what it did (seconds since 1970).
         where: job or host and process, if any.
         detail: why it failed, waits or stopped.
-        launcher: process that started it on this machine, 0 if there is none any more.
+        launcher: the living `bench run` on this machine that it belongs to, or 0.
     """
 
     cell: Cell
@@ -86,7 +86,7 @@ def look(cell: Cell, folder: Path, out: Path, queue: dict[str, slurm.Queued] | N
         who = locks.signature(folder)
         process = f"{who.get('host', '?')} pid {who.get('pid', '?')}"
         where = f"{number} on {who.get('host', '?')}" if queued else process
-        return Seen(cell, folder, "running", progress, status.get("since", 0), where, launcher=_launcher(folder, who))
+        return Seen(cell, folder, "running", progress, status.get("since", 0), where, launcher=_parent(folder, who))
     if cell.complete(out):
         return Seen(cell, folder, "complete", since=_changed(folder / RECORD))
     if queued and job:
@@ -100,6 +100,14 @@ def look(cell: Cell, folder: Path, out: Path, queue: dict[str, slurm.Queued] | N
         return Seen(cell, folder, "failed", "", failure["time"], "", failure["reason"])
     except (OSError, ValueError):
         pass
+    if not job and not (folder / "log.txt").exists():
+        launcher = _launcher(folder)
+        if not launcher:
+            return Seen(cell, folder, "not started", since=_changed(folder / CONFIG))
+        where, near = f"{launcher['host']} pid {launcher['pid']}", launcher["host"] == socket.gethostname()
+        waiting = "waits for its turn in `bench run`"
+        since = _changed(folder / CONFIG)
+        return Seen(cell, folder, "queued", "", since, where, waiting, launcher["pid"] if near else 0)
     if "stopped" in status:
         return Seen(cell, folder, "interrupted", progress, _changed(folder / "status.json"), "", status["stopped"])
     ending = f" ({slurm.ending(job['job']) or 'SLURM has forgotten how'})" if job else ""
@@ -111,14 +119,25 @@ def _changed(path: Path) -> float:
     return path.stat().st_mtime if path.exists() else 0.0
 
 
-def _launcher(folder: Path, who: dict[str, Any]) -> int:
-    """The `bench run` on this machine that a process belongs to, if it lives."""
-    if who.get("host") != socket.gethostname():
-        return 0
+def _launcher(folder: Path) -> dict[str, Any]:
+    """Host and pid of the `bench run` that wrote the cell's configuration, empty if it is dead."""
     try:
         launcher = json.loads((folder / CONFIG).read_text())["launch"]["launcher"]
-        return launcher if launcher in (parent.pid for parent in psutil.Process(who["pid"]).parents()) else 0
-    except (OSError, ValueError, KeyError, psutil.Error):
+        if launcher["host"] != socket.gethostname():
+            return launcher  # it can't be told from here
+        lives = psutil.Process(launcher["pid"]).create_time() <= _changed(folder / CONFIG)  # else only the number does
+        return launcher if lives else {}
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return {}
+
+
+def _parent(folder: Path, who: dict[str, Any]) -> int:
+    """The launcher of a process on this machine, 0 if it runs without."""
+    launcher = _launcher(folder)
+    try:
+        above = {parent.pid for parent in psutil.Process(who["pid"]).parents()}
+        return launcher["pid"] if who["host"] == socket.gethostname() and launcher["pid"] in above else 0
+    except (KeyError, psutil.Error):
         return 0
 
 
@@ -188,10 +207,8 @@ def cancel(out: Path, names: list[str]) -> tuple[list[str], list[str]]:
     active = [one for one in survey(out) if one.state in ACTIVE]
     for name in names:
         if not any(_fits(one, name) for one in active):
-            titles = ", ".join(one.cell.title for one in active) or "none is"
-            raise RequestError(
-                f"cancel {name}: no such cell is running or queued under {out} (those that are: {titles})"
-            )
+            known = ", ".join(one.cell.title for one in active) or "none"
+            raise RequestError(f"cancel {name}: no such cell is running or queued under {out}; there are: {known}")
     chosen = [one for one in active if not names or any(_fits(one, name) for name in names)]
     asked, out_of_reach, jobs, processes = [], [], [], set()
     for one in chosen:
@@ -199,10 +216,15 @@ def cancel(out: Path, names: list[str]) -> tuple[list[str], list[str]]:
         if job:
             slurm.note_job(one.folder, job["job"], cancelled=True)
             jobs.append(job["job"])
-        elif who.get("host") == socket.gethostname():
-            processes.add(one.launcher if one.launcher and not names else who["pid"])
+        elif one.launcher and not names:
+            processes.add(one.launcher)
+        elif one.state == "queued" and one.launcher:
+            out_of_reach.append(f"{one.cell.title} {one.detail} ({one.where}), which ends with all of its cells only")
+            continue
+        elif one.state == "running" and who.get("host") == socket.gethostname():
+            processes.add(who["pid"])
         else:
-            out_of_reach.append(f"{one.cell.title} runs on {one.where}: cancel it there")
+            out_of_reach.append(f"{one.cell.title} is in the hands of {one.where}: cancel it there")
             continue
         asked.append(one.cell.title)
     if jobs:

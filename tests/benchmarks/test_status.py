@@ -42,6 +42,8 @@ def states(out, capsys):
 
 
 def test_states_of_cells(folders, launch, capsys):
+    for folder in folders[1:]:
+        (folder / "log.txt").touch()
     Status(folders[1]).tell("train", 3, 10, "loss 1.000")
     Status(folders[2]).tell("train", 5, 10)
     Status(folders[2]).stopped("SIGTERM")
@@ -50,14 +52,20 @@ def test_states_of_cells(folders, launch, capsys):
     with locks.hold(folders[4]):
         Status(folders[4]).tell("train", 7, 10)
         rows, printed = states(launch.out, capsys)
-        assert rows == {"0": "stale", "1": "stale", "2": "interrupted", "3": "failed", "4": "running"}
-        assert f"pid {os.getpid()}" in printed
+        assert rows == {"0": "queued", "1": "stale", "2": "interrupted", "3": "failed", "4": "running"}
+        assert printed.count(f"pid {os.getpid()}") == 2, (
+            "of the one that runs, and of the launcher of the one that waits"
+        )
         assert "train 7/10" in printed
         assert "train 3/10, loss 1.000" in printed
         assert "no room left" in printed
         assert "| line 19" in printed
         assert "| line 9\n" not in printed, "the end of the log is enough"
-    assert states(launch.out, capsys)[0]["4"] == "stale"
+    config = json.loads((folders[0] / "config.json").read_text())
+    config["launch"]["launcher"]["pid"] = 2**22 + 1  # nobody has a number as high as that
+    (folders[0] / "config.json").write_text(json.dumps(config))
+    rows, _ = states(launch.out, capsys)
+    assert (rows["0"], rows["4"]) == ("not", "stale"), "not started, and not running any more"
     assert not list(launch.out.rglob(".lock")), "looking leaves nothing behind"
 
 
@@ -97,13 +105,15 @@ def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(tmp_path, capsys):
     wait_for(lambda: any("pid" in locks.signature(path.parent) for path in out.rglob(".lock")), run)
     (lock,) = out.rglob(".lock")
     cell = locks.signature(lock.parent)["pid"]
-    wait_for(lambda: any(out.rglob("metrics.csv")) or any(out.rglob("attempt_0")), run)
+    wait_for(lambda: any(out.rglob("attempt_0")), run)
+    assert main(["cancel", "seed 1", "--out", str(out)]) == 1
+    assert "seed 1 waits for its turn in `bench run`" in capsys.readouterr().err
     assert main(["cancel", "--out", str(out)]) == 0
     assert "asked to stop: digits/slow.Slow seed 0" in capsys.readouterr().out
     time.sleep(1)
     assert run.poll() is None, "it waits for the end of the batch"
     run.send_signal(signal.SIGINT)
-    _, error = run.communicate(timeout=20)
+    _, error = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "the same command goes on from here" in error
     assert locks.holder(lock.parent) is None
