@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
 
 from benchmarks import leftovers, locks, slurm, stopping
 from benchmarks.board import Board
-from benchmarks.cells import DONE, INTERRUPTED, LOCK, LOCKED, Cell
+from benchmarks.cells import DONE, FAILURE, INTERRUPTED, LOCK, LOCKED, Cell
 from benchmarks.errors import RequestError
 from benchmarks.matrix import Launch, Outcome, failure_of, prepare
 from benchmarks.status import read_status
+from evaluation.leaderboard.records import write_json
 
 FOLDER = ".jobs"
 """Of submitit's files, in the folder of all runs."""
@@ -56,18 +57,29 @@ class CellJob(Checkpointable):
         os.dup2(log, 1)
         os.dup2(log, 2)
         stopping.install()
-        code = runner.main(self.folder)
-        if code == INTERRUPTED and stopping.requested() != "SIGUSR2":
-            self._wait_for_the_end(give_back)
-        if code == INTERRUPTED and callable(give_back):
-            give_back(signal.SIGUSR2, None)
-        sys.exit(DONE if code == LOCKED else code)
+        self.end(runner.main(self.folder), give_back)
 
-    def _wait_for_the_end(self, give_back: Any) -> None:
-        """After the polite kill only SLURM knows whether the job is queued again; not if it exits by itself."""
-        if (slurm.read_job(self.folder) or {}).get("cancelled"):
+    def end(self, code: int, give_back: Any) -> None:
+        """Exit with the cell's status; one that was stopped for want of time is queued again first.
+
+        Args:
+            code: of the cell.
+            give_back: submitit's handler of the signal that announces the end of the time.
+        """
+        if code != INTERRUPTED:
+            sys.exit(DONE if code == LOCKED else code)
+        if stopping.requested() == "SIGUSR2":
+            try:
+                give_back(signal.SIGUSR2, None)  # exits, except in a task that isn't the first
+            except UncompletedJobError as error:
+                reason = f"{error} (resources.max_requeues, resources.timeout_min)"
+                write_json(self.folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
+                raise
+        elif (slurm.read_job(self.folder) or {}).get("cancelled"):
             sys.exit(INTERRUPTED)
-        signal.signal(signal.SIGUSR2, give_back)  # some clusters send this one second
+        # Now SLURM has the word: after SIGTERM only it knows whether it will queue the job again, which it does only if
+        # the job doesn't exit by itself. Some clusters send the other signal second.
+        signal.signal(signal.SIGUSR2, give_back)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         time.sleep(3600)

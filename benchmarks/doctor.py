@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from tabulate import tabulate
 
 import datamodules
-from benchmarks import provenance
+from benchmarks import provenance, slurm
 from benchmarks.checks import wandb_ready
 from benchmarks.plan import has_bf16
 from datamodules.errors import DataNotFound
@@ -19,7 +20,7 @@ from datamodules.stored import StoredDataModule
 
 def report(out: Path) -> str:
     """One line a topic: what was found, and what to do."""
-    rows = [*_machine(), *_results(out), *_tracking(), *_data()]
+    rows = [*_machine(), *_results(out), _cluster(), *_tracking(), *_data()]
     return tabulate(rows, headers=["", "found", "what to do"], maxcolwidths=[None, 60, 80])
 
 
@@ -49,6 +50,17 @@ def _results(out: Path) -> list[list[str]]:
         ["results", f"{out} ({'writable' if writable else 'NOT writable'})", advice],
         ["disk", f"{free:.0f} GB free", "" if free > 5 else "free some: checkpoints and feature banks need it"],
     ]
+
+
+def _cluster() -> list[str]:
+    if shutil.which("sbatch") is None:
+        return ["cluster", "no sbatch", ""]
+    if find_spec("submitit") is None:
+        return ["cluster", "SLURM, but no submitit", "pip install 'disentangle-bench[slurm]'"]
+    try:
+        return ["cluster", f"SLURM, {len(slurm.queue())} jobs of yours", "bench run --launcher slurm"]
+    except slurm.NotAnswering as error:
+        return ["cluster", "SLURM is not answering", str(error)]
 
 
 def _tracking() -> list[list[str]]:

@@ -1,12 +1,14 @@
 """What is given to SLURM and asked of it, with stand-ins for its commands (test_slurm.py has the real ones)."""
 
 import json
+import signal
 from importlib import util
 
 import pytest
 
 from benchmarks import checks
 from benchmarks.__main__ import main
+from benchmarks.cells import INTERRUPTED
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
 COMMANDS = {
@@ -129,3 +131,41 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
     assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 1
     assert "job 42 ended without a record (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().err
     assert list((tmp_path / "runs" / ".jobs").glob("42_*")), "what it printed is kept"
+
+
+@pytest.fixture
+def job(tmp_path, monkeypatch):
+    """A job whose cell was stopped because its time is up; what it would sleep through is recorded."""
+    from benchmarks import cluster, stopping
+
+    monkeypatch.setattr(stopping, "_received", "SIGUSR2")
+    monkeypatch.setattr(cluster.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(cluster.time, "sleep", lambda seconds: (tmp_path / "slept").touch())
+    return cluster.CellJob(tmp_path)
+
+
+def test_job_out_of_time_queues_itself_again_until_it_may_not(job, tmp_path):
+    from submitit.core.utils import UncompletedJobError
+
+    def refuse(*_):
+        raise UncompletedJobError("Job not requeued because: timed-out too many times.")
+
+    given_back = []
+    job.end(INTERRUPTED, lambda *arguments: given_back.append(arguments))
+    assert given_back == [(signal.SIGUSR2, None)]
+    assert (tmp_path / "slept").exists(), "a task that isn't the first one doesn't exit before the first has asked"
+    with pytest.raises(UncompletedJobError):
+        job.end(INTERRUPTED, refuse)
+    assert "too many times. (resources.max_requeues" in json.loads((tmp_path / "failure.json").read_text())["reason"]
+
+
+def test_politely_killed_job_waits_for_slurm_unless_it_was_cancelled(job, tmp_path, monkeypatch):
+    from benchmarks import slurm, stopping
+
+    monkeypatch.setattr(stopping, "_received", "SIGTERM")
+    job.end(INTERRUPTED, None)
+    assert (tmp_path / "slept").exists(), "if it exits by itself, SLURM takes it for done"
+    slurm.note_job(tmp_path, "42", cancelled=True)
+    with pytest.raises(SystemExit) as stop:
+        job.end(INTERRUPTED, None)
+    assert stop.value.code == INTERRUPTED
