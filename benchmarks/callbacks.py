@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import time
 from enum import IntEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
 from benchmarks import metering, stopping
+from benchmarks.errors import RequestError
 from benchmarks.failures import NotFinite
 from benchmarks.status import Status
 from evaluation.leaderboard.records import write_json
@@ -158,14 +160,14 @@ class Watch(Checkpoint):
             return
         self.save(trainer)
         if verdict == Verdict.STOP:
-            raise stopping.Interrupted(stopping.requested() or "another process of this run was asked to stop")
+            self._stop()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning calls this after the method's own hook of that name."""
         self.save(trainer)
         verdict = agree(Verdict.STOP if stopping.requested() else Verdict.GO_ON, trainer.strategy.root_device)
         if verdict == Verdict.STOP:
-            raise stopping.Interrupted(stopping.requested() or "another process of this run was asked to stop")
+            self._stop()
 
     def save(self, trainer: L.Trainer) -> None:
         """Write a checkpoint; every process takes part. One that holds NaN would only hide where it came from."""
@@ -176,6 +178,11 @@ class Watch(Checkpoint):
             self._give_up(trainer, bad)
         trainer.save_checkpoint(self.folder / "checkpoints" / f"step={trainer.global_step}.ckpt")
         self._saved = time.monotonic()
+
+    def _stop(self) -> None:
+        if stopping.requested() is None:
+            signal.raise_signal(signal.SIGTERM)  # another process was asked to: now this one is, too
+        raise stopping.Interrupted(stopping.requested())
 
     # ---- the loss ----
 
@@ -226,7 +233,11 @@ class Watch(Checkpoint):
 
 def save_seconds() -> float:
     """Seconds between checkpoints in mid-epoch: 10 minutes unless the environment says otherwise."""
-    return float(os.environ.get(SAVE_SECONDS, 600))
+    given = os.environ.get(SAVE_SECONDS, "600")
+    try:
+        return float(given)
+    except ValueError:
+        raise RequestError(f"{SAVE_SECONDS} must be a number of seconds, got {given!r}") from None
 
 
 def agree(verdict: Verdict, device: torch.device) -> Verdict:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.errors import RequestError
+
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "unexpected pos")
 _NO_MEMORY = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory")
 
@@ -26,7 +28,7 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
     """
     chain = list(_chain(error))
     text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    if isinstance(error, NotFinite):
+    if isinstance(error, NotFinite | RequestError):
         return str(error)
     if any(map(_no_space, chain)):
         return (

@@ -189,5 +189,10 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
     ],
 )
 def test_explanations_say_what_to_do(error, said):
+    """Also where a library's own error hides the system's."""
+    hiding = ValueError("could not")
+    hiding.__context__ = error
+    if isinstance(error, OSError | MemoryError):
+        assert explain(hiding).startswith(said.partition(":")[0])
     assert explain(error).startswith(said)
     assert "\n" not in explain(error)
