@@ -26,7 +26,7 @@ def replay(folder: str) -> int:
     import lightning as L
 
     from benchmarks import runner
-    from benchmarks.callbacks import GlobalStreams
+    from benchmarks.callbacks import Costs, GlobalStreams
     from benchmarks.checkpoints import CheckpointFiles, newest_intact
     from benchmarks.finiteness import Finding, LookEverywhere, tell
     from benchmarks.training import budget_arguments
@@ -48,7 +48,7 @@ def replay(folder: str) -> int:
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[GlobalStreams(), look],
+            callbacks=[Costs(), GlobalStreams(), look],
             plugins=[CheckpointFiles(cell.hash)],
             default_root_dir=elsewhere,
         )
@@ -62,7 +62,7 @@ def replay(folder: str) -> int:
                 raise
             tell(Finding(look.step, f"backward pass: {error}"), look.batch, reported)
             return 0
-    print("every value was finite this time: the cause isn't in the run itself (a device, a library's random order)")
+    print("every value was finite this time: look at the device, or at what one of several processes did alone")
     return 1
 
 
