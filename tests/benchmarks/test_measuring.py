@@ -1,5 +1,6 @@
 """More measures for runs that are complete: nothing is trained or measured twice."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -47,6 +48,13 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
     assert after["cost"]["eval_seconds"] > before["cost"]["eval_seconds"]
     assert cell.complete(launch.out)
     assert more.complete(launch.out)
+    after["provenance"]["encoder"] = "of other weights"
+    write_json(folder / "result.json", after)
+    status = runner.Status(folder)
+    data, trained = runner.build_data(more), json.loads((folder / "trained.json").read_text())
+    found = judging.judge(more, runner.build_method(more, data), data, folder, trained["encoder"], status)
+    assert measured[1:] == ["kmeans@1", "linear@1"]  # nothing is taken over from another encoder
+    assert not found.earlier
 
 
 def settings(launch):
@@ -71,7 +79,16 @@ def test_features_are_kept_while_there_is_room_oldest_out_first(tmp_path, monkey
     monkeypatch.setenv(banks.ROOM, "0.000003")
     banks.prune(tmp_path)
     assert all((run / "features").exists() for run in runs)
-    monkeypatch.setenv(banks.ROOM, "0.0000015")
+    monkeypatch.setenv(banks.ROOM, "0.0000025")
+    with banks.locks.hold(runs[0]):
+        banks.prune(tmp_path)
+    assert [(run / "features").exists() for run in runs] == [True, False, True]
+    (runs[1] / "features").mkdir()
+    (runs[1] / "features" / "x.f32").write_bytes(bytes(1000))
+    os.utime(runs[1] / "features", (1, 1))
+    banks.prune(tmp_path)
+    assert [(run / "features").exists() for run in runs] == [False, True, True]
+    monkeypatch.setenv(banks.ROOM, "0.0000001")
     with banks.locks.hold(runs[1]):
         banks.prune(tmp_path)
     assert [(run / "features").exists() for run in runs] == [False, True, False]
