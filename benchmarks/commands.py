@@ -155,7 +155,8 @@ def _names(text: str) -> list[str]:
 def list_cells(cells: list[Cell], folder: Path) -> int:
     """Print what a run would do."""
     for cell in cells:
-        state = "complete" if cell.complete(folder) else "started" if cell.folder(folder).exists() else "missing"
+        started = (cell.folder(folder) / "log.txt").exists()
+        state = "complete" if cell.complete(folder) else "started" if started else "missing"
         print(f"{state:9} {cell.title:40} {cell.folder(folder)}")
     missing = sum(not cell.complete(folder) for cell in cells)
     print(f"{len(cells)} cells, {missing} to run")

@@ -105,6 +105,7 @@ def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(tmp_path, capsys):
     wait_for(lambda: any("pid" in locks.signature(path.parent) for path in out.rglob(".lock")), run)
     (lock,) = out.rglob(".lock")
     cell = locks.signature(lock.parent)["pid"]
+    assert os.getpgid(cell) != os.getpgid(run.pid), "a signal to the launcher's group would reach the cell past it"
     wait_for(lambda: any(out.rglob("attempt_0")), run)
     assert main(["cancel", "seed 1", "--out", str(out)]) == 1
     assert "seed 1 waits for its turn in `bench run`" in capsys.readouterr().err
