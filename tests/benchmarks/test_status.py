@@ -86,22 +86,26 @@ def wait_for(condition, process):
         time.sleep(0.05)
 
 
-def start_slow_run(folder, seeds):
-    (folder / "slow.py").write_text(SLOW)
-    command = ["run", "--suite", "smoke", "--method", "slow.Slow", "--dataset", "digits", "--seeds", seeds]
-    return subprocess.Popen(
+@pytest.fixture
+def slow_run(tmp_path):
+    """A `bench run` of two cells, one after the other, whose first batch takes a minute."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    command = ["run", "--suite", "smoke", "--method", "slow.Slow", "--dataset", "digits", "--seeds", "0,1"]
+    run = subprocess.Popen(
         [sys.executable, "-m", "benchmarks", *command, "--out", "runs", "--jobs", "1"],
-        cwd=folder,
+        cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )
+    yield run
+    run.kill()  # where the test failed; its cells go with it
+    run.wait()
 
 
-def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(tmp_path, capsys):
+def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(slow_run, tmp_path, capsys):
     """Cancelling asks the launcher, which waits for its cell's batch; another Ctrl-C doesn't wait."""
-    out = tmp_path / "runs"
-    run = start_slow_run(tmp_path, "0,1")
+    out, run = tmp_path / "runs", slow_run
     wait_for(lambda: any("pid" in locks.signature(path.parent) for path in out.rglob(".lock")), run)
     (lock,) = out.rglob(".lock")
     cell = locks.signature(lock.parent)["pid"]
