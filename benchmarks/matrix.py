@@ -35,6 +35,8 @@ PRELOADED = [
     "evaluation.leaderboard.sheets",
 ]
 POLL_SECONDS = 0.2
+PLACES = {"RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS"}
+"""Environment variables by which torchrun and SLURM tell a process its place among others."""
 STOP_SECONDS = 300
 """For a cell that was asked to stop, to come to the end of its batch and save."""
 
@@ -103,6 +105,7 @@ class Subprocess:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.PIPE,  # closed when this process dies, and the cell with it
+                env=_environment(),
                 process_group=0,
             )
         self.pid: int | None = self._popen.pid
@@ -135,9 +138,18 @@ def _context() -> Any:
     return context
 
 
+def _environment() -> dict[str, str]:
+    """This process's environment, but not its place among others: a cell that it starts is the first of its own.
+
+    Several of these commands may work on one folder side by side, started by `srun -n 4` for example.
+    """
+    return {name: value for name, value in os.environ.items() if name not in PLACES}
+
+
 def _child(folder: Path, environment: dict[str, str]) -> None:
     """Entry of a forked cell: its output goes to its log, it dies with the process that started it."""
-    os.environ.update(environment)  # the fork server's is as old as the fork server
+    os.environ.clear()  # the fork server's is as old as the fork server
+    os.environ.update(environment)
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -175,7 +187,7 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
     (folder / JOB).unlink(missing_ok=True)  # it isn't in a cluster's hands any more
     if launch.devices > 1:
         return Subprocess(folder)
-    process = _context().Process(target=_child, args=(folder, dict(os.environ)), name=cell.title)
+    process = _context().Process(target=_child, args=(folder, _environment()), name=cell.title)
     process.start()
     return process
 

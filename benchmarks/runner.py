@@ -124,7 +124,11 @@ def finish(folder: Path, record: dict[str, Any], loggers: list[Logger], launch: 
     """Write the record, last of all results, and clear away what led to it."""
     write_json(folder / RECORD, record)
     rows = record["metrics"]
-    finals = {f"{r['space']}/{r['measure']}/{r['target']}/{k}": v for r in rows for k, v in (r["scores"] or {}).items()}
+    finals = {
+        "/".join(filter(None, (row["space"], row["measure"], row["target"], key))): value
+        for row in rows
+        for key, value in (row["scores"] or {}).items()
+    }
     for logger in loggers:
         logger.log_metrics(finals)
         logger.finalize("success")

@@ -145,16 +145,23 @@ def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     command = ["run", "--suite", "smoke", "--method", "supervised", *TINY, "--out", str(tmp_path / "runs")]
     assert main([*command, "--set", "data.batch_size=32", "--set", "budget.steps=20", "--logger", "wandb"]) == 0
-    history, config, tables = {}, {}, []
+    history, config = {}, {}
     for file in tmp_path.rglob("*.wandb"):
         for record in wandb_records(file):
             history |= {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
             config |= {item.key: item.value_json for item in record.run.config.update}
             config |= {item.key: item.value_json for item in record.config.update}
-            tables += [item.path for item in record.files.files if "leaderboard" in item.path]
     assert float(history["loss"]) > 0
     assert 0 <= float(history["features/linear@1/class/top1"]) <= 1
     assert json.loads(config["method"]) == "supervised"
-    (table,) = tmp_path.rglob("leaderboard*.table.json")
-    assert tables
+    (table,) = tmp_path.rglob(json.loads(history["leaderboard/path"]))
     assert "linear@1" in table.read_text()
+
+
+def test_one_of_several_launchers_starts_whole_runs(cell, launch, monkeypatch):
+    """The third task of `srun -n 4 bench run`: its cells are nobody's third process."""
+    for name, value in {"SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_STEP_NUM_TASKS": "4", "RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    outcome = matrix.run([cell], launch)
+    assert not outcome.failed
+    assert cell.complete(launch.out)

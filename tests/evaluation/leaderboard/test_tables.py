@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from evaluation.leaderboard.grid import ABSENT
 from evaluation.leaderboard.rows import cautions, method_labels
 from evaluation.leaderboard.tables import leaderboard, to_csv, to_html, to_latex, to_markdown
 
@@ -243,7 +244,7 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
         ["method", "space", "class", "hue"],
         rows(matrix)[1],
         ["simclr", "features", "0.900 ± 0.000", "0.800 ± 0.000"],
-        ["simclr", "style", "–", "1.000 ± 0.000"],
+        ["simclr", "style", ABSENT, "1.000 ± 0.000"],
     ]
     assert "**" not in matrix  # best means nothing here
     assert "which space tells what" in to_html(frame)
