@@ -9,22 +9,22 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
-from benchmarks import commands
+from benchmarks.commands import looking_around, reading, running
 from benchmarks.errors import RequestError, nearest
 from benchmarks.replay import replay
 
 COMMANDS: dict[str, Callable[..., int]] = {
-    "run": commands.run,
-    "eval": commands.evaluate,
-    "leaderboard": commands.leaderboard,
-    "report": commands.report,
-    "status": commands.status,
-    "cancel": commands.cancel,
-    "compare": commands.compare,
-    "data": commands.data,
-    "list": commands.show_list,
-    "doctor": commands.doctor,
-    "perf": commands.perf,
+    "run": running.run,
+    "eval": running.evaluate,
+    "leaderboard": reading.leaderboard,
+    "report": reading.report,
+    "status": running.status,
+    "cancel": running.cancel,
+    "compare": reading.compare,
+    "data": looking_around.data,
+    "list": looking_around.show_list,
+    "doctor": looking_around.doctor,
+    "perf": looking_around.perf,
     "replay": replay,
 }
 POSITIONAL = {"compare", "data", "list", "replay"}

@@ -185,3 +185,35 @@ def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
+
+
+def choose(
+    suite: str,
+    method: str | None,
+    dataset: str | None,
+    seeds: str | None,
+    assignments: list[str],
+    measures: str | None = None,
+) -> Suite:
+    """The suite with the command line's choices in place of its own."""
+    chosen = read(suite)
+    if method:
+        chosen.methods = "all" if method == "all" else names_in(method)
+    if dataset:
+        chosen.datasets = names_in(dataset)
+    if seeds:
+        try:
+            chosen.seeds = [int(seed) for seed in seeds.split(",")]
+        except ValueError:
+            raise RequestError(f"--seeds must be whole numbers, such as 0,1,2; got {seeds!r}") from None
+    if measures:
+        from evaluation.protocol import newest
+
+        chosen.measures = list(newest()) if measures == "all" else names_in(measures)
+    override(chosen, assignments)
+    return chosen.check()
+
+
+def names_in(text: str) -> list[str]:
+    """Comma-separated names, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import commands
 from benchmarks.cells import Cell
 from benchmarks.matrix import Launch
 from benchmarks.plan import plan
+from benchmarks.suite import choose
 
 MEASURES = ["linear@1", "knn@1"]
 
@@ -25,7 +25,7 @@ def cell() -> Cell:
 
 def make_cell(method: str, *settings: str, seed: int = 0) -> Cell:
     assignments = ["budget.epochs=3", "data.batch_size=512", *settings]
-    suite = commands.choose("smoke", method, "digits", str(seed), assignments)
+    suite = choose("smoke", method, "digits", str(seed), assignments)
     suite.measures = MEASURES
     (cell,) = plan(suite)
     return cell

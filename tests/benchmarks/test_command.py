@@ -99,11 +99,11 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_settings_reach_the_methods_that_have_them(tmp_path):
-    from benchmarks import commands
     from benchmarks.plan import plan
+    from benchmarks.suite import choose
 
     given = ["method.temperature=0.3", "supervised.lr=0.5", "data.batch_size=64"]
-    cells = plan(commands.choose("smoke", "simclr,supervised", None, None, given))
+    cells = plan(choose("smoke", "simclr,supervised", None, None, given))
     options = {cell.method: cell.options for cell in cells}
     assert options["simclr"]["temperature"] == 0.3
     assert "temperature" not in options["supervised"]

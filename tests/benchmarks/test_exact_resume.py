@@ -11,11 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import commands, matrix
+from benchmarks import matrix
 from benchmarks.callbacks import SAVE_SECONDS, GlobalStreams
 from benchmarks.cells import Cell
 from benchmarks.checkpoints import newest_intact
 from benchmarks.plan import plan
+from benchmarks.suite import choose
 from evaluation.leaderboard.records import read_record
 
 MOST_STEPS_PER_EPOCH = 6
@@ -29,7 +30,7 @@ SETTINGS = {
 
 def make_cell(method: str) -> Cell:
     assignments = ["budget.epochs=2", "data.batch_size=250", *SETTINGS[method]]
-    suite = commands.choose("smoke", method, "colored_digits", "0", assignments)
+    suite = choose("smoke", method, "colored_digits", "0", assignments)
     suite.measures = ["knn@1"]
     (cell,) = plan(suite)
     return cell

@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from benchmarks import commands, matrix
+from benchmarks import matrix
 from benchmarks.__main__ import main
 from benchmarks.callbacks import SAVE_SECONDS
 from benchmarks.checkpoints import newest_intact
 from benchmarks.plan import plan
+from benchmarks.suite import choose
 
 METHODS = """
 from torch import nn
@@ -61,7 +62,7 @@ def test_a_run_that_goes_wrong_is_stopped_and_replayed(name, launch, tmp_path, m
     monkeypatch.setenv(SAVE_SECONDS, "0")
     reason, cause = CASES[name]
     assignments = ["budget.epochs=2", "data.batch_size=250"]
-    suite = commands.choose("smoke", f"exploding.{name}", "digits", "0", assignments)
+    suite = choose("smoke", f"exploding.{name}", "digits", "0", assignments)
     suite.measures = ["knn@1"]
     (cell,) = plan(suite)
     folder = cell.folder(launch.out)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import commands
 from benchmarks.errors import RequestError
 from benchmarks.plan import plan
+from benchmarks.suite import choose
 
 
 def planned(method, dataset="colored_digits", *settings):
-    return plan(commands.choose("smoke", method, dataset, "0", list(settings)))
+    return plan(choose("smoke", method, dataset, "0", list(settings)))
 
 
 def test_hash_is_of_what_decides_the_result():
@@ -41,15 +41,13 @@ def test_method_whose_labels_the_data_lack(capsys):
 
 
 def test_settings_merge_over_the_suite():
-    suite = commands.choose(
-        "smoke", None, None, None, ["simclr.augmentation.rotation=10", "simclr.augmentation.flip=0.1"]
-    )
+    suite = choose("smoke", None, None, None, ["simclr.augmentation.rotation=10", "simclr.augmentation.flip=0.1"])
     assert suite.settings["simclr"] == {"augmentation": {"rotation": 10, "flip": 0.1}}
     assert suite.settings["method"] == {"backbone": "convnet"}
 
 
 def test_a_method_may_compose_its_batches_but_not_choose_its_data():
-    suite = commands.choose("quick", "domain_contrastive,simclr", "colored_digits", "0", [])
+    suite = choose("quick", "domain_contrastive,simclr", "colored_digits", "0", [])
     cells = {cell.method: cell for cell in plan(suite)}
     assert cells["domain_contrastive"].data["balance"] == "domain"
     assert cells["simclr"].data["balance"] is None
@@ -60,12 +58,12 @@ def test_a_method_may_compose_its_batches_but_not_choose_its_data():
         ("simclr.data.balance=3", "balance"),
     ):
         with pytest.raises(RequestError, match=words):
-            plan(commands.choose("quick", "simclr", "colored_digits", "0", [setting]))
+            plan(choose("quick", "simclr", "colored_digits", "0", [setting]))
 
 
 def test_measures_by_name_are_the_newest_versions():
-    suite = commands.choose("quick", "pixels", "digits", "0", [], "leakage,linear@1,linear")
+    suite = choose("quick", "pixels", "digits", "0", [], "leakage,linear@1,linear")
     (cell,) = plan(suite)
     assert cell.measures == ["leakage@2", "linear@1"]
     with pytest.raises(RequestError, match="unknown measure 'linaer': did you mean linear"):
-        plan(commands.choose("quick", "pixels", "digits", "0", [], "linaer"))
+        plan(choose("quick", "pixels", "digits", "0", [], "linaer"))
