@@ -135,11 +135,14 @@ class Watch(Checkpoint):
         self.folder, self.every = folder, every
         self._saved = time.monotonic()
         self._looked_at: tuple[dict[str, Any], Tensor, torch.cuda.Event | None] | None = None
+        self._group: dist.ProcessGroup | None = None
 
     def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Signals ask to stop again: Lightning has put in its own handler, which would talk to other processes."""
         stopping.install()
         self._saved = time.monotonic()
+        if dist.is_initialized() and dist.get_backend() != "gloo":
+            self._group = dist.new_group(backend="gloo")  # on the processor: asking a GPU would wait for its whole step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -153,7 +156,7 @@ class Watch(Checkpoint):
             verdict = Verdict.STOP
         if bad is not None:
             verdict = Verdict.NOT_FINITE
-        verdict = agree(verdict, trainer.strategy.root_device)
+        verdict = agree(verdict, self._group)
         if verdict == Verdict.NOT_FINITE:
             self._give_up(trainer, bad)
         if verdict == Verdict.GO_ON or trainer.is_last_batch:
@@ -165,7 +168,7 @@ class Watch(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning calls this after the method's own hook of that name."""
         self.save(trainer)
-        verdict = agree(Verdict.STOP if stopping.requested() else Verdict.GO_ON, trainer.strategy.root_device)
+        verdict = agree(Verdict.STOP if stopping.requested() else Verdict.GO_ON, self._group)
         if verdict == Verdict.STOP:
             self._stop()
 
@@ -174,7 +177,7 @@ class Watch(Checkpoint):
         bad = self._take_bad_step()
         if bad is None and not all(bool(p.isfinite().all()) for p in trainer.lightning_module.parameters()):
             bad = {"step": trainer.global_step - 1, "epoch": trainer.current_epoch, "what": "weights"}
-        if agree(Verdict.NOT_FINITE if bad else Verdict.GO_ON, trainer.strategy.root_device) == Verdict.NOT_FINITE:
+        if agree(Verdict.NOT_FINITE if bad else Verdict.GO_ON, self._group) == Verdict.NOT_FINITE:
             self._give_up(trainer, bad)
         trainer.save_checkpoint(self.folder / "checkpoints" / f"step={trainer.global_step}.ckpt")
         self._saved = time.monotonic()
@@ -240,12 +243,12 @@ def save_seconds() -> float:
         raise RequestError(f"{SAVE_SECONDS} must be a number of seconds, got {given!r}") from None
 
 
-def agree(verdict: Verdict, device: torch.device) -> Verdict:
-    """The most urgent verdict of all processes."""
+def agree(verdict: Verdict, group: dist.ProcessGroup | None = None) -> Verdict:
+    """The most urgent verdict of all processes; `group` speaks gloo, None if the processes do anyhow."""
     if not (dist.is_initialized() and dist.get_world_size() > 1):
         return verdict
-    highest = torch.tensor(int(verdict), device=device)
-    dist.all_reduce(highest, dist.ReduceOp.MAX)
+    highest = torch.tensor(int(verdict))
+    dist.all_reduce(highest, dist.ReduceOp.MAX, group=group)
     return Verdict(int(highest))
 
 
