@@ -135,7 +135,7 @@ class Watch(Checkpoint):
         self.folder, self.every = folder, every
         self._saved = time.monotonic()
         self._looked_at: tuple[dict[str, Any], Tensor, torch.cuda.Event | None] | None = None
-        self._group: dist.ProcessGroup | None = None
+        self._group: Any = None
 
     def on_train_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Signals ask to stop again: Lightning has put in its own handler, which would talk to other processes."""
@@ -243,8 +243,8 @@ def save_seconds() -> float:
         raise RequestError(f"{SAVE_SECONDS} must be a number of seconds, got {given!r}") from None
 
 
-def agree(verdict: Verdict, group: dist.ProcessGroup | None = None) -> Verdict:
-    """The most urgent verdict of all processes; `group` speaks gloo, None if the processes do anyhow."""
+def agree(verdict: Verdict, group: Any = None) -> Verdict:
+    """The most urgent verdict of all processes; `group` is one that speaks gloo, None if all processes do anyhow."""
     if not (dist.is_initialized() and dist.get_world_size() > 1):
         return verdict
     highest = torch.tensor(int(verdict))
