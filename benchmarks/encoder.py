@@ -11,10 +11,11 @@ import timm
 from safetensors import SafetensorError, safe_open
 
 import datamodules
-from benchmarks import banks, options, provenance, runner
+from benchmarks import banks, locks, options, provenance, runner
 from benchmarks.cells import Cell
 from benchmarks.errors import RequestError
 from benchmarks.judging import judge
+from benchmarks.metering import peak_memory_mb
 from benchmarks.plan import find_class, resolve_measures, setup_data
 from benchmarks.status import Status
 from benchmarks.suite import Suite
@@ -65,7 +66,11 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         return read_record(folder / RECORD)
     folder.mkdir(parents=True, exist_ok=True)
     started = runner.now()
-    found = judge(cell, method, data, folder, state, Status(folder))
+    try:
+        with locks.hold(folder):
+            found = judge(cell, method, data, folder, state, Status(folder))
+    except locks.Taken:
+        raise RequestError(f"--encoder {encoder}: another process is judging it into {folder}, wait for that") from None
     trained = {
         "encoder": state,
         "step": step,
@@ -75,7 +80,7 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
             "images_seen": 0,
             "forward_passes": 0,
             "images_per_second": 0.0,
-            "peak_memory_mb": runner.peak_memory_mb(),
+            "peak_memory_mb": peak_memory_mb(),
             "parameters": sum(p.numel() for p in method.parameters()),
             "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
             "devices": 1,

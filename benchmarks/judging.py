@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
 from benchmarks.cells import FEATURES, Cell
 from benchmarks.status import Status
 from datamodules.base import SPLITS, BatchDataset, ImageDataModule
+from datamodules.feeds import loader
 from evaluation import features, protocol
 from evaluation.encoder import Encoder
 from evaluation.leaderboard import artefacts
@@ -105,8 +105,8 @@ def as_encoder(method: Method, data: ImageDataModule) -> Encoder:
     """The method with its data set's images, for measures that features alone can't give."""
     datasets = {split: BatchDataset(data.splits[split], data.targets) for split in SPLITS}
 
-    def take(split: str, positions: np.ndarray) -> dict[str, torch.Tensor]:
-        return datasets[split][torch.from_numpy(positions)]  # type: ignore[index]
+    def load(split: str, batches: Sequence[torch.Tensor]) -> Iterable[dict[str, torch.Tensor]]:
+        return loader(datasets[split], batches, data.num_workers)  # type: ignore[index]
 
     sizes: dict[str, int] = {split: len(dataset) for split, dataset in datasets.items()}
-    return Encoder(method, method.embed, take, sizes, data.mirror_symmetric)
+    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric)

@@ -31,7 +31,7 @@ def replay(folder: str) -> int:
     from benchmarks.finiteness import Finding, LookEverywhere, tell
     from benchmarks.training import budget_arguments
 
-    runner._quiet()
+    runner.quiet()
     data = runner.build_data(cell)
     method = runner.build_method(cell, data)
     start = newest_intact(run / "checkpoints", cell.hash)

@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import os
-import resource
 import signal as signals
 import sys
 import threading
@@ -31,6 +30,7 @@ from benchmarks import banks, leftovers, locks, options, provenance, stopping
 from benchmarks.cells import CONFIG, DONE, FAILED, FAILURE, INTERRUPTED, LOCKED, Cell
 from benchmarks.failures import explain
 from benchmarks.judging import Judgement, encode, judge
+from benchmarks.metering import peak_memory_mb
 from benchmarks.status import Status
 from benchmarks.training import TRAINED, rank, train
 from benchmarks.weights import WEIGHTS
@@ -49,7 +49,7 @@ def main(folder: Path) -> int:
     Returns:
         Exit status: DONE, FAILED, LOCKED if another process is at it, INTERRUPTED if it was asked to stop.
     """
-    _quiet()
+    quiet()
     if rank() > 0:  # of a run over several devices: rank 0 holds the lock, judges and records
         try:
             run(folder)
@@ -202,15 +202,7 @@ def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logge
     return loggers
 
 
-def peak_memory_mb() -> float:
-    """Largest memory this process has had: of the GPU where there is one, else resident."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes elsewhere
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
-
-
-def _quiet() -> None:
+def quiet() -> None:
     """Keep what Lightning says of itself out of the log; warnings about the run stay."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (

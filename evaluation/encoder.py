@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,14 +28,15 @@ class Encoder:
     Attributes:
         module: the network behind `embed`; its weights and buffers are the same after each measurement as before.
         embed: uint8 images [B, C, H, W] to space -> [B, d].
-        take: (split, positions [n]) -> batch dict of `image` uint8 [n, C, H, W] and `target/<name>` [n].
+        load: (split, positions [n] of each batch) -> batch dicts of `image` uint8 [n, C, H, W] and `target/<name>` [n],
+            in that order; decoded ahead where images have to be decoded.
         sizes: images in each split.
         mirror_symmetric: whether a mirror image means the same.
     """
 
     module: nn.Module
     embed: Embed
-    take: Callable[[str, np.ndarray], dict[str, Tensor]]
+    load: Callable[[str, Sequence[Tensor]], Iterable[dict[str, Tensor]]]
     sizes: dict[str, int]
     mirror_symmetric: bool = True
     _known: dict[Hashable, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
@@ -48,7 +49,7 @@ class Encoder:
     def sample(self, split: str, count: int, seed: int = 0) -> Tensor:
         """At most `count` images of a split, drawn without replacement: uint8 [n, C, H, W]."""
         positions = np.sort(np.random.default_rng(seed).permutation(self.sizes[split])[:count])
-        return self.take(split, positions)["image"]
+        return torch.cat([batch["image"] for batch in self.load(split, torch.from_numpy(positions).split(CHUNK))])
 
     def encode_once(self, key: Hashable, images: Tensor, change: Change | None = None) -> dict[str, np.ndarray]:
         """Every space of the images, each first changed; the measures of all spaces share what has one key.
@@ -76,11 +77,9 @@ class Encoder:
 
     def batches(self, split: str) -> Iterable[dict[str, Tensor]]:
         """All images of a split, in order."""
-        for start in range(0, self.sizes[split], CHUNK):
-            yield self.take(split, np.arange(start, min(start + CHUNK, self.sizes[split])))
+        return self.load(split, torch.arange(self.sizes[split]).split(CHUNK))
 
     def training_batches(self, split: str, batch_size: int, seed: int, epoch: int) -> Iterable[dict[str, Tensor]]:
         """Shuffled batches of a split, the last one as small as it is; the order depends on seed and epoch alone."""
-        order = np.random.default_rng([seed, epoch]).permutation(self.sizes[split])
-        for start in range(0, len(order), batch_size):
-            yield self.take(split, np.sort(order[start : start + batch_size]))
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(self.sizes[split]))
+        return self.load(split, [batch.sort().values for batch in order.split(batch_size)])

@@ -269,10 +269,10 @@ def network(count=400):
     target = torch.from_numpy(y)
     module = Brightness()
 
-    def take(split, positions):
-        return {"image": images[positions], "target/class": target[positions]}
+    def load(split, batches):
+        return ({"image": images[rows], "target/class": target[rows]} for rows in batches)
 
-    encoder = Encoder(module, module.embed, take, dict.fromkeys(("train", "val", "test"), count), False)
+    encoder = Encoder(module, module.embed, load, dict.fromkeys(("train", "val", "test"), count), False)
     features = module.embed(images)["features"].detach().numpy()
     splits = ("train", "val", "test")
     features_bank = FeatureBank(
