@@ -9,9 +9,9 @@ from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
-from benchmarks.commands import looking_around, reading, running
-from benchmarks.errors import RequestError, nearest
-from benchmarks.replay import replay
+from disentangle_bench.benchmarks.commands import looking_around, reading, running
+from disentangle_bench.benchmarks.commands.replay import replay
+from disentangle_bench.benchmarks.errors import RequestError, nearest
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "run": running.run,

@@ -34,7 +34,7 @@ def linear_path() -> dict[str, float]:
     """Ten strengths of the linear probe on 50,000 x 512 features, and scikit-learn's ten fits."""
     from sklearn.linear_model import LogisticRegression
 
-    from evaluation.metrics.probes import L2_GRID, linear_probe
+    from disentangle_bench.evaluation.metrics.probes import L2_GRID, linear_probe
 
     x, y = clusters(50_000, 512, 10)
     test_x, test_y = clusters(5_000, 512, 10, seed=1)
@@ -49,10 +49,10 @@ def linear_path() -> dict[str, float]:
 
 def default_protocol(rows: int = 60_000) -> dict[str, float]:
     """The measures of the suite `quick` on 60,000 x 512 features: 10 classes and 10 domains, 10,000 to test on."""
-    from benchmarks import suite
-    from datamodules.targets import TargetSpec
-    from evaluation.features import FeatureBank
-    from evaluation.protocol import evaluate
+    from disentangle_bench.benchmarks.planning import suite
+    from disentangle_bench.datamodules.targets import TargetSpec
+    from disentangle_bench.evaluation.features import FeatureBank
+    from disentangle_bench.evaluation.protocol import evaluate
 
     x, y = clusters(rows, 512, 10)
     domain = np.random.default_rng(1).integers(0, 10, rows)
@@ -79,7 +79,7 @@ def memory() -> dict[str, float]:
 
 def large_probe() -> dict[str, float]:
     """The linear probe on 126,000 x 2,048 features of 100 classes (ImageNet-100), 1.03 GB of float32."""
-    from evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import linear_probe
 
     x, y = clusters(131_000, 2048, 100)
     start = time.perf_counter()
@@ -92,7 +92,7 @@ def partition() -> dict[str, float]:
     import torch
     from torch.nn.functional import normalize
 
-    from methods.objectives.ip_irm import learn_partition
+    from disentangle_bench.methods.objectives.ip_irm import learn_partition
 
     generator = torch.Generator().manual_seed(0)
     z1, z2 = (normalize(torch.randn(5_000, 128, generator=generator), dim=1) for _ in range(2))
@@ -103,7 +103,7 @@ def partition() -> dict[str, float]:
 
 def loader() -> dict[str, float]:
     """Training batches of 32x32 images from memory."""
-    import datamodules
+    from disentangle_bench import datamodules
 
     data = datamodules.build("sprites", image_size=32, batch_size=512)
     data.setup()
@@ -117,7 +117,7 @@ def views() -> dict[str, float]:
     """SimCLR's two views of a batch of 256 images, 32x32."""
     import torch
 
-    from methods.views import Augmentation
+    from disentangle_bench.methods.views import Augmentation
 
     images, generator = torch.rand(256, 3, 32, 32), torch.Generator().manual_seed(0)
     start, made = time.perf_counter(), 0

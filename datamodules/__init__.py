@@ -11,29 +11,29 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datamodules.base import ImageDataModule
+    from disentangle_bench.datamodules.base import ImageDataModule
 
 BUILT_IN = {
-    "digits": "datamodules.digits:Digits",
-    "colored_digits": "datamodules.digits:ColoredDigits",
-    "sprites": "datamodules.sprites:Sprites",
-    "mnist": "datamodules.mnist:MNIST",
-    "colored_mnist": "datamodules.mnist:ColoredMNIST",
-    "fashion_mnist": "datamodules.mnist:FashionMNIST",
-    "colored_fashion_mnist": "datamodules.mnist:ColoredFashionMNIST",
-    "cifar10": "datamodules.cifar:CIFAR10",
-    "cifar100": "datamodules.cifar:CIFAR100",
-    "stl10": "datamodules.stl10:STL10",
-    "tiny_imagenet": "datamodules.tiny_imagenet:TinyImageNet",
-    "imagenet": "datamodules.imagenet:ImageNet",
-    "image_folder": "datamodules.image_folder:ImageFolder",
-    "pacs": "datamodules.image_folder:PACS",
-    "dsprites": "datamodules.dsprites:DSprites",
-    "shapes3d": "datamodules.shapes3d:Shapes3D",
-    "smallnorb": "datamodules.smallnorb:SmallNORB",
-    "cars3d": "datamodules.cars3d:Cars3D",
-    "celeba": "datamodules.celeba:CelebA",
-    "edges2shoes": "datamodules.edges2shoes:Edges2Shoes",
+    "digits": "disentangle_bench.datamodules.datasets.digits:Digits",
+    "colored_digits": "disentangle_bench.datamodules.datasets.digits:ColoredDigits",
+    "sprites": "disentangle_bench.datamodules.datasets.factors.sprites:Sprites",
+    "mnist": "disentangle_bench.datamodules.datasets.mnist:MNIST",
+    "colored_mnist": "disentangle_bench.datamodules.datasets.mnist:ColoredMNIST",
+    "fashion_mnist": "disentangle_bench.datamodules.datasets.mnist:FashionMNIST",
+    "colored_fashion_mnist": "disentangle_bench.datamodules.datasets.mnist:ColoredFashionMNIST",
+    "cifar10": "disentangle_bench.datamodules.datasets.cifar:CIFAR10",
+    "cifar100": "disentangle_bench.datamodules.datasets.cifar:CIFAR100",
+    "stl10": "disentangle_bench.datamodules.datasets.stl10:STL10",
+    "tiny_imagenet": "disentangle_bench.datamodules.datasets.tiny_imagenet:TinyImageNet",
+    "imagenet": "disentangle_bench.datamodules.datasets.imagenet:ImageNet",
+    "image_folder": "disentangle_bench.datamodules.datasets.image_folder:ImageFolder",
+    "pacs": "disentangle_bench.datamodules.datasets.image_folder:PACS",
+    "dsprites": "disentangle_bench.datamodules.datasets.factors.dsprites:DSprites",
+    "shapes3d": "disentangle_bench.datamodules.datasets.factors.shapes3d:Shapes3D",
+    "smallnorb": "disentangle_bench.datamodules.datasets.factors.smallnorb:SmallNORB",
+    "cars3d": "disentangle_bench.datamodules.datasets.factors.cars3d:Cars3D",
+    "celeba": "disentangle_bench.datamodules.datasets.celeba:CelebA",
+    "edges2shoes": "disentangle_bench.datamodules.datasets.edges2shoes:Edges2Shoes",
 }
 ENTRY_POINTS = "disentangle_bench.datamodules"
 _registered: dict[str, type[ImageDataModule]] = {}

@@ -14,11 +14,11 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import DataLoader
 
-from datamodules import shifts
-from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-from datamodules.feeds import Batch, BatchDataset, Split, SplitName, TrainingLoader, loader
-from datamodules.samplers import BalancedBatches, Batches, ShuffledBatches
-from datamodules.targets import TargetSpec
+from disentangle_bench.datamodules.batches.feeds import Batch, BatchDataset, Split, SplitName, TrainingLoader, loader
+from disentangle_bench.datamodules.batches.samplers import BalancedBatches, Batches, ShuffledBatches
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench.datamodules.splits import shifts
+from disentangle_bench.datamodules.targets import TargetSpec
 
 __all__ = [
     "SPLITS",

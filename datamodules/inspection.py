@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from datamodules.base import SPLITS, ImageDataModule, SplitName
-from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import Split
-from datamodules.targets import TargetSpec
+from disentangle_bench.datamodules.base import SPLITS, ImageDataModule, SplitName
+from disentangle_bench.datamodules.batches.feeds import Split
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.targets import TargetSpec
 
 EXAMPLES = 10
 """How many single files or pairs a report names; all are counted."""

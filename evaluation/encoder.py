@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evaluation.features import Embed, inference_mode
+from disentangle_bench.evaluation.features import Embed, inference_mode
 
 Change = Callable[[Tensor, slice], Tensor]
 CHUNK = 512

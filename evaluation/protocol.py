@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from datamodules.targets import TargetSpec
-from evaluation.measures import content, domain, encoder, factors, label_free
-from evaluation.measures.base import Measure, Score, Space
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures import content, domain, encoder, factors, label_free
+from disentangle_bench.evaluation.measures.base import Measure, Score, Space
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
-    from evaluation.encoder import Encoder
-    from evaluation.features import FeatureBank
+    from disentangle_bench.evaluation.encoder import Encoder
+    from disentangle_bench.evaluation.features import FeatureBank
 
 __all__ = ["MEASURES", "Measure", "Score", "Space", "evaluate"]
 

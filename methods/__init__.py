@@ -11,19 +11,19 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from methods.base import Method
+    from disentangle_bench.methods.base import Method
 
 BUILT_IN = {
-    "simclr": "methods.simclr:SimCLR",
-    "ip_irm": "methods.ip_irm:IPIRM",
-    "style_blocks": "methods.style_blocks:StyleBlocks",
-    "domain_contrastive": "methods.domain_contrastive:DomainContrastive",
-    "contrastive_clustering": "methods.contrastive_clustering:ContrastiveClustering",
-    "vicreg": "methods.vicreg:VICReg",
-    "barlow_twins": "methods.barlow_twins:BarlowTwins",
-    "supervised": "methods.supervised:Supervised",
-    "random_init": "methods.random_init:RandomInit",
-    "pixels": "methods.pixels:Pixels",
+    "simclr": "disentangle_bench.methods.simclr:SimCLR",
+    "ip_irm": "disentangle_bench.methods.ip_irm:IPIRM",
+    "style_blocks": "disentangle_bench.methods.style_blocks:StyleBlocks",
+    "domain_contrastive": "disentangle_bench.methods.domain_contrastive:DomainContrastive",
+    "contrastive_clustering": "disentangle_bench.methods.contrastive_clustering:ContrastiveClustering",
+    "vicreg": "disentangle_bench.methods.vicreg:VICReg",
+    "barlow_twins": "disentangle_bench.methods.barlow_twins:BarlowTwins",
+    "supervised": "disentangle_bench.methods.supervised:Supervised",
+    "random_init": "disentangle_bench.methods.random_init:RandomInit",
+    "pixels": "disentangle_bench.methods.pixels:Pixels",
 }
 ENTRY_POINTS = "disentangle_bench.methods"
 _registered: dict[str, type[Method]] = {}
@@ -70,7 +70,7 @@ def build(name: str, *, image_shape: tuple[int, int, int], data: dict[str, Any],
     """
     import torch
 
-    from methods.base import stream_seed
+    from disentangle_bench.methods.base import stream_seed
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(options.get("seed", 0), "weights"))

@@ -15,11 +15,11 @@ from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from methods.networks.backbones import backbone as make_backbone
-from methods.networks.backbones import load_encoder
-from methods.objectives.gather import all_gather
-from methods.objectives.inputs import widen
-from methods.views import Augmentation, Params
+from disentangle_bench.methods.networks.backbones import backbone as make_backbone
+from disentangle_bench.methods.networks.backbones import load_encoder
+from disentangle_bench.methods.objectives.gather import all_gather
+from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.views import Augmentation, Params
 
 Batch = dict[str, Tensor]
 

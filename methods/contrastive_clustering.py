@@ -8,11 +8,11 @@ from sklearn.cluster import KMeans
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, stream_seed
-from methods.networks.heads import mlp, unit
-from methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment
-from methods.objectives.contrastive import info_nce
-from methods.objectives.inputs import prepare
+from disentangle_bench.methods.base import Batch, Method, stream_seed
+from disentangle_bench.methods.networks.heads import mlp, unit
+from disentangle_bench.methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment
+from disentangle_bench.methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.inputs import prepare
 
 
 class ContrastiveClustering(Method):

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 from torchvision.utils import make_grid, save_image
 
-from methods.base import Batch, Method
-from methods.networks.generator import Generator, Modulation, Perceptual
-from methods.networks.heads import unit
-from methods.objectives.domain_contrastive import domain_info_nce
-from methods.objectives.inputs import widen
-from methods.views import Params, Positives
+from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual
+from disentangle_bench.methods.networks.heads import unit
+from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
+from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.views import Params, Positives
 
 
 class DomainContrastive(Method):

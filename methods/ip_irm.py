@@ -7,10 +7,10 @@ from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 from tqdm import tqdm
 
-from methods.base import Batch, Method, stream_seed
-from methods.networks.heads import mlp, unit
-from methods.objectives.ip_irm import invariant_loss, learn_partition
-from methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.base import Batch, Method, stream_seed
+from disentangle_bench.methods.networks.heads import mlp, unit
+from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
+from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
 
 
 class IPIRM(Method):

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
-from methods.base import Method
+from disentangle_bench.methods.base import Method
 
 
 class Pixels(Method):

@@ -1,6 +1,6 @@
 """The encoder as it is before training: the floor of every learned representation."""
 
-from methods.base import Method
+from disentangle_bench.methods.base import Method
 
 
 class RandomInit(Method):

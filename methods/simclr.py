@@ -4,9 +4,9 @@ from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from methods.base import Batch, Method
-from methods.networks.heads import mlp
-from methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks.heads import mlp
+from disentangle_bench.methods.objectives.contrastive import info_nce
 
 
 class SimCLR(Method):

@@ -7,10 +7,10 @@ import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from methods.base import Batch, Method
-from methods.networks.heads import mlp, unit
-from methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
-from methods.views import Params
+from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks.heads import mlp, unit
+from disentangle_bench.methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
+from disentangle_bench.methods.views import Params
 
 
 class StyleBlocks(Method):

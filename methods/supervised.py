@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from methods.base import Batch, Method
+from disentangle_bench.methods.base import Batch, Method
 
 
 class Supervised(Method):

@@ -3,9 +3,9 @@
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
-from methods.base import Batch, Method
-from methods.networks.heads import mlp
-from methods.objectives import contrastive
+from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks.heads import mlp
+from disentangle_bench.methods.objectives import contrastive
 
 
 class VICReg(Method):

@@ -19,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks import locks
-from evaluation.leaderboard.records import read_record
+from disentangle_bench.benchmarks.runs import lock as locks
+from disentangle_bench.evaluation.records import read_record
 
 METHODS = "simclr,supervised,style_blocks,random_init"
 COMMAND = ["run", "--suite", "smoke", "--dataset", "digits", "--method", METHODS, "--jobs", "2"]

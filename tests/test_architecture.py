@@ -11,7 +11,7 @@ ALLOWED = {
     "benchmarks": PACKAGES,
     "methods": {"methods"},
     "datamodules": {"datamodules"},
-    "evaluation": {"evaluation", "datamodules.targets"},
+    "evaluation": {"evaluation", "disentangle_bench.datamodules.targets"},
 }
 
 

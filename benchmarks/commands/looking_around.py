@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from benchmarks import suite as suites
-from benchmarks.checks import check_writable
-from benchmarks.suite import names_in
+from disentangle_bench.benchmarks.commands.preconditions import check_writable
+from disentangle_bench.benchmarks.planning import suite as suites
+from disentangle_bench.benchmarks.planning.suite import names_in
 
 
 def data(
@@ -26,7 +26,7 @@ def data(
         set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER.
         to: the picture; default: results/data/NAME.png, or NAME-METHOD.png.
     """
-    from benchmarks import looking
+    from disentangle_bench.benchmarks.commands import data as looking
 
     given = suites.assigned([f"{name}.{assignment}" for assignment in set or []]).get(name, {})
     picture = Path(to or f"results/data/{name}{f'-{method}' if method else ''}.png")
@@ -42,7 +42,7 @@ def show_list(what: Literal["methods", "datasets", "suites", "metrics"]) -> int:
     Args:
         what: methods, datasets, suites or metrics.
     """
-    from benchmarks.listing import listing
+    from disentangle_bench.benchmarks.commands.list import listing
 
     print(listing(what))
     return 0
@@ -54,7 +54,7 @@ def doctor(out: str = "results/runs") -> int:
     Args:
         out: folder that runs would go to.
     """
-    from benchmarks.doctor import report
+    from disentangle_bench.benchmarks.commands.doctor import report
 
     print(report(Path(out)))
     return 0
@@ -66,8 +66,8 @@ def perf(only: str | None = None) -> int:
     Args:
         only: names of entries, comma-separated; default: all.
     """
-    from benchmarks.errors import unknown
-    from benchmarks.perf import ENTRIES, measure
+    from disentangle_bench.benchmarks.errors import unknown
+    from disentangle_bench.benchmarks.perf import ENTRIES, measure
 
     names = names_in(only) if only else list(ENTRIES)
     for name in names:

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.checks import check_writable, require_runs, require_wandb
-from benchmarks.errors import RequestError
-from benchmarks.suite import names_in
+from disentangle_bench.benchmarks.commands.preconditions import check_writable, require_runs, require_wandb
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning.suite import names_in
 
 
 def leaderboard(
@@ -27,8 +27,10 @@ def leaderboard(
         interval: of the csv's `low` and `high`: Student's t, right for few seeds, or bootstrap over the seeds.
         to: write it to this file; markdown under the commands, commits and hardware that gave it.
     """
-    from evaluation.leaderboard import compute, records, tables
-    from evaluation.leaderboard.rows import provenance
+    from disentangle_bench.evaluation import records
+    from disentangle_bench.evaluation.leaderboard import budgets as compute
+    from disentangle_bench.evaluation.leaderboard import summary as tables
+    from disentangle_bench.evaluation.leaderboard.frame import provenance
 
     require_runs(Path(out))
     found, problems = records.read_records(Path(out))
@@ -65,7 +67,7 @@ def report(
         baseline: method that the others are compared with; default: simclr if it was run, else a floor.
         logger: wandb: log the report, with its tables and pictures, as an artifact too.
     """
-    from evaluation.leaderboard.report import build
+    from disentangle_bench.evaluation.leaderboard.report.page import build
 
     require_runs(Path(out))
     check_writable(Path(to))
@@ -75,7 +77,7 @@ def report(
     except ValueError as error:
         raise RequestError(f"--baseline: {error}") from error
     if logger == "wandb":
-        from benchmarks.tracking import log_report
+        from disentangle_bench.benchmarks.execution.wandb import log_report
 
         log_report(page.parent)
     print(page)
@@ -92,8 +94,8 @@ def compare(a: str, b: str, out: str = "results/runs", threshold: float = 0.01, 
         threshold: loss that is put up with, in the score's own unit (0.01 is one point of accuracy).
         measures: only these, comma-separated, such as linear@1,knn@1.
     """
-    from evaluation.leaderboard import compare as comparing
-    from evaluation.leaderboard.records import read_records
+    from disentangle_bench.evaluation.leaderboard import compare as comparing
+    from disentangle_bench.evaluation.records import read_records
 
     only = names_in(measures) if measures else []
     try:

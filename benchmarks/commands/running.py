@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks import banks
-from benchmarks import suite as suites
-from benchmarks.checks import (
+from disentangle_bench.benchmarks.commands.preconditions import (
     check_writable,
     count_cores,
     find_devices,
@@ -16,11 +14,13 @@ from benchmarks.checks import (
     require_slurm,
     require_wandb,
 )
-from benchmarks.errors import RequestError
-from benchmarks.suite import choose
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning import suite as suites
+from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.runs import feature_cache as banks
 
 if TYPE_CHECKING:
-    from benchmarks.cells import Cell
+    from disentangle_bench.benchmarks.planning.cell import Cell
 
 
 def run(
@@ -58,8 +58,9 @@ def run(
         logger: curves always go to CSV files; wandb besides (works offline without a key).
         dry_run: only list what would be done.
     """
-    from benchmarks import matrix, stopping
-    from benchmarks.remembered import planned_before, remember_plan
+    from disentangle_bench.benchmarks import signals as stopping
+    from disentangle_bench.benchmarks.launchers import local as matrix
+    from disentangle_bench.benchmarks.planning.remembered import planned_before, remember_plan
 
     request = choose(suite, method, dataset, seeds, set or [], measures)
     folder = Path(out)
@@ -78,7 +79,7 @@ def run(
     if cells is None or not all(cell.complete(folder) for cell in cells):
         if not dry_run and launcher == "local":
             matrix.warm_up()  # imports in the background what planning imports here
-        from benchmarks.plan import plan
+        from disentangle_bench.benchmarks.planning.plan import plan
 
         accelerator, available = find_devices()
         if launcher == "slurm":
@@ -108,7 +109,7 @@ def run(
         )
         with stopping.as_ctrl_c():
             if launcher == "slurm":
-                from benchmarks import cluster
+                from disentangle_bench.benchmarks.launchers import slurm as cluster
 
                 outcome = cluster.run(cells, launch, suites.USUAL_RESOURCES | request.resources, detach)
             else:
@@ -133,7 +134,8 @@ def list_cells(cells: list[Cell], folder: Path) -> int:
 
 def show_table(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     """Print the leaderboard of the given cells and write it beside their runs."""
-    from evaluation.leaderboard import records, tables
+    from disentangle_bench.evaluation import records
+    from disentangle_bench.evaluation.leaderboard import summary as tables
 
     found, problems = records.read_records(folder)
     for problem in problems:
@@ -147,7 +149,7 @@ def show_table(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     (folder / "leaderboard.md").write_text(text, encoding="utf-8")
     (folder / "leaderboard.csv").write_text(tables.to_csv(frame), encoding="utf-8")
     if logger == "wandb":
-        from benchmarks.tracking import log_leaderboard
+        from disentangle_bench.benchmarks.execution.wandb import log_leaderboard
 
         log_leaderboard(frame, folder)
 
@@ -172,7 +174,7 @@ def evaluate(
         out: folder of all runs.
         untrained: judge a timm encoder with random weights (refused otherwise).
     """
-    from benchmarks.encoder import judge_encoder
+    from disentangle_bench.benchmarks.execution.pretrained import judge_encoder
 
     folder = Path(out)
     check_writable(folder)
@@ -189,7 +191,7 @@ def status(out: str = "results/runs") -> int:
     Args:
         out: folder of the runs.
     """
-    from benchmarks.overview import report
+    from disentangle_bench.benchmarks.launchers.survey import report
 
     print(report(Path(out)))
     return 0
@@ -202,7 +204,7 @@ def cancel(cells: list[str] | None = None, out: str = "results/runs") -> int:
         cells: which, by hash or by part of the name, such as simclr or "digits/simclr seed 0"; default: all.
         out: folder of the runs.
     """
-    from benchmarks import overview
+    from disentangle_bench.benchmarks.launchers import survey as overview
 
     asked, out_of_reach = overview.cancel(Path(out), cells or [])
     for title in asked:

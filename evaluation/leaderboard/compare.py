@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.leaderboard.records import Problem, read_records
-from evaluation.leaderboard.rows import Record, method_labels, observations
-from evaluation.leaderboard.statistics import (
+from disentangle_bench.evaluation.leaderboard.frame import Record, method_labels, observations
+from disentangle_bench.evaluation.leaderboard.statistics import (
     BETTER,
     LEVEL,
     PLACE,
@@ -24,6 +23,7 @@ from evaluation.leaderboard.statistics import (
     scored,
     verdicts,
 )
+from disentangle_bench.evaluation.records import Problem, read_records
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from evaluation.leaderboard.grid import TIE, Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.table import TIE, Cell, Column, Grid
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -99,7 +99,7 @@ def environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
-        loader=PackageLoader("evaluation.leaderboard"),
+        loader=PackageLoader("disentangle_bench.evaluation.leaderboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

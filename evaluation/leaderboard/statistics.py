@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from evaluation.leaderboard.rows import COST
+from disentangle_bench.evaluation.leaderboard.frame import COST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +165,7 @@ def against(seen: pd.DataFrame, baseline: str, alpha: float = 1 - LEVEL) -> pd.D
 
 def rise(measure: str, score: str) -> int:
     """1 where more is better, -1 where less is."""
-    from evaluation.protocol import MEASURES
+    from disentangle_bench.evaluation.protocol import MEASURES
 
     return 1 if MEASURES[measure].scores[score].direction == "up" else -1
 
@@ -175,7 +175,7 @@ def scored(seen: pd.DataFrame) -> pd.DataFrame:
 
     No cost, no chance level, and not which space tells what: there more is better for some, worse for others.
     """
-    from evaluation.protocol import MEASURES
+    from disentangle_bench.evaluation.protocol import MEASURES
 
     known = {
         (title, score)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from datamodules.targets import Role, TargetSpec
+from disentangle_bench.datamodules.targets import Role, TargetSpec
 
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
-    from evaluation.encoder import Encoder
+    from disentangle_bench.evaluation.encoder import Encoder
 
 T = TypeVar("T")
 ALL = "all factors"

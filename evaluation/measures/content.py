@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from datamodules.targets import TargetSpec
-from evaluation.measures.base import ACCURACY, Measure, Score, Space, each
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import ACCURACY, Measure, Score, Space, each
 
 
 def linear(space: Space, target: TargetSpec, *, seed: int = 0) -> dict[str, float]:
     """Multinomial logistic regression on standardised features, its strength picked on the validation split."""
-    from evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import linear_probe
 
     x, y = space.x, space.labels(target)
     return space.once(
@@ -29,7 +29,7 @@ def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, 
     A fifth of the drawn images picks the strength, so no label beyond the drawn ones is used; each class has at least
     two of them.
     """
-    from evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import linear_probe
 
     x, y = space.x, space.labels(target)
     scores = []
@@ -54,7 +54,7 @@ def _labelled(y: np.ndarray, share: float, seed: int) -> np.ndarray:
 
 def knn(space: Space, target: TargetSpec, *, k: int = 20, temperature: float = 0.07) -> dict[str, float]:
     """Cosine-weighted vote of the nearest training images."""
-    from evaluation.metrics import probes
+    from disentangle_bench.evaluation.metrics import probes
 
     x, y = space.x, space.labels(target)
     return probes.knn(
@@ -64,8 +64,8 @@ def knn(space: Space, target: TargetSpec, *, k: int = 20, temperature: float = 0
 
 def mlp(space: Space, target: TargetSpec, *, hidden: int = 128, layers: int = 6, seed: int = 0) -> dict[str, float]:
     """The deep probe of the domain-contrastive paper: six layers, on rows of length 1."""
-    from evaluation.metrics.arrays import unit_rows
-    from evaluation.metrics.probes import mlp_probe
+    from disentangle_bench.evaluation.metrics.arrays import unit_rows
+    from disentangle_bench.evaluation.metrics.probes import mlp_probe
 
     x, y = space.x, space.labels(target)
     fit, test = (unit_rows(x[split], split) for split in ("train", "test"))
@@ -75,7 +75,7 @@ def mlp(space: Space, target: TargetSpec, *, hidden: int = 128, layers: int = 6,
 
 def kmeans(space: Space, target: TargetSpec, *, n_init: int = 10, seed: int = 0) -> dict[str, float]:
     """k-means of the test features with as many clusters as there are classes."""
-    from evaluation.metrics.clustering import kmeans_scores
+    from disentangle_bench.evaluation.metrics.clustering import kmeans_scores
 
     return kmeans_scores(
         space.x["test"], space.y["test"][target.name], num_clusters=target.size, seed=seed, n_init=n_init
@@ -84,7 +84,7 @@ def kmeans(space: Space, target: TargetSpec, *, n_init: int = 10, seed: int = 0)
 
 def kmeans_train_test(space: Space, target: TargetSpec, *, n_init: int = 10, seed: int = 0) -> dict[str, float]:
     """k-means of all images, training and test alike, as papers on clustering do."""
-    from evaluation.metrics.clustering import kmeans_scores
+    from disentangle_bench.evaluation.metrics.clustering import kmeans_scores
 
     x, y = _everything(space, target)
     return kmeans_scores(x, y, num_clusters=target.size, seed=seed, n_init=n_init)
@@ -92,14 +92,14 @@ def kmeans_train_test(space: Space, target: TargetSpec, *, n_init: int = 10, see
 
 def clusters(space: Space, target: TargetSpec) -> dict[str, float]:
     """The method's own clusters (argmax of its assignment) on the test split."""
-    from evaluation.metrics.clustering import assignment_scores
+    from disentangle_bench.evaluation.metrics.clustering import assignment_scores
 
     return assignment_scores(space.x["test"], space.y["test"][target.name])
 
 
 def clusters_train_test(space: Space, target: TargetSpec) -> dict[str, float]:
     """The method's own clusters of all images, training and test alike."""
-    from evaluation.metrics.clustering import assignment_scores
+    from disentangle_bench.evaluation.metrics.clustering import assignment_scores
 
     return assignment_scores(*_everything(space, target))
 
@@ -111,7 +111,7 @@ def _everything(space: Space, target: TargetSpec) -> tuple[np.ndarray, np.ndarra
 
 def silhouette(space: Space, target: TargetSpec, *, sample_size: int = 5000, seed: int = 0) -> dict[str, float]:
     """Silhouette of the classes themselves: do they lie tight and apart?"""
-    from evaluation.metrics import clustering
+    from disentangle_bench.evaluation.metrics import clustering
 
     return clustering.silhouette(space.x["test"], space.y["test"][target.name], seed, sample_size=sample_size)
 

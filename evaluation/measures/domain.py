@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from datamodules.targets import TargetSpec
-from evaluation.measures.base import ACCURACY, CONTENT_BY_DOMAIN, Measure, Score, Space, each
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import ACCURACY, CONTENT_BY_DOMAIN, Measure, Score, Space, each
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 
 def leakage(space: Space, target: TargetSpec, *, folds: int = 2, mlp: bool = True, seed: int = 0) -> dict[str, float]:
@@ -19,7 +19,7 @@ def leakage(space: Space, target: TargetSpec, *, folds: int = 2, mlp: bool = Tru
     """
     from sklearn.model_selection import StratifiedKFold
 
-    from evaluation.metrics.invariance import domain_leakage
+    from disentangle_bench.evaluation.metrics.invariance import domain_leakage
 
     x, y = space.x["test"], space.y["test"][target.name]
     if np.bincount(y, minlength=target.size).min() < folds:
@@ -42,7 +42,7 @@ def worst_group(
     many have). `in_distribution` is over half of the validation images, whose classes and domains go together as in
     training; `gap` is that less `top1`. The other half picks the strength.
     """
-    from evaluation.metrics.probes import fit_linear
+    from disentangle_bench.evaluation.metrics.probes import fit_linear
 
     x, y = space.x, space.labels(content)
     halves = np.random.default_rng(seed).permutation(len(x["val"]))
@@ -81,7 +81,7 @@ def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed
     `top1` is the mean over domains, `worst` the lowest. The encoder has seen images of all domains; train with
     `data.shift=leave_out:DOMAIN` for one that has not.
     """
-    from evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import linear_probe
 
     x, y, d = space.x, space.labels(content), space.labels(domain)
     found = np.unique(d["train"])
@@ -102,7 +102,7 @@ def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed
 
 def retrieval(space: Space, content: TargetSpec, domain: TargetSpec) -> dict[str, float]:
     """Nearest test images of other domains: are they of the query's class?"""
-    from evaluation.metrics.retrieval import cross_domain
+    from disentangle_bench.evaluation.metrics.retrieval import cross_domain
 
     return cross_domain(space.x["test"], space.y["test"][content.name], space.y["test"][domain.name])
 

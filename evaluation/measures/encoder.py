@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from datamodules.targets import TargetSpec
-from evaluation.measures.base import ACCURACY, NO_TARGET, Measure, Score, Space, each
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import ACCURACY, NO_TARGET, Measure, Score, Space, each
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
     from torch import Tensor
 
-    from evaluation.encoder import Encoder
-    from evaluation.transforms import Transform
+    from disentangle_bench.evaluation.encoder import Encoder
+    from disentangle_bench.evaluation.transforms import Transform
 
 
 def _encoder(space: Space) -> Encoder:
@@ -31,8 +31,8 @@ def transforms(space: Space, *, images: int = 500, seed: int = 0) -> dict[str, f
     One figure a change and severity, `rotation 10`; a change's name alone is the mean over its severities, `mean` that
     over the changes.
     """
-    from evaluation.metrics.invariance import similarity
-    from evaluation.transforms import transforms_for
+    from disentangle_bench.evaluation.metrics.invariance import similarity
+    from disentangle_bench.evaluation.transforms import transforms_for
 
     encoder = _encoder(space)
     sample = encoder.sample("test", images, seed)
@@ -55,8 +55,8 @@ def recovery(space: Space, *, train_images: int = 2000, test_images: int = 1000,
     Each image of a sample of train is changed by a strength of its own, one kind of change at a time, and the
     regression is scored on a sample of test. Near 0: the features have discarded that change. Cut to [0, 1].
     """
-    from evaluation.metrics.probes import ridge_probe
-    from evaluation.transforms import transforms_for
+    from disentangle_bench.evaluation.metrics.probes import ridge_probe
+    from disentangle_bench.evaluation.transforms import transforms_for
 
     encoder = _encoder(space)
     samples = {"train": encoder.sample("train", train_images, seed), "test": encoder.sample("test", test_images, seed)}
@@ -83,9 +83,9 @@ def _change(transform: Transform, strengths: np.ndarray, part: Tensor, rows: sli
 
 def alignment(space: Space, *, images: int = 2000, seed: int = 0) -> dict[str, float]:
     """Mean squared distance of two augmented views of a test image, as rows of length 1."""
-    from evaluation import augmentation
-    from evaluation.metrics import invariance
-    from evaluation.metrics.arrays import unit_rows
+    from disentangle_bench.evaluation import augmentation
+    from disentangle_bench.evaluation.metrics import invariance
+    from disentangle_bench.evaluation.metrics.arrays import unit_rows
 
     encoder = _encoder(space)
     sample = encoder.sample("test", images, seed)
@@ -112,7 +112,7 @@ def trained_on(
     seed: int = 0,
 ) -> dict[str, float]:
     """A linear classifier trained by SGD on augmented training images, the encoder frozen or trained with it."""
-    from evaluation.supervised import train_classifier
+    from disentangle_bench.evaluation.sgd_probe import train_classifier
 
     return train_classifier(
         _encoder(space),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from datamodules.targets import TargetSpec
-from evaluation.measures.base import FACTORS, Measure, Score, Space, each
-from evaluation.measures.content import linear
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, each
+from disentangle_bench.evaluation.measures.content import linear
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 
 def informativeness(space: Space, target: TargetSpec, *, seed: int = 0) -> dict[str, float]:
@@ -16,7 +16,7 @@ def informativeness(space: Space, target: TargetSpec, *, seed: int = 0) -> dict[
     Targets with classes: (accuracy - chance) / (1 - chance) of the probe of `linear`, chance being the share of the
     test split's most frequent class. Numbers and angles: R^2 of ridge regression on train. Cut to [0, 1].
     """
-    from evaluation.metrics.probes import ridge_probe
+    from disentangle_bench.evaluation.metrics.probes import ridge_probe
 
     x, y = space.x, space.labels(target)
     if target.discrete:
@@ -77,14 +77,14 @@ def dci(
     seed: int = 0,
 ) -> dict[str, float]:
     """Disentanglement, completeness, informativeness from gradient-boosted trees, on a sample (trees take long)."""
-    from evaluation.metrics import disentanglement
+    from disentangle_bench.evaluation.metrics import disentanglement
 
     return disentanglement.dci(*_both(space, targets, train_points, test_points, bins, seed), seed=seed)
 
 
 def mig(space: Space, *targets: TargetSpec, points: int = 10_000, bins: int = 20, seed: int = 0) -> dict[str, float]:
     """Mutual information gap of test codes."""
-    from evaluation.metrics import disentanglement
+    from disentangle_bench.evaluation.metrics import disentanglement
 
     return disentanglement.mig(*_sample(space, targets, "test", points, bins, seed), bins=bins)
 
@@ -98,7 +98,7 @@ def sap(
     seed: int = 0,
 ) -> dict[str, float]:
     """Separated attribute predictability, with a linear classifier on each code, on a sample."""
-    from evaluation.metrics import disentanglement
+    from disentangle_bench.evaluation.metrics import disentanglement
 
     return disentanglement.sap(*_both(space, targets, train_points, test_points, bins, seed))
 
@@ -112,7 +112,7 @@ def modularity(
     seed: int = 0,
 ) -> dict[str, float]:
     """Modularity of single codes, explicitness of all of them."""
-    from evaluation.metrics.disentanglement import modularity_explicitness
+    from disentangle_bench.evaluation.metrics.disentanglement import modularity_explicitness
 
     return modularity_explicitness(*_both(space, targets, train_points, test_points, bins, seed), bins=bins)
 
@@ -126,7 +126,7 @@ def irs(
     seed: int = 0,
 ) -> dict[str, float]:
     """Interventional robustness of test codes."""
-    from evaluation.metrics import disentanglement
+    from disentangle_bench.evaluation.metrics import disentanglement
 
     return disentanglement.irs(*_sample(space, targets, "test", points, bins, seed), quantile=quantile, bins=bins)
 
@@ -145,7 +145,7 @@ def factor_vae(
 
     Codes are scaled to the range of a VAE's (`_scaled`): what is too narrow to count is then the same for all encoders.
     """
-    from evaluation.metrics import disentanglement as metrics
+    from disentangle_bench.evaluation.metrics import disentanglement as metrics
 
     train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
     votes, factor = metrics.sample_votes(train_z, train_f, num_votes=train_votes, batch_size=batch_size, seed=seed)
@@ -173,7 +173,7 @@ def beta_vae(
 
     Codes are scaled to the range of a VAE's (`_scaled`): the regression's penalty depends on it.
     """
-    from evaluation.metrics import disentanglement as metrics
+    from disentangle_bench.evaluation.metrics import disentanglement as metrics
 
     train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
     points, factor = metrics.sample_pairs(train_z, train_f, num_points=train_pairs, batch_size=batch_size, seed=seed)

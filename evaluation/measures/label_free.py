@@ -6,20 +6,20 @@ import math
 
 import numpy as np
 
-from evaluation.measures.base import NO_TARGET, Measure, Score, Space
+from disentangle_bench.evaluation.measures.base import NO_TARGET, Measure, Score, Space
 
 
 def intrinsic(space: Space) -> dict[str, float]:
     """Effective rank (RankMe), variance by dimension and whether the test features have collapsed."""
-    from evaluation.metrics.intrinsic import intrinsic_quality
+    from disentangle_bench.evaluation.metrics.intrinsic import intrinsic_quality
 
     return intrinsic_quality(space.x["test"])
 
 
 def uniformity(space: Space, *, points: int = 10_000, seed: int = 0) -> dict[str, float]:
     """How evenly test features, as rows of length 1, spread over the sphere."""
-    from evaluation.metrics import invariance
-    from evaluation.metrics.arrays import unit_rows
+    from disentangle_bench.evaluation.metrics import invariance
+    from disentangle_bench.evaluation.metrics.arrays import unit_rows
 
     rows = np.sort(np.random.default_rng(seed).permutation(len(space.x["test"]))[:points])
     return {"uniformity": invariance.uniformity(unit_rows(space.x["test"][rows], "test features"))}

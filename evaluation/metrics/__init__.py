@@ -1,5 +1,5 @@
 """Metrics: arrays in, floats out. None of them trains an encoder, keeps state or draws from a global generator."""
 
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 __all__ = ["MetricUndefined"]

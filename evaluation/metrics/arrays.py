@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 Array = NDArray[Any]
 ROWS = 4096

@@ -14,8 +14,8 @@ from sklearn.metrics import (
 from sklearn.metrics.cluster import contingency_matrix
 from threadpoolctl import threadpool_limits
 
-from evaluation.metrics.arrays import integers, matrix, row_labels, varying
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.arrays import integers, matrix, row_labels, varying
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 
 def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:

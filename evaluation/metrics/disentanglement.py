@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from evaluation.metrics.arrays import integers, matrix, real, same_width
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.arrays import integers, matrix, real, same_width
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.metrics.arrays import ROWS, matrix
+from disentangle_bench.evaluation.metrics.arrays import ROWS, matrix
 
 COLLAPSE = 1e-4
 """Total variance of the unit rows below which features count as collapsed: a mean cosine above 0.9999."""

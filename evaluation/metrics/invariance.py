@@ -6,9 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from evaluation.metrics.arrays import ROWS, device, full_precision, matrix, real, row_labels, unit_rows
-from evaluation.metrics.errors import MetricUndefined
-from evaluation.metrics.probes import linear_probe, mlp_probe
+from disentangle_bench.evaluation.metrics.arrays import (
+    ROWS,
+    device,
+    full_precision,
+    matrix,
+    real,
+    row_labels,
+    unit_rows,
+)
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.probes import linear_probe, mlp_probe
 
 PAIRS = 2**24
 """Pairs of rows whose distance is held at a time."""

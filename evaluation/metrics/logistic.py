@@ -19,7 +19,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from evaluation.metrics.arrays import ROWS, Array, one_thread
+from disentangle_bench.evaluation.metrics.arrays import ROWS, Array, one_thread
 
 CHUNK = 2048
 """Rows whose contributions to the gradient are added in float32."""

@@ -15,7 +15,7 @@ from sklearn.linear_model import RidgeCV
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from evaluation.metrics.arrays import (
+from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     Array,
     device,
@@ -27,8 +27,8 @@ from evaluation.metrics.arrays import (
     same_width,
     varying,
 )
-from evaluation.metrics.errors import MetricUndefined
-from evaluation.metrics.logistic import Axes, SoftmaxRegression, Standardizer
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.logistic import Axes, SoftmaxRegression, Standardizer
 
 L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 """Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from evaluation.metrics.arrays import device, full_precision, matrix, row_labels, varying
-from evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.arrays import device, full_precision, matrix, row_labels, varying
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 SIMILARITIES = 2**23
 """Similarities that are sorted at a time."""

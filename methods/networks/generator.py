@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, max_pool2d, relu
 
-from methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import widen
 
 EPS = 1e-5
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")

@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import widen
 
 
 def unit(codes: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ al., 2016, 1511.06335, eq. 1-3), the target's column sums taken over the batch r
 import torch
 from torch import Tensor
 
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import check_matrix, check_positive, check_same_shape, prepare
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, prepare
 
 SUM_EPS, LOG_EPS = 1e-9, 1e-8  # the authors' constants: in the target's column sums, and inside logarithms
 

@@ -7,8 +7,8 @@ as its variance term is (the original code adds the two branches up).
 import torch
 from torch import Tensor
 
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
 
 
 def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:

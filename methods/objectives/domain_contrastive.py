@@ -7,8 +7,8 @@ drawn where domains have unequal counts, and one image in a domain is an error. 
 import torch
 from torch import Tensor
 
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import check_matrix, check_positive, check_rows, matmul, prepare
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_rows, matmul, prepare
 
 
 def domain_info_nce(

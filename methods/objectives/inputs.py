@@ -7,7 +7,7 @@ they are gathered), products run outside autocast, and the result is float32. fl
 import torch
 from torch import Tensor
 
-from methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.gather import Gather
 
 
 def widen(tensor: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.objectives.contrastive import info_nce
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import (
+from disentangle_bench.methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import (
     check_matrix,
     check_positive,
     check_rows,

@@ -8,8 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import check_matrix, check_positive, check_rows, check_same_shape, matmul, prepare
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import (
+    check_matrix,
+    check_positive,
+    check_rows,
+    check_same_shape,
+    matmul,
+    prepare,
+)
 
 
 def mixed_invariant_loss(

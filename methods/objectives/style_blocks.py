@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.objectives.contrastive import variance_covariance
-from methods.objectives.gather import Gather
-from methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
+from disentangle_bench.methods.objectives.contrastive import variance_covariance
+from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
 
 
 class StyleLoss(NamedTuple):

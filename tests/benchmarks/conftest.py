@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.cells import Cell
-from benchmarks.matrix import Launch
-from benchmarks.plan import plan
-from benchmarks.suite import choose
+from disentangle_bench.benchmarks.launchers.local import Launch
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
 
 MEASURES = ["linear@1", "knn@1"]
 

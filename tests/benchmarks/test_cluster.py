@@ -6,9 +6,9 @@ from importlib import util
 
 import pytest
 
-from benchmarks import checks
-from benchmarks.__main__ import main
-from benchmarks.cells import INTERRUPTED
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.commands import preconditions as checks
+from disentangle_bench.benchmarks.planning.cell import INTERRUPTED
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
 COMMANDS = {
@@ -124,7 +124,7 @@ def test_without_submitit(stub, tmp_path, monkeypatch, capsys):
 
 def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch, capsys):
     """A waiting launcher learns from SLURM how the job ended, and that nothing is to be waited for."""
-    from benchmarks import cluster
+    from disentangle_bench.benchmarks.launchers import slurm as cluster
 
     monkeypatch.setattr(cluster, "QUEUE_SECONDS", 0.0)
     monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.01)
@@ -136,7 +136,8 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """A job whose cell was stopped because its time is up; what it would sleep through is recorded."""
-    from benchmarks import cluster, stopping
+    from disentangle_bench.benchmarks import signals as stopping
+    from disentangle_bench.benchmarks.launchers import slurm as cluster
 
     monkeypatch.setattr(stopping, "_received", "SIGUSR2")
     monkeypatch.setattr(cluster.signal, "signal", lambda *_: None)
@@ -160,7 +161,8 @@ def test_job_out_of_time_queues_itself_again_until_it_may_not(job, tmp_path):
 
 
 def test_politely_killed_job_waits_for_slurm_unless_it_was_cancelled(job, tmp_path, monkeypatch):
-    from benchmarks import slurm, stopping
+    from disentangle_bench.benchmarks import signals as stopping
+    from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
 
     monkeypatch.setattr(stopping, "_received", "SIGTERM")
     job.end(INTERRUPTED, None)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
+from disentangle_bench.benchmarks.__main__ import main
 
 BAD = {
     "unknown method": (["--method", "simcrl"], "unknown method 'simcrl': did you mean simclr"),
@@ -99,8 +99,8 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_settings_reach_the_methods_that_have_them(tmp_path):
-    from benchmarks.plan import plan
-    from benchmarks.suite import choose
+    from disentangle_bench.benchmarks.planning.plan import plan
+    from disentangle_bench.benchmarks.planning.suite import choose
 
     given = ["method.temperature=0.3", "supervised.lr=0.5", "data.batch_size=64"]
     cells = plan(choose("smoke", "simclr,supervised", None, None, given))

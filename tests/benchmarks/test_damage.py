@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import checkpoints, matrix
-from benchmarks.checkpoints import CheckpointFiles, newest_intact
-from benchmarks.errors import RequestError
-from benchmarks.failures import explain
-from evaluation.leaderboard.records import BadRecord, read_record
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution import checkpoint_io as checkpoints
+from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
+from disentangle_bench.benchmarks.execution.failures import explain
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.evaluation.records import BadRecord, read_record
 from tests.benchmarks.conftest import make_cell
 
 

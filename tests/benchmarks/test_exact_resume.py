@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks import matrix
-from benchmarks.callbacks import SAVE_SECONDS, GlobalStreams
-from benchmarks.cells import Cell
-from benchmarks.checkpoints import newest_intact
-from benchmarks.plan import plan
-from benchmarks.suite import choose
-from evaluation.leaderboard.records import read_record
+from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams
+from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.evaluation.records import read_record
 
 MOST_STEPS_PER_EPOCH = 6
 SETTINGS = {

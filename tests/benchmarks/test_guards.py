@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from benchmarks import matrix
-from benchmarks.__main__ import main
-from benchmarks.callbacks import SAVE_SECONDS
-from benchmarks.checkpoints import newest_intact
-from benchmarks.plan import plan
-from benchmarks.suite import choose
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
+from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
 
 METHODS = """
 from torch import nn

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import locks
+from disentangle_bench.benchmarks.runs import lock as locks
 
 TURNS, PROCESSES = 100, 4
 

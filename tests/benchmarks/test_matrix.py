@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import matrix
-from benchmarks.__main__ import main
-from evaluation.leaderboard.records import read_records
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.evaluation.records import read_records
 
 README = Path(__file__).parents[2] / "README.md"
 PEEKING = """

@@ -7,8 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import banks, judging, matrix, runner
-from evaluation.leaderboard.records import read_record, write_json
+from disentangle_bench.benchmarks.execution import measure as judging
+from disentangle_bench.benchmarks.execution import run_cell as runner
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.runs import feature_cache as banks
+from disentangle_bench.evaluation.records import read_record, write_json
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import pytest
 
-from benchmarks import matrix, metering
-from benchmarks.checks import find_devices
-from benchmarks.matrix import Launch
-from benchmarks.metering import Meter, add
-from evaluation.leaderboard.records import read_record
+from disentangle_bench.benchmarks.commands.preconditions import find_devices
+from disentangle_bench.benchmarks.execution import costs as metering
+from disentangle_bench.benchmarks.execution.costs import Meter, add
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.launchers.local import Launch
+from disentangle_bench.evaluation.records import read_record
 from tests.benchmarks.conftest import make_cell
 
 

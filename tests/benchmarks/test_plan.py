@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.errors import RequestError
-from benchmarks.plan import plan
-from benchmarks.suite import choose
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
 
 
 def planned(method, dataset="colored_digits", *settings):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.__main__ import main
+from disentangle_bench.benchmarks.__main__ import main
 from tests.evaluation.leaderboard.conftest import make_record, write_run
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import matrix, runner
-from benchmarks.cells import INTERRUPTED, Cell
-from benchmarks.status import read_status
-from evaluation.leaderboard.records import read_record
+from disentangle_bench.benchmarks.execution import run_cell as runner
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.planning.cell import INTERRUPTED, Cell
+from disentangle_bench.benchmarks.runs.progress_file import read_status
+from disentangle_bench.evaluation.records import read_record
 
 
 def finish(cell: Cell, launch: matrix.Launch) -> list[dict]:

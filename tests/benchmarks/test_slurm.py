@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import slurm
-from benchmarks.__main__ import main
-from evaluation.leaderboard.records import read_record
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
+from disentangle_bench.evaluation.records import read_record
 
 DAEMONS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
 CONFIGURATION = """

@@ -10,9 +10,11 @@ from functools import partial
 
 import pytest
 
-from benchmarks import locks, matrix, stopping
-from benchmarks.__main__ import main
-from benchmarks.status import Status
+from disentangle_bench.benchmarks import signals as stopping
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.runs import lock as locks
+from disentangle_bench.benchmarks.runs.progress_file import Status
 from tests.benchmarks.conftest import make_cell
 
 SLOW = """

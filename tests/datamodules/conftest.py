@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules import roots
+from disentangle_bench.datamodules.storage import locate as roots
 
 REPOSITORY = Path(__file__).parents[2]
 

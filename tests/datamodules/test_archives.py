@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-from datamodules.archives import unpacked
-from datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.storage.archives import unpacked
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:

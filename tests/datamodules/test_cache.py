@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import pytest
 
-from datamodules import cache
-from datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.storage import image_cache as cache
 
 SHAPE = (50, 3, 8, 8)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-import datamodules
-from datamodules.base import DataNotFound, ImageDataModule, Split
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule, Split
 
 NAMES = [
     *("digits", "colored_digits", "sprites", "mnist", "fashion_mnist", "colored_mnist", "colored_fashion_mnist"),
@@ -20,7 +20,7 @@ IN_PACKAGE = ("digits", "colored_digits", "sprites")
 
 @pytest.fixture(autouse=True)
 def _no_system_data(monkeypatch):
-    monkeypatch.setattr("datamodules.mnist.FashionMNIST.SYSTEM", ())
+    monkeypatch.setattr("disentangle_bench.datamodules.datasets.mnist.FashionMNIST.SYSTEM", ())
 
 
 def test_all_names_are_there():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datamodules.decode import UnreadableImage, decode, fit, shorter_side
+from disentangle_bench.datamodules.storage.decode import UnreadableImage, decode, fit, shorter_side
 
 
 def encoded(image, kind="png", **options):

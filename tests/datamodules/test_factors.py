@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-import datamodules
-from datamodules import dsprites, shapes3d, smallnorb
-from datamodules.base import SPLITS
-from datamodules.decode import decode
-from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.datasets.factors import dsprites, shapes3d, smallnorb
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench.datamodules.storage.decode import decode
 
 
 def build(name, root, **options):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-import datamodules
-from datamodules import feeds
-from datamodules.errors import DataCorrupt, DataMismatch
-from datamodules.feeds import EqualChannels, Split
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.batches import feeds
+from disentangle_bench.datamodules.batches.feeds import EqualChannels, Split
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_a_stream_decodes_nothing_ahead_and_keeps_its_digest(root, cache, monkey
     stream = build(root, feed="stream")
     fingerprint = stream.fingerprint
     assert list(cache.rglob("*.npy")) == []
-    monkeypatch.setattr("datamodules.files.FileImages.digest", lambda self: pytest.fail("read again"))
+    monkeypatch.setattr(
+        "disentangle_bench.datamodules.storage.image_files.FileImages.digest", lambda self: pytest.fail("read again")
+    )
     assert build(root, feed="stream").fingerprint == fingerprint
 
 
@@ -83,7 +85,7 @@ def test_statistics_of_a_stream_come_from_a_sample(root, monkeypatch):
     stream = build(root, feed="stream")
     asked = []
     take = Split.take
-    monkeypatch.setattr("datamodules.base.STATISTICS_SAMPLE", 10)
+    monkeypatch.setattr("disentangle_bench.datamodules.base.STATISTICS_SAMPLE", 10)
     monkeypatch.setattr(Split, "take", lambda self, positions: asked.extend(positions) or take(self, positions))
     _ = stream.statistics
     assert len(asked) == 10

@@ -6,10 +6,10 @@ import zipfile
 import numpy as np
 import pytest
 
-import datamodules
-from datamodules import files
-from datamodules.base import SPLITS
-from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench.datamodules.storage import image_files as files
 
 
 def folder(root, **options):
@@ -273,7 +273,9 @@ def test_an_archive_is_unpacked_once(class_folders, tmp_path, name, monkeypatch)
     archive = packed(root, tmp_path / name)
     first = folder(archive)
     assert first.fingerprint == folder(root).fingerprint
-    monkeypatch.setattr("datamodules.archives._unpack", lambda *_: pytest.fail("unpacked again"))
+    monkeypatch.setattr(
+        "disentangle_bench.datamodules.storage.archives._unpack", lambda *_: pytest.fail("unpacked again")
+    )
     assert folder(archive).fingerprint == first.fingerprint
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import datamodules
-from datamodules.errors import DataNotFound
-from datamodules.inspection import check, contact_sheet
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.errors import DataNotFound
+from disentangle_bench.datamodules.inspection import check, contact_sheet
 
 
 def test_a_clean_data_set_is_counted(class_folders):

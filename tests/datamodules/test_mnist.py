@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torchvision
 
-import datamodules
-from datamodules import idx, mnist
-from datamodules.base import SPLITS
-from datamodules.errors import DataCorrupt, DataNotFound
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.datasets import mnist
+from disentangle_bench.datamodules.errors import DataCorrupt, DataNotFound
+from disentangle_bench.datamodules.storage import idx
 
 
 def encode(values):
@@ -75,7 +76,7 @@ def test_what_can_be_downloaded_is(tmp_path, monkeypatch):
         asked.append((Path(root), download))
         write(Path(root) / "MNIST" / "raw", packed=False)
 
-    monkeypatch.setattr("datamodules.roots.unreachable", lambda url: None)
+    monkeypatch.setattr("disentangle_bench.datamodules.storage.locate.unreachable", lambda url: None)
     monkeypatch.setattr(torchvision.datasets.MNIST, "__init__", lambda self, root, download: download_(root, download))
     download_ = download
     assert len(datamodules.build("mnist", batch_size=16).splits["test"]) == 50
@@ -87,7 +88,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch):
     def fail(self, root, download):
         raise RuntimeError("connection reset")
 
-    monkeypatch.setattr("datamodules.roots.unreachable", lambda url: None)
+    monkeypatch.setattr("disentangle_bench.datamodules.storage.locate.unreachable", lambda url: None)
     monkeypatch.setattr(torchvision.datasets.MNIST, "__init__", fail)
     with pytest.raises(DataNotFound, match=r"download .* failed \(connection reset\); get mnist from .*lecun"):
         datamodules.build("mnist").setup()

@@ -8,11 +8,11 @@ import pytest
 import torch
 import torchvision
 
-import datamodules
-from datamodules.base import SPLITS
-from datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-from datamodules.imagenet import wnids_of
-from datamodules.imagenet_subsets import SUBSETS
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.datasets.imagenet import wnids_of
+from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 
 
 def dump(path, values):

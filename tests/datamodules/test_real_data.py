@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-import datamodules
-from datamodules import files
-from datamodules.base import SPLITS
-from datamodules.inspection import check
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.inspection import check
+from disentangle_bench.datamodules.storage import image_files as files
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-import datamodules
-from datamodules import roots
-from datamodules.errors import DataNotFound
-from datamodules.stored import StoredDataModule
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.errors import DataNotFound
+from disentangle_bench.datamodules.families.stored import StoredDataModule
+from disentangle_bench.datamodules.storage import locate as roots
 
 STORED = [name for name in datamodules.available() if issubclass(datamodules.find(name), StoredDataModule)]
 

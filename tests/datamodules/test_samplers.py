@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.samplers import BalancedBatches, ShuffledBatches
+from disentangle_bench.datamodules.batches.samplers import BalancedBatches, ShuffledBatches
 
 
 def test_shuffled_batches_are_a_permutation_that_depends_on_seed_and_epoch():

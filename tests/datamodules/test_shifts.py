@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-import datamodules
-from datamodules import shifts
-from datamodules.base import SPLITS
-from datamodules.errors import DataMismatch
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
+from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.splits import shifts
 
 
 @pytest.fixture(scope="module")

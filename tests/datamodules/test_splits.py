@@ -5,11 +5,11 @@ import hashlib
 import numpy as np
 import pytest
 
-import datamodules
-from datamodules.base import SPLITS, ImageDataModule, Split
-from datamodules.errors import DataMismatch
-from datamodules.splits import joint_labels, random_split, stratified_split
-from datamodules.targets import TargetSpec
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS, ImageDataModule, Split
+from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.splits.stratified import joint_labels, random_split, stratified_split
+from disentangle_bench.datamodules.targets import TargetSpec
 
 
 def digest(*arrays):

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-import datamodules
-from datamodules.errors import DataMismatch
-from datamodules.sprites import FACTORS, SHAPES, SpriteImages
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.datasets.factors.sprites import FACTORS, SHAPES, SpriteImages
+from disentangle_bench.datamodules.errors import DataMismatch
 
 COUNTS = (4, 3, 8, 5, 5, 6)
 

@@ -9,10 +9,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from datamodules.base import BatchDataset
-from datamodules.feeds import Split, loader
-from datamodules.targets import TargetSpec
-from evaluation import features, protocol
+from disentangle_bench.datamodules.base import BatchDataset
+from disentangle_bench.datamodules.batches.feeds import Split, loader
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation import features, protocol
 
 TARGETS = (TargetSpec("class", "class", 3, "content"), TargetSpec("color", "class", 2, "domain"))
 COUNTS = {"train": 230, "val": 40, "test": 130}

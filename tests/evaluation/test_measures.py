@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from datamodules.targets import TargetSpec
-from evaluation import protocol
-from evaluation.encoder import Encoder
-from evaluation.features import FeatureBank
-from evaluation.measures.base import ALL
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation import protocol
+from disentangle_bench.evaluation.encoder import Encoder
+from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.measures.base import ALL
 
 CLASS = TargetSpec("class", "class", 4, "content")
 COLOR = TargetSpec("color", "class", 3, "domain")

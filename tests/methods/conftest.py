@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import methods
-from datamodules.base import Split
-from datamodules.digits import ColoredDigits
+from disentangle_bench import methods
+from disentangle_bench.datamodules.base import Split
+from disentangle_bench.datamodules.datasets.digits import ColoredDigits
 
 SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "ip_irm": {"partition_every": 1, "partition_epochs": 3},

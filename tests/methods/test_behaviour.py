@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.preprocessing import StandardScaler
 
-from evaluation.metrics.probes import mlp_probe
-from methods.views import Augmentation
+from disentangle_bench.evaluation.metrics.probes import mlp_probe
+from disentangle_bench.methods.views import Augmentation
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 

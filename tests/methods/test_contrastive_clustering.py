@@ -4,7 +4,7 @@ import torch
 from sklearn.cluster import KMeans
 from torch.testing import assert_close
 
-from methods.base import stream_seed
+from disentangle_bench.methods.base import stream_seed
 
 
 def features_of(method, module):

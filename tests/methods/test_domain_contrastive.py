@@ -5,9 +5,8 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-import datamodules
-import methods
-from methods.views import Positives
+from disentangle_bench import datamodules, methods
+from disentangle_bench.methods.views import Positives
 
 
 def test_a_data_set_without_domains_is_an_error():

@@ -4,7 +4,7 @@ import lightning as L
 import pytest
 import torch
 
-import methods
+from disentangle_bench import methods
 from tests.methods.conftest import SMALL_OPTIONS
 
 TRAINING = sorted(name for name in methods.BUILT_IN if methods.find(name).trains)

@@ -4,9 +4,8 @@ import lightning as L
 import pytest
 import torch
 
-import datamodules
-import methods
-from methods.base import FirewalledBatch, LabelFirewallError, Method
+from disentangle_bench import datamodules, methods
+from disentangle_bench.methods.base import FirewalledBatch, LabelFirewallError, Method
 
 SELF_SUPERVISED = [name for name in methods.available() if methods.find(name).trains]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from methods.ip_irm import IPIRM
+from disentangle_bench.methods.ip_irm import IPIRM
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 from torch.testing import assert_close
 
-from methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
 
 
 def test_partners_are_a_permutation_inside_each_subset():

@@ -2,10 +2,9 @@
 
 import pytest
 
-import datamodules
-import methods
-from benchmarks import suite
-from benchmarks.options import resolve
+from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks.planning import suite
+from disentangle_bench.benchmarks.planning.options import resolve
 
 PRESETS = [name for name in suite.names() if name.startswith("paper/")]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from methods.views import Augmentation
+from disentangle_bench.methods.views import Augmentation
 
 
 def test_a_key_shares_exactly_the_querys_parameters_of_its_group(data, make):

@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 from lightning.fabric.plugins.environments import LightningEnvironment
 
-import methods
-from methods.networks.sync_batch_norm import synchronize
+from disentangle_bench import methods
+from disentangle_bench.methods.networks.sync_batch_norm import synchronize
 from tests.methods.conftest import SmallDigits
 
 STEPS = {"64-true": 3, "32-true": 1}  # in float32 a ReLU that flips by rounding grows from step to step

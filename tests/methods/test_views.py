@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from methods.views import Augmentation
+from disentangle_bench.methods.views import Augmentation
 
 STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
 

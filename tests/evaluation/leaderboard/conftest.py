@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.leaderboard import artefacts, sheets
-from evaluation.leaderboard.records import FILE, write_json
+from disentangle_bench.evaluation.pictures import artefacts, sheets
+from disentangle_bench.evaluation.records import FILE, write_json
 
 Record = dict[str, Any]
 

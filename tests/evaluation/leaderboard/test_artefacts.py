@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.targets import TargetSpec
-from evaluation.features import FeatureBank
-from evaluation.leaderboard import artefacts, sheets
-from evaluation.leaderboard.robustness import curves
-from evaluation.transforms import TRANSFORMS
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.pictures import artefacts, sheets
+from disentangle_bench.evaluation.pictures.robustness import curves
+from disentangle_bench.evaluation.transforms import TRANSFORMS
 
 TARGETS = (
     TargetSpec("class", "class", 4, "content"),

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from evaluation.leaderboard.report import build
+from disentangle_bench.evaluation.leaderboard.report.page import build
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 select = pytest.importorskip("selenium.webdriver.support.select")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from evaluation.leaderboard.compare import NothingToCompare, compare, compare_methods, compare_records
-from evaluation.leaderboard.records import FILE, write_json
+from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, compare, compare_methods, compare_records
+from disentangle_bench.evaluation.records import FILE, write_json
 
 NOISE = (0.001, -0.002, 0.0015, 0.0005)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.leaderboard.compute import equality, front, match, spent, tradeoff
-from evaluation.leaderboard.tables import leaderboard, to_markdown
+from disentangle_bench.evaluation.leaderboard.budgets import equality, front, match, spent, tradeoff
+from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_markdown
 
 
 def test_front_of_known_points():

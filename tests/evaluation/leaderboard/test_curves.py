@@ -1,6 +1,6 @@
 """Learning curves from the attempts of a run."""
 
-from evaluation.leaderboard.curves import read, thin
+from disentangle_bench.evaluation.leaderboard.report.curves import read, thin
 
 
 def attempt(run, number, text):

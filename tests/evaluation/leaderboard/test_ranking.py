@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.leaderboard.ranking import overall
-from evaluation.leaderboard.rows import observations
+from disentangle_bench.evaluation.leaderboard.frame import observations
+from disentangle_bench.evaluation.leaderboard.ranking import overall
 
 
 def runs(record, figures):

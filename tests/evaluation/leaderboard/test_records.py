@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from evaluation.leaderboard.records import FILE, BadRecord, find_records, read_record, read_records, write_json
+from disentangle_bench.evaluation.records import FILE, BadRecord, find_records, read_record, read_records, write_json
 
 
 def put(root, record, folder=None):

@@ -5,9 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from evaluation.leaderboard.output import FILES, Output
-from evaluation.leaderboard.records import FILE
-from evaluation.leaderboard.report import build, build_from
+from disentangle_bench.evaluation.leaderboard.report.output import FILES, Output
+from disentangle_bench.evaluation.leaderboard.report.page import build, build_from
+from disentangle_bench.evaluation.records import FILE
 
 HOSTILE = "<script>alert(1)</script>|\"'>&{{7*7}}$x_1$"
 

@@ -8,8 +8,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import DescrStatsW
 
-from evaluation.leaderboard.rows import observations
-from evaluation.leaderboard.statistics import (
+from disentangle_bench.evaluation.leaderboard.frame import observations
+from disentangle_bench.evaluation.leaderboard.statistics import (
     BETTER,
     NO_SPREAD,
     SAME,
@@ -21,7 +21,7 @@ from evaluation.leaderboard.statistics import (
     paired_tests,
     verdicts,
 )
-from evaluation.leaderboard.tables import summarise
+from disentangle_bench.evaluation.leaderboard.summary import summarise
 
 KNOWN = [0.71, 0.74, 0.69, 0.77, 0.73]
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from evaluation.leaderboard.grid import ABSENT
-from evaluation.leaderboard.rows import cautions, method_labels
-from evaluation.leaderboard.tables import leaderboard, to_csv, to_html, to_latex, to_markdown
+from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels
+from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_csv, to_html, to_latex, to_markdown
+from disentangle_bench.evaluation.leaderboard.table import ABSENT
 
 HOSTILE = "<script>alert(1)</script>|a\\b_{c}*&%$#~^\n`x`"
 
@@ -253,8 +253,8 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
 
 
 def test_what_a_space_tells_is_not_compared_as_better_or_worse(record):
-    from evaluation.leaderboard.rows import observations
-    from evaluation.leaderboard.statistics import scored
+    from disentangle_bench.evaluation.leaderboard.frame import observations
+    from disentangle_bench.evaluation.leaderboard.statistics import scored
 
     seen = observations([record(metrics=[told("features", "hue", 0.8)])])
     assert set(scored(seen)["measure"]) == {"linear@1"}

@@ -5,8 +5,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from evaluation.metrics import MetricUndefined
-from evaluation.metrics.clustering import assignment_scores, cluster_scores, kmeans_scores, silhouette
+from disentangle_bench.evaluation.metrics import MetricUndefined
+from disentangle_bench.evaluation.metrics.clustering import assignment_scores, cluster_scores, kmeans_scores, silhouette
 
 RNG = np.random.default_rng(0)
 

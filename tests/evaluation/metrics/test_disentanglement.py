@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluation.metrics import MetricUndefined
-from evaluation.metrics import disentanglement as dis
+from disentangle_bench.evaluation.metrics import MetricUndefined
+from disentangle_bench.evaluation.metrics import disentanglement as dis
 
 KINDS = ["perfect", "mixed", "noise"]
 Arrays = tuple[np.ndarray, ...]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics import MetricUndefined
-from evaluation.metrics.intrinsic import effective_rank, intrinsic_quality
+from disentangle_bench.evaluation.metrics import MetricUndefined
+from disentangle_bench.evaluation.metrics.intrinsic import effective_rank, intrinsic_quality
 
 
 def test_effective_rank_closed_forms():

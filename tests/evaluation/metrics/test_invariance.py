@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from evaluation.metrics import MetricUndefined, invariance
-from evaluation.metrics.invariance import alignment, domain_leakage, transform_invariance, uniformity
+from disentangle_bench.evaluation.metrics import MetricUndefined, invariance
+from disentangle_bench.evaluation.metrics.invariance import alignment, domain_leakage, transform_invariance, uniformity
 
 
 def domains(share: float = 0.75, n: int = 1000) -> tuple[np.ndarray, np.ndarray]:

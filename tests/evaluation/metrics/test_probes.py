@@ -10,8 +10,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from evaluation.metrics import MetricUndefined, logistic, probes
-from evaluation.metrics.probes import knn, knn_scores, linear_probe, mlp_probe, ridge_probe
+from disentangle_bench.evaluation.metrics import MetricUndefined, logistic, probes
+from disentangle_bench.evaluation.metrics.probes import knn, knn_scores, linear_probe, mlp_probe, ridge_probe
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from evaluation.metrics import MetricUndefined, retrieval
-from evaluation.metrics.retrieval import cross_domain
+from disentangle_bench.evaluation.metrics import MetricUndefined, retrieval
+from disentangle_bench.evaluation.metrics.retrieval import cross_domain
 
 
 def data(n: int = 60, labels: int = 5, domains: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import torch
 import torchvision
 from torch.testing import assert_close
 
-from methods.networks.generator import Generator, Modulation, Perceptual, adain
+from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual, adain
 
 KINDS = ("weight", "bias")
 

@@ -4,8 +4,13 @@ import pytest
 import torch
 from torch.nn.functional import linear, normalize
 
-from methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment, target_distribution
-from methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.clustering import (
+    anchor_loss,
+    cluster_loss,
+    student_t_assignment,
+    target_distribution,
+)
+from disentangle_bench.methods.objectives.contrastive import info_nce
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-12}
 

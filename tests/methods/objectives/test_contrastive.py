@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from methods.objectives.contrastive import barlow_twins, info_nce, vicreg
+from disentangle_bench.methods.objectives.contrastive import barlow_twins, info_nce, vicreg
 
 
 def check(loss, inputs, case, names, rtol, atol):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from methods.objectives.domain_contrastive import domain_info_nce
+from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 
 CASES = ["two_classes", "three_positives", "two_positives", "capped_negatives", "no_classes", "not_normalized"]
 

@@ -14,8 +14,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.functional import normalize
 
-from methods.objectives import clustering, contrastive, domain_contrastive, ip_irm, style_blocks
-from methods.objectives.gather import all_gather
+from disentangle_bench.methods.objectives import clustering, contrastive, domain_contrastive, ip_irm, style_blocks
+from disentangle_bench.methods.objectives.gather import all_gather
 
 BLOCKS = style_blocks.block_slices(6, [0.5, 0.5])
 STYLE = {"all_keys_for_content": True, "content_negatives": True, "trim": 0.3}

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from methods.objectives.contrastive import info_nce
-from methods.objectives.ip_irm import (
+from disentangle_bench.methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.ip_irm import (
     invariant_loss,
     irm_penalty,
     learn_partition,

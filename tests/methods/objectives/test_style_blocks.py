@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
+from disentangle_bench.methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
 
 SIMCLR = ["two", "three_mcont", "four_addneg", "exclude", "all_options", "separate_style"]
 VICREG = ["two", "three_mcont", "four_addneg"]

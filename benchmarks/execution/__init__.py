@@ -1,0 +1,1 @@
+"""One cell, from its resolved configuration to its record: build, train, measure, write."""

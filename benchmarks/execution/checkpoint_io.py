@@ -1,0 +1,122 @@
+"""Checkpoints that survive a kill at any moment: written beside, synced, read back, the one before kept until then."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.runs.weights import sync_folder
+from disentangle_bench.evaluation.records import write_json
+
+KEEP = 2
+log = logging.getLogger(__name__)
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """How Lightning writes checkpoints and reads them.
+
+    A checkpoint `step=<n>.ckpt` has a `.json` beside it with its checksum and with what has been trained so far. It is
+    in place only after it was synced and read back; only then the oldest of more than `KEEP` goes.
+
+    Args:
+        cell: hash of the cell that they belong to.
+    """
+
+    def __init__(self, cell: str):
+        self.cell = cell
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Called by Lightning, on rank 0 alone."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".tmp")
+        try:
+            with beside.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            _open(beside)
+            note = {"cell": self.cell, "step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
+            note["sha256"] = _sha256(beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        write_json(path.with_suffix(".json"), note)
+        sync_folder(path.parent)
+        for old in _newest_first(path.parent)[KEEP:]:
+            old.with_suffix(".json").unlink(missing_ok=True)
+            old.unlink(missing_ok=True)
+
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
+        """Called by Lightning; plain values and tensors only, whatever the file would like to run."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def newest_intact(folder: Path, cell: str) -> Path | None:
+    """The newest checkpoint that is whole, or None; one that is damaged is passed over for the one before.
+
+    Raises:
+        RequestError: the folder holds checkpoints of another cell.
+    """
+    check_owner(folder, cell)
+    for path in _newest_first(folder):
+        if (wrong := _wrong(path)) is None:
+            return path
+        log.warning("%s is passed over (%s); going on from the one before it, or from the start", path, wrong)
+    return None
+
+
+def check_owner(folder: Path, cell: str) -> None:
+    """Raise RequestError if the folder holds checkpoints of another configuration (reads no checkpoint)."""
+    for path in _newest_first(folder):
+        owner = _note(path).get("cell", cell)
+        if owner != cell:
+            raise RequestError(
+                f"{path} belongs to another configuration ({owner}, this cell is {cell}): "
+                "remove it, or choose another folder with --out"
+            )
+
+
+def _wrong(path: Path) -> str | None:
+    """What is wrong with a checkpoint. The checksum finds damage; it is no proof of where the file comes from."""
+    note = _note(path)
+    if "sha256" not in note:
+        return "no checksum beside it: it was being written when the run ended, or its .json is damaged"
+    try:
+        if note["sha256"] != _sha256(path):
+            return "its checksum differs: cut short or damaged"
+        _open(path)
+    except Exception as error:  # whatever a damaged or hostile file makes the reader raise
+        return f"not readable as plain values and tensors: {str(error).partition(chr(10))[0]}"
+    return None
+
+
+def _open(path: Path) -> None:
+    """Read a checkpoint's structure, not its tensors; what is more than plain values and tensors is refused."""
+    torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+
+
+def _note(path: Path) -> dict[str, Any]:
+    try:
+        note = json.loads(path.with_suffix(".json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    numbered = {path: path.stem.removeprefix("step=") for path in folder.glob("step=*.ckpt")}
+    return sorted((path for path, step in numbered.items() if step.isdigit()), key=lambda p: -int(numbered[p]))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

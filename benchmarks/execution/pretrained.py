@@ -1,0 +1,140 @@
+"""`bench eval`: judge an encoder that exists already, this suite's or timm's, without training."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors import SafetensorError, safe_open
+
+from disentangle_bench import datamodules
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution import provenance
+from disentangle_bench.benchmarks.execution import run_cell as runner
+from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
+from disentangle_bench.benchmarks.execution.measure import judge
+from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
+from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.runs import feature_cache as banks
+from disentangle_bench.benchmarks.runs import lock as locks
+from disentangle_bench.benchmarks.runs.progress_file import Status
+from disentangle_bench.benchmarks.runs.weights import state_hash
+from disentangle_bench.evaluation.records import FILE as RECORD
+from disentangle_bench.evaluation.records import read_record, write_json
+from disentangle_bench.methods.base import Method
+from disentangle_bench.methods.random_init import RandomInit
+
+
+class GivenEncoder(RandomInit):
+    """An encoder with the weights it came with."""
+
+    source = "given"
+
+
+def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> dict[str, Any]:
+    """Measure an encoder on the request's (one) data set; encoded features are kept for the next time.
+
+    Returns:
+        The record, which is also written under `out`.
+
+    Raises:
+        RequestError: no such encoder, one that doesn't fit the data, or one that isn't trained.
+    """
+    (dataset,) = request.datasets
+    data_class = find_class(datamodules, "dataset", dataset)
+    data_options = options.resolve(
+        data_class, request.settings.get("data", {}) | request.settings.get(dataset, {}), f"data set {dataset}"
+    )
+    data = setup_data(data_class, data_options, dataset)
+    label, method, step = _open(encoder, data.image_shape, data.describe(), untrained)
+    state = state_hash(method.state_dict())
+    cell = Cell(
+        dataset=dataset,
+        method=label,
+        seed=0,
+        data=data_options,
+        fingerprint=data.fingerprint,
+        options={"encoder": encoder, "weights": state},
+        budget={"epochs": 0},
+        precision="32-true",
+        measures=resolve_measures(request.measures),
+        suite=request.name,
+    )
+    folder = cell.folder(out)
+    if cell.complete(out):
+        return read_record(folder / RECORD)
+    folder.mkdir(parents=True, exist_ok=True)
+    started = runner.now()
+    try:
+        with locks.hold(folder):
+            found = judge(cell, method, data, folder, state, Status(folder))
+    except locks.Taken:
+        raise RequestError(f"--encoder {encoder}: another process is judging it into {folder}, wait for that") from None
+    trained = {
+        "encoder": state,
+        "step": step,
+        "epoch": 0,
+        "cost": {
+            "train_seconds": 0.0,
+            "images_seen": 0,
+            "forward_passes": 0,
+            "images_per_second": 0.0,
+            "peak_memory_mb": peak_memory_mb(),
+            "parameters": sum(p.numel() for p in method.parameters()),
+            "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
+            "devices": 1,
+        },
+    }
+    launch = {"command": " ".join(["bench", *sys.argv[1:]]), "git": provenance.git_state()}
+    record = runner.make_record(cell, method, data, trained, found, launch, started)
+    write_json(folder / RECORD, record)
+    banks.prune(out)
+    return record
+
+
+def _open(
+    encoder: str, image_shape: tuple[int, int, int], data: dict[str, Any], untrained: bool
+) -> tuple[str, Method, int]:
+    """The encoder's label in the table, the encoder, and the steps it was trained for (-1: elsewhere)."""
+    if encoder.startswith("timm:"):
+        name = encoder.removeprefix("timm:")
+        if not timm.is_model(name):
+            raise RequestError(f"--encoder {encoder}: timm has no such model, see timm.list_models()")
+        if untrained:
+            return f"{encoder} (untrained)", GivenEncoder(image_shape=image_shape, data=data, backbone=name), 0
+        own = timm.get_pretrained_cfg(name)
+        mean_std = {"mean": own.mean, "std": own.std} if own else {}
+        try:
+            method = GivenEncoder(image_shape=image_shape, data=data | mean_std, backbone=name, init="timm")
+        except Exception as error:  # whatever the download raises
+            raise RequestError(
+                f"--encoder {encoder}: its weights are not on disk and can't be downloaded ({type(error).__name__}: "
+                f"{error}); --untrained judges it with random ones"
+            ) from error
+        return encoder, method, -1
+    path = Path(encoder)
+    if not path.is_file():
+        raise RequestError(f"--encoder {encoder}: no such file (expected encoder.safetensors of a run, or timm:NAME)")
+    try:
+        with safe_open(path, "pt") as file:
+            note = file.metadata() or {}
+    except SafetensorError as error:
+        raise RequestError(f"--encoder {encoder}: not a safetensors file ({error})") from error
+    if "backbone" not in note:
+        raise RequestError(f"--encoder {encoder}: not an encoder of this suite (no backbone named in its metadata)")
+    if json.loads(note["image_shape"]) != list(image_shape):
+        raise RequestError(f"--encoder {encoder}: made for images {note['image_shape']}, these are {list(image_shape)}")
+    if note["step"] == "0" and not untrained:
+        raise RequestError(
+            f"--encoder {encoder}: this encoder has not been trained; --untrained judges it all the same"
+        )
+    try:
+        method = GivenEncoder(image_shape=image_shape, data=data, backbone=note["backbone"], init=encoder)
+    except ValueError as error:
+        raise RequestError(f"--encoder {encoder}: {error}") from error
+    return f"{note['method']} ({note['dataset']})", method, int(note["step"])

@@ -1,0 +1,61 @@
+"""What a launcher shows of its cells: one bar over all, one for each that runs, a line for each that ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+from disentangle_bench.benchmarks.planning.cell import Cell
+
+
+class Board:
+    """One bar over all cells with the time left, and one for each running cell."""
+
+    def __init__(self, total: int, complete: int, jobs: int):
+        self._overall = tqdm(
+            total=total,
+            initial=complete,
+            desc="cells",
+            unit="cell",
+            position=0,
+            dynamic_ncols=True,
+            disable=None,
+            smoothing=0,
+        )
+        self._cells = [
+            tqdm(
+                position=1 + i,
+                dynamic_ncols=True,
+                disable=None,
+                leave=False,
+                bar_format="{desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
+            )
+            for i in range(jobs)
+        ]
+
+    def show(self, slot: int, cell: Cell, status: dict[str, Any]) -> None:
+        """Bring the bar of a running cell up to date."""
+        bar = self._cells[slot]
+        bar.total, bar.n = status["total"] or None, status["done"]
+        bar.set_description_str(f"  {cell.title}: {status['phase']}", refresh=False)
+        bar.set_postfix_str(status["note"], refresh=False)
+        bar.refresh()
+        self._overall.refresh()
+
+    def settled(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
+        """Count a cell and say in a line what became of it."""
+        took = "by another process" if seconds is None else f"in {seconds:.0f} s"
+        line = f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}"
+        self.say(line)
+        self._overall.update()
+
+    def say(self, line: str) -> None:
+        """Write a line above the bars."""
+        self._overall.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the bars off the screen."""
+        for bar in (*self._cells, self._overall):
+            bar.close()

@@ -1,0 +1,66 @@
+"""Options of a data set or method, checked and completed from its class's signature (by jsonargparse)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from disentangle_bench.benchmarks.errors import RequestError, unknown
+
+GIVEN_BY_THE_RUN = {"seed", "image_shape", "data"}
+
+
+def _parser(cls: type) -> ArgumentParser:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, skip=set(GIVEN_BY_THE_RUN))
+    return parser
+
+
+def known_options(cls: type) -> set[str]:
+    """Names of the options that a class takes, without those that the run itself gives."""
+    return {key.partition(".")[0] for key in vars(_parser(cls).get_defaults())}
+
+
+def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
+    """Every option of the class as plain JSON values: those given, checked, and the defaults of the others.
+
+    Raises:
+        RequestError: an option that the class does not have, or a value of the wrong type or out of range.
+    """
+    parser = _parser(cls)
+    known = known_options(cls)
+    for key in options:
+        if key not in known:
+            raise RequestError(f"{where}: {unknown('option', key, known)}")
+    try:
+        parsed = parser.parse_object(options)
+        parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
+        return json.loads(parser.dump(parsed, format="json", skip_none=False))
+    except Exception as error:  # jsonargparse raises its own and argparse's kinds
+        raise RequestError(f"{where}: {_one_line(error)}") from error
+
+
+def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments for the class from options that `resolve` returned (dataclasses are made of their dicts)."""
+    parser = _parser(cls)
+    parsed: Namespace = parser.instantiate_classes(parser.parse_object(options))
+    return {name: _plain(value) for name, value in vars(parsed).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Jsonargparse's restricted numbers as Python's own: checkpoints are read without any class but those."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _plain(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(v) for v in value)
+    if isinstance(value, float | int) and not isinstance(value, bool):
+        return float(value) if isinstance(value, float) else int(value)
+    return value
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines)

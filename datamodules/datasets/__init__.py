@@ -1,0 +1,1 @@
+"""One family of data sets a file."""

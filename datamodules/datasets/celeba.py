@@ -1,0 +1,104 @@
+"""CelebA in its published files (aligned and cropped images)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.families.stored import ImageFileDataModule
+from disentangle_bench.datamodules.splits.stratified import random_split
+from disentangle_bench.datamodules.storage.image_files import listing_of
+from disentangle_bench.datamodules.targets import TargetSpec
+
+IMAGES, IDENTITY, ATTRIBUTES, PARTITION = (
+    "img_align_celeba",
+    "identity_CelebA.txt",
+    "list_attr_celeba.txt",
+    "list_eval_partition.txt",
+)
+
+
+class CelebA(ImageFileDataModule):
+    """CelebA: 202,599 faces of 10,177 people with 40 attributes.
+
+    Targets: each attribute (class, 0 or 1; content for those named by `content`, style for the others) and `identity`
+    (class, domain, numbered by the order of the published numbers). The centre of the aligned 178x218 images is taken.
+
+    Args:
+        content: attributes that a representation should know.
+        shared_identities: whether people occur in all splits (a seeded split), as a test of what codes know of them
+            needs; the published splits, where no person is in two, otherwise.
+        min_images: leave out people with fewer images (Kahana and Hoshen 2022 train with at least 20).
+    """
+
+    name = "celeba"
+    source = "Z. Liu, P. Luo, X. Wang, X. Tang: Deep Learning Face Attributes in the Wild (2015), https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+    layout = f"{IMAGES}/*.jpg, {IDENTITY}, {ATTRIBUTES}, {PARTITION}"
+    licence = "non-commercial research; see its page"
+
+    def __init__(
+        self,
+        *,
+        content: tuple[str, ...] = ("Smiling",),
+        shared_identities: bool = False,
+        min_images: PositiveInt = 1,
+        image_size: PositiveInt = 64,
+        **kwargs,
+    ):
+        super().__init__(image_size=image_size, **kwargs)
+        self.content, self.shared_identities, self.min_images = tuple(content), shared_identities, min_images
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with a target for each attribute and the identity."""
+        needed = (IDENTITY, ATTRIBUTES, PARTITION)
+        root = self._locate(
+            lambda folder: (folder / IMAGES).is_dir() and all((folder / name).is_file() for name in needed)
+        )
+        files, identity = _columns(root / IDENTITY, 0)
+        partition = _columns(root / PARTITION, 0, files)[1][:, 0]
+        names = (root / ATTRIBUTES).read_text("utf-8").splitlines()[1].split()
+        attributes = (_columns(root / ATTRIBUTES, 2, files)[1] > 0).astype(np.int64)
+        if attributes.shape[1] != len(names):
+            raise DataCorrupt(f"{root / ATTRIBUTES}: {len(names)} names for {attributes.shape[1]} columns")
+        if strangers := set(self.content) - set(names) or ({"(none)"} if not self.content else set()):
+            raise DataMismatch(f"content: no attribute {min(strangers)!r} in CelebA ({', '.join(names)})")
+        _, numbers, counts = np.unique(identity[:, 0], return_inverse=True, return_counts=True)
+        keep = np.flatnonzero(counts[numbers] >= self.min_images)
+        _, numbers = np.unique(numbers[keep], return_inverse=True)
+        ordered = (*self.content, *(name for name in names if name not in self.content))
+        targets = {name: attributes[keep, names.index(name)] for name in ordered} | {"identity": numbers}
+        specs = (
+            *(TargetSpec(name, "class", 2, "content" if name in self.content else "style") for name in ordered),
+            TargetSpec("identity", "class", int(numbers.max()) + 1, "domain"),
+        )
+        listing = listing_of(root / IMAGES, [files[i] for i in keep])
+        return self._splits(listing, targets, self._rows(partition[keep])), specs
+
+    def _rows(self, partition: np.ndarray) -> dict[SplitName, np.ndarray]:
+        if not self.shared_identities:
+            train, val, test = (np.flatnonzero(partition == number) for number in range(3))
+            return {"train": train, "val": val, "test": test}
+        rest, test = random_split(len(partition), 0.2, self.split_seed)
+        first, second = random_split(len(rest), self.val_fraction, self.split_seed)
+        return {"train": rest[first], "val": rest[second], "test": test}
+
+
+def _columns(path: Path, skip: int, files: list[str] | None = None) -> tuple[list[str], np.ndarray]:
+    """File names and int64 [N, columns] of a published table.
+
+    Raises:
+        DataCorrupt: a line is not a name and numbers, or the names differ from `files`.
+    """
+    lines = [line.split() for line in path.read_text("utf-8").splitlines()[skip:] if line.strip()]
+    try:
+        values = np.array([line[1:] for line in lines], np.int64).reshape(len(lines), -1)
+    except ValueError as error:
+        raise DataCorrupt(f"{path}: each line should be a file and numbers ({error}); get it again") from error
+    found = [line[0] for line in lines]
+    if not values.size or (files is not None and found != files):
+        raise DataCorrupt(f"{path}: does not list the same images as {IDENTITY}; get both again")
+    return found, values

@@ -1,0 +1,79 @@
+"""edges2shoes in its published folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.families.stored import ImageFileDataModule
+from disentangle_bench.datamodules.splits.stratified import random_split
+from disentangle_bench.datamodules.storage import decode
+from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, scan
+from disentangle_bench.datamodules.targets import TargetSpec
+
+
+class PairImages(FileImages):
+    """Files that hold two square images side by side; every file is listed twice, for its left and its right half."""
+
+    def shorter_side(self, row: int) -> int:
+        """Edge of half an image."""
+        return decode.shorter_side(self._read(row))
+
+    def _decode(self, row: int, data: bytes) -> np.ndarray:
+        both = decode.decode(data)
+        half = both.shape[2] // 2
+        return decode.fit(both[:, :, half:] if row % 2 else both[:, :, :half], self.size)
+
+
+class Edges2Shoes(ImageFileDataModule):
+    """edges2shoes: 49,825 training and 200 test pairs of a shoe's photograph and its edges.
+
+    Targets: `pair` (content: which shoe; pairs of the test split are not in training, so it serves retrieval across
+    domains, not classification) and `domain` (edges or photo). Both images of a pair are in the same split.
+    """
+
+    name = "edges2shoes"
+    source = (
+        "P. Isola et al.: Image-to-Image Translation with Conditional Adversarial Networks (2017), shoes from A. Yu "
+        "and K. Grauman: UT Zappos50K (2014), http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/edges2shoes.tar.gz"
+    )
+    layout = "train/*_AB.jpg, val/*_AB.jpg (edges on the left, photo on the right)"
+    licence = "UT Zappos50K: academic, non-commercial use"
+
+    def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
+        super().__init__(image_size=image_size, **kwargs)
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with the targets `pair` and `domain`; the published `val` is the test split."""
+        self._value_names = {"domain": ("edges", "photo")}
+        root = self._locate(lambda folder: self._home(folder) is not None)
+        files = scan(self._home(root) or root, ["train", "val"])
+        is_test = files.tops(1) == "val"
+        listing = files.select(np.repeat(np.arange(len(files)), 2))
+        pair = np.repeat(np.arange(len(files)), 2)
+        targets = {"pair": pair, "domain": np.tile([0, 1], len(files))}
+        first = np.flatnonzero(~is_test)
+        train, val = random_split(len(first), self.val_fraction, self.split_seed)
+        pairs: dict[SplitName, np.ndarray] = {
+            "train": first[train],
+            "val": first[val],
+            "test": np.flatnonzero(is_test),
+        }
+        rows: dict[SplitName, np.ndarray] = {
+            name: np.stack([2 * at, 2 * at + 1], axis=1).reshape(-1) for name, at in pairs.items()
+        }
+        specs = (
+            TargetSpec("pair", "class", len(files), "content"),
+            TargetSpec("domain", "class", 2, "domain"),
+        )
+        return self._splits(listing, targets, rows), specs
+
+    def _source(self, listing: Listing, size: int) -> FileImages:
+        return PairImages(listing, size)
+
+    def _home(self, folder: Path) -> Path | None:
+        homes = (folder, folder / "edges2shoes")
+        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)

@@ -1,0 +1,1 @@
+"""Data sets whose images are made from known factors."""

@@ -1,0 +1,85 @@
+"""Cars3D in its published files."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
+from disentangle_bench.datamodules.targets import TargetSpec
+
+AZIMUTHS, ELEVATIONS, EDGE = 24, 4, 128
+VIEWS = AZIMUTHS * ELEVATIONS
+
+
+class Cars3D(FactorDataModule):
+    """Cars3D: 183 car models, each rendered from 24 azimuths and 4 elevations.
+
+    Targets: `elevation` (ordinal, content), `azimuth` (circular, content) and `model` (class, domain). This is how
+    DCoDR (Kahana and Hoshen 2022) takes them: what their code calls the class, the car model, is what codes
+    should not know, and the view is what they should. A seeded split, stratified by model.
+
+    Args:
+        image_size: edge that the 128x128 images are resized to.
+    """
+
+    name = "cars3d"
+    source = "S. Reed, Y. Zhang, Y. Zhang, H. Lee: Deep Visual Analogy-Making (2015), http://www.scottreed.info"
+    layout = "cars/*.mat (from nips2015-analogy-data.tar.gz, there in data/cars)"
+    licence = "none stated; made from 3D models by S. Fidler et al. (2012), for research"
+    mirror_symmetric = False
+
+    def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with a target for each factor."""
+        root = self._locate(lambda folder: len(_files(folder)) > 1)
+        files = _files(root)
+
+        def fill(out: np.ndarray) -> None:
+            for number, file in enumerate(files):
+                out[number * VIEWS : (number + 1) * VIEWS] = resized(_views(file), self.image_size)
+
+        shape = (len(files) * VIEWS, 3, self.image_size, self.image_size)
+        stored = self._store(root, files, shape, fill, size=self.image_size)
+        model, azimuth, elevation = np.unravel_index(np.arange(shape[0]), (len(files), AZIMUTHS, ELEVATIONS))
+        factors: dict[str, np.ndarray] = {
+            "elevation": elevation,
+            "azimuth": (azimuth * (2 * math.pi / AZIMUTHS)).astype(np.float32),
+            "model": model,
+        }
+        specs = (
+            TargetSpec("elevation", "ordinal", ELEVATIONS, "content"),
+            TargetSpec("azimuth", "circular", 1, "content"),
+            TargetSpec("model", "class", len(files), "domain"),
+        )
+        return self._finish(stored.images, stored.checksum, factors, specs, self._seeded(model))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The published files, in the folder or in `cars` or `data/cars` below it."""
+    for home in (folder, folder / "cars", folder / "data" / "cars"):
+        if files := sorted(home.glob("*.mat")):
+            return files
+    return []
+
+
+def _views(file: Path) -> np.ndarray:
+    """uint8 [96, 128, 128, 3]: the views of one car; the elevation changes fastest."""
+    try:
+        views = loadmat(file, variable_names=["im"])["im"]
+    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
+        raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+    if views.shape != (EDGE, EDGE, 3, AZIMUTHS, ELEVATIONS) or views.dtype != np.uint8:
+        raise DataCorrupt(f"{file}: `im` is {views.dtype} {views.shape}, not uint8 (128, 128, 3, 24, 4)")
+    return views.transpose(3, 4, 0, 1, 2).reshape(VIEWS, EDGE, EDGE, 3)

@@ -1,0 +1,60 @@
+"""3D Shapes in its published file."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.families.factors import FactorDataModule, class_numbers
+from disentangle_bench.datamodules.targets import TargetSpec
+
+FILE = "3dshapes.h5"
+COLUMNS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+
+
+class Shapes3D(FactorDataModule):
+    """3D Shapes: 480,000 coloured 64x64 images of a solid in a room, every combination of 6 factors.
+
+    Targets: `shape` (content); `floor_hue`, `wall_hue`, `object_hue` (class), `scale` and `orientation` (ordinal: it
+    goes from -30 to 30 degrees only), all style. A seeded split, stratified by shape.
+    """
+
+    name = "shapes3d"
+    source = "C. Burgess, H. Kim: 3D Shapes Dataset (2018), https://github.com/google-deepmind/3d-shapes"
+    layout = FILE
+    licence = "Apache 2.0"
+    mirror_symmetric = False
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with a target for each factor."""
+        self._value_names = {"shape": ("cube", "cylinder", "sphere", "capsule")}
+        file = self._locate(lambda folder: (folder / FILE).is_file()) / FILE
+        try:
+            with h5py.File(file, "r") as published:
+                values = published["labels"][:]
+                shape = published["images"].shape
+        except (OSError, KeyError) as error:
+            raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+        if values.shape != (len(values), len(COLUMNS)) or shape != (len(values), 64, 64, 3):
+            raise DataCorrupt(f"{file}: images {shape} and labels {values.shape} are not those of 3D Shapes")
+
+        def fill(out: np.ndarray) -> None:
+            try:
+                with h5py.File(file, "r") as published:
+                    for start in range(0, len(out), 1024):
+                        part = published["images"][start : start + 1024]
+                        out[start : start + len(part)] = part.transpose(0, 3, 1, 2)
+            except OSError as error:
+                raise DataCorrupt(f"{file}: cut short or damaged ({error}); get it again") from error
+
+        stored = self._store(file.parent, [file], (len(values), 3, 64, 64), fill)
+        factors = {name: class_numbers(values[:, column]) for column, name in enumerate(COLUMNS)}
+        size = {name: int(numbers.max()) + 1 for name, numbers in factors.items()}
+        specs = (
+            TargetSpec("shape", "class", size["shape"], "content"),
+            *(TargetSpec(hue, "class", size[hue], "style") for hue in COLUMNS[:3]),
+            *(TargetSpec(name, "ordinal", size[name], "style") for name in ("scale", "orientation")),
+        )
+        return self._finish(stored.images, stored.checksum, factors, specs, self._seeded(factors["shape"]))

@@ -1,0 +1,114 @@
+"""smallNORB in its published files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from disentangle_bench.datamodules.batches.feeds import EqualChannels, Split, SplitName
+from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
+from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.targets import TargetSpec
+
+PARTS = ("5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing")
+KINDS = ("dat", "cat", "info")
+TYPES: dict[int, np.dtype] = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
+"""Magic number of a file -> type of its values."""
+
+
+class SmallNORB(FactorDataModule):
+    """SmallNORB: 24,300 training and 24,300 test photographs of toys, grey, from the left one of two cameras.
+
+    Targets: `category` (content), `instance` (10 toys of each category; 5 of them only in training, the others only in
+    test), `elevation` (ordinal), `azimuth` (circular), `lighting` (class). Three equal channels.
+
+    Args:
+        image_size: edge that the 96x96 images are resized to.
+    """
+
+    name = "smallnorb"
+    source = "Y. LeCun, F. J. Huang, L. Bottou: The small NORB dataset (2004), https://cs.nyu.edu/~ylclab/data/norb-v1.0-small"
+    layout = "smallnorb-PART-{dat,cat,info}.mat, PART " + " and ".join(PARTS) + ", each with .gz or without"
+    licence = "research only; cite the authors"
+    mirror_symmetric = True
+
+    def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with a target for each factor."""
+        self._value_names = {"category": ("animal", "human", "airplane", "truck", "car")}
+        root = self._locate(lambda folder: all(_find(folder, part, kind) for part in PARTS for kind in KINDS))
+        files = {kind: [_find(root, part, kind) or root for part in PARTS] for kind in KINDS}
+        category = np.concatenate([read(file) for file in files["cat"]]).astype(np.int64)
+        info = np.concatenate([read(file) for file in files["info"]]).astype(np.int64)
+        if info.shape != (len(category), 4):
+            raise DataCorrupt(f"{root}: {len(category)} categories but information {info.shape}; get the files again")
+
+        def fill(out: np.ndarray) -> None:
+            done = 0
+            for file in files["dat"]:
+                left = read(file)[:, 0]
+                out[done : done + len(left)] = resized(left, self.image_size)
+                done += len(left)
+
+        shape = (len(category), 1, self.image_size, self.image_size)
+        every = [file for kind in KINDS for file in files[kind]]
+        stored = self._store(root, every, shape, fill, size=self.image_size)
+        num_train = len(read(files["cat"][0]))
+        train, val = stratified_split(category[:num_train], self.val_fraction, self.split_seed)
+        factors: dict[str, np.ndarray] = {
+            "category": category,
+            "instance": info[:, 0],
+            "elevation": info[:, 1],
+            "azimuth": (info[:, 2] * (10 * math.pi / 180)).astype(np.float32),  # 0, 2, .. 34: tens of degrees
+            "lighting": info[:, 3],
+        }
+        specs = (
+            TargetSpec("category", "class", 5, "content"),
+            TargetSpec("instance", "class", 10, "style"),
+            TargetSpec("elevation", "ordinal", 9, "style"),
+            TargetSpec("azimuth", "circular", 1, "style"),
+            TargetSpec("lighting", "class", 6, "style"),
+        )
+        rows: dict[SplitName, np.ndarray] = {"train": train, "val": val, "test": np.arange(num_train, len(category))}
+        return self._finish(EqualChannels(stored.images), stored.checksum, factors, specs, rows)
+
+
+def read(path: Path) -> np.ndarray:
+    """Read a matrix file of the NORB family, plain or gzip-ed.
+
+    Layout, little-endian: int32 magic number (type of the values), int32 number of dimensions, at least three int32
+    sizes (the surplus ones mean nothing), the values.
+
+    Raises:
+        DataCorrupt: the file is cut short, or its magic number is not one of a byte or an integer matrix.
+    """
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataCorrupt(f"{path}: cut short or damaged ({error}); get it again") from error
+    header = np.frombuffer(data[: len(data) // 4 * 4], "<i4", count=min(2, len(data) // 4))
+    magic = int(header[0]) if len(header) else 0
+    if len(header) < 2 or magic not in TYPES:
+        known = " or ".join(f"0x{number:08X}" for number in TYPES)
+        raise DataCorrupt(f"{path}: magic number is 0x{magic & 0xFFFFFFFF:08X}, not {known}; get it again")
+    dimensions = int(header[1])
+    start = 8 + 4 * max(3, dimensions)
+    shape = tuple(int(n) for n in np.frombuffer(data[8:start], "<i4")[:dimensions])
+    values = np.frombuffer(data[start:], np.uint8)
+    if len(values) != np.prod(shape, dtype=np.int64) * TYPES[magic].itemsize:
+        raise DataCorrupt(f"{path}: holds {len(values)} bytes, its header promises {shape}; get it again")
+    return values.view(TYPES[magic]).reshape(shape)
+
+
+def _find(folder: Path, part: str, kind: str) -> Path | None:
+    names = (f"smallnorb-{part}-{kind}.mat", f"smallnorb-{part}-{kind}.mat.gz")
+    return next((folder / name for name in names if (folder / name).is_file()), None)

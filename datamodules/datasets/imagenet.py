@@ -1,0 +1,73 @@
+"""ImageNet (ILSVRC 2012) and subsets of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
+from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.families.class_folders import ClassFolders
+from disentangle_bench.datamodules.storage.image_files import scan, subfolders
+from disentangle_bench.datamodules.targets import TargetSpec
+
+WNID = re.compile(r"n\d{8}")
+
+
+class ImageNet(ClassFolders):
+    """ImageNet: 1,281,167 training images of 1,000 classes, or a subset of the classes.
+
+    The 50,000 labelled validation images are the test split here (labels of the test images are not public); the
+    validation split is a stratified part of the training images.
+
+    Args:
+        subset: `imagenet-10`, `imagenet-dogs` (15 breeds), `imagenet-100`, `imagenette`, or a text file with a wnid
+            a line; all classes that lie in `train` if not given.
+    """
+
+    name = "imagenet"
+    source = "O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge (2015), https://image-net.org"
+    layout = (
+        "train/WNID/*.JPEG and val/WNID/*.JPEG (the published val images lie in one folder: sort them by class first, "
+        "e.g. with torchvision.datasets.ImageNet, which reads the development kit)"
+    )
+    licence = "non-commercial research and education; images belong to their owners"
+
+    def __init__(self, *, subset: str | None = None, image_size: int | None = 224, **kwargs):
+        super().__init__(image_size=image_size, **kwargs)
+        self.subset = subset
+        self.wnids = None if subset is None else wnids_of(subset)
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with the target `class`; its numbers follow the sorted wnids."""
+        root = self._locate(lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
+        there = {split: subfolders(root / split) for split in ("train", "val")}
+        wnids = self.wnids or there["train"]
+        for split, folders in there.items():
+            if missing := sorted(set(wnids) - set(folders)):
+                raise DataMismatch(
+                    f"{root / split}: {len(missing)} of {len(wnids)} classes have no folder there (first: "
+                    f"{missing[0]}); the layout is {self.layout}"
+                )
+        listing = scan(root, [f"{split}/{wnid}" for split in there for wnid in wnids])
+        is_test = listing.tops(1) == "val"
+        return self._train_and_test(listing, listing.tops(2), sorted(wnids), is_test, root / "train")
+
+
+def wnids_of(subset: str) -> list[str]:
+    """The wnids of a subset's name or of a text file.
+
+    Raises:
+        DataMismatch: there is no such name and no such file, or a line is no wnid.
+    """
+    if subset in SUBSETS:
+        return SUBSETS[subset].split()
+    path = Path(subset).expanduser()
+    if not path.is_file():
+        raise DataMismatch(f"subset {subset!r} is none of {', '.join(SUBSETS)}, and no file either")
+    wnids = path.read_text("utf-8").split()
+    for wnid in wnids:
+        if not WNID.fullmatch(wnid):
+            raise DataMismatch(f"{path}: {wnid!r} is no wnid (n and 8 digits, one a line)")
+    return list(dict.fromkeys(wnids))

@@ -1,0 +1,95 @@
+"""STL-10: few labelled images, many unlabelled ones."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torchvision
+
+from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.families.stored import StoredDataModule
+from disentangle_bench.datamodules.splits import shifts
+from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.targets import TargetSpec
+
+NO_LABEL = -100
+"""Class of an unlabelled image: what PyTorch's losses leave out by default (`ignore_index`)."""
+EDGE = 96
+BYTES = 3 * EDGE * EDGE
+
+
+class STL10(StoredDataModule):
+    """STL-10: 5,000 labelled training, 8,000 test and 100,000 unlabelled images, 96x96, 10 classes.
+
+    Training batches are drawn from the labelled training split and, with `unlabeled`, from the unlabelled images behind
+    it (their class is -100, which PyTorch's losses ignore); `eval_dataloader` gives labelled images only.
+
+    Args:
+        unlabeled: whether to train on the unlabelled images, too.
+    """
+
+    name = "stl10"
+    source = (
+        "A. Coates, H. Lee, A. Ng: An Analysis of Single-Layer Networks in Unsupervised Feature Learning (2011), "
+        "https://cs.stanford.edu/~acoates/stl10"
+    )
+    layout = "stl10_binary/ with train_X.bin, train_y.bin, test_X.bin, test_y.bin, unlabeled_X.bin, class_names.txt"
+    licence = "none stated; images are from ImageNet, for research"
+    CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
+
+    def __init__(self, *, unlabeled: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.unlabeled = unlabeled
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits of labelled images with the target `class`."""
+        self._value_names = {"class": self.CLASSES}
+        root = self._locate(
+            lambda folder: self._home(folder) is not None,
+            url=torchvision.datasets.STL10.url,
+            download=lambda folder: torchvision.datasets.STL10(str(folder), download=True),
+        )
+        home = self._home(root) or root
+        parts = ["train", "test", *(["unlabeled"] if self.unlabeled else [])]
+        files = [home / f"{part}_X.bin" for part in parts]
+        for file in files:
+            if not file.is_file() or not file.stat().st_size or file.stat().st_size % BYTES:
+                size = file.stat().st_size if file.is_file() else "no file"
+                raise DataCorrupt(f"{file}: {size}, not a whole number of 96x96 colour images; get it again")
+        counts = [file.stat().st_size // BYTES for file in files]
+        starts = np.cumsum([0, *counts])
+        labels = np.full(starts[-1], NO_LABEL, np.int64)
+        for part, start, count in zip(parts[:2], starts, counts, strict=False):
+            labels[start : start + count] = self._labels(home / f"{part}_y.bin", count)
+
+        def fill(out: np.ndarray) -> None:
+            for file, start, count in zip(files, starts, counts, strict=False):
+                images = np.memmap(file, np.uint8, "r", shape=(count, 3, EDGE, EDGE))  # column after column
+                out[start : start + count] = images.transpose(0, 1, 3, 2)
+
+        stored = self._store(home, files, (int(starts[-1]), 3, EDGE, EDGE), fill, parts=parts)
+        train, val = stratified_split(labels[: counts[0]], self.val_fraction, self.split_seed)
+        rows: dict[SplitName, np.ndarray] = {"train": train, "val": val, "test": np.arange(starts[1], starts[2])}
+        splits = {name: Split(stored.images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
+        extra = np.arange(starts[2], starts[-1])
+        self._unlabeled = Split(stored.images, {"class": labels[extra]}, extra, stored.checksum)
+        return splits, (TargetSpec("class", "class", 10, "content"),)
+
+    @cached_property
+    def training(self) -> Split:  # type: ignore[override]  # a property either way
+        """The labelled training split, followed by the unlabelled images if they are asked for."""
+        train = self.splits["train"]
+        return shifts.stack([train, self._unlabeled]) if len(self._unlabeled) else train
+
+    def _home(self, folder: Path) -> Path | None:
+        homes = (folder, folder / torchvision.datasets.STL10.base_folder)
+        return next((home for home in homes if (home / "train_X.bin").is_file()), None)
+
+    def _labels(self, file: Path, count: int) -> np.ndarray:
+        labels = np.fromfile(file, np.uint8).astype(np.int64) - 1 if file.is_file() else np.empty(0)
+        if len(labels) != count or labels.min() < 0 or labels.max() >= len(self.CLASSES):
+            raise DataCorrupt(f"{file}: should hold {count} labels from 1 to {len(self.CLASSES)}; get it again")
+        return labels

@@ -1,0 +1,97 @@
+"""Base of data sets whose images are made from known factors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+from PIL import Image
+
+from disentangle_bench.datamodules.batches.feeds import Images, Split, SplitName
+from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.families.stored import StoredDataModule
+from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.targets import TargetSpec
+
+
+class FactorDataModule(StoredDataModule):
+    """Base of data sets with several factors, each of them a target.
+
+    Args:
+        domain: name of the target with classes that is the domain, what a representation should not know; the
+            data set's own choice, if it has one, when not given.
+        test_fraction: share of the images for the test split, where the publishers made none.
+    """
+
+    def __init__(self, *, domain: str | None = None, test_fraction: float = 0.2, **kwargs):
+        super().__init__(**kwargs)
+        if not 0 < test_fraction < 1:
+            raise DataMismatch(f"test_fraction must lie between 0 and 1, got {test_fraction}")
+        self.domain, self.test_fraction = domain, test_fraction
+
+    def _seeded(self, labels: np.ndarray) -> dict[SplitName, np.ndarray]:
+        """Rows of three splits, drawn with the proportions of `labels`."""
+        rest, test = stratified_split(labels, self.test_fraction, self.split_seed)
+        train, val = stratified_split(labels[rest], self.val_fraction, self.split_seed)
+        return {"train": rest[train], "val": rest[val], "test": test}
+
+    def _finish(
+        self,
+        images: Images,
+        digest: str,
+        factors: dict[str, np.ndarray],
+        specs: tuple[TargetSpec, ...],
+        rows: dict[SplitName, np.ndarray],
+    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits that share all images, and the targets with the domain that was asked for."""
+        splits = {
+            name: Split(images, {key: values[at] for key, values in factors.items()}, at, digest)
+            for name, at in rows.items()
+        }
+        return splits, with_domain(specs, self.domain, self.name)
+
+
+def with_domain(specs: tuple[TargetSpec, ...], domain: str | None, name: str) -> tuple[TargetSpec, ...]:
+    """The targets with `domain` in the role of the domain (the one that had the role becomes a style).
+
+    Raises:
+        DataMismatch: there is no such target with classes, or no content would be left.
+    """
+    if domain is None:
+        return specs
+    fit = [spec.name for spec in specs if spec.discrete]
+    if domain not in fit:
+        raise DataMismatch(f"domain {domain!r}: {name} has no such target with classes ({', '.join(fit)})")
+    changed = []
+    for spec in specs:
+        if spec.name == domain:
+            changed.append(replace(spec, role="domain"))
+        else:
+            changed.append(replace(spec, role="style") if spec.role == "domain" else spec)
+    if not any(spec.role == "content" for spec in changed):
+        raise DataMismatch(f"domain {domain!r} is the only content of {name}")
+    return tuple(changed)
+
+
+def class_numbers(values: np.ndarray) -> np.ndarray:
+    """int64 [N]: the rank of each value among those that occur."""
+    return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def resized(images: np.ndarray, size: PositiveInt) -> Any:
+    """Resize images one by one (bicubic, anti-aliased).
+
+    Args:
+        images: uint8 [N, H, W] or [N, H, W, 3].
+        size: edge of the result.
+
+    Returns:
+        uint8 [N, 1 or 3, size, size].
+    """
+    out = np.empty((len(images), size, size, 1 if images.ndim == 3 else 3), np.uint8)
+    for i, image in enumerate(images):
+        pixels = Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BICUBIC)
+        out[i] = np.asarray(pixels).reshape(out.shape[1:])
+    return out.transpose(0, 3, 1, 2)

@@ -1,0 +1,187 @@
+"""Base of data sets that lie in files: find them, decode once into shared memory, or stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jsonargparse.typing import PositiveInt
+
+from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.datamodules.batches.feeds import Feed, Images, Split, SplitName, fits_in_memory
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.storage import archives
+from disentangle_bench.datamodules.storage import image_cache as cache
+from disentangle_bench.datamodules.storage import locate as roots
+from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, known_digest
+
+LARGEST_DEFAULT_SIZE = 224
+
+
+class _Located(Exception):
+    """Thrown through `load` by a data set that was only asked where it is."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+
+class StoredDataModule(ImageDataModule):
+    """Base of data sets in files.
+
+    Args:
+        root: folder of the data set; if not given, a folder of the data set's name in `$DISENTANGLE_BENCH_DATA`
+            (default `~/.local/share/disentangle-bench`), then where the operating system has it, then a download.
+        cache_dir: where decoded images are kept; default `$DISENTANGLE_BENCH_CACHE`, else
+            `~/.cache/disentangle-bench`.
+    """
+
+    def __init__(self, *, root: str | None = None, cache_dir: str | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.root, self.cache_dir = root, cache_dir
+        self._only_asked_where = False
+
+    def where(self) -> Path:
+        """The folder of its files. Reads none of them; downloads nothing.
+
+        Raises:
+            DataNotFound: they are nowhere; the message says what to put where.
+        """
+        self._only_asked_where = True
+        try:
+            self.load()
+        except _Located as located:
+            return located.folder
+        finally:
+            self._only_asked_where = False
+        raise AssertionError(f"{type(self).__name__}.load() does not call _locate()")
+
+    def _given(self) -> str | None:
+        """The folder that the user named, if any."""
+        return self.root
+
+    def _locate(self, is_there: Callable[[Path], bool], **how: Any) -> Path:
+        """The data set's folder; see `roots.locate`."""
+        if self._only_asked_where:
+            how |= {"url": None, "download": None}
+        folder = roots.locate(self.name, self._given(), is_there, source=self.source, layout=self.layout, **how)
+        if self._only_asked_where:
+            raise _Located(folder)
+        return folder
+
+    def _folder(self, root: Path, **options: Any) -> Path:
+        """The cache folder for these files and options."""
+        return cache.cache_folder(self.cache_dir) / f"{self.name}-{cache.key_of(root=root.resolve(), **options)}"
+
+    def _store(
+        self,
+        root: Path,
+        files: list[Path],
+        shape: tuple[int, ...],
+        fill: Callable[[np.ndarray], object],
+        **options: Any,
+    ) -> cache.Stored:
+        """Decoded images from whole-data-set files, made anew when one of them changes."""
+        stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        identity = cache.key_of(stamps=stamps, **options)
+
+        def noted(out: np.ndarray) -> dict[str, Any]:
+            fill(out)
+            return {}
+
+        return cache.open_or_build(self._folder(root, **options), identity, shape, noted)
+
+
+class ImageFileDataModule(StoredDataModule):
+    """Base of data sets with one file an image.
+
+    Args:
+        image_size: edge of the square images: the centre of each is cut out and resized. If not given, the shorter
+            side of the first image (by name), at most 224.
+        feed: `memory` decodes all images once into a memory map that workers and ranks share, `stream` decodes
+            in worker processes each time; `auto` is `memory` if the decoded images take at most half of the RAM.
+        unreadable: what to do about images that cannot be decoded: `error` names them and stops, `skip` leaves them
+            out and counts them (in `unreadable_files`; memory feed only, since a stream meets them too late).
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: PositiveInt | None = None,
+        feed: Feed = "auto",
+        unreadable: Literal["error", "skip"] = "error",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_size, self.feed, self.unreadable = image_size, feed, unreadable
+        self.unreadable_files: list[tuple[str, str]] = []
+        self.ignored_files = 0
+
+    def _given(self) -> str | None:
+        """`root`, or the folder that the archive named by `root` has been unpacked to."""
+        if self.root is None or not archives.is_archive(Path(self.root).expanduser()):
+            return self.root
+        return str(archives.unpacked(Path(self.root).expanduser(), cache.cache_folder(self.cache_dir) / "unpacked"))
+
+    def _source(self, listing: Listing, size: int) -> FileImages:
+        return FileImages(listing, size)
+
+    def _splits(
+        self, listing: Listing, targets: dict[str, np.ndarray], rows: dict[SplitName, np.ndarray]
+    ) -> dict[SplitName, Split]:
+        """Splits over decoded files.
+
+        Args:
+            listing: all files.
+            targets: name -> [len(listing)] values.
+            rows: positions in `listing` of each split's images.
+        """
+        self.ignored_files = listing.ignored
+        source = self._source(listing, self.image_size or self._natural_size(listing))
+        folder = self._folder(listing.root, size=source.size)
+        identity = cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)
+        memory = fits_in_memory(source.shape) if self.feed == "auto" else self.feed == "memory"
+        images: Images
+        digest: str | Callable[[], str]
+        if memory:
+            stored = cache.open_or_build(folder, identity, source.shape, source.fill)
+            images, digest = stored.images, stored.notes["digest"]
+            rows = self._readable(stored.notes["unreadable"], listing, rows)
+        elif self.unreadable == "skip":
+            raise DataMismatch(
+                "unreadable=skip needs feed=memory: a stream finds out too late that an image cannot be read"
+            )
+        else:
+            images, digest = source, partial(known_digest, source, folder, identity)  # reads every file: when asked
+        return {
+            name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest, source.names)
+            for name, at in rows.items()
+        }
+
+    def _readable(
+        self, unreadable: list, listing: Listing, rows: dict[SplitName, np.ndarray]
+    ) -> dict[SplitName, np.ndarray]:
+        self.unreadable_files = [(name, reason) for _, name, reason in unreadable]
+        if not unreadable:
+            return rows
+        if self.unreadable == "error" or len(unreadable) == len(listing):
+            first = "; ".join(f"{listing.root}/{name}: {reason}" for name, reason in self.unreadable_files[:5])
+            raise DataCorrupt(
+                f"{len(unreadable)} of {len(listing)} images of {self.name} cannot be read ({first}"
+                f"{'; ...' if len(unreadable) > 5 else ''}); repair them, or leave them out with unreadable=skip"
+            )
+        bad = np.array([row for row, *_ in unreadable])
+        return {name: at[~np.isin(at, bad)] for name, at in rows.items()}
+
+    def _natural_size(self, listing: Listing) -> int:
+        """The shorter side of the first image that is one, at most `LARGEST_DEFAULT_SIZE`."""
+        probe = FileImages(listing, LARGEST_DEFAULT_SIZE)
+        reasons = []
+        for row in range(len(listing)):
+            try:
+                return min(probe.shorter_side(row), LARGEST_DEFAULT_SIZE)
+            except (ValueError, OSError) as error:
+                reasons.append(f"{listing.names[row]}: {error}")
+        raise DataCorrupt(f"no image below {listing.root} can be read ({'; '.join(reasons[:3])})")

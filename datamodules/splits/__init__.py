@@ -1,0 +1,1 @@
+"""Who is in which split, and what differs between them."""

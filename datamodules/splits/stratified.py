@@ -1,0 +1,53 @@
+"""Seeded splits that are the same on every machine."""
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from disentangle_bench.datamodules.errors import DataMismatch
+
+
+def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut positions 0..N-1 in two disjoint, sorted parts with the label's proportions in both.
+
+    Args:
+        labels: int [N]; what the split is stratified by.
+        fraction: size of the second part, in (0, 1).
+        seed: of the draw (NumPy's frozen legacy generator, hence stable over versions).
+
+    Returns:
+        int64 positions of the first part and of the second part.
+
+    Raises:
+        DataMismatch: a label occurs once, or a part would be smaller than the number of labels.
+    """
+    try:
+        first, second = train_test_split(
+            np.arange(len(labels)), test_size=fraction, random_state=seed, stratify=labels, shuffle=True
+        )
+    except ValueError as error:
+        raise DataMismatch(
+            f"cannot set {fraction:g} of {len(labels)} images aside with every class in both parts: {error}"
+        ) from error
+    return np.sort(first), np.sort(second)
+
+
+def random_split(size: int, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut positions 0..size-1 in two disjoint, sorted parts, for data without a label to stratify by.
+
+    Args:
+        size: number of images.
+        fraction: size of the second part, in (0, 1); at least one image.
+        seed: of the draw.
+
+    Returns:
+        int64 positions of the first part and of the second part.
+    """
+    order = np.random.RandomState(seed).permutation(size)  # frozen, hence stable over versions
+    second = max(1, round(size * fraction))
+    return np.sort(order[second:]), np.sort(order[:second])
+
+
+def joint_labels(*labels: np.ndarray) -> np.ndarray:
+    """int64 [N]: one number for each combination of values that occurs, to stratify by several targets at once."""
+    _, joint = np.unique(np.stack(labels, axis=1), axis=0, return_inverse=True)
+    return joint.reshape(-1)

@@ -1,0 +1,1 @@
+"""Files on disk: found, unpacked, decoded once, kept as memory maps."""

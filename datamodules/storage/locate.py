@@ -1,0 +1,92 @@
+"""Where a data set's files are: what the user says, the data folder, the system, or a download."""
+
+from __future__ import annotations
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from disentangle_bench.datamodules.errors import DataNotFound
+
+ENVIRONMENT = "DISENTANGLE_BENCH_DATA"
+OFFLINE = "DISENTANGLE_BENCH_OFFLINE"
+"""Environment variable: any value but the empty one forbids downloads (compute nodes without a network)."""
+REACH_SECONDS = 10
+
+
+def data_folder() -> Path:
+    """Where data sets lie, each in a folder of its name: `$DISENTANGLE_BENCH_DATA`, else `~/.local/share/...`."""
+    return Path(os.environ.get(ENVIRONMENT) or "~/.local/share/disentangle-bench").expanduser()
+
+
+def locate(
+    name: str,
+    root: str | Path | None,
+    is_there: Callable[[Path], bool],
+    *,
+    source: str,
+    layout: str,
+    system: Sequence[Path] = (),
+    url: str | None = None,
+    download: Callable[[Path], object] | None = None,
+) -> Path:
+    """The folder that holds a data set.
+
+    Looked for in this order: `root` (and nowhere else if it is given), the data folder, `system`; then `download` into
+    the data folder if `url` can be reached. Nothing is written unless the download can start.
+
+    Args:
+        name: the data set's, and of its folder in the data folder.
+        root: what the user says.
+        is_there: whether a folder holds the data set.
+        source: where people can get it, for the message.
+        layout: what has to lie in the folder, for the message.
+        system: public places where an operating system's package puts it.
+        url: what the download will ask for first.
+        download: puts the data set in the folder that it is given.
+
+    Raises:
+        DataNotFound: it is nowhere; one line says what is missing, where to get it and where to put it.
+    """
+    wanted = f"get {name} from {source} and put it so: {layout}"
+    if root is not None:
+        folder = Path(root).expanduser()
+        if not folder.exists():
+            raise DataNotFound(f"{folder}: no such folder; {wanted}")
+        if not is_there(folder):
+            raise DataNotFound(f"{folder}: {name} is not in there; {wanted}")
+        return folder
+    home = data_folder() / name
+    for folder in (home, *system):
+        if folder.exists() and is_there(folder):
+            return folder
+    why = ""
+    if url and download and not os.environ.get(OFFLINE):
+        reason = unreachable(url)
+        if reason is None:
+            home.mkdir(parents=True, exist_ok=True)
+            try:
+                with FileLock(home / "download.lock"):
+                    if not is_there(home):
+                        download(home)
+            except (OSError, RuntimeError) as error:  # torchvision raises either
+                raise DataNotFound(f"{name}: the download from {url} failed ({error}); {wanted}") from error
+            return home
+        why = f" and {url} cannot be reached ({reason})"
+    raise DataNotFound(
+        f"{name}: not in {home}{why}; {wanted} (below {home}, or anywhere else named by data.root; "
+        f"${ENVIRONMENT} moves the folder of all data sets)"
+    )
+
+
+def unreachable(url: str) -> str | None:
+    """Why a URL cannot be reached, or None if it can."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS):
+            return None
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))

@@ -1,0 +1,126 @@
+"""Accuracy against what it cost: budgets that match, and the Pareto front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from disentangle_bench.evaluation.leaderboard.frame import COST, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Unit = Literal["epochs", "images", "forward_passes", "minutes"]
+_COSTS = {"images_seen": "images seen", "forward_passes": "forward passes", "train_seconds": "training seconds"}
+TOLERANCE = 0.1
+
+
+def spent(record: Record, unit: Unit) -> float:
+    """What the training of one run took, in a unit; NaN if it was not recorded."""
+    if unit == "epochs":
+        return float(record["provenance"].get("epoch") or 0)
+    name = {"images": "images_seen", "forward_passes": "forward_passes", "minutes": "train_seconds"}[unit]
+    value = record["cost"].get(name)
+    return math.nan if value is None else float(value) / (60 if unit == "minutes" else 1)
+
+
+def match(
+    records: Iterable[Record], by: Unit, amount: float | None = None, tolerance: float = TOLERANCE
+) -> list[Record]:
+    """The runs that were allowed the same, for a table of equal budgets.
+
+    Args:
+        records: of any budgets.
+        by: unit in which they shall be equal.
+        amount: how much; if not given, on each data set the largest amount that some run took and that every method
+            which trains has a run near (none if there is no such amount: then no run that trains is kept there).
+        tolerance: how near, as a share of the amount.
+
+    Returns:
+        Runs within the tolerance, and those of methods that don't train, in the order given.
+    """
+    if by not in ("epochs", "images", "forward_passes", "minutes"):
+        raise ValueError(f"budgets match by epochs, images, forward_passes or minutes, not {by!r}")
+    given = list(records)
+    taken: dict[str, dict[str, list[float]]] = {}
+    for record in given:
+        if (value := spent(record, by)) > 0:
+            cell = record["cell"]
+            taken.setdefault(cell["dataset"], {}).setdefault(cell["method"], []).append(value)
+
+    def near(value: float, wanted: float) -> bool:
+        return abs(value - wanted) <= tolerance * wanted
+
+    wanted: dict[str, float] = {}
+    for dataset, methods in taken.items():
+        common = [
+            value
+            for values in methods.values()
+            for value in values
+            if all(any(near(other, value) for other in others) for others in methods.values())
+        ]
+        wanted[dataset] = max(common, default=math.nan) if amount is None else amount
+    return [r for r in given if (v := spent(r, by)) == 0 or near(v, wanted.get(r["cell"]["dataset"], math.nan))]
+
+
+def equality(part: pd.DataFrame, tolerance: float = TOLERANCE) -> str:
+    """Which costs the methods of one data set have in common, in words; `part` is of a `leaderboard` frame."""
+    costs = part[part["measure"] == COST]
+    equal, unequal = [], []
+    for name, title in _COSTS.items():
+        values = costs.loc[costs["score"] == name, "mean"]
+        values = values[values > 0]
+        if len(values) < 2:
+            continue
+        low, high = float(values.min()), float(values.max())
+        if high - low <= tolerance * high:
+            equal.append(f"{title} ({high:,.4g})")
+        else:
+            unequal.append(f"{title} ({low:,.4g} to {high:,.4g})")
+    parts = [f"equal within {tolerance:.0%}: {', '.join(equal)}"] if equal else []
+    parts += [f"unequal: {', '.join(unequal)}"] if unequal else []
+    return "; ".join(parts)
+
+
+def front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Which points no other one beats: bool [N].
+
+    A point is beaten by one that costs no more and gains no less, and is better in one of the two. Equal points stand
+    or fall together.
+
+    Args:
+        cost: [N], less is better.
+        gain: [N], more is better.
+    """
+    no_worse = (cost[None] <= cost[:, None]) & (gain[None] >= gain[:, None])
+    better = (cost[None] < cost[:, None]) | (gain[None] > gain[:, None])
+    return np.asarray(~(no_worse & better).any(axis=1))
+
+
+def tradeoff(part: pd.DataFrame, key: tuple[str, str, str], cost: str) -> pd.DataFrame:
+    """Figure against cost on one data set.
+
+    Args:
+        part: one data set's lines of a `leaderboard` frame.
+        key: (measure, score, target) of the figure.
+        cost: key of the record's `cost`.
+
+    Returns:
+        A line a (method, space): `method`, `space`, `labels`, `cost`, `score`, `front`. Of a method's spaces all are
+        there; those with neither figure nor cost are not.
+    """
+    from disentangle_bench.evaluation.leaderboard.table import rises
+
+    measure, score, target = key
+    names = ["method", "settings", "labels", "space"]
+    here = (part["measure"] == measure) & (part["score"] == score) & (part["target"] == target)
+    figures = part.loc[here, [*names, "mean"]].rename(columns={"mean": "score"})
+    costs = part[(part["measure"] == COST) & (part["score"] == cost)].set_index("settings")["mean"]
+    table = figures.assign(cost=figures["settings"].map(costs)).dropna(subset=["score", "cost"])
+    gain = table["score"].to_numpy(float) * (1 if rises(key) else -1)
+    table["front"] = front(table["cost"].to_numpy(float), gain)
+    columns = ["method", "space", "labels", "cost", "score", "front"]
+    return table[columns].sort_values(["cost", "method", "space"], kind="stable", ignore_index=True)

@@ -1,0 +1,1 @@
+"""The page: tables, statistics and pictures that work offline."""

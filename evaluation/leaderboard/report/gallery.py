@@ -1,0 +1,230 @@
+"""What one run looks like: maps of its spaces, neighbours, views, confusions, invariance, swaps."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from disentangle_bench.evaluation.leaderboard.report import plots
+from disentangle_bench.evaluation.leaderboard.report.output import Output
+from disentangle_bench.evaluation.pictures import artefacts
+
+PNG = b"\x89PNG\r\n\x1a\n"
+PICTURES, PICTURE_BYTES = 8, 2**20
+"""Of those that a method left: how many are shown, and up to which size."""
+SPACES, TARGETS = 2, 4
+"""That are mapped."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: title, text that says what is seen, addresses of the picture and of its figures."""
+
+    title: str
+    caption: str
+    href: str
+    csv: str | None = None
+
+
+@dataclass
+class Gallery:
+    """One run's pictures, its heat map (target -> space -> score) and what is missing."""
+
+    dataset: str
+    method: str
+    seed: int
+    pictures: list[Picture] = field(default_factory=list)
+    heat: dict[str, dict[str, float]] = field(default_factory=dict)
+    heat_spaces: list[str] = field(default_factory=list)
+    heat_csv: str | None = None
+    missing: list[str] = field(default_factory=list)
+
+
+def build(run: Path, dataset: str, method: str, seed: int, out: Output, tsne: bool = True) -> Gallery:
+    """A run's gallery; what the run left no artefacts for is listed under `missing`.
+
+    Args:
+        run: folder of the run.
+        dataset: name of the data set.
+        method: label of the method.
+        seed: of the run.
+        out: where pictures go.
+        tsne: whether to make t-SNE maps (about a second each).
+    """
+    gallery = Gallery(dataset, method, seed)
+    name = f"{dataset} {method}"
+    found = artefacts.read(run)
+    if found is None:
+        gallery.missing.append(
+            "Maps, heat map, neighbours, views, confusions and invariance: the run left no artefacts. They are written "
+            "after the evaluation (evaluation.leaderboard.artefacts.write); run the cell again to get them."
+        )
+    else:
+        index, sample = found
+        _maps(gallery, name, index, sample, out, tsne)
+        _heat(gallery, name, index, out)
+        _stored(gallery, name, run, index, out)
+        _confusion(gallery, name, index, out)
+        _invariance(gallery, name, index, out)
+    _swaps(gallery, name, run, out)
+    return gallery
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([header, *rows])
+    return file.getvalue()
+
+
+def layouts(x: np.ndarray, seed: int = 0, tsne: bool = True) -> dict[str, np.ndarray]:
+    """Principal components [N, k] in the plane [N, 2]: the first two, and t-SNE (van der Maaten & Hinton 2008)."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
+
+    x = x.astype(np.float32)
+    plane = x[:, :2] if x.shape[1] > 1 else np.column_stack([x[:, 0], np.zeros(len(x))])
+    found = {"PCA": plane}
+    if tsne and len(x) > 10 and x.shape[1] > 2 and np.isfinite(x).all() and x.std() > 0:
+        learner = TSNE(2, init="pca", random_state=seed, perplexity=min(30.0, (len(x) - 1) / 3))
+        with threadpool_limits(1):
+            found["t-SNE"] = learner.fit_transform(x)
+    return found
+
+
+def _show(
+    gallery: Gallery, out: Output, title: str, caption: str, picture: bytes, file: str, table: str | None
+) -> None:
+    href = out.add(file, picture)
+    if href is not None:
+        address = None if table is None else out.add(f"{file.rpartition('.')[0]}.csv", table)
+        gallery.pictures.append(Picture(title, caption, href, address))
+
+
+def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray], out: Output, tsne: bool) -> None:
+    targets = [spec for spec in index["targets"] if f"target/{spec['name']}" in sample][:TARGETS]
+    spaces = [key.removeprefix("space/") for key in sample if key.startswith("space/")]
+    for space in sorted(spaces, key=lambda s: (s != "features", s != "content", s))[:SPACES]:
+        x = sample[f"space/{space}"]
+        if len(x) < 3 or not targets:
+            continue
+        drawn = layouts(x, tsne=tsne)
+        colours = [(spec["name"], spec["kind"], sample[f"target/{spec['name']}"]) for spec in targets]
+        header = [f"{layout} {axis}" for layout in drawn for axis in "xy"] + [name for name, *_ in colours]
+        rows = np.column_stack([*drawn.values(), *[values for *_, values in colours]])
+        caption = f"{len(x)} test images in {space}, by {' and '.join(drawn)}, coloured by " + ", ".join(
+            f"{spec['name']} ({spec['role']})" for spec in targets
+        )
+        table = csv_text(header, np.char.mod("%.5g", rows.astype(float)))
+        _show(gallery, out, f"Map of {space}", caption, plots.maps(drawn, colours), f"{name} map {space}.png", table)
+
+
+def _heat(gallery: Gallery, name: str, index: dict, out: Output) -> None:
+    for row in index["decodable"]:
+        gallery.heat.setdefault(f"{row['target']} ({row['role']})", {})[row["space"]] = float(row["score"])
+    gallery.heat_spaces = list(dict.fromkeys(row["space"] for row in index["decodable"]))
+    if gallery.heat:
+        header = ["space", "target", "role", "score"]
+        rows = [[row[key] for key in header] for row in index["decodable"]]
+        gallery.heat_csv = out.add(f"{name} heat map.csv", csv_text(header, rows))
+    else:
+        gallery.missing.append("Heat map: the sample holds too few images, or targets of one value.")
+
+
+def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) -> None:
+    """Pictures that were made when the run ended."""
+    folder = run / artefacts.FOLDER
+    near = index["neighbours"]
+    header = list(near[0]) if near else []
+    for file, title, caption, table in (
+        (
+            artefacts.NEIGHBOURS,
+            "Nearest neighbours",
+            "Left, framed grey: a test image; then its nearest others in features by cosine. Blue frame: the "
+            "same class; orange: another one.",
+            csv_text(header, [list(row.values()) for row in near]) if near else None,
+        ),
+        (
+            artefacts.VIEWS,
+            "Augmented views",
+            "Left: a test image; then the views of it that the method would train on.",
+            None,
+        ),
+    ):
+        picture = _picture(folder / file)
+        if picture is None:
+            gallery.missing.append(f"{title}: not among the run's artefacts.")
+        else:
+            _show(gallery, out, title, caption, picture, f"{name} {file}", table)
+
+
+def _confusion(gallery: Gallery, name: str, index: dict, out: Output) -> None:
+    found = index["confusion"]
+    if found is None:
+        gallery.missing.append(f"Confusion matrix: made for at most {artefacts.CLASSES} classes.")
+        return
+    counts = np.array(found["counts"], dtype=int)
+    caption = (
+        f"Test images by true and guessed {found['target']}, of a ridge probe of features fitted on {found['train']} "
+        "training images (quicker than linear@1, and not the same)."
+    )
+    table = csv_text(["true", *range(len(counts))], [[k, *row] for k, row in enumerate(counts.tolist())])
+    _show(gallery, out, "Confusion matrix", caption, plots.confusion(counts), f"{name} confusion.png", table)
+
+
+def _invariance(gallery: Gallery, name: str, index: dict, out: Output) -> None:
+    points = index["invariance"]
+    if not points:
+        gallery.missing.append("Invariance curves: the run gave no encoder to transform images with.")
+        return
+    panels = []
+    for transform in dict.fromkeys(p["transform"] for p in points):
+        lines = []
+        for space in dict.fromkeys(p["space"] for p in points):
+            own = [
+                (p["severity"], p["similarity"]) for p in points if (p["transform"], p["space"]) == (transform, space)
+            ]
+            if transform.startswith(("brightness", "contrast")):
+                own = [(1.0 if severity == 0 else severity, value) for severity, value in own]
+            x, y = np.array(sorted(own)).T
+            lines.append((space, x, y))
+        panels.append((transform, lines))
+    caption = (
+        "Similarity of clean and transformed images: 1 does not move, 0 is as far as another image. Brightness and "
+        "contrast weaken from right to left."
+    )
+    header = ["space", "transform", "severity", "similarity"]
+    table = csv_text(header, [[p[key] for key in header] for p in points])
+    picture = plots.small_multiples(panels, "", "similarity")
+    _show(gallery, out, "Invariance", caption, picture, f"{name} invariance.svg", table)
+
+
+def _swaps(gallery: Gallery, name: str, run: Path, out: Output) -> None:
+    """Pictures that the method left itself."""
+    files = sorted(path for path in (run / "images").glob("*.png") if path.is_file())
+    for path in files[:PICTURES]:
+        picture = _picture(path)
+        if picture is not None:
+            _show(gallery, out, path.stem, "Saved by the method.", picture, f"{name} {path.name}", None)
+    if not files:
+        gallery.missing.append("Reconstruction swaps: the method saved no pictures under images/ of its run.")
+    if len(files) > PICTURES:
+        gallery.missing.append(f"{len(files) - PICTURES} further pictures that the method saved.")
+
+
+def _picture(path: Path) -> bytes | None:
+    """A PNG of a bearable size, or None."""
+    try:
+        if path.stat().st_size > PICTURE_BYTES:
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    return data if data.startswith(PNG) else None

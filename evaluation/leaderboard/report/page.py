@@ -1,0 +1,298 @@
+"""The report: one folder with a page that works offline, from records and what runs left beside them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from disentangle_bench.evaluation.leaderboard import formats
+from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
+from disentangle_bench.evaluation.leaderboard.frame import (
+    Record,
+    budget_of,
+    cautions,
+    labels_of,
+    method_labels,
+    observations,
+    settings_of,
+)
+from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
+from disentangle_bench.evaluation.leaderboard.report import curves, gallery, plots
+from disentangle_bench.evaluation.leaderboard.report.output import Output
+from disentangle_bench.evaluation.leaderboard.statistics import against
+from disentangle_bench.evaluation.leaderboard.summary import summarise, to_csv
+from disentangle_bench.evaluation.leaderboard.table import PERCENT, Grid, column_keys, grids, matrices
+from disentangle_bench.evaluation.records import Problem, find_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BASELINES = ("simclr", "random_init", "pixels")
+"""Of these the first that was run is what others are compared with, unless the caller names one."""
+CARDS, RUNS, CURVES, POINTS, GALLERIES, MAPS, COMPARED = 200, 10, 24, 60, 40, 20, 400
+"""Most that is shown on the page; the CSV files have all."""
+
+
+def build(runs: Path, out: Path, baseline: str | None = None, title: str = "Leaderboard") -> Path:
+    """Read all records under a folder and build `<out>/index.html` with its files in `<out>/report_files/`.
+
+    Args:
+        runs: folder of the runs.
+        out: folder of the report; the page and `report_files` in it are replaced.
+        baseline: method label to compare the others with; the first of `BASELINES` that was run if not given.
+        title: of the page.
+
+    Returns:
+        The page.
+
+    Raises:
+        ValueError: the named baseline is not among the methods.
+    """
+    found, problems = find_records(runs)
+    return build_from(list(found.values()), out, [path.parent for path in found], problems, baseline, title)
+
+
+def build_from(
+    records: Sequence[Record],
+    out: Path,
+    folders: Sequence[Path] | None = None,
+    problems: Iterable[Problem] = (),
+    baseline: str | None = None,
+    title: str = "Leaderboard",
+) -> Path:
+    """As `build`, from records at hand; `folders` are those of the runs, without which their pictures are missing."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # many small problems: threads would only wait for each other
+        return _build(records, out, folders, problems, baseline, title)
+
+
+def _build(
+    records: Sequence[Record],
+    out: Path,
+    folders: Sequence[Path] | None,
+    problems: Iterable[Problem],
+    baseline: str | None,
+    title: str,
+) -> Path:
+    labels = method_labels(records)
+    seen = observations(records, labels)
+    frame = summarise(seen)
+    methods = sorted(set(seen["method"]))
+    chosen = baseline or next((name for name in BASELINES if name in methods), None)
+    compared = None if chosen is None else against(seen, chosen)
+    files = Output(out)
+    places = dict(zip((r["cell"]["hash"] for r in records), folders or [], strict=bool(folders)))
+    named = [(labels[_key(r)], r, places.get(r["cell"]["hash"])) for r in records]
+    cards = _cards(named, methods)
+    ranking = overall(seen)
+    told = {str(name): grid for name, part in frame.groupby("dataset") for grid in matrices(part)}
+    page = formats.environment().get_template("report.html.j2")
+    text = page.render(
+        title=title,
+        records=len(records),
+        datasets=[_dataset(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
+        links={card["method"]: card["id"] for card in cards},
+        cards=cards,
+        cards_left_out=len(methods) - len(cards),
+        ranked_by="{} {} of {}".format(*RANKED_BY),
+        ranking=ranking.to_dict("records"),
+        ranking_left_out=ranking.attrs["left_out"],
+        ranking_csv=files.add("overall ranking.csv", ranking.to_csv(index=False, lineterminator="\n")),
+        baseline=chosen,
+        compared=[] if compared is None else _compared(compared),
+        compared_total=0 if compared is None else len(compared),
+        compared_csv=None
+        if compared is None
+        else files.add("comparison with baseline.csv", compared.to_csv(index=False, lineterminator="\n")),
+        galleries=_galleries(named, files),
+        cautions=cautions(records),
+        problems=[problem.reason for problem in problems],
+        runs_csv=files.add("runs.csv", _runs_csv(named)),
+        figures_csv=files.add("leaderboard.csv", to_csv(frame)),
+        left_out=files.left_out,
+    )
+    index = out / "index.html"
+    index.write_text(text, encoding="utf-8")
+    return index
+
+
+Named = tuple[str, Record, Path | None]
+
+
+def _key(record: Record) -> tuple[str, str, str]:
+    return record["cell"]["dataset"], record["cell"]["method"], settings_of(record)
+
+
+def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
+    """Table and pictures of one data set."""
+    part = frame[frame["dataset"] == grid.dataset]
+    keys = column_keys(part)
+    pictures, missing = [], []
+    if keys:
+        measure, score, target = keys[0]
+        axis = f"{measure} {score}" + (" (share of test images)" if score in PERCENT else "")
+        here = (part["measure"] == measure) & (part["score"] == score) & (part["target"] == target)
+        order = {(row[0].text, row[1].text): k for k, row in enumerate(grid.rows)}
+        figures = part[here & (part["n"] > 0)]
+        ranks = [order[pair] for pair in zip(figures["method"], figures["space"], strict=True)]
+        figures = figures.assign(rank=ranks).sort_values("rank").drop(columns="rank")
+        if len(figures):
+            pictures.append(_points(grid.dataset, axis, figures, files))
+        tables = [(name, tradeoff(part, keys[0], key)) for key, name in _TRADED.items()]
+        tables = [(name, table) for name, table in tables if len(table)]
+        if tables:
+            pictures.append(_pareto(grid.dataset, axis, tables, files))
+        else:
+            missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
+    curve = _curves(grid.dataset, [entry for entry in named if entry[1]["cell"]["dataset"] == grid.dataset], files)
+    if curve is None:
+        missing.append(
+            "Learning curves: no logs beside the records. A run that trains leaves them in its folder, under "
+            "logs/attempt_<k>/metrics.csv; build the report from the folder of the runs."
+        )
+    else:
+        pictures.append(curve)
+    return {
+        "grid": grid,
+        "told": told,
+        "spaces": list(dict.fromkeys(row[1].text for row in grid.rows)),
+        "pictures": [picture for picture in pictures if picture],
+        "missing": missing,
+    }
+
+
+_TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "training seconds"}
+
+
+def _points(dataset: str, axis: str, figures: pd.DataFrame, files: Output) -> gallery.Picture | None:
+    table = figures[["method", "space", "labels", "n", "mean", "low", "high", "seeds", "values"]]
+    href = files.add(f"{dataset} seeds.svg", plots.seed_points(figures.head(POINTS), axis))
+    address = files.add(f"{dataset} seeds.csv", table.to_csv(index=False, lineterminator="\n"))
+    more = f" The first {POINTS} of {len(figures)}; the csv has all." if len(figures) > POINTS else ""
+    caption = f"{axis}: each dot is a seed, the bar is the 95 % interval of the mean (Student's t); n = 1 has none."
+    return None if href is None else gallery.Picture("Seeds and intervals", caption + more, href, address)
+
+
+def _pareto(dataset: str, axis: str, tables: list[tuple[str, pd.DataFrame]], files: Output) -> gallery.Picture | None:
+    import pandas as pd
+
+    href = files.add(f"{dataset} pareto.svg", plots.pareto(tables, axis))
+    together = pd.concat([table.assign(kind=name) for name, table in tables])
+    address = files.add(f"{dataset} pareto.csv", together.to_csv(index=False, lineterminator="\n"))
+    caption = "Accuracy against cost. Green: what no other point beats in both. Dotted: methods that don't train."
+    return None if href is None else gallery.Picture("Pareto plot", caption, href, address)
+
+
+def _curves(dataset: str, named: list[Named], files: Output) -> gallery.Picture | None:
+    """One panel a method: what it logged, of its first seed that left logs."""
+    found: dict[str, pd.DataFrame] = {}
+    for label, _, folder in named:
+        if len(found) >= CURVES:
+            break
+        if label not in found and folder is not None:
+            curve = curves.thin(curves.read(folder))
+            if len(curve):
+                found[label] = curve
+    if not found:
+        return None
+    panels = []
+    for label, curve in found.items():
+        names = [n for n in sorted(set(curve["name"])) if "loss" in n and not n.endswith("_epoch")]
+        lines = []
+        for name in (names or sorted(set(curve["name"])))[:4]:
+            own = curve[curve["name"] == name]
+            lines.append((name, own["step"].to_numpy(float), own["value"].to_numpy(float)))
+        panels.append((label, lines))
+    rows = [(label, *row) for label, curve in found.items() for row in curve.itertuples(index=False)]
+    href = files.add(f"{dataset} curves.svg", plots.small_multiples(panels, "step", "logged value"))
+    header = ["method", "step", "name", "value"]
+    address = files.add(f"{dataset} curves.csv", gallery.csv_text(header, rows))
+    caption = "What was logged while training, one seed a method. Objectives differ: compare shapes, not heights."
+    return None if href is None else gallery.Picture("Learning curves", caption, href, address)
+
+
+def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
+    """Of each method on each data set the first seed that left pictures; else the first, to say what is missing."""
+    chosen: dict[tuple[str, str], Named] = {}
+    for entry in named:
+        label, record, folder = entry
+        place = (record["cell"]["dataset"], label)
+        if folder is not None and (place not in chosen or (not _has(chosen[place]) and _has(entry))):
+            chosen[place] = entry
+    ordered = sorted(chosen.items(), key=lambda item: (not _has(item[1]), item[0]))[:GALLERIES]
+    return [
+        gallery.build(folder, dataset, label, record["cell"]["seed"], files, tsne=k < MAPS)
+        for k, ((dataset, label), (_, record, folder)) in enumerate(ordered)
+        if folder is not None
+    ]
+
+
+def _has(entry: Named) -> bool:
+    folder = entry[2]
+    return folder is not None and any((folder / name).is_dir() for name in ("artefacts", "images"))
+
+
+def _cards(named: list[Named], methods: list[str]) -> list[dict[str, Any]]:
+    """What a reader should know of each method, and its runs."""
+    by_method: dict[str, list[tuple[Record, Path | None]]] = {}
+    for label, record, folder in named:
+        by_method.setdefault(label, []).append((record, folder))
+    cards = []
+    for k, label in enumerate(methods[:CARDS]):
+        runs = by_method[label]
+        first = runs[0][0]
+        provenance = first["provenance"]
+        cards.append(
+            {
+                "id": f"method-{k}",
+                "method": label,
+                "labels": labels_of(first),
+                "source": str(provenance.get("source") or "not recorded"),
+                "texts": {str(key): _text(value) for key, value in (provenance.get("card") or {}).items() if value},
+                "options": {str(key): _text(value) for key, value in (first["config"].get("options") or {}).items()},
+                "budgets": sorted({budget_of(record) for record, _ in runs}),
+                "runs": [_run(record, folder) for record, folder in runs[:RUNS]],
+                "more": max(0, len(runs) - RUNS),
+            }
+        )
+    return cards
+
+
+def _run(record: Record, folder: Path | None) -> dict[str, str]:
+    provenance, cell = record["provenance"], record["cell"]
+    git = provenance.get("git") or {}
+    return {
+        "dataset": cell["dataset"],
+        "seed": str(cell["seed"]),
+        "command": str(provenance.get("command") or ""),
+        "commit": str(git.get("commit") or "unknown")[:12] + (" + changes" if git.get("dirty") else ""),
+        "record": "/".join((cell["dataset"], cell["method"], cell["hash"])),
+        "finished": str(provenance.get("finished") or ""),
+    }
+
+
+def _runs_csv(named: list[Named]) -> str:
+    header = ["method", "dataset", "seed", "record", "commit", "finished", "command"]
+    rows = ({"method": label} | _run(record, folder) for label, record, folder in named)
+    return gallery.csv_text(header, [[row[key] for key in header] for row in rows])
+
+
+def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Lines of the comparison for the page: the first column of each data set before the others."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    order = {title: k for k, title in enumerate(MEASURES)}
+    table = table.assign(order=table["measure"].map(order)).sort_values(
+        ["order", "dataset", "target", "score", "method", "space"], kind="stable"
+    )
+    lines = table.head(COMPARED).replace({np.nan: None}).to_dict("records")
+    return [{str(key): value for key, value in line.items()} for line in lines]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

@@ -1,0 +1,1 @@
+"""Pictures of a run, drawn while its network is at hand."""

@@ -1,0 +1,110 @@
+"""Train a classifier on augmented images: the papers' slow linear protocol, and full fine-tuning."""
+
+from __future__ import annotations
+
+import math
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation import augmentation
+from disentangle_bench.evaluation.encoder import Encoder, as_bytes
+from disentangle_bench.evaluation.features import inference_mode
+from disentangle_bench.evaluation.metrics.arrays import full_precision
+from disentangle_bench.evaluation.metrics.probes import scores_of
+
+
+def train_classifier(
+    encoder: Encoder,
+    space: str,
+    target: TargetSpec,
+    *,
+    tune_encoder: bool,
+    epochs: int,
+    batch_size: int,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    seed: int,
+) -> dict[str, float]:
+    """Train batch norm and a linear layer on a space by SGD, and score the last epoch's weights on test.
+
+    The learning rate is for `batch_size` as it is; it falls by a half cosine to 0. A frozen encoder is in evaluation
+    mode, so its statistics don't drift. Fine-tuned weights are put back after.
+
+    Args:
+        encoder: with its images.
+        space: of its spaces.
+        target: with classes.
+        tune_encoder: train the encoder too, or leave it frozen.
+        epochs: over the training split.
+        batch_size: images a step.
+        lr: peak learning rate.
+        momentum: of Nesterov's SGD.
+        weight_decay: on all trained weights.
+        seed: of the classifier's weights, the order and the augmentation.
+
+    Returns:
+        top1, top5, balanced, nll, ece, as of `linear_probe`.
+    """
+    module, device = encoder.module, encoder.device
+    before = {name: value.detach().clone() for name, value in module.state_dict().items()} if tune_encoder else {}
+    wanted = {p: p.requires_grad for p in module.parameters()}
+    flags = {part: part.training for part in module.modules()}
+    try:
+        with full_precision():
+            head = _head(encoder, space, target, seed).to(device)
+            for parameter in wanted:
+                parameter.requires_grad_(tune_encoder)
+            trained = [*head.parameters(), *(module.parameters() if tune_encoder else ())]
+            optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True)
+            steps = epochs * math.ceil(encoder.sizes["train"] / batch_size)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            step = 0
+            for epoch in range(epochs):
+                module.train(tune_encoder)
+                head.train()
+                for batch in encoder.training_batches("train", batch_size, seed, epoch):
+                    step += 1
+                    if len(batch["image"]) > 1:  # batch statistics of one image say nothing
+                        images = batch["image"].to(device).float() / 255
+                        images = augmentation.crops(images, [seed, step], encoder.mirror_symmetric)
+                        with nullcontext() if tune_encoder else torch.no_grad():
+                            features = encoder.embed(as_bytes(images))[space].float()
+                        loss = F.cross_entropy(head(features), batch[target.key].to(device))
+                        optimizer.zero_grad()
+                        loss.backward()
+                        optimizer.step()
+                    schedule.step()
+            return _test(encoder, space, target, head)
+    finally:
+        for parameter, flag in wanted.items():
+            parameter.requires_grad_(flag)
+            parameter.grad = None
+        for part, training in flags.items():
+            part.training = training
+        if before:
+            module.load_state_dict(before)
+
+
+def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int) -> nn.Sequential:
+    with inference_mode(encoder.module):
+        width = encoder.embed(encoder.sample("test", 1).to(encoder.device))[space].shape[1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, target.size))
+
+
+def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> dict[str, float]:
+    head.eval()
+    guesses: list[Tensor] = []
+    truth: list[Tensor] = []
+    with inference_mode(encoder.module):
+        for batch in encoder.batches("test"):
+            features = encoder.embed(batch["image"].to(encoder.device))[space].float()
+            guesses.append(head(features).double().log_softmax(dim=1).cpu())
+            truth.append(batch[target.key])
+    return scores_of(torch.cat(guesses), torch.cat(truth).numpy())
