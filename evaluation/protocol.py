@@ -14,6 +14,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.measures import content, domain, encoder, factors, label_free
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
 
 if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
     from disentangle_bench.evaluation.encoder import Encoder
@@ -38,7 +39,7 @@ def evaluate(
     measures: Iterable[str],
     report: Callable[[str], None] = lambda title: None,
     network: Encoder | None = None,
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], Outcomes]:
     """Measure every space of a bank.
 
     Args:
@@ -50,9 +51,9 @@ def evaluate(
 
     Returns:
         One row a measurement: space, measure, target ("" where it has none), parameters, seconds, and scores, or None
-        and the reason why there are none.
+        and the reason why there are none. And the outcomes by test image of those measures that have them.
     """
-    rows = []
+    rows, outcomes = [], Outcomes()
     chosen = [MEASURES[title] for title in measures]
     for name, features in bank.features.items():
         space = Space(name, features, bank.targets, network)
@@ -64,7 +65,9 @@ def evaluate(
                 start = time.perf_counter()
                 scores, reason = None, None
                 try:
-                    scores = measure.run(space, *specs)
+                    found = has_outcomes(measure.run(space, *specs))
+                    scores = found.scores
+                    outcomes.add(measure.title, name, subject, found)
                 except MetricUndefined as undefined:
                     reason = str(undefined)
                 rows.append(
@@ -78,4 +81,4 @@ def evaluate(
                         "seconds": round(time.perf_counter() - start, 3),
                     }
                 )
-    return rows
+    return rows, outcomes

@@ -17,6 +17,8 @@ from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataMo
 from disentangle_bench.datamodules.batches.feeds import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
+from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
+from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import FILE as RECORD
 from disentangle_bench.evaluation.records import BadRecord, read_record
@@ -30,12 +32,14 @@ class Judgement:
     Attributes:
         measures: titles of all that was measured.
         rows: of the record.
+        outcomes: by test image.
         seconds: that it took.
         earlier: provenance of the judgements that some of the rows were taken over from.
     """
 
     measures: list[str]
     rows: list[dict[str, Any]]
+    outcomes: Outcomes
     seconds: float
     earlier: list[dict[str, Any]]
 
@@ -46,10 +50,16 @@ def judge(cell: Cell, method: Method, data: ImageDataModule, folder: Path, encod
     bank = encode(method, data, folder, encoder, lambda batches, split: status.wrap(batches, f"encode {split}"))
     before = _earlier(cell, folder, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
-    rows = protocol.evaluate(bank, data.targets, missing, status.tell, as_encoder(method, data))
+    rows, outcomes = protocol.evaluate(bank, data.targets, missing, status.tell, as_encoder(method, data))
+    before.outcomes.update(outcomes)
     found = Judgement(
-        before.measures + missing, before.rows + rows, before.seconds + time.perf_counter() - start, before.earlier
+        before.measures + missing,
+        before.rows + rows,
+        before.outcomes,
+        before.seconds + time.perf_counter() - start,
+        before.earlier,
     )
+    write_outcomes(folder / OUTCOMES, found.outcomes)
     status.tell("pictures")
     artefacts.write(
         folder,
@@ -84,18 +94,19 @@ def encode(
 
 
 def _earlier(cell: Cell, folder: Path, encoder: str) -> Judgement:
-    """What the cell's record holds already, if it is of the same weights."""
+    """What the cell's record holds already, if it is of the same weights; damaged outcomes are measured anew."""
     try:
-        record = read_record(folder / RECORD)
-    except BadRecord:
-        record = None
+        record, outcomes = read_record(folder / RECORD), read_outcomes(folder / OUTCOMES)
+    except (BadRecord, BadOutcomes):
+        record, outcomes = None, Outcomes()
     if record is None or record["cell"]["hash"] != cell.hash or record["provenance"]["encoder"] != encoder:
-        return Judgement([], [], 0.0, [])
+        return Judgement([], [], Outcomes(), 0.0, [])
     came = {key: record["provenance"][key] for key in ("command", "started", "finished", "git", "versions", "hardware")}
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
     return Judgement(
         record["config"]["measures"],
         record["metrics"],
+        outcomes,
         record["cost"].get("eval_seconds", 0.0),
         [*record["provenance"].get("earlier", []), came],
     )

@@ -66,7 +66,7 @@ def one_code_a_factor(y):
 
 
 def measured(features, titles, targets=TARGETS, network=None):
-    rows = protocol.evaluate(features, targets, titles, network=network)
+    rows, _ = protocol.evaluate(features, targets, titles, network=network)
     return {(row["measure"], row["target"]): row for row in rows}
 
 

@@ -1,0 +1,173 @@
+"""What each test image contributes to a figure: kept beside the record, so that anyone recomputes and compares it.
+
+Of a measure that is a mean over test images, `outcomes.npz` in a run's folder holds the terms of that mean (right or
+wrong, or a number), and the class or cluster that each image was given. Bits are packed; there are no pickles in it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FILE = "outcomes.npz"
+INDEX = "index"
+LARGEST = 2**31
+"""Bytes that the arrays of one file may unpack to."""
+
+
+class BadOutcomes(ValueError):
+    """A file of outcomes can't be read; the message names it and says what is wrong."""
+
+
+class Key(NamedTuple):
+    """Which figure: as in a row of the record, and the name of the score (or of the ids, such as `predicted`)."""
+
+    measure: str
+    space: str
+    target: str
+    score: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The terms of one figure, a term a test image: the figure is `offset + scale * weighted mean of values`.
+
+    Attributes:
+        values: bool [N] (right or wrong) or float [N], in the test split's order.
+        weights: float [N], zero or more; None: all equal.
+        scale: of the mean.
+        offset: of the figure: with `scale`, what makes an accuracy of a share above chance.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @property
+    def figure(self) -> float:
+        """The figure, from its terms."""
+        return float(self.offset + self.scale * np.average(self.values.astype(np.float64), weights=self.weights))
+
+    @property
+    def terms(self) -> np.ndarray:
+        """float64 [N]: what each image contributes, so that the plain mean is the figure."""
+        share = 1.0 if self.weights is None else self.weights * (len(self.weights) / self.weights.sum())
+        return self.offset + self.scale * self.values.astype(np.float64) * share
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measure found.
+
+    Attributes:
+        scores: the figures.
+        outcomes: score -> its terms, for scores that are a mean over test images.
+        ids: name -> int [N] or [draws, N]: `predicted`, `clusters`, `labels`: what scores that are no mean are made of.
+    """
+
+    scores: dict[str, float]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    ids: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass
+class Outcomes:
+    """All that a run's folder keeps by image."""
+
+    outcomes: dict[Key, Outcome] = field(default_factory=dict)
+    ids: dict[Key, np.ndarray] = field(default_factory=dict)
+
+    def add(self, measure: str, space: str, target: str, found: Measured) -> None:
+        """Enter what one measurement found."""
+        self.outcomes |= {Key(measure, space, target, score): outcome for score, outcome in found.outcomes.items()}
+        self.ids |= {Key(measure, space, target, name): ids for name, ids in found.ids.items()}
+
+    def update(self, other: Outcomes) -> None:
+        """Take over all that another one holds."""
+        self.outcomes |= other.outcomes
+        self.ids |= other.ids
+
+
+def write_outcomes(path: Path, found: Outcomes) -> None:
+    """Write all outcomes to one file, whole or not at all; equal outcomes give equal bytes, equal arrays stand once."""
+    arrays: dict[str, np.ndarray] = {}
+    names: dict[tuple, str] = {}
+
+    def keep(array: np.ndarray) -> str:
+        known = (array.dtype.str, array.shape, array.tobytes())
+        if known not in names:
+            names[known] = f"a{len(names)}"
+            arrays[names[known]] = array
+        return names[known]
+
+    entries: list[dict[str, Any]] = []
+    for key, outcome in sorted(found.outcomes.items()):
+        entry: dict[str, Any] = {"key": list(key), "scale": outcome.scale, "offset": outcome.offset}
+        if outcome.values.dtype == np.bool_:
+            entry |= {"images": len(outcome.values), "values": keep(np.packbits(outcome.values))}
+        else:
+            entry["values"] = keep(np.asarray(outcome.values, np.float32))
+        if outcome.weights is not None:
+            entry["weights"] = keep(np.asarray(outcome.weights, np.float64))
+        entries.append(entry)
+    entries += [{"key": list(key), "ids": keep(_smallest(ids))} for key, ids in sorted(found.ids.items())]
+    arrays[INDEX] = np.frombuffer(json.dumps(entries, allow_nan=False).encode(), np.uint8)
+    packed: Any = arrays
+    content = io.BytesIO()
+    np.savez_compressed(content, **packed)
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(content.getvalue())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_outcomes(path: Path) -> Outcomes:
+    """Read what `write_outcomes` wrote; empty where there is no such file.
+
+    Raises:
+        BadOutcomes: it is damaged, or none of ours.
+    """
+    found = Outcomes()
+    if not path.exists():
+        return found
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if sum(entry.file_size for entry in stored.zip.infolist()) > LARGEST:
+                raise ValueError("its arrays would unpack to more than 2 GB")
+            arrays = {name: stored[name] for name in stored.files}
+        for entry in json.loads(arrays[INDEX].tobytes()):
+            key = Key(*map(str, entry["key"]))
+            if "ids" in entry:
+                found.ids[key] = arrays[entry["ids"]]
+                continue
+            values = arrays[entry["values"]]
+            if "images" in entry:
+                values = np.unpackbits(values, count=entry["images"]).astype(bool)
+            weights = arrays[entry["weights"]] if "weights" in entry else None
+            found.outcomes[key] = Outcome(values, weights, float(entry["scale"]), float(entry["offset"]))
+    except Exception as error:  # whatever a damaged or hostile file makes the readers raise
+        raise BadOutcomes(f"{path}: no readable outcomes ({type(error).__name__}: {error})") from error
+    return found
+
+
+def has_outcomes(found: Measured | Mapping[str, float]) -> Measured:
+    """What a measure returned, as `Measured`: plain scores have no outcomes."""
+    return found if isinstance(found, Measured) else Measured(dict(found))
+
+
+def _smallest(ids: np.ndarray) -> np.ndarray:
+    """Integers in the smallest kind that holds them."""
+    return ids.astype(np.min_scalar_type(int(ids.max(initial=0)))) if ids.min(initial=0) >= 0 else ids.astype(np.int64)
