@@ -15,6 +15,7 @@ from disentangle_bench.evaluation.measures import content, domain, encoder, fact
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
+from disentangle_bench.registry import offered
 
 if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
     from disentangle_bench.evaluation.encoder import Encoder
@@ -26,6 +27,8 @@ MEASURES: dict[str, Measure] = {
     measure.title: measure for part in (content, domain, factors, label_free, encoder) for measure in part.MEASURES
 }
 """Every measure by its title, in the order of the table's columns."""
+for _measure in offered("disentangle_bench.measures").values():  # of installed packages
+    MEASURES[_measure.title] = _measure  # type: ignore[attr-defined, assignment]
 
 
 def newest() -> list[str]:

@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
+from disentangle_bench.registry import offered
+
 SMALL_IMAGE = 64
 """Images up to this many pixels a side get a ResNet stem without down-sampling (the usual CIFAR variant)."""
 
@@ -33,8 +35,10 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
 
     Args:
-        name: `convnet`, or a model of timm. ResNets get a 3x3 stride-1 first convolution and no max-pooling for
-            images of at most 64 pixels, unless they come with weights of their own.
+        name: `convnet`, a model of timm, or what an installed package offers by an entry point of the group
+            `disentangle_bench.backbones`: image shape -> module with `num_features`. ResNets of timm get a 3x3 stride-1
+            first convolution and no max-pooling for images of at most 64 pixels, unless they come with weights of
+            their own.
         image_shape: (channels, height, width).
         pretrained: start from timm's weights (they must be on disk or downloadable).
 
@@ -44,6 +48,8 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     channels, height, width = image_shape
     if name == "convnet":
         return ConvNet(channels)
+    if (offer := offered("disentangle_bench.backbones").get(name)) is not None:
+        return offer(image_shape)  # type: ignore[operator]
     if not timm.is_model(name):
         raise ValueError(f"unknown backbone {name!r}: `convnet`, or a name that timm.list_models() prints")
     model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)

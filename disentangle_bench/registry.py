@@ -1,0 +1,79 @@
+"""What is known by name: built in, registered by a decorator, offered by an installed package, or named by its path."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pkgutil import resolve_name
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Classes of one kind by name; importing one waits until it is asked for.
+
+    Args:
+        kind: for messages, such as `method`.
+        package: where the built-in ones are; other packages offer theirs by entry points of a group of that name.
+        base: `module:Class`, within the package, that all of them derive from.
+        built_in: name -> `module:Class` within the package.
+    """
+
+    def __init__(self, kind: str, package: str, base: str, built_in: Mapping[str, str]):
+        self.kind, self.package, self.base, self.built_in = kind, package, f"{package}.{base}", built_in
+        self._registered: dict[str, type[T]] = {}
+
+    def register(self, cls: type[T]) -> type[T]:
+        """Class decorator: makes a class of your own known under its `name`."""
+        self._registered[cls.name] = cls  # type: ignore[attr-defined]
+        return cls
+
+    def available(self) -> list[str]:
+        """All names, sorted: built in, registered, and from installed packages."""
+        return sorted({*self.built_in, *self._registered, *(entry.name for entry in entry_points(group=self.package))})
+
+    def find(self, name: str) -> type[T]:
+        """The class behind a name, or behind a dotted path such as `my_file.MyMethod`.
+
+        Raises:
+            LookupError: there is none, importing it failed, or it is something else.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        if name in self.built_in:
+            return resolve_name(f"{self.package}.{self.built_in[name]}")
+        for entry in entry_points(group=self.package, name=name):
+            return self._checked(name, entry.value)
+        if "." in name:
+            module, _, attribute = name.rpartition(".")
+            return self._checked(name, f"{module}:{attribute}")
+        raise LookupError(f"no {self.kind} {name!r}")
+
+    def _checked(self, name: str, path: str) -> type[T]:
+        """Import somebody else's class; whatever goes wrong in their file is told as one line."""
+        try:
+            found = resolve_name(path)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a file may raise anything, `sys.exit` included
+            raise LookupError(
+                f"no {self.kind} at {name!r}: importing it ended with {type(error).__name__}: {error}"
+            ) from error
+        base = resolve_name(self.base)
+        if not (inspect.isclass(found) and issubclass(found, base)):
+            what = f"class {found.__name__}" if inspect.isclass(found) else type(found).__name__
+            raise LookupError(
+                f"{name!r} is no {self.kind}: expected a class derived from "
+                f"{self.base.replace(':', '.')}, found a {what}"
+            )
+        missing = [word for word in ("name", "source") if not isinstance(getattr(found, word, None), str)]
+        if missing:
+            raise LookupError(f"{name!r} says no `{missing[0]}`: a text, as an attribute of the class")
+        return found  # type: ignore[return-value]
+
+
+def offered(group: str) -> dict[str, object]:
+    """What installed packages offer under a group of entry points, loaded, by name."""
+    return {entry.name: entry.load() for entry in entry_points(group=group)}

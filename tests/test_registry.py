@@ -1,0 +1,75 @@
+"""Somebody else's class comes in by a dotted path, or a reason why not in one line."""
+
+import sys
+
+import pytest
+
+from disentangle_bench import datamodules, methods
+
+MINE = """
+from disentangle_bench.methods.base import Method
+
+class Mine(Method):
+    name = "mine"
+    source = "a test"
+
+class Nameless(Method):
+    source = "a test"
+
+an_instance = 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    yield tmp_path
+    for name in ("methods", "methods.mine", "their_file", "leaves", "breaks"):
+        sys.modules.pop(name, None)
+
+
+def test_a_class_of_the_users_own(folder):
+    (folder / "methods").mkdir()
+    (folder / "methods" / "mine.py").write_text(MINE)
+    assert methods.find("methods.mine.Mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("os.system", "found a builtin_function_or_method"),
+        ("collections.OrderedDict", "found a class OrderedDict"),
+        ("their_file.an_instance", "found a int"),
+        ("their_file.Nameless", "says no `name`"),
+        ("their_file.Absent", "AttributeError"),
+        ("nowhere.Method", "ModuleNotFoundError"),
+        ("leaves.Mine", "SystemExit: 0"),
+        ("breaks.Mine", "ZeroDivisionError"),
+        ("..", "no method"),
+    ],
+)
+def test_what_is_no_method_is_told_in_a_line(folder, path, why):
+    (folder / "their_file.py").write_text(MINE)
+    (folder / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    (folder / "breaks.py").write_text("1 / 0\n")
+    with pytest.raises(LookupError, match=why):
+        methods.find(path)
+
+
+def test_a_method_is_no_data_set():
+    with pytest.raises(LookupError, match=r"no data set: expected a class derived from .*ImageDataModule"):
+        datamodules.find("disentangle_bench.methods.simclr.SimCLR")
+
+
+def test_a_decorator_makes_it_known():
+    before = methods.available()
+
+    @methods.register
+    class Own(methods.find("random_init")):
+        name = "own_random_init"
+
+    try:
+        assert methods.find("own_random_init") is Own
+        assert set(methods.available()) == {*before, "own_random_init"}
+    finally:
+        methods._registry._registered.clear()
