@@ -1,11 +1,13 @@
 """Somebody else's class comes in by a dotted path, or a reason why not in one line."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from disentangle_bench import datamodules, methods
 
+ROOT = Path(__file__).parent.parent
 MINE = """
 from disentangle_bench.methods.base import Method
 
@@ -22,7 +24,10 @@ an_instance = 3
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    elsewhere = [
+        entry for entry in sys.path if Path(entry or ".").resolve() != ROOT
+    ]  # as where the package is installed
+    monkeypatch.setattr(sys, "path", [*elsewhere, str(tmp_path)])
     yield tmp_path
     for name in ("methods", "methods.mine", "their_file", "leaves", "breaks"):
         sys.modules.pop(name, None)
