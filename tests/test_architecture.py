@@ -1,43 +1,138 @@
-"""The house rules on imports: methods, data and evaluation meet in plain dicts, benchmarks wires them."""
+"""The house rules: what may import what, in which order rooms lie, and how much a room holds."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"benchmarks", "methods", "datamodules", "evaluation"}
+PREFIX = "disentangle_bench."
 ALLOWED = {
-    "benchmarks": PACKAGES,
+    "benchmarks": {"benchmarks", "methods", "datamodules", "evaluation"},
     "methods": {"methods"},
     "datamodules": {"datamodules"},
-    "evaluation": {"evaluation", "disentangle_bench.datamodules.targets"},
+    "evaluation": {"evaluation", "datamodules.targets"},
 }
+"""What a package may import of ours; besides, all of them may import the registry."""
+ROOMS = {
+    "benchmarks": [
+        {"__main__"},
+        {"commands"},
+        {"launchers"},
+        {"execution"},
+        {"runs", "planning"},
+        {"signals", "machine", "errors"},
+    ],
+    "methods": [{"*"}, {"base"}, {"views", "networks"}, {"objectives"}],
+    "datamodules": [
+        {"inspection"},
+        {"datasets"},
+        {"families"},
+        {"base"},
+        {"splits"},
+        {"batches"},
+        {"storage"},
+        {"targets", "errors"},
+    ],
+    "evaluation": [
+        {"verify"},
+        {"leaderboard"},
+        {"pictures"},
+        {"protocol"},
+        {"measures"},
+        {"sgd_probe"},
+        {"augmentation", "transforms"},
+        {"encoder"},
+        {"features"},
+        {"metrics"},
+        {"records", "outcomes"},
+    ],
+}
+"""Rooms (a folder, or a file that lies beside the folders) from top to bottom; imports go down only. `*`: any other."""
+MOST_FILES = 14
 
 
-def imported(path: Path) -> set[str]:
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path, known: set[str]) -> set[str]:
+    """Our modules that a file imports, at its top or inside of its functions; without the prefix."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module)
-    return names
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    ours = {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}
+    found = {name for name in ours if name in known}
+    return {name for name in found if not any(other.startswith(f"{name}.") for other in found)}
 
 
-@pytest.mark.parametrize("package", sorted(PACKAGES))
-def test_imports_point_one_way(package):
-    for path in (ROOT / package).rglob("*.py"):
-        for name in imported(path):
-            if name.partition(".")[0] in PACKAGES:
-                allowed = any(name == a or name.startswith(f"{a}.") for a in ALLOWED[package])
-                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    """Module -> modules that it imports, over all four packages."""
+    paths = [path for package in ALLOWED for path in sources(package)]
+    known = {module_of(path) for path in paths}
+    return {module_of(path): imported(path, known) - {module_of(path)} for path in paths}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_packages_meet_only_where_they_may(package, graph):
+    for module, names in graph.items():
+        for name in names if module.partition(".")[0] == package else ():
+            allowed = any(name == a or name.startswith(f"{a}.") for a in ALLOWED[package])
+            assert allowed, f"{module} imports {name}"
+
+
+def test_no_circles(graph):
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as circle:
+        pytest.fail(" -> ".join(circle.args[1]))
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_import_down_only(package, graph):
+    order = {room: level for level, rooms in enumerate(ROOMS[package]) for room in rooms}
+
+    def level_of(module: str) -> tuple[str, int]:
+        room = module.split(".")[1]
+        assert room in order or "*" in order, f"{module}: a room that stands in no order"
+        return room, order.get(room, order.get("*", 0))
+
+    for module, names in graph.items():
+        for name in names:
+            if module.count(".") and name.count(".") and {module.split(".")[0], name.split(".")[0]} == {package}:
+                (room, above), (other, below) = level_of(module), level_of(name)
+                assert room == other or above < below, f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("package", ["benchmarks", "evaluation", "datamodules"])
+def test_no_room_is_crowded(package):
+    for folder in {path.parent for path in sources(package)}:
+        files = [path.name for path in folder.iterdir() if path.is_file()]
+        assert len(files) <= MOST_FILES, f"{folder.relative_to(ROOT)}: {len(files)} files"
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_each_room_says_what_it_is_for(package):
+    for path in (ROOT / package).rglob("__init__.py"):
+        assert len(ast.get_docstring(ast.parse(path.read_text())) or "") > 30, path
 
 
 def test_objectives_need_only_torch():
     for path in (ROOT / "methods" / "objectives").rglob("*.py"):
-        roots = {name.partition(".")[0] for name in imported(path)}
+        tree = ast.parse(path.read_text())
+        roots = {a.name.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        roots |= {n.module.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
         assert not roots & {"lightning", "timm", "numpy", "kornia", "sklearn"}, path
 
 
