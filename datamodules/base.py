@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader
 from disentangle_bench.datamodules.batches.feeds import Batch, BatchDataset, Split, SplitName, TrainingLoader, loader
 from disentangle_bench.datamodules.batches.samplers import BalancedBatches, Batches, ShuffledBatches
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-from disentangle_bench.datamodules.splits import shifts
+from disentangle_bench.datamodules.splits import probe, shifts
 from disentangle_bench.datamodules.targets import TargetSpec
 
 __all__ = [
+    "PROBES",
     "SPLITS",
     "BalancedBatches",
     "Batch",
@@ -34,6 +35,9 @@ __all__ = [
     "SplitName",
 ]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+"""What a data set is cut into."""
+PROBES: tuple[SplitName, ...] = ("probe", "probe_val")
+"""What probes learn and are chosen on that ask which information is in a space; never test images."""
 STATISTICS_SAMPLE = 10_000
 """Images from which statistics are taken where each would have to be decoded for it."""
 
@@ -109,6 +113,31 @@ class ImageDataModule(L.LightningDataModule):
             DataCorrupt: files are there but cannot be read; the message names them.
         """
 
+    def redrawn(self, name: probe.ProbeName, split: Split) -> Split | None:
+        """For data that can be rendered: the images of `split` with their domain drawn anew, independently of the rest.
+
+        Args:
+            name: the probe split that is made; its random numbers are those of `probe_generator(name)`.
+            split: the training split for `probe`, the validation split for `probe_val`.
+
+        Returns:
+            None where images can't be rendered again: they are weighted then.
+        """
+        return None
+
+    def independent(self, split: SplitName) -> bool:
+        """Whether content and domain are independent in a split by the way it was made, so that it needs no weights."""
+        return False
+
+    @property
+    def entangled(self) -> tuple[str, ...]:
+        """Names of targets, beside the domain, on which the content depends where it isn't `independent`."""
+        return ()
+
+    def probe_generator(self, name: probe.ProbeName) -> np.random.Generator:
+        """Random numbers of a probe split: its own, so that no other draw depends on it."""
+        return np.random.Generator(np.random.PCG64([self.split_seed, 3 + PROBES.index(name)]))
+
     @property
     def value_names(self) -> Mapping[str, Sequence[str]]:
         """Names of the values of class targets, where they have any: target name -> names in order. For people."""
@@ -116,7 +145,7 @@ class ImageDataModule(L.LightningDataModule):
         return self._value_names
 
     @cached_property
-    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.Made]:
         splits, specs = self.load()
         if self.shift:
             splits = shifts.apply(self.shift, splits, specs, self._value_names)
@@ -125,7 +154,10 @@ class ImageDataModule(L.LightningDataModule):
                 f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "
                 f"{self.name}: choose a smaller data.batch_size"
             )
-        return splits, specs
+        splits, made = probe.add(
+            splits, specs, redrawn=self.redrawn, independent=self.independent, entangled=self.entangled
+        )
+        return splits, specs, made
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits; later calls cost nothing."""
@@ -133,8 +165,13 @@ class ImageDataModule(L.LightningDataModule):
 
     @property
     def splits(self) -> dict[SplitName, Split]:
-        """The images and targets of `train`, `val` and `test`."""
+        """The images and targets of `train`, `val`, `test`, `probe` and `probe_val`."""
         return self._loaded[0]
+
+    @property
+    def probe_made(self) -> probe.Made:
+        """How the probe splits were made, and which classes had to be left out."""
+        return self._loaded[2]
 
     @property
     def training(self) -> Split:
@@ -181,6 +218,7 @@ class ImageDataModule(L.LightningDataModule):
     def fingerprint(self) -> str:
         """Hash of the data actually used: one changed pixel, label or split position changes it."""
         digest = hashlib.blake2b(digest_size=16)
+        digest.update(f"probe {probe.VERSION}".encode())  # made of what follows, in the way of this version
         parts: dict[str, Split] = {name: self.splits[name] for name in SPLITS}
         if self.training is not self.splits["train"]:
             parts["training"] = self.training
@@ -201,7 +239,11 @@ class ImageDataModule(L.LightningDataModule):
         return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
-        """What a method may know about the data before it sees any: plain values, no images."""
+        """What a method may know about the data before it sees any: plain values, no images.
+
+        `probe` says how the probe splits were made, their sizes, and which classes (by number) have no images in
+        some domain and so weight 0, by split.
+        """
         mean, std = self.statistics
         return {
             "name": self.name,
@@ -211,6 +253,11 @@ class ImageDataModule(L.LightningDataModule):
             "std": std,
             "mirror_symmetric": self.mirror_symmetric,
             "targets": [spec.as_dict() for spec in self.targets],
+            "probe": {
+                "how": self.probe_made.how,
+                "images": {name: len(self.splits[name]) for name in PROBES},
+                "left_out": self.probe_made.left_out,
+            },
         }
 
     def train_dataloader(self) -> DataLoader:

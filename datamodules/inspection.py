@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from disentangle_bench.datamodules.base import SPLITS, ImageDataModule, SplitName
+from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule, SplitName
 from disentangle_bench.datamodules.batches.feeds import Split
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -36,6 +36,8 @@ class Report:
         duplicates: pair of splits -> number of images of the second whose pixels occur in the first.
         examples: (split and image, split and image) of some duplicates.
         fingerprint: of the data.
+        probe: how the probe splits were made.
+        left_out: split -> classes that don't occur in every domain there, so that their images have weight 0.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Report:
     duplicates: dict[str, int] = field(default_factory=dict)
     examples: list[tuple[str, str]] = field(default_factory=list)
     fingerprint: str = ""
+    probe: str = ""
+    left_out: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
@@ -66,6 +70,8 @@ class Report:
         lines = [
             f"{self.name}: " + ", ".join(f"{count} {split}" for split, count in self.images.items()),
             f"images {' x '.join(map(str, self.image_shape))}, fingerprint {self.fingerprint}",
+            f"probe: {self.probe}",
+            *(f"  {split}: weight 0 for {', '.join(values)}" for split, values in self.left_out.items()),
             f"unreadable files: {len(self.unreadable)}"
             + "".join(f"\n  {f}: {r}" for f, r in self.unreadable[:EXAMPLES]),
             f"other files, ignored: {self.ignored}",
@@ -101,12 +107,17 @@ def check(datamodule: ImageDataModule) -> Report:
     splits, unreadable = datamodule.splits, list(getattr(datamodule, "unreadable_files", []))
     report = Report(
         datamodule.name,
-        {name: len(splits[name]) for name in SPLITS},
+        {name: len(split) for name, split in splits.items()},
         datamodule.image_shape,
         [spec.as_dict() for spec in datamodule.targets],
         unreadable=unreadable,
         ignored=getattr(datamodule, "ignored_files", 0),
+        probe=datamodule.probe_made.how,
     )
+    content = next((spec for spec in datamodule.targets if spec.role == "content" and spec.discrete), None)
+    if content:
+        names = _names(datamodule, content)
+        report.left_out = {s: [names[y] for y in lost] for s, lost in datamodule.probe_made.left_out.items()}
     for spec in datamodule.targets:
         if spec.discrete and spec.size <= 200:
             names = _names(datamodule, spec)
@@ -154,7 +165,9 @@ def contact_sheet(datamodule: ImageDataModule, path: str | Path, *, split: Split
         axes[0, column].text(
             0.5, 1.45, _value(datamodule, content, shown, members[0]), transform=axes[0, column].transAxes, ha="center"
         )
-    figure.suptitle(f"{datamodule.name}, {split}: {len(shown)} images", fontsize=9)
+    probes = " and ".join(f"{name} {len(datamodule.splits[name])}" for name in PROBES)
+    title = f"{datamodule.name}, {split}: {len(shown)} images\n{probes}: {datamodule.probe_made.how}"
+    figure.suptitle(title, fontsize=7, wrap=True)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")
@@ -203,7 +216,8 @@ def _cross(datamodule: ImageDataModule) -> dict[str, dict[str, int]]:
     if domain is None or content is None:
         return {}
     counts = np.zeros((domain.size, content.size), np.int64)
-    for split in datamodule.splits.values():
+    for name in SPLITS:
+        split = datamodule.splits[name]
         np.add.at(counts, (split.targets[domain.name], split.targets[content.name]), 1)
     columns = _names(datamodule, content)
     return {

@@ -23,7 +23,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 Batch = dict[str, Tensor]
 Feed = Literal["auto", "memory", "stream"]
-SplitName = Literal["train", "val", "test"]
+SplitName = Literal["train", "val", "test", "probe", "probe_val"]
 MEMORY_SHARE = 0.5
 """`auto` feeds from memory when the decoded images take at most this share of the machine's RAM."""
 
@@ -51,6 +51,8 @@ class Split:
         rows: int64 [N] positions of this split's images in `images`; None means all of them, in order.
         digest: hash of all of `images`, where it is known without taking them one by one, or what computes it.
         names: bytes [M], a name (as a rule the file's) for each of `images`, for messages to people.
+        weights: float32 [N], under which content and domain are independent in this split (0 for images that have to be
+            left out for that), for probes and their scores; None where all images count alike.
     """
 
     images: Images
@@ -58,6 +60,7 @@ class Split:
     rows: np.ndarray | None = field(default=None)
     digest: str | Callable[[], str] | None = field(default=None)
     names: np.ndarray | None = field(default=None)
+    weights: np.ndarray | None = field(default=None)
 
     def __len__(self) -> int:
         return len(self.images) if self.rows is None else len(self.rows)
@@ -67,10 +70,21 @@ class Split:
         return self.images[positions if self.rows is None else self.rows[positions]]
 
     def select(self, positions: np.ndarray) -> Split:
-        """The split that holds only these positions, in this order; images are shared, not copied."""
+        """The split that holds only these positions, in this order; images are shared, not copied.
+
+        Weights are not taken along: they are of the whole split.
+        """
         rows = positions if self.rows is None else self.rows[positions]
         targets = {name: values[positions] for name, values in self.targets.items()}
         return Split(self.images, targets, rows, self.digest, self.names)
+
+    def same_images(self, other: Split) -> bool:
+        """Whether the other split holds the very same images in the same order: features of one are the other's."""
+        if self.images is not other.images or len(self) != len(other):
+            return False
+        return self.rows is other.rows or (
+            self.rows is not None and other.rows is not None and np.array_equal(self.rows, other.rows)
+        )
 
     def images_digest(self) -> str | None:
         """Hash of all of `images`, or None where it is not known."""

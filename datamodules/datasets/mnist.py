@@ -13,7 +13,7 @@ from torchvision.transforms.functional import InterpolationMode, rotate
 from disentangle_bench.datamodules.batches.feeds import EqualChannels, Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
-from disentangle_bench.datamodules.splits import colouring, shifts
+from disentangle_bench.datamodules.splits import colouring, probe, shifts
 from disentangle_bench.datamodules.splits.stratified import stratified_split
 from disentangle_bench.datamodules.storage import idx
 from disentangle_bench.datamodules.storage.image_cache import Stored
@@ -104,6 +104,30 @@ class FashionMNIST(MNIST):
     SYSTEM = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
+class Turned:
+    """Grey images that are turned when a batch is taken; only the upright ones are stored.
+
+    Args:
+        upright: uint8 [M, 1, H, W].
+        values: int [N], the number of each image's angle among `ANGLES`.
+        of: int [N], which upright image is turned.
+    """
+
+    def __init__(self, upright: Images, values: np.ndarray, of: np.ndarray):
+        self.upright, self.values, self.of = upright, values, of
+        self.shape = (len(values), *upright.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        images, values = torch.from_numpy(self.upright[self.of[rows]]), torch.from_numpy(self.values[rows])
+        for number, angle in enumerate(ANGLES):
+            which = values == number
+            images[which] = rotate(images[which], angle, InterpolationMode.BILINEAR)
+        return images.numpy()
+
+
 class _Coloured(MNIST):
     """Base of the coloured variants.
 
@@ -149,12 +173,27 @@ class _Coloured(MNIST):
             TargetSpec(self.domain_kind, "class", self.num_values, "domain"),
         )
 
+    def redrawn(self, name: probe.ProbeName, split: Split) -> Split:
+        """The images of a split with hues or angles drawn anew."""
+        generator = self.probe_generator(name)
+        if self.domain_kind == "color":
+            return colouring.repainted(split, 10, "color", probe.LEAST[name], generator)
+        assert split.rows is not None
+        of, values = probe.draw_values(len(split), len(ANGLES), probe.LEAST[name], generator)
+        targets = {"class": split.targets["class"][of], "rotation": values}
+        return Split(EqualChannels(Turned(self._upright, values, split.rows[of])), targets)
+
+    def independent(self, split: SplitName) -> bool:
+        """Domains of test images are drawn without regard to the class, unless the shift says otherwise."""
+        return split == "test" and shifts.test_correlation(self.shift) == 0
+
     def _turned(self, grey: Stored, values: np.ndarray) -> Stored:
+        self._upright = grey.images
+
         def fill(out: np.ndarray) -> None:
-            for number, angle in enumerate(ANGLES):
-                which = np.flatnonzero(values == number)
-                upright = torch.from_numpy(grey.images[which])
-                out[which] = rotate(upright, angle, InterpolationMode.BILINEAR).numpy()
+            turned = Turned(grey.images, values, np.arange(len(values)))
+            for start in range(0, len(out), 4096):
+                out[start : start + 4096] = turned[np.arange(start, min(start + 4096, len(out)))]
 
         files = self._files()
         drawn = (self.correlation, str(self.shift), self.split_seed, self.val_fraction)

@@ -9,6 +9,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 from PIL import Image
 
+from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.datamodules.batches.feeds import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.stored import StoredDataModule
@@ -16,7 +17,26 @@ from disentangle_bench.datamodules.splits.stratified import stratified_split
 from disentangle_bench.datamodules.targets import TargetSpec
 
 
-class FactorDataModule(StoredDataModule):
+class Grid(ImageDataModule):
+    """Base of data sets that hold every combination of their factors once.
+
+    Any random part of them has independent factors, in expectation: the training images are the probe split. A shift
+    that holds out combinations of several factors makes the held-out ones depend on each other, in all splits but
+    the test split, where each has one value.
+    """
+
+    def independent(self, split: SplitName) -> bool:
+        """Whether the content is independent of the domain, as it is unless a combination is held out."""
+        return split == "test" or not self.entangled
+
+    @property
+    def entangled(self) -> tuple[str, ...]:
+        """Targets of which a combination is held out."""
+        held = self.shift.values if self.shift and self.shift.kind == "hold_out" else ()
+        return tuple(name for name, _ in held if name) if len(held) > 1 else ()
+
+
+class FactorDataModule(Grid, StoredDataModule):
     """Base of data sets with several factors, each of them a target.
 
     Args:

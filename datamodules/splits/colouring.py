@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Images, SplitName
+from disentangle_bench.datamodules.batches.feeds import Images, Split, SplitName
+from disentangle_bench.datamodules.splits.probe import draw_values
 
 # fmt: off
 NAMED_HUES = (  # every 30 degrees
@@ -89,25 +90,48 @@ class Painted:
     """Grey images that are painted when a batch is taken; only the grey ones are stored.
 
     Args:
-        grey: uint8 [N, 1, H, W].
+        grey: uint8 [M, 1, H, W].
         hues: int [N] hue numbers.
         num_hues: hues are evenly spaced on the colour circle.
+        of: int [N], which grey image is painted; each once, in order, if not given.
     """
 
-    def __init__(self, grey: Images, hues: np.ndarray, num_hues: int):
-        self.grey, self.hues, self.num_hues = grey, hues, num_hues
-        self.shape = (len(grey), 3, *grey.shape[2:])
+    def __init__(self, grey: Images, hues: np.ndarray, num_hues: int, of: np.ndarray | None = None):
+        self.grey, self.hues, self.num_hues, self.of = grey, hues, num_hues, of
+        self.shape = (len(hues), 3, *grey.shape[2:])
 
     def __len__(self) -> int:
-        return len(self.grey)
+        return len(self.hues)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        return paint(self.grey[rows][:, 0], self.hues[rows], self.num_hues)
+        grey = self.grey[rows if self.of is None else self.of[rows]]
+        return paint(grey[:, 0], self.hues[rows], self.num_hues)
 
     def digest(self, grey_digest: str) -> str:
         """Hash of all painted images, given that of the grey ones."""
         hues = np.ascontiguousarray(self.hues, np.int64).tobytes()
         return hashlib.blake2b(f"{grey_digest} {self.num_hues}".encode() + hues, digest_size=16).hexdigest()
+
+
+def repainted(split: Split, num_hues: int, target: str, at_least: int, generator: np.random.Generator) -> Split:
+    """The images of a coloured split in hues drawn anew, independently of everything; painted when they are taken.
+
+    Args:
+        split: coloured images, `Painted` or an array that `paint` made: grey is then the brightest channel, since one
+            channel of a pure hue is always 1.
+        num_hues: how many hues there are.
+        target: name of the hue among the targets.
+        at_least: images wanted; see `draw_values`.
+        generator: source of the draw.
+    """
+    of, hues = draw_values(len(split), num_hues, at_least, generator)
+    targets = {name: values[of] for name, values in split.targets.items()} | {target: hues}
+    if isinstance(split.images, Painted):
+        rows = np.arange(len(split)) if split.rows is None else split.rows
+        rows = rows if split.images.of is None else split.images.of[rows]
+        return Split(Painted(split.images.grey, hues, num_hues, rows[of]), targets)
+    grey = split.take(np.arange(len(split))).max(1, keepdims=True)
+    return Split(Painted(grey, hues, num_hues, of), targets)
 
 
 def check_correlation(correlation: float) -> None:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.errors import DataNotFound
 from disentangle_bench.datamodules.inspection import check, contact_sheet
 
@@ -13,7 +14,7 @@ def test_a_clean_data_set_is_counted(class_folders):
     root = class_folders("photo/cat", "photo/dog", "sketch/cat", "sketch/dog")
     report = check(datamodules.build("image_folder", root=str(root), domains=True, batch_size=4))
     assert report.clean
-    assert report.images == {"train": 57, "val": 7, "test": 16}
+    assert report.images == {"train": 57, "val": 7, "test": 16, "probe": 57, "probe_val": 7}
     assert report.cross == {"photo": {"cat": 20, "dog": 20}, "sketch": {"cat": 20, "dog": 20}}
     assert sum(report.table["class"]["dog"].values()) == 40
     assert report.duplicates == {"train/val": 0, "train/test": 0, "val/test": 0}
@@ -36,7 +37,7 @@ def test_unreadable_files_are_found(class_folders, feed):
     assert not report.clean
     assert "unreadable files: 2" in report.text()
     assert "a/003.png: " in report.text()
-    assert sum(report.images.values()) == (38 if feed == "memory" else 40)
+    assert sum(report.images[s] for s in SPLITS) == (38 if feed == "memory" else 40)
 
 
 def test_images_in_two_splits_are_found_and_named(class_folders):

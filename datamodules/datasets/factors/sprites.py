@@ -9,10 +9,9 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.datamodules.batches.feeds import Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
-from disentangle_bench.datamodules.families.factors import with_domain
+from disentangle_bench.datamodules.families.factors import Grid, with_domain
 from disentangle_bench.datamodules.splits import colouring
 from disentangle_bench.datamodules.splits.stratified import joint_labels, stratified_split
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -78,7 +77,7 @@ class SpriteImages:
         return digest.hexdigest()
 
 
-class Sprites(ImageDataModule):
+class Sprites(Grid):
     """Sprites on black: every combination of shape, scale, orientation, place (x, y) and colour, once.
 
     Rendered on the fly, the same on every machine. Each sprite has a dark spot near its front, so that the orientation
