@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
-import lightning as L
 import numpy as np
-import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import DataLoader
 
-from disentangle_bench.datamodules.batches.feeds import Batch, BatchDataset, Split, SplitName, TrainingLoader, loader
-from disentangle_bench.datamodules.batches.samplers import BalancedBatches, Batches, ShuffledBatches
+from disentangle_bench.datamodules.batches.feeds import Batch, BatchDataset, Split, SplitName
+from disentangle_bench.datamodules.batches.samplers import BalancedBatches, ShuffledBatches
+from disentangle_bench.datamodules.batches.training import TrainingBatches, TrainingImages, TrainingView, in_order
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts
-from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.datamodules.targets import Role, TargetSpec
 
 __all__ = [
     "PROBES",
@@ -42,7 +41,7 @@ STATISTICS_SAMPLE = 10_000
 """Images from which statistics are taken where each would have to be decoded for it."""
 
 
-class ImageDataModule(L.LightningDataModule):
+class ImageDataModule(TrainingBatches):
     """Base of all data sets. A subclass says where images and targets come from (`load`); the rest is here.
 
     Batches are plain dicts: `image` uint8 [B, C, H, W], `index` int64 [B] (position in the split, stable across
@@ -73,6 +72,8 @@ class ImageDataModule(L.LightningDataModule):
     """Whether an image and its mirror image mean the same (false for digits and letters): augmentations heed it."""
     correlated: ClassVar[bool] = False
     """Whether a colour (or rotation) is drawn by class, so that the shift `correlation` means something."""
+    order_tells: ClassVar[bool] = False
+    """Whether images lie in an order that tells their targets, as files sorted by class folder do."""
 
     def __init__(
         self,
@@ -86,19 +87,17 @@ class ImageDataModule(L.LightningDataModule):
         shift: str | None = None,
         num_workers: NonNegativeInt | None = None,
     ):
-        super().__init__()
+        super().__init__(
+            batch_size=batch_size,
+            seed=seed,
+            balance=balance,
+            domains_per_batch=domains_per_batch,
+            num_workers=num_workers,
+        )
         if not 0 < val_fraction < 1:
             raise DataMismatch(f"val_fraction must lie between 0 and 1, got {val_fraction}")
-        self.batch_size, self.val_fraction, self.split_seed, self.seed = (
-            batch_size,
-            val_fraction,
-            split_seed,
-            seed,
-        )
-        self.balance, self.domains_per_batch, self.num_workers = balance, domains_per_batch, num_workers
+        self.val_fraction, self.split_seed = val_fraction, split_seed
         self.shift = None if shift is None else shifts.parse(shift)
-        self._training_loader: TrainingLoader | None = None
-        self._place: dict[str, int] | None = None  # in the epoch, of the checkpoint that training resumes from
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
             raise DataMismatch(f"shift {shift!r} is for coloured data sets, {self.name} has no colours drawn by class")
@@ -260,63 +259,64 @@ class ImageDataModule(L.LightningDataModule):
             },
         }
 
-    def train_dataloader(self) -> DataLoader:
-        """Shuffled training batches; `batch_size` is shared out over the devices of a distributed run."""
-        rank, replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        if self.batch_size % replicas:
-            raise DataMismatch(
-                f"batch_size {self.batch_size} is not a multiple of the {replicas} devices that share it"
-            )
-        dataset = BatchDataset(self.training, self.targets)
-        sampler = self._sampler(self.balance, self.domains_per_batch, rank, replicas)
-        made = loader(dataset, sampler, self.num_workers, persistent=True)
-        assert isinstance(made, TrainingLoader)
-        if self._place is not None:
-            made.load_state_dict(self._place)
-        self._training_loader, self._place = made, None
-        return made
+    def training_view(self, roles: frozenset[str]) -> TrainingView:
+        """What a method may see of these data while it trains; a trainer takes it in place of the data set.
 
-    def state_dict(self) -> dict[str, Any]:
-        """The place in the epoch: kept by Lightning in the checkpoint."""
-        return self._training_loader.state_dict() if self._training_loader else {}
+        It holds the training images (with the unlabelled ones of data sets that train on them) and the targets of
+        `roles`. `index` in its batches is the position in `splits["train"]` of the view. That is the position in
+        `training` here, unless the order of the images would tell their labels (`order_tells`): then the view has an
+        order of its own, `training.select(training_order)`.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Called by Lightning when it resumes, before it asks for a loader.
+        Args:
+            roles: of the targets that the method declares, of `content`, `style` and `domain`.
 
-        Lightning would restore the loader itself, but only if nobody has asked how long an epoch is before: a
-        schedule of the learning rate does.
+        Raises:
+            DataMismatch: batches are to be balanced by a target that the method doesn't declare: they would tell it.
         """
-        self._place = state_dict
+        if strangers := set(roles) - set(get_args(Role)):
+            raise ValueError(f"roles are of {', '.join(get_args(Role))}, got {sorted(strangers)}")
+        self.check_batches(self.balance, self.domains_per_batch, roles)
+        targets = tuple(spec for spec in self.targets if spec.role in roles)
+        order = self.training_order
+        values = {spec.name: np.asarray(self.training.targets[spec.name]) for spec in targets}
+        if order is not None:
+            values = {name: array[order] for name, array in values.items()}
+        return TrainingView(
+            self.name,
+            TrainingImages(self.training, order),
+            targets,
+            values,
+            self.describe(),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            balance=self.balance,
+            domains_per_batch=self.domains_per_batch,
+            num_workers=self.num_workers,
+        )
 
-    def check_batches(self, balance: str | None, domains_per_batch: int | None) -> None:
-        """Raise DataMismatch if training batches can't be composed like this."""
-        self._sampler(balance, domains_per_batch)
+    @property
+    def training_order(self) -> np.ndarray | None:
+        """int64 [N]: positions of `training` in the order of the training view; None where it is the same."""
+        if not self.order_tells:
+            return None
+        return np.random.Generator(np.random.PCG64([self.split_seed, 5])).permutation(len(self.training))
 
-    def _sampler(self, balance: str | None, domains_per_batch: int | None, rank: int = 0, replicas: int = 1) -> Batches:
-        if balance is None:
-            return ShuffledBatches(len(self.training), self.batch_size, self.seed, rank, replicas)
-        known = {spec.name: spec.name for spec in reversed(self.targets) if spec.discrete}
-        named = {spec.role: spec.name for spec in reversed(self.targets) if spec.discrete} | known
-        if balance not in named:
+    def check_batches(
+        self, balance: str | None, domains_per_batch: int | None, roles: Collection[str] = get_args(Role)
+    ) -> None:
+        """Raise DataMismatch if training batches can't be composed like this for a method that declares `roles`."""
+        if balance is not None and (spec := self._balanced_target(balance)).role not in roles:
             raise DataMismatch(
-                f"balance {balance!r}: {self.name} has no such target with classes ({', '.join(reversed(known))})"
+                f"balance {balance!r}: batches that hold equally many images of each value of {spec.name!r} tell it to "
+                f"a method that doesn't declare that it sees {spec.role} targets"
             )
-        groups = np.asarray(self.training.targets[named[balance]])
-        values = len(np.unique(groups))
-        per_batch = domains_per_batch or max(n for n in range(1, values + 1) if self.batch_size % n == 0)
-        try:
-            return BalancedBatches(groups, self.batch_size, per_batch, self.seed, rank, replicas)
-        except ValueError as error:
-            raise DataMismatch(f"batches balanced by {balance!r}: {error}") from error
+        self._sampler(balance, domains_per_batch)
 
     def eval_dataloader(
         self, split: SplitName, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1
     ) -> DataLoader:
         """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
-        dataset = BatchDataset(self.splits[split], self.targets)
-        batches = torch.arange(len(dataset)).split(batch_size)
-        first, last = (len(batches) * part // num_replicas for part in (rank, rank + 1))
-        return loader(dataset, batches[first:last], self.num_workers)
+        return in_order(self.splits[split], self.targets, batch_size, self.num_workers, rank, num_replicas)
 
 
 def _count_levels(values: np.ndarray) -> np.ndarray:

@@ -25,6 +25,8 @@ class Grid(ImageDataModule):
     the test split, where each has one value.
     """
 
+    order_tells = True
+
     def independent(self, split: SplitName) -> bool:
         """Whether the content is independent of the domain, as it is unless a combination is held out."""
         return split == "test" or not self.entangled

@@ -106,6 +106,8 @@ class ImageFileDataModule(StoredDataModule):
             out and counts them (in `unreadable_files`; memory feed only, since a stream meets them too late).
     """
 
+    order_tells = True
+
     def __init__(
         self,
         *,
