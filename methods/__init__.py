@@ -55,7 +55,7 @@ def find(name: str) -> type[Method]:
     if "." in name:
         try:
             return resolve_name(name)
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:
             raise LookupError(f"no method at {name!r}: {error}") from error
     raise LookupError(f"no method {name!r}")
 
