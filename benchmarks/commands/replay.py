@@ -53,7 +53,8 @@ def replay(folder: str) -> int:
             default_root_dir=elsewhere,
         )
         try:
-            trainer.fit(method, datamodule=data, ckpt_path=start, weights_only=True)
+            seen = data.training_view(type(method).uses_targets)
+            trainer.fit(method, datamodule=seen, ckpt_path=start, weights_only=True)
         except Finding as found:
             tell(found, look.batch, reported)
             return 0

@@ -97,7 +97,8 @@ def train(
         if rank() == 0:
             (folder / NOT_FINITE).unlink(missing_ok=True)
         resume = newest_intact(folder / "checkpoints", cell.hash)
-        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True)
+        seen = data.training_view(type(method).uses_targets)
+        trainer.fit(method, datamodule=seen, ckpt_path=resume, weights_only=True)
         step, epoch = trainer.global_step, trainer.current_epoch
     ranks = costs.ranks()
     seconds = max((used["seconds"] for used in ranks), default=0.0)
