@@ -12,8 +12,9 @@ import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from torch.utils.data import DataLoader
 
-from disentangle_bench.datamodules.batches.feeds import Batch, BatchDataset, Split, SplitName
+from disentangle_bench.datamodules.batches.loader import Batch, BatchDataset
 from disentangle_bench.datamodules.batches.samplers import BalancedBatches, ShuffledBatches
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.batches.training import TrainingBatches, TrainingImages, TrainingView, in_order
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule, SplitName
-from disentangle_bench.datamodules.batches.feeds import Split
+from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
 

@@ -78,7 +78,7 @@ def _data() -> list[list[str]]:
             rows.append([name, "comes with this package", ""])
             continue
         try:
-            rows.append([name, str(data.where()), ""])
+            rows.append([name, str(data.locate()), ""])
         except DataNotFound:
             rows.append([name, "not here", f"`bench data check {name}` says where to get it and where to put it"])
     return rows

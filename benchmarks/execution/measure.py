@@ -14,7 +14,7 @@ import torch.distributed as dist
 from disentangle_bench.benchmarks.planning.cell import FEATURES, Cell
 from disentangle_bench.benchmarks.runs.progress_file import Status
 from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataModule
-from disentangle_bench.datamodules.batches.feeds import loader
+from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES

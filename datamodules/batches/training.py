@@ -8,11 +8,11 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 from torch.utils.data import DataLoader
 
-from disentangle_bench.datamodules.batches.feeds import BatchDataset, Split, TrainingLoader, loader
+from disentangle_bench.datamodules.batches.loader import BatchDataset, TrainingLoader, in_order, loader
 from disentangle_bench.datamodules.batches.samplers import BalancedBatches, Batches, ShuffledBatches
+from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -192,18 +192,3 @@ class TrainingImages:
 
     def __getitem__(self, positions: np.ndarray) -> np.ndarray:
         return self._images[positions if self._rows is None else self._rows[positions]]
-
-
-def in_order(
-    split: Split,
-    targets: tuple[TargetSpec, ...],
-    batch_size: int,
-    num_workers: int | None,
-    rank: int = 0,
-    num_replicas: int = 1,
-) -> DataLoader:
-    """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
-    dataset = BatchDataset(split, targets)
-    batches = torch.arange(len(dataset)).split(batch_size)
-    first, last = (len(batches) * part // num_replicas for part in (rank, rank + 1))
-    return loader(dataset, batches[first:last], num_workers)

@@ -1,1 +1,4 @@
-"""One family of data sets a file."""
+"""The data sets, one family a file.
+
+In: options. Out: the three splits, their targets and what people call the values; everything else is `base`'s.
+"""

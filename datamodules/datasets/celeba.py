@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
-from disentangle_bench.datamodules.splits.stratified import random_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage.image_files import listing_of
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -52,18 +52,19 @@ class CelebA(ImageFileDataModule):
         super().__init__(image_size=image_size, **kwargs)
         self.content, self.shared_identities, self.min_images = tuple(content), shared_identities, min_images
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if it holds the images and the three tables."""
+        tables = all((folder / name).is_file() for name in (IDENTITY, ATTRIBUTES, PARTITION))
+        return folder if tables and (folder / IMAGES).is_dir() else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each attribute and the identity."""
-        needed = (IDENTITY, ATTRIBUTES, PARTITION)
-        root = self._locate(
-            lambda folder: (folder / IMAGES).is_dir() and all((folder / name).is_file() for name in needed)
-        )
-        files, identity = _columns(root / IDENTITY, 0)
-        partition = _columns(root / PARTITION, 0, files)[1][:, 0]
-        names = (root / ATTRIBUTES).read_text("utf-8").splitlines()[1].split()
-        attributes = (_columns(root / ATTRIBUTES, 2, files)[1] > 0).astype(np.int64)
+        files, identity = _columns(home / IDENTITY, 0)
+        partition = _columns(home / PARTITION, 0, files)[1][:, 0]
+        names = (home / ATTRIBUTES).read_text("utf-8").splitlines()[1].split()
+        attributes = (_columns(home / ATTRIBUTES, 2, files)[1] > 0).astype(np.int64)
         if attributes.shape[1] != len(names):
-            raise DataCorrupt(f"{root / ATTRIBUTES}: {len(names)} names for {attributes.shape[1]} columns")
+            raise DataCorrupt(f"{home / ATTRIBUTES}: {len(names)} names for {attributes.shape[1]} columns")
         if strangers := set(self.content) - set(names) or ({"(none)"} if not self.content else set()):
             raise DataMismatch(f"content: no attribute {min(strangers)!r} in CelebA ({', '.join(names)})")
         _, numbers, counts = np.unique(identity[:, 0], return_inverse=True, return_counts=True)
@@ -75,16 +76,14 @@ class CelebA(ImageFileDataModule):
             *(TargetSpec(name, "class", 2, "content" if name in self.content else "style") for name in ordered),
             TargetSpec("identity", "class", int(numbers.max()) + 1, "domain"),
         )
-        listing = listing_of(root / IMAGES, [files[i] for i in keep])
+        listing = listing_of(home / IMAGES, [files[i] for i in keep])
         return self._splits(listing, targets, self._rows(partition[keep])), specs
 
     def _rows(self, partition: np.ndarray) -> dict[SplitName, np.ndarray]:
         if not self.shared_identities:
             train, val, test = (np.flatnonzero(partition == number) for number in range(3))
             return {"train": train, "val": val, "test": test}
-        rest, test = random_split(len(partition), 0.2, self.split_seed)
-        first, second = random_split(len(rest), self.val_fraction, self.split_seed)
-        return {"train": rest[first], "val": rest[second], "test": test}
+        return three_way(len(partition), val=self.val_fraction, test=0.2, seed=self.split_seed)
 
 
 def _columns(path: Path, skip: int, files: list[str] | None = None) -> tuple[list[str], np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,10 +11,10 @@ import numpy as np
 import torchvision
 from torchvision.datasets.utils import check_integrity
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 
@@ -37,20 +38,20 @@ class CIFAR10(ClassFolders):
     LABELS: ClassVar[dict[str, tuple[str, str]]] = {"class": ("labels", "label_names")}
     """Target name -> keys of its values in the batch files and of their names in the meta file."""
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """Splits with the target `class` (and `superclass` for CIFAR-100)."""
-        tv = self.TORCHVISION
-        root = self._locate(
-            lambda folder: (folder / tv.base_folder).is_dir() or self._has_class_folders(folder),
-            url=tv.url,
-            download=lambda folder: tv(str(folder), download=True),
-        )
-        if not (root / tv.base_folder).is_dir():
-            return self._load_official(root)
-        return self._load_batches(root / tv.base_folder)
+    def download(self) -> tuple[str, Callable[[Path], object]]:
+        """By torchvision."""
+        return self.TORCHVISION.url, lambda folder: self.TORCHVISION(str(folder), download=True)
 
-    def _has_class_folders(self, folder: Path) -> bool:
-        return (folder / "train").is_dir() and (folder / "test").is_dir()
+    def home(self, folder: Path) -> Path | None:
+        """The published folder in it, or the folder itself if it holds class folders."""
+        published = folder / self.TORCHVISION.base_folder
+        if published.is_dir():
+            return published
+        return folder if (folder / "train").is_dir() and (folder / "test").is_dir() else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """Splits with the target `class` (and `superclass` for CIFAR-100)."""
+        return self._load_batches(home) if home.name == self.TORCHVISION.base_folder else self._load_official(home)
 
     def _load_batches(self, folder: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         tv = self.TORCHVISION
@@ -69,8 +70,8 @@ class CIFAR10(ClassFolders):
         total = len(targets["class"])
         stored = self._store(folder, [file for file, _ in files], (total, 3, 32, 32), fill)
         num_train = sum(len(batch["data"]) for batch in batches[: len(tv.train_list)])
-        train, val = stratified_split(targets["class"][:num_train], self.val_fraction, self.split_seed)
-        rows: dict[SplitName, np.ndarray] = {"train": train, "val": val, "test": np.arange(num_train, total)}
+        held = np.arange(num_train, total)
+        rows = three_way(targets["class"], val=self.val_fraction, test=held, seed=self.split_seed)
         splits = {
             name: Split(stored.images, {key: values[at] for key, values in targets.items()}, at, stored.checksum)
             for name, at in rows.items()
@@ -93,8 +94,10 @@ class CIFAR100(CIFAR10):
         "superclass": ("coarse_labels", "coarse_label_names"),
     }
 
-    def _has_class_folders(self, folder: Path) -> bool:
-        return False
+    def home(self, folder: Path) -> Path | None:
+        """The published folder in it."""
+        published = folder / self.TORCHVISION.base_folder
+        return published if published.is_dir() else None
 
 
 def _unpickle(path: Path, md5: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 from disentangle_bench.datamodules.base import ImageDataModule, Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.splits import colouring, probe, shifts
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 
@@ -48,9 +48,7 @@ class Digits(ImageDataModule):
         large = interpolate(images, size=(self.image_size, self.image_size), mode="bilinear", align_corners=False)[:, 0]
         grey = (large * 255).round().to(torch.uint8).numpy()
         labels = bunch.target.astype(np.int64)
-        rest, test = stratified_split(labels, 0.2, self.split_seed)
-        train, val = stratified_split(labels[rest], self.val_fraction, self.split_seed)
-        return grey, labels, {"train": rest[train], "val": rest[val], "test": test}
+        return grey, labels, three_way(labels, val=self.val_fraction, test=0.2, seed=self.split_seed)
 
 
 class ColoredDigits(Digits):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
-from disentangle_bench.datamodules.splits.stratified import random_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage import decode
 from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, scan
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -46,22 +46,20 @@ class Edges2Shoes(ImageFileDataModule):
     def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
         super().__init__(image_size=image_size, **kwargs)
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, or the published one in it."""
+        homes = (folder, folder / "edges2shoes")
+        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the targets `pair` and `domain`; the published `val` is the test split."""
         self._value_names = {"domain": ("edges", "photo")}
-        root = self._locate(lambda folder: self._home(folder) is not None)
-        files = scan(self._home(root) or root, ["train", "val"])
+        files = scan(home, ["train", "val"])
         is_test = files.tops(1) == "val"
         listing = files.select(np.repeat(np.arange(len(files)), 2))
         pair = np.repeat(np.arange(len(files)), 2)
         targets = {"pair": pair, "domain": np.tile([0, 1], len(files))}
-        first = np.flatnonzero(~is_test)
-        train, val = random_split(len(first), self.val_fraction, self.split_seed)
-        pairs: dict[SplitName, np.ndarray] = {
-            "train": first[train],
-            "val": first[val],
-            "test": np.flatnonzero(is_test),
-        }
+        pairs = three_way(len(files), val=self.val_fraction, test=np.flatnonzero(is_test), seed=self.split_seed)
         rows: dict[SplitName, np.ndarray] = {
             name: np.stack([2 * at, 2 * at + 1], axis=1).reshape(-1) for name, at in pairs.items()
         }
@@ -73,7 +71,3 @@ class Edges2Shoes(ImageFileDataModule):
 
     def _source(self, listing: Listing, size: int) -> FileImages:
         return PairImages(listing, size)
-
-    def _home(self, folder: Path) -> Path | None:
-        homes = (folder, folder / "edges2shoes")
-        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.class_folders import ClassFolders, class_numbers, in_classes
-from disentangle_bench.datamodules.splits.stratified import joint_labels, stratified_split
+from disentangle_bench.datamodules.splits.stratified import joint_labels, three_way
 from disentangle_bench.datamodules.storage.image_files import scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -45,14 +45,17 @@ class ImageFolder(ClassFolders):
             raise DataMismatch(f"test_fraction must lie between 0 and 1, got {test_fraction}")
         self.domains, self.test_fraction = domains, test_fraction
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if there are folders in it."""
+        return folder if folder.is_dir() and subfolders(folder) else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`, and `domain` if asked for."""
-        root = self._locate(lambda folder: folder.is_dir() and bool(subfolders(folder)))
         if self.domains:
-            return self._load_domains(root)
-        if (root / "train").is_dir():
-            return self._load_official(root)
-        return self._load_plain(root)
+            return self._load_domains(home)
+        if (home / "train").is_dir():
+            return self._load_official(home)
+        return self._load_plain(home)
 
     def _load_plain(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         classes = subfolders(root)
@@ -74,9 +77,7 @@ class ImageFolder(ClassFolders):
         return self._finish(listing, {"class": (labels, classes), "domain": (domain_labels, domains)}, rows)
 
     def _seeded(self, labels: np.ndarray) -> dict[SplitName, np.ndarray]:
-        rest, test = stratified_split(labels, self.test_fraction, self.split_seed)
-        train, val = stratified_split(labels[rest], self.val_fraction, self.split_seed)
-        return {"train": rest[train], "val": rest[val], "test": test}
+        return three_way(labels, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
 
 
 class PACS(ImageFolder):
@@ -96,11 +97,7 @@ class PACS(ImageFolder):
     def __init__(self, *, test_fraction: float = 0.2, **kwargs):
         super().__init__(domains=True, test_fraction=test_fraction, **kwargs)
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """Splits with the targets `class` and `domain`."""
-        root = self._locate(lambda folder: self._home(folder) is not None)
-        return self._load_domains(self._home(root) or root)
-
-    def _home(self, folder: Path) -> Path | None:
+    def home(self, folder: Path) -> Path | None:
+        """The folder with the four domains, or `kfold` in it."""
         homes = (folder, folder / "kfold")
         return next((home for home in homes if all((home / name).is_dir() for name in self.DOMAINS)), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
@@ -39,20 +39,23 @@ class ImageNet(ClassFolders):
         self.subset = subset
         self.wnids = None if subset is None else wnids_of(subset)
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if it holds `train` and `val`."""
+        return folder if (folder / "train").is_dir() and (folder / "val").is_dir() else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`; its numbers follow the sorted wnids."""
-        root = self._locate(lambda folder: (folder / "train").is_dir() and (folder / "val").is_dir())
-        there = {split: subfolders(root / split) for split in ("train", "val")}
+        there = {split: subfolders(home / split) for split in ("train", "val")}
         wnids = self.wnids or there["train"]
         for split, folders in there.items():
             if missing := sorted(set(wnids) - set(folders)):
                 raise DataMismatch(
-                    f"{root / split}: {len(missing)} of {len(wnids)} classes have no folder there (first: "
+                    f"{home / split}: {len(missing)} of {len(wnids)} classes have no folder there (first: "
                     f"{missing[0]}); the layout is {self.layout}"
                 )
-        listing = scan(root, [f"{split}/{wnid}" for split in there for wnid in wnids])
+        listing = scan(home, [f"{split}/{wnid}" for split in there for wnid in wnids])
         is_test = listing.tops(1) == "val"
-        return self._train_and_test(listing, listing.tops(2), sorted(wnids), is_test, root / "train")
+        return self._train_and_test(listing, listing.tops(2), sorted(wnids), is_test, home / "train")
 
 
 def wnids_of(subset: str) -> list[str]:

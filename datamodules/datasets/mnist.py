@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -10,11 +11,12 @@ import torch
 import torchvision
 from torchvision.transforms.functional import InterpolationMode, rotate
 
-from disentangle_bench.datamodules.batches.feeds import EqualChannels, Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits import colouring, probe, shifts
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.colouring import EqualChannels
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage import idx
 from disentangle_bench.datamodules.storage.image_cache import Stored
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -37,19 +39,18 @@ class MNIST(StoredDataModule):
     mirror_symmetric = False
     CLASSES: ClassVar[tuple[str, ...]] = tuple("0123456789")
     TORCHVISION: ClassVar[type[torchvision.datasets.MNIST]] = torchvision.datasets.MNIST
-    SYSTEM: ClassVar[tuple[Path, ...]] = ()
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of grey images with the target `class`."""
         self._value_names = {"class": self.CLASSES}
-        stored, labels, rows = self._grey()
+        stored, labels, rows = self._grey(home)
         images = EqualChannels(stored.images)
         splits = {name: Split(images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
         return splits, (TargetSpec("class", "class", 10, "content"),)
 
-    def _grey(self) -> tuple[Stored, np.ndarray, dict[SplitName, np.ndarray]]:
+    def _grey(self, home: Path) -> tuple[Stored, np.ndarray, dict[SplitName, np.ndarray]]:
         """Images uint8 [70000, 1, 32, 32], labels int64 [70000], and the rows of each split."""
-        files = self._files()
+        files = self._files(home)
         parts = [idx.read(file, 1) for file in files[2:]]
         labels = np.concatenate(parts).astype(np.int64)
         if labels.max(initial=0) >= len(self.CLASSES):
@@ -65,23 +66,20 @@ class MNIST(StoredDataModule):
                 done += len(part)
 
         stored = self._store(files[0].parent, files, (len(labels), 1, 32, 32), fill)
-        train, val = stratified_split(labels[: len(parts[0])], self.val_fraction, self.split_seed)
-        return stored, labels, {"train": train, "val": val, "test": np.arange(len(parts[0]), len(labels))}
+        test = np.arange(len(parts[0]), len(labels))
+        return stored, labels, three_way(labels, val=self.val_fraction, test=test, seed=self.split_seed)
 
-    def _files(self) -> list[Path]:
+    def _files(self, home: Path) -> list[Path]:
         """The four files: images of both parts, labels of both parts."""
-        tv = self.TORCHVISION
-        root = self._locate(
-            lambda folder: self._home(folder) is not None,
-            system=self.SYSTEM,
-            url=f"{tv.mirrors[0]}{tv.resources[0][0]}",
-            download=lambda folder: tv(str(folder), download=True),
-        )
-        home = self._home(root) or root
         kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
         return [idx.find(home, f"{p}-{kind}") or home / f"{p}-{kind}" for kind in kinds for p in PREFIXES]
 
-    def _home(self, folder: Path) -> Path | None:
+    def download(self) -> tuple[str, Callable[[Path], object]]:
+        """By torchvision."""
+        tv = self.TORCHVISION
+        return f"{tv.mirrors[0]}{tv.resources[0][0]}", lambda folder: tv(str(folder), download=True)
+
+    def home(self, folder: Path) -> Path | None:
         """Where the files are: the folder itself, or where torchvision puts them below it."""
         for home in (folder, folder / "raw", folder / self.TORCHVISION.__name__ / "raw"):
             if all(idx.find(home, f"{p}-{k}") for p in PREFIXES for k in ("images-idx3-ubyte", "labels-idx1-ubyte")):
@@ -146,11 +144,11 @@ class _Coloured(MNIST):
         self.correlation, self.domain_kind = correlation, domain_kind
         self.num_values = 10 if domain_kind == "color" else len(ANGLES)
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the targets `class` and `color` or `rotation`."""
         names = colouring.hue_names(10) if self.domain_kind == "color" else tuple(map(str, ANGLES))
         self._value_names = {"class": self.CLASSES, self.domain_kind: names}
-        stored, labels, rows = self._grey()
+        stored, labels, rows = self._grey(home)
         of_split: dict[SplitName, float] = {
             "train": self.correlation,
             "val": self.correlation,
@@ -162,7 +160,7 @@ class _Coloured(MNIST):
             painted = colouring.Painted(stored.images, values, 10)
             images, digest = painted, painted.digest(stored.checksum)
         else:
-            turned = self._turned(stored, values)
+            turned = self._turned(home, stored, values)
             images, digest = EqualChannels(turned.images), turned.checksum
         splits = {
             name: Split(images, {"class": labels[at], self.domain_kind: values[at]}, at, digest)
@@ -187,7 +185,7 @@ class _Coloured(MNIST):
         """Domains of test images are drawn without regard to the class, unless the shift says otherwise."""
         return split == "test" and shifts.test_correlation(self.shift) == 0
 
-    def _turned(self, grey: Stored, values: np.ndarray) -> Stored:
+    def _turned(self, home: Path, grey: Stored, values: np.ndarray) -> Stored:
         self._upright = grey.images
 
         def fill(out: np.ndarray) -> None:
@@ -195,7 +193,7 @@ class _Coloured(MNIST):
             for start in range(0, len(out), 4096):
                 out[start : start + 4096] = turned[np.arange(start, min(start + 4096, len(out)))]
 
-        files = self._files()
+        files = self._files(home)
         drawn = (self.correlation, str(self.shift), self.split_seed, self.val_fraction)
         return self._store(files[0].parent, files, grey.images.shape, fill, rotations=drawn)
 

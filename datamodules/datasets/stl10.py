@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torchvision
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits import shifts
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 NO_LABEL = -100
@@ -44,15 +45,19 @@ class STL10(StoredDataModule):
         super().__init__(**kwargs)
         self.unlabeled = unlabeled
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def download(self) -> tuple[str, Callable[[Path], object]]:
+        """By torchvision."""
+        tv = torchvision.datasets.STL10
+        return tv.url, lambda folder: tv(str(folder), download=True)
+
+    def home(self, folder: Path) -> Path | None:
+        """The folder, or the published one in it."""
+        homes = (folder, folder / torchvision.datasets.STL10.base_folder)
+        return next((home for home in homes if (home / "train_X.bin").is_file()), None)
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of labelled images with the target `class`."""
         self._value_names = {"class": self.CLASSES}
-        root = self._locate(
-            lambda folder: self._home(folder) is not None,
-            url=torchvision.datasets.STL10.url,
-            download=lambda folder: torchvision.datasets.STL10(str(folder), download=True),
-        )
-        home = self._home(root) or root
         parts = ["train", "test", *(["unlabeled"] if self.unlabeled else [])]
         files = [home / f"{part}_X.bin" for part in parts]
         for file in files:
@@ -71,8 +76,8 @@ class STL10(StoredDataModule):
                 out[start : start + count] = images.transpose(0, 1, 3, 2)
 
         stored = self._store(home, files, (int(starts[-1]), 3, EDGE, EDGE), fill, parts=parts)
-        train, val = stratified_split(labels[: counts[0]], self.val_fraction, self.split_seed)
-        rows: dict[SplitName, np.ndarray] = {"train": train, "val": val, "test": np.arange(starts[1], starts[2])}
+        test = np.arange(starts[1], starts[2])
+        rows = three_way(labels[: starts[2]], val=self.val_fraction, test=test, seed=self.split_seed)
         splits = {name: Split(stored.images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
         extra = np.arange(starts[2], starts[-1])
         self._unlabeled = Split(stored.images, {"class": labels[extra]}, extra, stored.checksum)
@@ -83,10 +88,6 @@ class STL10(StoredDataModule):
         """The labelled training split, followed by the unlabelled images if they are asked for."""
         train = self.splits["train"]
         return shifts.stack([train, self._unlabeled]) if len(self._unlabeled) else train
-
-    def _home(self, folder: Path) -> Path | None:
-        homes = (folder, folder / torchvision.datasets.STL10.base_folder)
-        return next((home for home in homes if (home / "train_X.bin").is_file()), None)
 
     def _labels(self, file: Path, count: int) -> np.ndarray:
         labels = np.fromfile(file, np.uint8).astype(np.int64) - 1 if file.is_file() else np.empty(0)

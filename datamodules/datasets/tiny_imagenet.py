@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
 from disentangle_bench.datamodules.storage.image_files import scan, subfolders
@@ -25,10 +25,13 @@ class TinyImageNet(ClassFolders):
     layout = "train/WNID/images/*.JPEG, val/images/*.JPEG, val/val_annotations.txt (the unpacked tiny-imagenet-200.zip)"
     licence = "that of ImageNet: non-commercial research and education"
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, or the published one in it."""
+        homes = (folder, folder / "tiny-imagenet-200")
+        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`."""
-        root = self._locate(lambda folder: self._home(folder) is not None)
-        home = self._home(root) or root
         listing = scan(home, ["train", "val"])
         labels = listing.tops(2)
         test = listing.tops(1) == "val"
@@ -41,10 +44,6 @@ class TinyImageNet(ClassFolders):
         if missing := set(of_file) - {listing.names[row].rsplit("/", 1)[-1] for row in np.flatnonzero(test)}:
             raise DataCorrupt(f"{home / 'val' / 'images' / min(missing)}: missing, though val_annotations.txt names it")
         return self._train_and_test(listing, labels, subfolders(home / "train"), test, home / "train")
-
-    def _home(self, folder: Path) -> Path | None:
-        homes = (folder, folder / "tiny-imagenet-200")
-        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
 
 
 def _annotations(path: Path) -> dict[str, str]:

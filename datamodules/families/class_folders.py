@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage.image_files import Listing, scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -39,11 +39,12 @@ class ClassFolders(ImageFileDataModule):
                 if not (inside & (tops == name)).any():
                     raise DataCorrupt(f"{root / folder / name}: class folder without images; fill or delete it")
         labels = class_numbers(tops, classes, root / "train")
-        train, held = np.flatnonzero(splits == "train"), np.flatnonzero(splits == val)
+        held = np.flatnonzero(splits == test)
+        rows: dict[SplitName, np.ndarray]
         if val is None:
-            first, second = stratified_split(labels[train], self.val_fraction, self.split_seed)
-            train, held = train[first], train[second]
-        rows: dict[SplitName, np.ndarray] = {"train": train, "val": held, "test": np.flatnonzero(splits == test)}
+            rows = three_way(labels, val=self.val_fraction, test=held, seed=self.split_seed)
+        else:
+            rows = {"train": np.flatnonzero(splits == "train"), "val": np.flatnonzero(splits == val), "test": held}
         return self._finish(listing, {"class": (labels, classes)}, rows)
 
     def _train_and_test(
@@ -55,10 +56,8 @@ class ClassFolders(ImageFileDataModule):
             raise DataMismatch(f"test images of class {strangers[0]!r}, which has no training images in {folder}")
         class_numbers(values[train], classes, folder)  # refuses classes without a training image
         labels = class_numbers(values, classes, folder)
-        first, second = stratified_split(labels[train], self.val_fraction, self.split_seed)
-        return self._finish(
-            listing, {"class": (labels, classes)}, {"train": train[first], "val": train[second], "test": test}
-        )
+        rows = three_way(labels, val=self.val_fraction, test=test, seed=self.split_seed)
+        return self._finish(listing, {"class": (labels, classes)}, rows)
 
     def _finish(
         self, listing: Listing, targets: dict[str, tuple[np.ndarray, list[str]]], rows: dict[SplitName, np.ndarray]

@@ -10,10 +10,10 @@ from jsonargparse.typing import PositiveInt
 from PIL import Image
 
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.datamodules.batches.feeds import Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.stored import StoredDataModule
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 
@@ -55,9 +55,7 @@ class FactorDataModule(Grid, StoredDataModule):
 
     def _seeded(self, labels: np.ndarray) -> dict[SplitName, np.ndarray]:
         """Rows of three splits, drawn with the proportions of `labels`."""
-        rest, test = stratified_split(labels, self.test_fraction, self.split_seed)
-        train, val = stratified_split(labels[rest], self.val_fraction, self.split_seed)
-        return {"train": rest[train], "val": rest[val], "test": test}
+        return three_way(labels, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
 
     def _finish(
         self,

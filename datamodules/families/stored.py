@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.datamodules.batches.feeds import Feed, Images, Split, SplitName, fits_in_memory
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
-from disentangle_bench.datamodules.storage import archives
-from disentangle_bench.datamodules.storage import image_cache as cache
-from disentangle_bench.datamodules.storage import locate as roots
+from disentangle_bench.datamodules.storage import archives, image_cache, locate
 from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, known_digest
+from disentangle_bench.datamodules.storage.on_demand import Feed, fits_in_memory
+from disentangle_bench.datamodules.targets import TargetSpec
 
 LARGEST_DEFAULT_SIZE = 224
 
 
-class _Located(Exception):
-    """Thrown through `load` by a data set that was only asked where it is."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-
 class StoredDataModule(ImageDataModule):
-    """Base of data sets in files.
+    """Base of data sets in files. A subclass says what its folder looks like (`home`) and reads it (`read`).
 
     Args:
         root: folder of the data set; if not given, a folder of the data set's name in `$DISENTANGLE_BENCH_DATA`
@@ -38,42 +32,65 @@ class StoredDataModule(ImageDataModule):
             `~/.cache/disentangle-bench`.
     """
 
+    SYSTEM: ClassVar[tuple[Path, ...]] = ()
+    """Public places where an operating system's package puts the files."""
+
     def __init__(self, *, root: str | None = None, cache_dir: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.root, self.cache_dir = root, cache_dir
-        self._only_asked_where = False
 
-    def where(self) -> Path:
-        """The folder of its files. Reads none of them; downloads nothing.
+    @abstractmethod
+    def home(self, folder: Path) -> Path | None:
+        """Where in a folder that the user may name the files are: the folder itself, or a usual place below it.
+
+        Returns:
+            None if the data set is not in there.
+        """
+
+    @abstractmethod
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """The three splits and their targets from the files in `home`; see `load`."""
+
+    def download(self) -> tuple[str, Callable[[Path], object]] | None:
+        """The address that a download asks for first, and what puts the files in a folder; None if people have to."""
+        return None
+
+    def locate(self, *, download: bool = False) -> Path:
+        """The folder of the files. Reads none of them.
+
+        Args:
+            download: whether to get them, where that can be done, if they are nowhere.
 
         Raises:
             DataNotFound: they are nowhere; the message says what to put where.
         """
-        self._only_asked_where = True
-        try:
-            self.load()
-        except _Located as located:
-            return located.folder
-        finally:
-            self._only_asked_where = False
-        raise AssertionError(f"{type(self).__name__}.load() does not call _locate()")
+        url, get = (self.download() if download else None) or (None, None)
+        folder = locate.locate(
+            self.name,
+            self._given(),
+            lambda folder: self.home(folder) is not None,
+            source=self.source,
+            layout=self.layout,
+            system=self.SYSTEM,
+            url=url,
+            download=get,
+        )
+        return self.home(folder) or folder
+
+    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """The three splits and their targets, of the files that `locate` finds or downloads."""
+        return self.read(self.locate(download=True))
 
     def _given(self) -> str | None:
         """The folder that the user named, if any."""
         return self.root
 
-    def _locate(self, is_there: Callable[[Path], bool], **how: Any) -> Path:
-        """The data set's folder; see `roots.locate`."""
-        if self._only_asked_where:
-            how |= {"url": None, "download": None}
-        folder = roots.locate(self.name, self._given(), is_there, source=self.source, layout=self.layout, **how)
-        if self._only_asked_where:
-            raise _Located(folder)
-        return folder
-
     def _folder(self, root: Path, **options: Any) -> Path:
         """The cache folder for these files and options."""
-        return cache.cache_folder(self.cache_dir) / f"{self.name}-{cache.key_of(root=root.resolve(), **options)}"
+        return (
+            image_cache.cache_folder(self.cache_dir)
+            / f"{self.name}-{image_cache.key_of(root=root.resolve(), **options)}"
+        )
 
     def _store(
         self,
@@ -82,16 +99,16 @@ class StoredDataModule(ImageDataModule):
         shape: tuple[int, ...],
         fill: Callable[[np.ndarray], object],
         **options: Any,
-    ) -> cache.Stored:
+    ) -> image_cache.Stored:
         """Decoded images from whole-data-set files, made anew when one of them changes."""
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        identity = cache.key_of(stamps=stamps, **options)
+        identity = image_cache.key_of(stamps=stamps, **options)
 
         def noted(out: np.ndarray) -> dict[str, Any]:
             fill(out)
             return {}
 
-        return cache.open_or_build(self._folder(root, **options), identity, shape, noted)
+        return image_cache.open_or_build(self._folder(root, **options), identity, shape, noted)
 
 
 class ImageFileDataModule(StoredDataModule):
@@ -125,7 +142,9 @@ class ImageFileDataModule(StoredDataModule):
         """`root`, or the folder that the archive named by `root` has been unpacked to."""
         if self.root is None or not archives.is_archive(Path(self.root).expanduser()):
             return self.root
-        return str(archives.unpacked(Path(self.root).expanduser(), cache.cache_folder(self.cache_dir) / "unpacked"))
+        return str(
+            archives.unpacked(Path(self.root).expanduser(), image_cache.cache_folder(self.cache_dir) / "unpacked")
+        )
 
     def _source(self, listing: Listing, size: int) -> FileImages:
         return FileImages(listing, size)
@@ -143,12 +162,12 @@ class ImageFileDataModule(StoredDataModule):
         self.ignored_files = listing.ignored
         source = self._source(listing, self.image_size or self._natural_size(listing))
         folder = self._folder(listing.root, size=source.size)
-        identity = cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)
+        identity = image_cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)
         memory = fits_in_memory(source.shape) if self.feed == "auto" else self.feed == "memory"
         images: Images
         digest: str | Callable[[], str]
         if memory:
-            stored = cache.open_or_build(folder, identity, source.shape, source.fill)
+            stored = image_cache.open_or_build(folder, identity, source.shape, source.fill)
             images, digest = stored.images, stored.notes["digest"]
             rows = self._readable(stored.notes["unreadable"], listing, rows)
         elif self.unreadable == "skip":

@@ -1,4 +1,4 @@
-"""Paint grey images in hues that go with their class more often than chance."""
+"""Grey images in colour: three equal channels, or a hue that goes with the class more often than chance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.splits.probe import draw_values
 
 # fmt: off
@@ -84,6 +84,24 @@ def hue_names(num_hues: int) -> tuple[str, ...]:
     """What to call evenly spaced hues: a colour's name at multiples of 30 degrees, else the angle, e.g. `hue36`."""
     angles = [360 * number / num_hues for number in range(num_hues)]
     return tuple(NAMED_HUES[int(a) // 30] if a % 30 == 0 else f"hue{a:g}" for a in angles)
+
+
+class EqualChannels:
+    """Grey images seen as three equal channels; they are stored once and repeated when a batch is taken.
+
+    Args:
+        grey: uint8 [N, 1, H, W].
+    """
+
+    def __init__(self, grey: Images):
+        self.grey = grey
+        self.shape = (len(grey), 3, *grey.shape[2:])
+
+    def __len__(self) -> int:
+        return len(self.grey)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return np.repeat(self.grey[rows], 3, axis=1)
 
 
 class Painted:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.splits.stratified import joint_labels
 from disentangle_bench.datamodules.targets import TargetSpec
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.splits.colouring import check_correlation
 from disentangle_bench.datamodules.targets import TargetSpec

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from disentangle_bench.datamodules.batches.split import SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 
 
@@ -45,6 +46,37 @@ def random_split(size: int, fraction: float, seed: int) -> tuple[np.ndarray, np.
     order = np.random.RandomState(seed).permutation(size)  # frozen, hence stable over versions
     second = max(1, round(size * fraction))
     return np.sort(order[second:]), np.sort(order[:second])
+
+
+def three_way(
+    labels: np.ndarray | int, *, val: float, test: float | np.ndarray, seed: int
+) -> dict[SplitName, np.ndarray]:
+    """Rows of the training, validation and test split of images 0..N-1.
+
+    Args:
+        labels: int [N], what the split is stratified by; or N, the number of images, where there is nothing.
+        val: share of the images that are not for test for the validation split, in (0, 1).
+        test: share of all images for the test split, in (0, 1); or int, the rows that the publishers chose for it.
+        seed: of the draws.
+
+    Returns:
+        int64 rows of `train`, `val` and `test`, disjoint; sorted where they were drawn.
+
+    Raises:
+        DataMismatch: as `stratified_split`.
+    """
+
+    def cut(rows: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        if isinstance(labels, np.ndarray):
+            first, second = stratified_split(labels[rows], fraction, seed)
+        else:
+            first, second = random_split(len(rows), fraction, seed)
+        return rows[first], rows[second]
+
+    every = np.arange(len(labels) if isinstance(labels, np.ndarray) else labels)
+    rest, held = (np.setdiff1d(every, test), test) if isinstance(test, np.ndarray) else cut(every, test)
+    train, chosen = cut(rest, val)
+    return {"train": train, "val": chosen, "test": held}
 
 
 def joint_labels(*labels: np.ndarray) -> np.ndarray:

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from disentangle_bench.datamodules.batches.feeds import OnDemand
 from disentangle_bench.datamodules.errors import DataCorrupt
-from disentangle_bench.datamodules.storage import decode
-from disentangle_bench.datamodules.storage import image_cache as cache
+from disentangle_bench.datamodules.storage import decode, image_cache
 from disentangle_bench.datamodules.storage.decode import UnreadableImage
+from disentangle_bench.datamodules.storage.on_demand import OnDemand
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
@@ -226,5 +225,5 @@ def known_digest(images: FileImages, folder: Path, identity: str) -> str:
         pass  # not there, or not what we wrote: computed again
     digest = images.digest()
     folder.mkdir(parents=True, exist_ok=True)
-    cache.write_json(path, {"identity": identity, "digest": digest})
+    image_cache.write_json(path, {"identity": identity, "digest": digest})
     return digest

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from disentangle_bench.datamodules.storage import locate as roots
+from disentangle_bench.datamodules.storage import locate
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISENTANGLE_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(roots, "unreachable", lambda url: "no network in tests")
+    monkeypatch.setattr(locate, "unreachable", lambda url: "no network in tests")
 
 
 @pytest.fixture

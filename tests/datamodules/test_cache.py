@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from disentangle_bench.datamodules.errors import DataMismatch
-from disentangle_bench.datamodules.storage import image_cache as cache
+from disentangle_bench.datamodules.storage import image_cache
 
 SHAPE = (50, 3, 8, 8)
 
@@ -38,8 +38,8 @@ def data_file(folder: Path) -> Path:
 
 def test_images_are_made_once_and_read_back(tmp_path):
     source = Source()
-    first = cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
-    second = cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
+    first = image_cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
+    second = image_cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
     assert source.made == 1
     assert np.array_equal(first.images, images())
     assert np.array_equal(second.images, images())
@@ -49,7 +49,7 @@ def test_images_are_made_once_and_read_back(tmp_path):
 
 
 def test_images_are_sent_to_another_process_by_name(tmp_path):
-    stored = cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    stored = image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     sent = pickle.dumps(stored.images)
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent)[np.arange(3)], images()[:3])
@@ -96,17 +96,17 @@ def make_it_a_pickle(folder):
 )
 def test_a_damaged_cache_is_made_anew_and_never_used(tmp_path, damage, caplog):
     source = Source()
-    cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
+    image_cache.open_or_build(tmp_path / "a", "one", SHAPE, source)
     damage(tmp_path / "a")
-    assert np.array_equal(cache.open_or_build(tmp_path / "a", "one", SHAPE, source).images, images())
+    assert np.array_equal(image_cache.open_or_build(tmp_path / "a", "one", SHAPE, source).images, images())
     assert source.made == 2
     assert "making the images again" in caplog.text
 
 
 def test_a_cache_of_other_data_is_made_anew_and_the_old_file_goes(tmp_path):
-    cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     old = data_file(tmp_path / "a")
-    assert np.array_equal(cache.open_or_build(tmp_path / "a", "two", SHAPE, Source(5)).images, images(5))
+    assert np.array_equal(image_cache.open_or_build(tmp_path / "a", "two", SHAPE, Source(5)).images, images(5))
     assert not old.exists()
 
 
@@ -116,9 +116,9 @@ def test_what_the_maker_raises_is_passed_on_and_leaves_nothing_behind(tmp_path):
         raise RuntimeError("no luck")
 
     with pytest.raises(RuntimeError, match="no luck"):
-        cache.open_or_build(tmp_path / "a", "one", SHAPE, fails)
+        image_cache.open_or_build(tmp_path / "a", "one", SHAPE, fails)
     assert [p.name for p in (tmp_path / "a").iterdir() if p.name != "lock"] == []
-    assert cache.open_or_build(tmp_path / "a", "one", SHAPE, Source()).notes == {"note": 0}
+    assert image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source()).notes == {"note": 0}
 
 
 def test_a_full_disk_or_a_closed_folder_is_one_clear_line(tmp_path, monkeypatch):
@@ -127,16 +127,16 @@ def test_a_full_disk_or_a_closed_folder_is_one_clear_line(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(DataMismatch, match=r"No space left on device; choose another place with \$DISENTANGLE"):
-        cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+        image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     (tmp_path / "file").write_text("")
     with pytest.raises(DataMismatch, match="cannot keep"):
-        cache.open_or_build(tmp_path / "file" / "a", "one", SHAPE, Source())
+        image_cache.open_or_build(tmp_path / "file" / "a", "one", SHAPE, Source())
 
 
 def test_files_of_killed_processes_are_swept_up(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "unfinished-x.npy").write_bytes(b"half")
-    cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     assert not (tmp_path / "a" / "unfinished-x.npy").exists()
 
 
@@ -149,7 +149,7 @@ def slow_fill(out):
 
 
 def open_and_report(folder, shape, ready, go, results):
-    stored = cache.open_or_build(Path(folder), "one", shape, slow_fill)
+    stored = image_cache.open_or_build(Path(folder), "one", shape, slow_fill)
     total = int(np.asarray(stored.images).sum(dtype=np.int64))  # touch every page
     ready.release()
     go.wait(30)
@@ -187,7 +187,7 @@ def test_eight_processes_make_images_once_and_share_one_copy(tmp_path, monkeypat
 
 
 def test_meta_says_what_the_images_are(tmp_path):
-    stored = cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    stored = image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     meta = json.loads((tmp_path / "a" / "meta.json").read_text())
     assert meta["identity"] == "one"
     assert meta["shape"] == list(SHAPE)
@@ -197,7 +197,7 @@ def test_meta_says_what_the_images_are(tmp_path):
 
 def test_the_cache_folder_follows_option_then_environment_then_home(monkeypatch, tmp_path):
     monkeypatch.setenv("DISENTANGLE_BENCH_CACHE", str(tmp_path / "env"))
-    assert cache.cache_folder("~/x") == Path("~/x").expanduser()
-    assert cache.cache_folder() == tmp_path / "env"
+    assert image_cache.cache_folder("~/x") == Path("~/x").expanduser()
+    assert image_cache.cache_folder() == tmp_path / "env"
     monkeypatch.delenv("DISENTANGLE_BENCH_CACHE")
-    assert cache.cache_folder() == Path("~/.cache/disentangle-bench").expanduser()
+    assert image_cache.cache_folder() == Path("~/.cache/disentangle-bench").expanduser()

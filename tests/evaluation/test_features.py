@@ -10,7 +10,8 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from disentangle_bench.datamodules.base import BatchDataset
-from disentangle_bench.datamodules.batches.feeds import Split, loader
+from disentangle_bench.datamodules.batches.loader import loader
+from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import features, protocol
 

@@ -11,7 +11,7 @@ from jsonargparse.typing import PositiveInt
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -41,17 +41,21 @@ class Cars3D(FactorDataModule):
         super().__init__(**kwargs)
         self.image_size = image_size
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder of the published files: it, or `cars` or `data/cars` below it."""
+        homes = (folder, folder / "cars", folder / "data" / "cars")
+        return next((home for home in homes if len(list(home.glob("*.mat"))) > 1), None)
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
-        root = self._locate(lambda folder: len(_files(folder)) > 1)
-        files = _files(root)
+        files = sorted(home.glob("*.mat"))
 
         def fill(out: np.ndarray) -> None:
             for number, file in enumerate(files):
                 out[number * VIEWS : (number + 1) * VIEWS] = resized(_views(file), self.image_size)
 
         shape = (len(files) * VIEWS, 3, self.image_size, self.image_size)
-        stored = self._store(root, files, shape, fill, size=self.image_size)
+        stored = self._store(home, files, shape, fill, size=self.image_size)
         model, azimuth, elevation = np.unravel_index(np.arange(shape[0]), (len(files), AZIMUTHS, ELEVATIONS))
         factors: dict[str, np.ndarray] = {
             "elevation": elevation,
@@ -64,14 +68,6 @@ class Cars3D(FactorDataModule):
             TargetSpec("model", "class", len(files), "domain"),
         )
         return self._finish(stored.images, stored.checksum, factors, specs, self._seeded(model))
-
-
-def _files(folder: Path) -> list[Path]:
-    """The published files, in the folder or in `cars` or `data/cars` below it."""
-    for home in (folder, folder / "cars", folder / "data" / "cars"):
-        if files := sorted(home.glob("*.mat")):
-            return files
-    return []
 
 
 def _views(file: Path) -> np.ndarray:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import EqualChannels, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, class_numbers
+from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.targets import TargetSpec
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -30,10 +31,14 @@ class DSprites(FactorDataModule):
     licence = "Apache 2.0"
     mirror_symmetric = False
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if it holds the published file."""
+        return folder if (folder / FILE).is_file() else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
         self._value_names = {"shape": ("square", "ellipse", "heart")}
-        file = self._locate(lambda folder: (folder / FILE).is_file()) / FILE
+        file = home / FILE
         try:
             with np.load(file, allow_pickle=False) as published:  # its `metadata` is a pickle, and not needed
                 values = published["latents_values"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, class_numbers
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -27,10 +29,14 @@ class Shapes3D(FactorDataModule):
     licence = "Apache 2.0"
     mirror_symmetric = False
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if it holds the published file."""
+        return folder if (folder / FILE).is_file() else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
         self._value_names = {"shape": ("cube", "cylinder", "sphere", "capsule")}
-        file = self._locate(lambda folder: (folder / FILE).is_file()) / FILE
+        file = home / FILE
         try:
             with h5py.File(file, "r") as published:
                 values = published["labels"][:]

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.batches.feeds import EqualChannels, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
-from disentangle_bench.datamodules.splits.stratified import stratified_split
+from disentangle_bench.datamodules.splits.colouring import EqualChannels
+from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 PARTS = ("5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing")
@@ -42,15 +43,18 @@ class SmallNORB(FactorDataModule):
         super().__init__(**kwargs)
         self.image_size = image_size
 
-    def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+    def home(self, folder: Path) -> Path | None:
+        """The folder, if it holds the six published files."""
+        return folder if all(_find(folder, part, kind) for part in PARTS for kind in KINDS) else None
+
+    def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
         self._value_names = {"category": ("animal", "human", "airplane", "truck", "car")}
-        root = self._locate(lambda folder: all(_find(folder, part, kind) for part in PARTS for kind in KINDS))
-        files = {kind: [_find(root, part, kind) or root for part in PARTS] for kind in KINDS}
+        files = {kind: [_find(home, part, kind) or home for part in PARTS] for kind in KINDS}
         category = np.concatenate([read(file) for file in files["cat"]]).astype(np.int64)
         info = np.concatenate([read(file) for file in files["info"]]).astype(np.int64)
         if info.shape != (len(category), 4):
-            raise DataCorrupt(f"{root}: {len(category)} categories but information {info.shape}; get the files again")
+            raise DataCorrupt(f"{home}: {len(category)} categories but information {info.shape}; get the files again")
 
         def fill(out: np.ndarray) -> None:
             done = 0
@@ -61,9 +65,10 @@ class SmallNORB(FactorDataModule):
 
         shape = (len(category), 1, self.image_size, self.image_size)
         every = [file for kind in KINDS for file in files[kind]]
-        stored = self._store(root, every, shape, fill, size=self.image_size)
+        stored = self._store(home, every, shape, fill, size=self.image_size)
         num_train = len(read(files["cat"][0]))
-        train, val = stratified_split(category[:num_train], self.val_fraction, self.split_seed)
+        test = np.arange(num_train, len(category))
+        rows = three_way(category, val=self.val_fraction, test=test, seed=self.split_seed)
         factors: dict[str, np.ndarray] = {
             "category": category,
             "instance": info[:, 0],
@@ -78,7 +83,6 @@ class SmallNORB(FactorDataModule):
             TargetSpec("azimuth", "circular", 1, "style"),
             TargetSpec("lighting", "class", 6, "style"),
         )
-        rows: dict[SplitName, np.ndarray] = {"train": train, "val": val, "test": np.arange(num_train, len(category))}
         return self._finish(EqualChannels(stored.images), stored.checksum, factors, specs, rows)
 
 

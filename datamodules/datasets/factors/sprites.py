@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.batches.feeds import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.factors import Grid, with_domain
 from disentangle_bench.datamodules.splits import colouring
-from disentangle_bench.datamodules.splits.stratified import joint_labels, stratified_split
+from disentangle_bench.datamodules.splits.stratified import joint_labels, three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
 SHAPES = ("square", "ellipse", "heart", "triangle")
@@ -133,10 +133,8 @@ class Sprites(Grid):
         strata = joint_labels(factors["shape"], factors["color"])
         angles = factors["orientation"] * (2 * math.pi / self.counts[2])
         targets = factors | {"orientation": angles.astype(np.float32)}
-        rest, test = stratified_split(strata, self.test_fraction, self.split_seed)
-        train, val = stratified_split(strata[rest], self.val_fraction, self.split_seed)
         digest = images.digest()
-        rows: dict[SplitName, np.ndarray] = {"train": rest[train], "val": rest[val], "test": test}
+        rows = three_way(strata, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
         splits = {
             name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest)
             for name, at in rows.items()

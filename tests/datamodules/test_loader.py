@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from disentangle_bench import datamodules
-from disentangle_bench.datamodules.batches import feeds
-from disentangle_bench.datamodules.batches.feeds import EqualChannels, Split
+from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.splits.colouring import EqualChannels
+from disentangle_bench.datamodules.storage import on_demand
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_memory_needs_no_workers_and_a_stream_gets_some(root):
 
 def test_auto_goes_by_the_share_of_ram(root, monkeypatch):
     assert not getattr(build(root).splits["train"].images, "on_demand", False)
-    monkeypatch.setattr(feeds, "MEMORY_SHARE", 1e-9)
+    monkeypatch.setattr(on_demand, "MEMORY_SHARE", 1e-9)
     assert build(root).splits["train"].images.on_demand
     assert not getattr(build(root, feed="memory").splits["train"].images, "on_demand", False)
 
