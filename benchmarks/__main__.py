@@ -5,34 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from inspect import Parameter, signature
 from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
-from disentangle_bench.benchmarks.commands import looking_around, reading, running
-from disentangle_bench.benchmarks.commands.replay import replay
 from disentangle_bench.benchmarks.errors import RequestError, nearest
 
+NAMES = (
+    *("run", "eval", "leaderboard", "report", "status", "cancel"),
+    *("compare", "data", "list", "doctor", "replay"),
+)
 COMMANDS: dict[str, Callable[..., int]] = {
-    "run": running.run,
-    "eval": running.evaluate,
-    "leaderboard": reading.leaderboard,
-    "report": reading.report,
-    "status": running.status,
-    "cancel": running.cancel,
-    "compare": reading.compare,
-    "data": looking_around.data,
-    "list": looking_around.show_list,
-    "doctor": looking_around.doctor,
-    "perf": looking_around.perf,
-    "replay": replay,
+    name: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
 }
-POSITIONAL = {"compare", "data", "list", "replay"}
-"""Commands whose arguments without a default stand without a name."""
-MANY = {"cancel": "cells"}
-"""Commands that take any number of one argument, without a name."""
-FLAGS = {"detach", "dry_run", "untrained"}
-"""Options that may stand without a value."""
 
 
 class Parser(ArgumentParser):
@@ -62,22 +49,33 @@ def make_parser() -> ArgumentParser:
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
-        many: set[str | int] = {MANY[name]} if name in MANY else set()
-        subparser.add_function_arguments(function, as_group=False, as_positional=name in POSITIONAL, skip=many)
-        for argument in many:
-            subparser.add_argument(str(argument), nargs="*", help="Hashes, or parts of names; default: all.")
+        kinds = {one.kind: one.name for one in _parameters(name)}
+        positional = Parameter.POSITIONAL_OR_KEYWORD in kinds
+        subparser.add_function_arguments(function, as_group=False, as_positional=positional)
+        if Parameter.VAR_POSITIONAL in kinds:
+            words = kinds[Parameter.VAR_POSITIONAL]
+            subparser.add_argument(words, nargs="*", default=[], help="Any number of them; default: all.")
         subcommands.add_subcommand(name, subparser, help=summary)
     return parser
 
 
+def _parameters(name: str) -> list[Parameter]:
+    """Of a command, none if there is no such command."""
+    return list(signature(COMMANDS[name]).parameters.values()) if name in COMMANDS else []
+
+
 def normalize(arguments: list[str]) -> list[str]:
     """Allow `--dry-run` for `--dry_run=true`, and `--set A=1 --set B=2` for a list that grows."""
+    function = next((COMMANDS[argument] for argument in arguments if argument in COMMANDS), None)
+    flags = (
+        {name for name, one in signature(function).parameters.items() if one.annotation == "bool"} if function else ()
+    )
     result = []
     for argument in arguments:
         option, equals, value = argument.partition("=")
         if option.startswith("--"):
             option = "--" + option[2:].replace("-", "_")
-            if option[2:] in FLAGS and not equals:
+            if option[2:] in flags and not equals:
                 equals, value = "=", "true"
             if option == "--set":
                 option = "--set+"
@@ -95,8 +93,10 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = make_parser().parse_args(normalize(given))
     chosen = parsed[parsed.subcommand].clone()
     chosen.pop("config", None)
+    many = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.VAR_POSITIONAL]
+    words = [word for name in many for word in chosen.pop(name) or ()]
     try:
-        return COMMANDS[parsed.subcommand](**vars(chosen))
+        return COMMANDS[parsed.subcommand](*words, **vars(chosen))
     except RequestError as error:
         sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
         return 2

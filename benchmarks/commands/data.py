@@ -1,45 +1,71 @@
-"""`bench data`: contact sheets, views, counts."""
+"""`bench data`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.plan import find_class
-from disentangle_bench.datamodules import inspection
-from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule
-from disentangle_bench.evaluation.pictures.artefacts import views_sheet
-from disentangle_bench.methods.base import Method
+
+if TYPE_CHECKING:
+    from disentangle_bench.datamodules.base import ImageDataModule
+    from disentangle_bench.methods.base import Method
 
 
-def look(action: str, name: str, given: dict[str, Any], method: str | None, picture: Path) -> str:
-    """Check a data set, or draw it, or what a method makes of it.
+def command(
+    action: Literal["show", "check"],
+    name: str,
+    *,
+    method: str | None = None,
+    set: list[str] | None = None,
+    to: str | None = None,
+) -> int:
+    """Look at a data set: `show` draws a contact sheet, `check` counts, and finds unreadable files and duplicates.
 
-    Returns:
-        The report of `check`, or the path of the picture.
-
-    Raises:
-        RequestError: no such data set or method, a wrong option, or data that are missing or spoilt.
+    Args:
+        action: show or check.
+        name: of the data set.
+        method: show the views that this method trains on instead: a row an image, the image itself first.
+        set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER.
+        to: the picture; default: results/data/NAME.png, or NAME-METHOD.png.
     """
-    cls = find_class(datamodules, "dataset", name)
-    learner = find_class(methods, "method", method) if method else None
+    from disentangle_bench import datamodules, methods
+    from disentangle_bench.benchmarks import own_code
+    from disentangle_bench.benchmarks.planning import options
+    from disentangle_bench.benchmarks.planning.cell import file_name
+    from disentangle_bench.benchmarks.planning.plan import find_class
+    from disentangle_bench.benchmarks.planning.suite import assigned
+    from disentangle_bench.datamodules import inspection
+    from disentangle_bench.datamodules.errors import DataNotFound
+
+    own_code.allow(Path.cwd())
+    stem = "-".join(file_name(part) for part in (name, method) if part)
+    picture = Path(to or f"results/data/{stem}.png")
+    if action == "show":
+        preconditions.check_writable(picture.parent)
+    data_class = find_class(datamodules, "dataset", name)
+    method_class = find_class(methods, "method", method) if method else None
+    given = assigned([f"data.{assignment}" for assignment in set or []]).get("data", {})
     try:
-        data = cls(**options.instantiate(cls, options.resolve(cls, given, f"data set {name}")))
+        data = data_class(**options.instantiate(data_class, options.resolve(data_class, given, f"data set {name}")))
         if action == "check":
-            return inspection.check(data).text()
+            print(inspection.check(data).text())
+            return 0
         picture.parent.mkdir(parents=True, exist_ok=True)
-        if learner:
-            return str(draw_views(data, learner(image_shape=data.image_shape, data=data.describe()), picture))
-        return str(inspection.contact_sheet(data, picture))
+        if method_class:
+            _draw_views(data, method_class(image_shape=data.image_shape, data=data.describe()), picture)
+        else:
+            inspection.contact_sheet(data, picture)
     except (DataNotFound, ValueError) as error:
-        raise RequestError(f"data set {name}: {error}") from error
+        raise error if isinstance(error, RequestError) else RequestError(f"data set {name}: {error}") from error
+    print(picture)
+    return 0
 
 
-def draw_views(data: ImageDataModule, method: Method, picture: Path) -> Path:
+def _draw_views(data: ImageDataModule, method: Method, picture: Path) -> None:
     """Draw the first training images, a row each, and the views that the method trains on beside them."""
+    from disentangle_bench.evaluation.pictures.artefacts import views_sheet
+
     batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
     picture.write_bytes(views_sheet(batch, method.views, method))
-    return picture

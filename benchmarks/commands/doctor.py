@@ -1,4 +1,4 @@
-"""`bench doctor`: what this machine offers, and what to do about what is missing."""
+"""`bench doctor`."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
-import torch
-from tabulate import tabulate
-
-from disentangle_bench import datamodules
-from disentangle_bench.benchmarks.commands.preconditions import wandb_ready
-from disentangle_bench.benchmarks.execution import provenance
-from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
-from disentangle_bench.benchmarks.planning.plan import has_bf16
-from disentangle_bench.datamodules.errors import DataNotFound
-from disentangle_bench.datamodules.families.stored import StoredDataModule
+from disentangle_bench.benchmarks.commands import preconditions
 
 
-def report(out: Path) -> str:
-    """One line a topic: what was found, and what to do."""
-    rows = [*_machine(), *_results(out), _cluster(), *_tracking(), *_data()]
-    return tabulate(rows, headers=["", "found", "what to do"], maxcolwidths=[None, 60, 80])
+def command(*, out: str = "results/runs") -> int:
+    """Say what this machine offers, and what to do about what is missing.
+
+    Args:
+        out: folder that runs would go to.
+    """
+    from tabulate import tabulate
+
+    rows = [*_machine(), *_results(Path(out)), _cluster(), *_tracking(), *_data()]
+    print(tabulate(rows, headers=["", "found", "what to do"], maxcolwidths=[None, 60, 80]))
+    return 0
 
 
 def _machine() -> list[list[str]]:
-    machine = provenance.hardware()
+    import torch
+
+    from disentangle_bench.benchmarks.execution.record import versions
+    from disentangle_bench.benchmarks.machine import hardware, has_bf16
+
+    machine = hardware()
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return [
-        ["python", provenance.versions()["python"], ""],
+        ["python", versions()["python"], ""],
         ["torch", torch.__version__, ""],
         ["processor", f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB", ""],
         ["GPUs", ", ".join(gpus) or "none", "" if gpus else "the suites `quick` and `smoke` are sized for a processor"],
@@ -58,19 +61,25 @@ def _cluster() -> list[str]:
         return ["cluster", "no sbatch", ""]
     if find_spec("submitit") is None:
         return ["cluster", "SLURM, but no submitit", "pip install 'disentangle-bench[slurm]'"]
-    try:
-        return ["cluster", f"SLURM, {len(slurm.queue())} jobs of yours", "bench run --launcher slurm"]
-    except slurm.NotAnswering as error:
-        return ["cluster", "SLURM is not answering", str(error)]
+    from disentangle_bench.benchmarks.launchers.slurm_queue import ask_queue
+
+    queue = ask_queue()
+    if queue.jobs is None:
+        return ["cluster", "SLURM is not answering", queue.problem]
+    return ["cluster", f"SLURM, {len(queue.jobs)} jobs of yours", "bench run --launcher slurm"]
 
 
 def _tracking() -> list[list[str]]:
-    if wandb_ready():
+    if preconditions.wandb_ready():
         return [["wandb", "ready", "--logger wandb sends runs to it, or keeps them if WANDB_MODE=offline"]]
     return [["wandb", "no key", "WANDB_MODE=offline bench run --logger wandb works without; `wandb login` to upload"]]
 
 
 def _data() -> list[list[str]]:
+    from disentangle_bench import datamodules
+    from disentangle_bench.datamodules.errors import DataNotFound
+    from disentangle_bench.datamodules.families.stored import StoredDataModule
+
     rows = []
     for name in datamodules.available():
         data = datamodules.build(name)

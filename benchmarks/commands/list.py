@@ -1,16 +1,21 @@
-"""`bench list`: what there is, as tables."""
+"""`bench list`."""
 
 from __future__ import annotations
 
-from tabulate import tabulate
-
-from disentangle_bench.benchmarks.planning import suite as suites
+from typing import Literal
 
 
-def listing(what: str) -> str:
-    """A table of all methods, datasets, suites or metrics."""
+def command(what: Literal["methods", "datasets", "suites", "metrics"]) -> int:
+    """List what there is.
+
+    Args:
+        what: methods, datasets, suites or metrics.
+    """
+    from tabulate import tabulate
+
     rows, headers = {"methods": _methods, "datasets": _datasets, "suites": _suites, "metrics": _metrics}[what]()
-    return tabulate(rows, headers=headers, maxcolwidths=60 if len(headers) <= 3 else 30)
+    print(tabulate(rows, headers=headers, maxcolwidths=60 if len(headers) <= 3 else 30))
+    return 0
 
 
 def _methods() -> tuple[list[list[str]], list[str]]:
@@ -34,7 +39,9 @@ def _datasets() -> tuple[list[list[str]], list[str]]:
 
 
 def _suites() -> tuple[list[list[str]], list[str]]:
-    return [[name, suites.read(name).description] for name in suites.names()], ["suite", "what it is for"]
+    from disentangle_bench.benchmarks.planning import suite
+
+    return [[name, suite.read(name).description] for name in suite.names()], ["suite", "what it is for"]
 
 
 def _metrics() -> tuple[list[list[str]], list[str]]:

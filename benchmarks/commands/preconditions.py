@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
@@ -36,49 +37,52 @@ def require_wandb(logger: str) -> None:
         raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
 
 
-def require_slurm(request: Suite, devices: int) -> None:
+def require_launcher(launcher: str, request: Suite, devices: int, nodes: int, jobs: int | None, detach: bool) -> None:
+    """Raise RequestError if cells can't be launched as asked from here."""
+    if devices < 1 or nodes < 1 or (jobs is not None and jobs < 1):
+        raise RequestError("--devices, --nodes and --jobs must be at least 1")
+    if launcher == "slurm":
+        _require_slurm(request, devices)
+    elif nodes > 1 or detach:
+        raise RequestError(f"--{'nodes' if nodes > 1 else 'detach'} needs a cluster: --launcher slurm")
+
+
+def _require_slurm(request: Suite, devices: int) -> None:
     """Raise RequestError if jobs can't be given to a cluster from here, or the request can't be planned here."""
-    from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
+    from disentangle_bench.benchmarks.launchers import slurm_queue
 
     if find_spec("submitit") is None:
         raise RequestError("--launcher slurm needs submitit: pip install 'disentangle-bench[slurm]'")
     if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
         raise RequestError(f"--launcher slurm: no {missing[0]} on this machine; run this where jobs can be given in")
     try:
-        slurm.queue()
-    except slurm.NotAnswering as error:
+        slurm_queue.jobs()
+    except slurm_queue.NotAnswering as error:
         raise RequestError(f"--launcher slurm: {error}") from error
-    gpus = request.resources.get("gpus_per_node")
+    gpus = request.resources.gpus_per_node
     if gpus is not None and gpus != devices:
         raise RequestError(
             f"resources.gpus_per_node is {gpus}, but a cell computes on --devices {devices}: the two must be the same"
         )
-    if gpus is not None and request.precision == "auto" and find_devices()[0] != "gpu":
+    if gpus is not None and request.precision == "auto" and machine.find_devices()[0] != "gpu":
         raise RequestError(
             "precision: auto can't be told from here, where there is no GPU: --set precision=bf16 or precision=fp32"
         )
 
 
-def find_devices() -> tuple[str, int]:
-    """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "gpu", torch.cuda.device_count()
-    return "cpu", count_cores()
-
-
-def count_cores() -> int:
-    """Of the processor, that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def require_devices(devices: int, accelerator: str, available: int) -> None:
+    """Raise RequestError if a cell asks for more devices than there are."""
+    if devices > available:
+        raise RequestError(f"--devices {devices}: this machine has {available} ({accelerator})")
 
 
 def refuse_foreign_checkpoints(cells: list[Cell], folder: Path) -> None:
     """Raise RequestError if a cell's folder holds checkpoints of another configuration."""
     from disentangle_bench.benchmarks.execution.checkpoint_io import check_owner
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
 
     for cell in cells:
-        check_owner(cell.folder(folder) / "checkpoints", cell.hash)
+        check_owner(RunFolder(cell.folder(folder)).checkpoints, cell.hash)
 
 
 def require_runs(folder: Path) -> None:

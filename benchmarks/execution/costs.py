@@ -5,14 +5,41 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import lightning as L
 import torch
+
+from disentangle_bench.benchmarks.execution.distributed import gather
 
 RAPL = Path("/sys/class/powercap")
 """Where Linux shows the energy meters of the processor's packages."""
 COUNTERS = ("energy_uj", "max_energy_range_uj")
+
+
+class Used(TypedDict):
+    """What one process has used; a plain dict, since it lies in checkpoints, which hold no class."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_memory_mb: float
+    energy_j: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training a cell took: `train_seconds` by the slowest process, `ranks` by process."""
+
+    train_seconds: float = 0.0
+    images_seen: int = 0
+    forward_passes: int = 0
+    images_per_second: float = 0.0
+    parameters: int = 0
+    encoder_parameters: int = 0
+    devices: int = 1
+    ranks: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Meter:
@@ -29,7 +56,7 @@ class Meter:
         self._start, self._cpu_start = time.perf_counter(), time.process_time()
         self._joules = self._read_joules()
 
-    def read(self) -> dict[str, float | None]:
+    def read(self) -> Used:
         """Seconds, seconds of processor time, largest memory (of the GPU, or resident), joules since the start."""
         now, joules = self._read_joules(), None
         if now is not None and self._joules is not None and now.keys() == self._joules.keys():
@@ -79,11 +106,46 @@ def peak_memory_mb() -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
 
 
-def add(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+def add(before: Used, now: Used) -> Used:
     """Figures of two parts of a run; energy is known only if it is known of both."""
-    both = {name: round(before[name] + now[name], 2) for name in ("seconds", "cpu_seconds")}
-    known = before["energy_j"] is not None and now["energy_j"] is not None
-    return both | {
+    joules = (before["energy_j"], now["energy_j"])
+    return {
+        "seconds": round(before["seconds"] + now["seconds"], 2),
+        "cpu_seconds": round(before["cpu_seconds"] + now["cpu_seconds"], 2),
         "peak_memory_mb": max(before["peak_memory_mb"], now["peak_memory_mb"]),
-        "energy_j": round(before["energy_j"] + now["energy_j"], 1) if known else None,
+        "energy_j": None if joules[0] is None or joules[1] is None else round(joules[0] + joules[1], 1),
     }
+
+
+class CostMeter(L.Callback):
+    """What each process has used while training, over all starts (kept in the checkpoint)."""
+
+    def __init__(self) -> None:
+        self._meter: Meter | None = None
+        self._before: list[Used] = []
+
+    def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Start."""
+        device = trainer.strategy.root_device
+        self._meter = Meter(device.index if device.type == "cuda" else None, trainer.local_rank == 0)
+
+    def on_fit_end(self, *_: Any) -> None:
+        """Stop."""
+        self._before, self._meter = self.ranks(), None
+
+    def ranks(self) -> list[Used]:
+        """Figures of all processes up to now; all of them have to call it. Empty before training."""
+        if self._meter is None:
+            return self._before
+        now = gather(self._meter.read())
+        longest = max(len(now), len(self._before))  # another start may have had more processes, or fewer
+        both = [[part[rank] for part in (self._before, now) if rank < len(part)] for rank in range(longest)]
+        return [add(*parts) if len(parts) == 2 else parts[0] for parts in both]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept by Lightning in the checkpoint."""
+        return {"ranks": self.ranks()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Called by Lightning when it resumes."""
+        self._before = state_dict["ranks"]

@@ -1,40 +1,39 @@
-"""Judge a trained method: encode every split once, measure every space, keep the pictures."""
+"""Measure a trained method: encode every split once, take every measure in every space, keep the pictures."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
-from disentangle_bench.benchmarks.planning.cell import FEATURES, Cell
-from disentangle_bench.benchmarks.runs.progress_file import Status
+from disentangle_bench.benchmarks import signals
+from disentangle_bench.benchmarks.execution.distributed import place
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataModule
 from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
-from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts
-from disentangle_bench.evaluation.records import FILE as RECORD
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.methods.base import Method
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a method was found to be.
+class Measured:
+    """What was measured of a cell.
 
     Attributes:
         measures: titles of all that was measured.
         rows: of the record.
         outcomes: by test image.
         seconds: that it took.
-        earlier: provenance of the judgements that some of the rows were taken over from.
+        earlier: provenance of earlier starts that some of the rows were taken over from.
     """
 
     measures: list[str]
@@ -44,66 +43,91 @@ class Judgement:
     earlier: list[dict[str, Any]]
 
 
-def judge(cell: Cell, method: Method, data: ImageDataModule, folder: Path, encoder: str, status: Status) -> Judgement:
-    """Encode every split once and take what the cell asks for and its record doesn't have yet, in every space."""
+def measure(
+    cell: Cell, method: Method, data: ImageDataModule, run: RunFolder, encoder: str, progress: ProgressFile
+) -> Measured:
+    """Encode every split once and take what the cell asks for and its record doesn't have yet, in every space.
+
+    Args:
+        cell: whose measures.
+        method: trained.
+        data: of the cell.
+        run: its folder.
+        encoder: hash of the method's weights.
+        progress: kept up to date.
+
+    Raises:
+        signals.Interrupted: the process was asked to stop.
+    """
+
+    def report(phase: str, done: int = 0, total: int = 0) -> None:
+        signals.check()
+        progress.update(phase, done, total)
+
+    def follow(batches: Iterable, split: str) -> Iterator:
+        total = len(batches)  # type: ignore[arg-type]
+        for done, batch in enumerate(batches):
+            report(f"encode {split}", done, total)
+            yield batch
+
     start = time.perf_counter()
-    bank = encode(method, data, folder, encoder, lambda batches, split: status.wrap(batches, f"encode {split}"))
-    before = _earlier(cell, folder, encoder)
+    encoded = encode_splits(method, data, run, encoder, follow)
+    before = _earlier(cell, run, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
-    rows, outcomes = protocol.evaluate(bank, data.targets, missing, status.tell, as_encoder(method, data))
+    rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, as_encoder(method, data))
     before.outcomes.update(outcomes)
-    found = Judgement(
+    measured = Measured(
         before.measures + missing,
         before.rows + rows,
         before.outcomes,
         before.seconds + time.perf_counter() - start,
         before.earlier,
     )
-    write_outcomes(folder / OUTCOMES, found.outcomes)
-    status.tell("pictures")
+    write_outcomes(run.outcomes, measured.outcomes)
+    report("pictures")
     artefacts.write(
-        folder,
-        bank,
+        run.path,
+        encoded,
         data.targets,
         data.eval_dataloader("test"),
         module=method,
         embed=method.embed,
         views=method.views,
-        rows=found.rows,
+        rows=measured.rows,
     )
-    return found
+    return measured
 
 
-def encode(
+def encode_splits(
     method: Method,
     data: ImageDataModule,
-    folder: Path,
+    run: RunFolder,
     encoder: str,
-    progress: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
+    follow: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
 ) -> features.FeatureBank:
-    """The bank of a cell; in a process group all processes call this together, each with its part of the images."""
-    rank, processes = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    """The features of a cell; in a process group all processes call this together, each with its part of the images."""
+    rank, processes = place()
     return features.encode(
         method,
         method.embed,
         {split: data.eval_dataloader(split, rank=rank, num_replicas=processes) for split in SPLITS},
-        folder / FEATURES,
+        run.features,
         {"encoder": encoder, "data": data.fingerprint},
-        progress,
+        follow,
     )
 
 
-def _earlier(cell: Cell, folder: Path, encoder: str) -> Judgement:
+def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     """What the cell's record holds already, if it is of the same weights; damaged outcomes are measured anew."""
     try:
-        record, outcomes = read_record(folder / RECORD), read_outcomes(folder / OUTCOMES)
+        record, outcomes = read_record(run.record), read_outcomes(run.outcomes)
     except (BadRecord, BadOutcomes):
         record, outcomes = None, Outcomes()
     if record is None or record["cell"]["hash"] != cell.hash or record["provenance"]["encoder"] != encoder:
-        return Judgement([], [], Outcomes(), 0.0, [])
+        return Measured([], [], Outcomes(), 0.0, [])
     came = {key: record["provenance"][key] for key in ("command", "started", "finished", "git", "versions", "hardware")}
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
-    return Judgement(
+    return Measured(
         record["config"]["measures"],
         record["metrics"],
         outcomes,

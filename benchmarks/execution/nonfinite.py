@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import lightning as L
@@ -14,6 +15,25 @@ from torch.utils._pytree import tree_leaves
 
 UNINITIALISED = ("empty", "resize")
 """Parts of names of operations whose results hold whatever was in memory before."""
+
+
+@dataclass(frozen=True)
+class BadStep:
+    """`not_finite.json`: the step whose loss or weights were NaN or infinite.
+
+    Attributes:
+        step: counted from 0.
+        epoch: likewise.
+        what: loss or weights.
+        batch: of the epoch, -1 if it isn't known.
+        index: the images' positions in the training split, of all processes.
+    """
+
+    step: int
+    epoch: int
+    what: str
+    batch: int = -1
+    index: list[int] = field(default_factory=list)
 
 
 class Finding(Exception):
@@ -37,11 +57,11 @@ class Operations(TorchFunctionMode):
         name = resolve_name(func) or getattr(func, "__name__", str(func))
         if not any(part in name for part in UNINITIALISED) and any(t.isnan().any() for t in _floats(result)):
             where = self.inside[-1] if self.inside else "the method itself"
-            raise Finding(self.step, f"forward pass of {where}: {name} gave NaN, at {_place()}")
+            raise Finding(self.step, f"forward pass of {where}: {name} gave NaN, at {_innermost_line()}")
         return result
 
 
-class LookEverywhere(L.Callback):
+class CheckEveryValue(L.Callback):
     """Raises Finding at the first module, operation or gradient that isn't finite, up to and with step `last`.
 
     Attributes:
@@ -59,7 +79,7 @@ class LookEverywhere(L.Callback):
         for name, module in pl_module.named_modules():
             if name:
                 module.register_forward_pre_hook(lambda *_, name=name: self._inside.append(name))
-                module.register_forward_hook(lambda module, _, output, name=name: self._look_at(name, module, output))
+                module.register_forward_hook(lambda module, _, output, name=name: self._check(name, module, output))
         step = pl_module.training_step
 
         def training_step(batch: Any, batch_idx: int) -> Any:
@@ -88,7 +108,7 @@ class LookEverywhere(L.Callback):
             if parameter.grad is not None and not parameter.grad.isfinite().all():
                 raise Finding(self.step, f"backward pass: the gradient of {name} isn't finite, though the loss is")
 
-    def _look_at(self, name: str, module: nn.Module, output: Any) -> None:
+    def _check(self, name: str, module: nn.Module, output: Any) -> None:
         self._inside.pop()
         if all(value.isfinite().all() for value in _floats(output)):
             return
@@ -97,12 +117,12 @@ class LookEverywhere(L.Callback):
         raise Finding(self.step, f"forward pass of {name} ({type(module).__name__}): its output isn't finite{why}")
 
 
-def tell(found: Finding, batch: dict[str, Tensor], reported: dict[str, Any]) -> None:
+def print_finding(found: Finding, batch: dict[str, Tensor], reported: BadStep) -> None:
     """Print what was found and what is known of the batch."""
     images, index = batch["image"].float(), batch["index"]
     print(f"step {found.step}: {found.what}")
     print(f"images of that batch (positions in the training split): {', '.join(map(str, index.tolist()))}")
-    if found.step == reported["step"] and set(reported["index"]) - set(index.tolist()):
+    if found.step == reported.step and set(reported.index) - set(index.tolist()):
         print("they are not those that the run reported: its data or its code have changed since")
     low, high, mean, std = images.min(), images.max(), images.mean(), images.std()
     print(f"their pixels: smallest {low:.0f}, largest {high:.0f}, mean {mean:.2f}, standard deviation {std:.2f}")
@@ -115,7 +135,7 @@ def _floats(values: Any) -> Iterator[Tensor]:
     return (v.detach() for v in tree_leaves(values) if isinstance(v, Tensor) and v.is_floating_point())
 
 
-def _place() -> str:
+def _innermost_line() -> str:
     """The innermost line of code that is neither torch's nor this file's."""
     frames = [f for f in traceback.extract_stack() if f.filename != __file__ and "/torch/" not in f.filename]
     return f"{frames[-1].filename}:{frames[-1].lineno}, {frames[-1].name}: {frames[-1].line}"

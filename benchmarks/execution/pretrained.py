@@ -1,4 +1,4 @@
-"""`bench eval`: judge an encoder that exists already, this suite's or timm's, without training."""
+"""`bench eval`: measure an encoder that exists already, this suite's or timm's, without training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from safetensors import SafetensorError, safe_open
 
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution import provenance
-from disentangle_bench.benchmarks.execution import run_cell as runner
-from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
-from disentangle_bench.benchmarks.execution.measure import judge
+from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.measure import measure
+from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
+from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.runs import feature_cache as banks
-from disentangle_bench.benchmarks.runs import lock as locks
-from disentangle_bench.benchmarks.runs.progress_file import Status
+from disentangle_bench.benchmarks.runs import feature_cache, lock
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
-from disentangle_bench.evaluation.records import FILE as RECORD
 from disentangle_bench.evaluation.records import read_record, write_json
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.random_init import RandomInit
@@ -36,7 +35,7 @@ class GivenEncoder(RandomInit):
     source = "given"
 
 
-def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> dict[str, Any]:
+def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> dict[str, Any]:
     """Measure an encoder on the request's (one) data set; encoded features are kept for the next time.
 
     Returns:
@@ -45,6 +44,8 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
     Raises:
         RequestError: no such encoder, one that doesn't fit the data, or one that isn't trained.
     """
+    if len(request.datasets) != 1:
+        raise RequestError(f"--dataset {','.join(request.datasets)}: an encoder is judged on one data set at a time")
     (dataset,) = request.datasets
     data_class = find_class(datamodules, "dataset", dataset)
     data_options = options.resolve(
@@ -65,35 +66,27 @@ def judge_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> d
         measures=resolve_measures(request.measures),
         suite=request.name,
     )
-    folder = cell.folder(out)
-    if cell.complete(out):
-        return read_record(folder / RECORD)
-    folder.mkdir(parents=True, exist_ok=True)
-    started = runner.now()
+    run = RunFolder(cell.folder(out))
+    if run.is_complete(cell.measures):
+        return read_record(run.record)
+    run.path.mkdir(parents=True, exist_ok=True)
+    started = now()
+    cost = Cost(
+        parameters=sum(p.numel() for p in method.parameters()),
+        encoder_parameters=sum(p.numel() for p in method.backbone.parameters()),
+    )
+    trained = Trained(state, step, 0, cost)
+    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), git=git_state())
     try:
-        with locks.hold(folder):
-            found = judge(cell, method, data, folder, state, Status(folder))
-    except locks.Taken:
-        raise RequestError(f"--encoder {encoder}: another process is judging it into {folder}, wait for that") from None
-    trained = {
-        "encoder": state,
-        "step": step,
-        "epoch": 0,
-        "cost": {
-            "train_seconds": 0.0,
-            "images_seen": 0,
-            "forward_passes": 0,
-            "images_per_second": 0.0,
-            "peak_memory_mb": peak_memory_mb(),
-            "parameters": sum(p.numel() for p in method.parameters()),
-            "encoder_parameters": sum(p.numel() for p in method.backbone.parameters()),
-            "devices": 1,
-        },
-    }
-    launch = {"command": " ".join(["bench", *sys.argv[1:]]), "git": provenance.git_state()}
-    record = runner.make_record(cell, method, data, trained, found, launch, started)
-    write_json(folder / RECORD, record)
-    banks.prune(out)
+        with lock.hold(run.lock):
+            measured = measure(cell, method, data, run, state, ProgressFile(run))
+            record = make_record(cell, method, data, trained, measured, launch, started)
+            write_json(run.record, record)
+    except lock.Taken:
+        raise RequestError(
+            f"--encoder {encoder}: another process is judging it into {run.path}, wait for that"
+        ) from None
+    feature_cache.prune(out)
     return record
 
 

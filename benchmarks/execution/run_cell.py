@@ -2,131 +2,134 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import logging
 import os
-import signal as signals
+import signal
 import sys
 import threading
-import time
 import traceback
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import torch
 import torch.distributed as dist
 import wandb
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench import datamodules, methods
-from disentangle_bench.benchmarks import signals as stopping
-from disentangle_bench.benchmarks.execution import provenance
-from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
+from disentangle_bench.benchmarks import own_code, signals
+from disentangle_bench.benchmarks.execution.build import build_data, build_method, make_loggers
+from disentangle_bench.benchmarks.execution.distributed import rank
 from disentangle_bench.benchmarks.execution.failures import explain
-from disentangle_bench.benchmarks.execution.measure import Judgement, encode, judge
-from disentangle_bench.benchmarks.execution.train import TRAINED, rank, train
-from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.cell import CONFIG, DONE, FAILED, FAILURE, INTERRUPTED, LOCKED, Cell
-from disentangle_bench.benchmarks.runs import cleanup as leftovers
-from disentangle_bench.benchmarks.runs import feature_cache as banks
-from disentangle_bench.benchmarks.runs import lock as locks
-from disentangle_bench.benchmarks.runs.progress_file import Status
-from disentangle_bench.benchmarks.runs.weights import WEIGHTS
-from disentangle_bench.datamodules.base import SPLITS, ImageDataModule
-from disentangle_bench.evaluation.records import FILE as RECORD
-from disentangle_bench.evaluation.records import SCHEMA, write_json
-from disentangle_bench.methods.base import Method, stream_seed
+from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
+from disentangle_bench.benchmarks.execution.record import make_record, now
+from disentangle_bench.benchmarks.execution.train import Trained, train
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
+from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.methods.base import Method
 
 WITH_PARENT = "--with-parent"
 """Argument of this module: die with the process that started it."""
 
 
-def main(folder: Path) -> int:
-    """Run the cell whose configuration lies in `folder`; the reason of a failure is left in its `failure.json`.
+def main(run: RunFolder) -> ExitStatus:
+    """Run the cell whose configuration lies in a folder; the reason of a failure is left there.
 
     Returns:
-        Exit status: DONE, FAILED, LOCKED if another process is at it, INTERRUPTED if it was asked to stop.
+        Exit status of the process.
     """
     quiet()
-    if rank() > 0:  # of a run over several devices: rank 0 holds the lock, judges and records
+    if rank() > 0:  # of a run over several devices: rank 0 holds the lock, measures and records
         try:
-            run(folder)
-        except stopping.Interrupted:
-            return INTERRUPTED
-        return DONE
+            run_cell(run)
+        except signals.Interrupted:
+            return ExitStatus.INTERRUPTED
+        return ExitStatus.DONE
     try:
-        with locks.hold(folder):
-            return _attempt(folder)
-    except locks.Taken:
-        return LOCKED
+        with lock.hold(run.lock):
+            return _attempt(run)
+    except lock.Taken:
+        return ExitStatus.LOCKED
 
 
-def _attempt(folder: Path) -> int:
+def _attempt(run: RunFolder) -> ExitStatus:
     try:
-        run(folder)
+        run_cell(run)
     except BaseException as error:
-        if stopping.requested() or isinstance(error, stopping.Interrupted):
-            Status(folder).stopped(stopping.requested() or str(error))  # whatever else it ended with: no failure
-            return INTERRUPTED
-        if not isinstance(error, Exception):
-            raise
-        traceback.print_exc()
-        reason = explain(error, folder)
-        write_json(folder / FAILURE, {"reason": reason, "traceback": traceback.format_exc(), "time": time.time()})
-        return FAILED
-    return DONE
+        if signals.requested() or isinstance(error, signals.Interrupted):
+            ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
+            return ExitStatus.INTERRUPTED
+        traceback.print_exc()  # also of a file of the user's own that exits
+        run.fail(explain(error, run.path), traceback.format_exc())
+        return ExitStatus.FAILED
+    return ExitStatus.DONE
 
 
-def run(folder: Path) -> None:
-    """Bring the cell in `folder` to completion from wherever an earlier process left it."""
-    config = json.loads((folder / CONFIG).read_text())
-    cell, launch = Cell(**config["cell"]), config["launch"]
-    if cell.complete(folder.parents[2]):
+def run_cell(run: RunFolder) -> None:
+    """Bring the cell in a folder to completion from wherever an earlier process left it."""
+    config = run.read_config()
+    cell, launch = fit(Cell, config.cell, run.config.name), config.launch
+    if run.is_complete(cell.measures):
         return
+    own_code.allow(Path(launch.code))
     if rank() == 0:
-        (folder / FAILURE).unlink(missing_ok=True)
-        leftovers.clear_unfinished(folder)
+        run.failure.unlink(missing_ok=True)
+        cleanup.clear_unfinished(run)
     started = now()
-    threads = cell.threads or launch["threads"]
+    threads = cell.threads or launch.threads
     torch.set_num_threads(threads)
     threadpool_limits(threads)  # NumPy's and scikit-learn's
-    status = Status(folder)
+    progress = ProgressFile(run)
     if rank() == 0:
-        status.tell("load data")
+        signals.check()
+        progress.update("load data")
     data = build_data(cell)
-    if data.fingerprint != cell.fingerprint:
-        raise RuntimeError(
-            f"the data have changed since the run was planned: {data.fingerprint}, was {cell.fingerprint}"
-        )
     method = build_method(cell, data)
-    loggers = make_loggers(folder, cell, launch)
-    if (folder / TRAINED).exists():
-        method.load_state_dict(load_file(folder / WEIGHTS))
-        trained = json.loads((folder / TRAINED).read_text())
-    else:
-        with stopping.deferred():
-            trained = train(cell, method, data, folder, launch, loggers, status)
+    loggers = make_loggers(run, cell, launch)
+    trained = _train_or_load(cell, method, data, run, launch, loggers, progress)
     if rank() > 0:
         if dist.is_initialized():  # else there was nothing to train, and the first process works alone
-            encode(method, data, folder, trained["encoder"])
+            encode_splits(method, data, run, trained.encoder)
         return
-    found = judge(cell, method, data, folder, trained["encoder"], status)
-    trained["cost"]["peak_memory_mb"] = peak_memory_mb()
-    record = make_record(cell, method, data, trained, found, launch, started)
-    with stopping.deferred():
-        finish(folder, record, loggers, launch)
-        banks.prune(folder.parents[2])
+    measured = measure(cell, method, data, run, trained.encoder, progress)
+    record = make_record(cell, method, data, trained, measured, launch, started)
+    with signals.deferred():
+        finish(run, record, loggers, launch)
+        feature_cache.prune(run.out)
 
 
-def finish(folder: Path, record: dict[str, Any], loggers: list[Logger], launch: dict[str, Any]) -> None:
+def _train_or_load(
+    cell: Cell,
+    method: Method,
+    data: ImageDataModule,
+    run: RunFolder,
+    launch: CellLaunch,
+    loggers: list[Logger],
+    progress: ProgressFile,
+) -> Trained:
+    """The method with trained weights; a note of them that is damaged means training on from the last checkpoint."""
+    try:
+        trained = read(Trained, run.trained)
+    except Unfit as unfit:
+        logging.getLogger(__name__).warning("%s: trained again", unfit)
+        trained = None
+    if trained is not None:
+        method.load_state_dict(load_file(run.weights))
+        return trained
+    with signals.deferred():
+        return train(cell, method, data, run, launch, loggers, progress)
+
+
+def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger], launch: CellLaunch) -> None:
     """Write the record, last of all results, and clear away what led to it."""
-    write_json(folder / RECORD, record)
+    write_json(run.record, record)
     rows = record["metrics"]
     finals = {
         "/".join(filter(None, (row["space"], row["measure"], row["target"], key))): value
@@ -136,74 +139,9 @@ def finish(folder: Path, record: dict[str, Any], loggers: list[Logger], launch: 
     for logger in loggers:
         logger.log_metrics(finals)
         logger.finalize("success")
-    if launch["logger"] == "wandb":
+    if launch.logger == "wandb":
         wandb.finish()
-    leftovers.clear(folder)
-
-
-def make_record(
-    cell: Cell,
-    method: Method,
-    data: ImageDataModule,
-    trained: dict[str, Any],
-    found: Judgement,
-    launch: dict[str, Any],
-    started: str,
-) -> dict[str, Any]:
-    """The run record (see `evaluation.leaderboard.records`)."""
-    return {
-        "schema": SCHEMA,
-        "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict() | {"measures": found.measures},
-        "labels": sorted(method.uses_targets),
-        "provenance": {
-            "command": launch["command"],
-            "started": started,
-            "finished": now(),
-            "git": launch["git"],
-            "versions": provenance.versions(),
-            "hardware": provenance.hardware(),
-            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
-            "encoder": trained["encoder"],
-            "epoch": trained["epoch"],
-            "step": trained["step"],
-            "source": method.source,
-            "card": {"summary": inspect.cleandoc(type(method).__doc__ or "")},
-            "earlier": found.earlier,
-        },
-        "cost": trained["cost"] | {"eval_seconds": round(found.seconds, 2)},
-        "metrics": found.rows,
-    }
-
-
-def now() -> str:
-    """UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def build_data(cell: Cell) -> ImageDataModule:
-    """The cell's data set; its batches come in an order that depends on the cell's seed alone."""
-    cls = datamodules.find(cell.dataset)
-    return cls(seed=stream_seed(cell.seed, "batches"), **options.instantiate(cls, cell.data))
-
-
-def build_method(cell: Cell, data: ImageDataModule) -> Method:
-    """The cell's method, with initial weights that depend on the cell's seed alone."""
-    cls = methods.find(cell.method)
-    L.seed_everything(stream_seed(cell.seed, "weights") % 2**32, verbose=False)
-    arguments = options.instantiate(cls, cell.options)
-    return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
-
-
-def make_loggers(folder: Path, cell: Cell, launch: dict[str, Any]) -> list[Logger]:
-    """Curves as CSV always, one file a start so that an interrupted run's stay; W&B if asked for."""
-    attempt = len(list((folder / "logs").glob("attempt_*")))
-    loggers: list[Logger] = [CSVLogger(folder / "logs", name="", version=f"attempt_{attempt}")]
-    if launch["logger"] == "wandb":
-        from disentangle_bench.benchmarks.execution.wandb import run_logger
-
-        loggers.append(run_logger(folder, cell))
-    return loggers
+    cleanup.clear(run)
 
 
 def quiet() -> None:
@@ -225,13 +163,13 @@ def die_with_parent() -> None:
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 1024):
             pass
-        os.kill(os.getpid(), signals.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == "__main__":
-    stopping.install()
+    signals.install()
     if WITH_PARENT in sys.argv:
         die_with_parent()
-    os._exit(main(Path(sys.argv[1])))
+    os._exit(main(RunFolder(Path(sys.argv[1]))))

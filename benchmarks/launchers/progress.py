@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from tqdm import tqdm
 
 from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import Progress
+
+MOST = 8
+"""Running cells that have a bar of their own."""
 
 
-class Board:
-    """One bar over all cells with the time left, and one for each running cell."""
+class ProgressBars:
+    """One bar over all cells with the time left, and one for each of the first running cells.
 
-    def __init__(self, total: int, complete: int, jobs: int):
+    Args:
+        total: number of cells.
+        complete: of them, already.
+        side_by_side: cells that run at once.
+    """
+
+    def __init__(self, total: int, complete: int, side_by_side: int):
         self._overall = tqdm(
             total=total,
             initial=complete,
@@ -32,23 +41,24 @@ class Board:
                 leave=False,
                 bar_format="{desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
             )
-            for i in range(jobs)
+            for i in range(min(side_by_side, MOST))
         ]
 
-    def show(self, slot: int, cell: Cell, status: dict[str, Any]) -> None:
+    def show(self, slot: int, cell: Cell, progress: Progress) -> None:
         """Bring the bar of a running cell up to date."""
+        if slot >= len(self._cells):
+            return
         bar = self._cells[slot]
-        bar.total, bar.n = status["total"] or None, status["done"]
-        bar.set_description_str(f"  {cell.title}: {status['phase']}", refresh=False)
-        bar.set_postfix_str(status["note"], refresh=False)
+        bar.total, bar.n = progress.total or None, progress.done
+        bar.set_description_str(f"  {cell.title}: {progress.phase}", refresh=False)
+        bar.set_postfix_str(progress.note, refresh=False)
         bar.refresh()
         self._overall.refresh()
 
     def settled(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
         """Count a cell and say in a line what became of it."""
         took = "by another process" if seconds is None else f"in {seconds:.0f} s"
-        line = f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}"
-        self.say(line)
+        self.say(f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}")
         self._overall.update()
 
     def say(self, line: str) -> None:

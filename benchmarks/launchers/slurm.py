@@ -1,4 +1,4 @@
-"""The matrix over a SLURM cluster: a job a cell, all in one array, given in through submitit.
+"""Cells over a SLURM cluster: a job a cell, all in one array, given in through submitit.
 
 Whoever gives the jobs in may die: each cell's folder names its job, and the same command then finds the jobs again.
 """
@@ -19,23 +19,32 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
 
-from disentangle_bench.benchmarks import signals as stopping
+from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
-from disentangle_bench.benchmarks.launchers.local import Launch, Outcome, failure_of, prepare
-from disentangle_bench.benchmarks.launchers.progress import Board
-from disentangle_bench.benchmarks.planning.cell import DONE, FAILURE, INTERRUPTED, LOCK, LOCKED, Cell
-from disentangle_bench.benchmarks.runs import cleanup as leftovers
-from disentangle_bench.benchmarks.runs import lock as locks
-from disentangle_bench.benchmarks.runs.progress_file import read_status
-from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.benchmarks.launchers import slurm_queue
+from disentangle_bench.benchmarks.launchers.base import (
+    BLOCKED,
+    RANK_VARIABLES,
+    Ending,
+    Launch,
+    Outcome,
+    Waiting,
+    complete_cells,
+    prepare,
+)
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
-FOLDER = ".jobs"
-"""Of submitit's files, in the folder of all runs."""
+LOCK = ".lock"
+"""Of whoever gives jobs in, beside submitit's files."""
 LOOK_SECONDS, QUEUE_SECONDS = 1.0, 10.0
 """Between looks at the cells' files, and between questions to SLURM, which serves others too."""
-SHOWN = 8
-"""Running cells that have a bar of their own."""
+ENVIRONMENT = [
+    *(f"export {name}={value}" for name, value in own_code.SAFE_PATH.items()),
+    *(f"unset {name}" for name in sorted(RANK_VARIABLES) if not name.startswith("SLURM")),
+]
+"""Lines of shell before a job's command: what the shell that gave it in was itself among others is not the job's."""
 
 
 class CellJob(Checkpointable):
@@ -46,40 +55,40 @@ class CellJob(Checkpointable):
     """
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self.run = RunFolder(folder)
 
     def __call__(self) -> None:
         """Run the cell, in every task of the job."""
-        from disentangle_bench.benchmarks.execution import run_cell as runner
+        from disentangle_bench.benchmarks.execution import run_cell
 
         give_back = signal.getsignal(signal.SIGUSR2)  # submitit's: queue this job again, and exit
         job = submitit.JobEnvironment()
         if job.global_rank == 0:
-            slurm.note_job(self.folder, job.job_id)
-        log = os.open(self.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            slurm_queue.note_job(self.run, job.job_id)
+        log = os.open(self.run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        stopping.install()
-        self.end(runner.main(self.folder), give_back)
+        signals.install()
+        self.end(run_cell.main(self.run), give_back)
 
-    def end(self, code: int, give_back: Any) -> None:
+    def end(self, status: ExitStatus, give_back: Any) -> None:
         """Exit with the cell's status; one that was stopped for want of time is queued again first.
 
         Args:
-            code: of the cell.
+            status: of the cell.
             give_back: submitit's handler of the signal that announces the end of the time.
         """
-        if code != INTERRUPTED:
-            sys.exit(DONE if code == LOCKED else code)
-        if stopping.requested() == "SIGUSR2":
+        if status != ExitStatus.INTERRUPTED:
+            sys.exit(ExitStatus.DONE if status == ExitStatus.LOCKED else status)
+        noted = self.run.read_job()
+        if signals.requested() == "SIGUSR2":
             try:
                 give_back(signal.SIGUSR2, None)  # exits, except in a task that isn't the first
             except UncompletedJobError as error:
-                reason = f"{error} (resources.max_requeues, resources.timeout_min)"
-                write_json(self.folder / FAILURE, {"reason": reason, "traceback": "", "time": time.time()})
+                self.run.fail(f"{error} (resources.max_requeues, resources.timeout_min)")
                 raise
-        elif (slurm.read_job(self.folder) or {}).get("cancelled"):
-            sys.exit(INTERRUPTED)
+        elif noted and noted.cancelled:
+            sys.exit(ExitStatus.INTERRUPTED)
         # Now SLURM has the word: after SIGTERM only it knows whether it will queue the job again, which it does only if
         # the job doesn't exit by itself. Some clusters send the other signal second.
         signal.signal(signal.SIGUSR2, give_back)
@@ -88,90 +97,150 @@ class CellJob(Checkpointable):
         time.sleep(3600)
 
 
-def run(cells: list[Cell], launch: Launch, resources: dict[str, Any], detach: bool) -> Outcome:
-    """Give in every cell that is neither complete nor on its way, then wait for all of them.
+class JobHandle:
+    """A cell that is in the cluster's hands, or in those of a process that was at it before.
 
     Args:
-        cells: of the matrix.
-        launch: how they are run.
-        resources: what a job gets, see `benchmarks.suite.RESOURCES`.
-        detach: don't wait.
+        run: the cell's folder.
+        job: its job's id, empty if it has none.
+        measures: that its record must have.
+        starter: that knows the queue.
+    """
+
+    def __init__(self, run: RunFolder, job: str, measures: list[str], starter: Starter):
+        self.run, self.job, self.measures, self.starter = run, job, measures, starter
+        self._gone = 0
+        self._asked = 0.0
+
+    def ending(self) -> Ending | None:
+        """None while it is at work, or just between two things."""
+        found = self.run.state()
+        if self.run.is_complete(self.measures) or (found.failure and found.failure.time >= self.starter.begun):
+            return Ending()
+        queue, asked = self.starter.queue()
+        if asked != self._asked:  # a fresh answer
+            self._asked = asked
+            here = found.holder is not None or queue is None or self.job in queue
+            self._gone = 0 if here else self._gone + 1
+        if self._gone <= 1:
+            return None
+        how = slurm_queue.ending(self.job) or "SLURM has forgotten how"
+        return Ending(ExitStatus.FAILED, f"job {self.job} ended without a record ({how})")
+
+    def stop(self) -> None:
+        """Jobs go on without whoever waits for them; `bench cancel` ends them."""
+
+    def kill(self) -> None:
+        """Likewise."""
+
+
+class Starter:
+    """Hands out the jobs that were given in, all of them at once."""
+
+    stop_seconds = 0.0
+
+    def __init__(self, jobs: dict[str, str], out: Path, slots: int):
+        self.jobs, self.out, self.slots = jobs, out, slots
+        self.poll_seconds, self.begun = LOOK_SECONDS, time.time()
+        self._queue: dict[str, str] | None = None
+        self._asked = 0.0
+
+    def start(self, cell: Cell, slot: int) -> JobHandle:
+        """The job of a cell; the error of one that couldn't be given in for what is in its folder's way."""
+        run = RunFolder(cell.folder(self.out))
+        run.path.mkdir(parents=True, exist_ok=True)
+        return JobHandle(run, self.jobs.get(cell.hash, ""), cell.measures, self)
+
+    def queue(self) -> tuple[dict[str, str] | None, float]:
+        """What SLURM says of the jobs (None: it isn't answering), asked now and then, and when it was asked."""
+        if not self._asked or time.monotonic() - self._asked > QUEUE_SECONDS:
+            asked = slurm_queue.ask_queue()
+            if asked.jobs is None:
+                print(f"SLURM isn't answering, waiting ({asked.problem})", file=sys.stderr)
+            self._queue, self._asked = asked.jobs, time.monotonic()
+        return self._queue, self._asked
+
+
+def run(cells: list[Cell], launch: Launch) -> Outcome:
+    """Give in every cell that is neither complete nor on its way, then wait for all of them.
 
     Raises:
         RequestError: SLURM doesn't take the jobs.
     """
-    outcome = Outcome(complete=[cell for cell in cells if cell.complete(launch.out)])
-    for cell in outcome.complete:
-        leftovers.sweep(cell.folder(launch.out))
-    missing = [cell for cell in cells if cell not in outcome.complete]
-    begun = time.time()
-    jobs = submit(missing, launch, resources)
-    if not detach:
+    complete = complete_cells(cells, launch.out)
+    missing = [cell for cell in cells if cell not in complete]
+    jobs = submit(missing, launch)
+    outcome = Outcome()
+    if missing and not launch.detach:
         try:
-            wait(missing, jobs, launch.out, outcome, begun)
+            outcome = Waiting(missing, launch, Starter(jobs, launch.out, len(missing)), len(complete)).run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"the jobs go on: `bench status --out {launch.out}` shows them, `bench cancel --out {launch.out}` "
                 "ends them, the same command waits for them again"
             ) from None
         tidy(launch.out, set(jobs.values()))
-    return outcome
+    return Outcome([*complete, *outcome.complete], outcome.failed)
 
 
-def submit(cells: list[Cell], launch: Launch, resources: dict[str, Any]) -> dict[str, str]:
+def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
     """Give in an array of those cells that nobody is at; job ids of all cells that have one, by the cell's hash."""
-    folder = launch.out / FOLDER
-    (launch.out / FOLDER).mkdir(parents=True, exist_ok=True)
+    folder = slurm_queue.folder_of(launch.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = {cell.hash: RunFolder(cell.folder(launch.out)) for cell in cells}
     try:
-        with locks.hold(folder, seconds=60):  # two launchers must not both find a cell without a job
-            queued = slurm.queue()
+        with lock.hold(folder / LOCK, seconds=60):  # two launchers must not both find a cell without a job
+            queued = slurm_queue.jobs()
             sweep(launch.out, queued)
-            jobs = {cell.hash: job["job"] for cell in cells if (job := slurm.read_job(cell.folder(launch.out)))}
+            jobs = {name: job.id for name, run in runs.items() if (job := run.read_job())}
             idle = [
                 cell
                 for cell in cells
-                if jobs.get(cell.hash) not in queued and locks.holder(cell.folder(launch.out)) is None
+                if jobs.get(cell.hash) not in queued and lock.holder(runs[cell.hash].lock) is None
             ]
             if idle:
-                jobs |= _submit_array(idle, launch, resources)
-    except slurm.NotAnswering as error:
+                jobs |= _submit_array(idle, launch)
+    except slurm_queue.NotAnswering as error:
         raise RequestError(f"--launcher slurm: {error}") from error
     except RequestError:
         remove_empty(folder, launch.out)
         raise
-    except locks.Taken:
+    except lock.Taken:
         raise RequestError(f"--launcher slurm: another process is giving in jobs for {launch.out}, try again") from None
     print(f"{len(idle)} jobs submitted, {len(cells) - len(idle)} were on their way already", file=sys.stderr)
     return jobs
 
 
-def _submit_array(cells: list[Cell], launch: Launch, resources: dict[str, Any]) -> dict[str, str]:
+def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
+    resources = launch.resources
     executor = submitit.AutoExecutor(
-        launch.out.resolve() / FOLDER, cluster="slurm", slurm_max_num_timeout=resources["max_requeues"]
+        slurm_queue.folder_of(launch.out.resolve()), cluster="slurm", slurm_max_num_timeout=resources.max_requeues
     )
     given: dict[str, Any] = {
         "name": "bench",
-        "timeout_min": resources["timeout_min"],
+        "timeout_min": resources.timeout_min,
         "cpus_per_task": launch.threads,
         "nodes": launch.nodes,
         "tasks_per_node": launch.devices,
-        "slurm_array_parallelism": resources["max_parallel"],
+        "gpus_per_node": launch.devices if launch.accelerator == "gpu" else None,
+        "mem_gb": resources.mem_gb,
+        "slurm_partition": resources.partition,
+        "slurm_account": resources.account,
+        "slurm_qos": resources.qos,
+        "slurm_constraint": resources.constraint,
+        "slurm_setup": [*ENVIRONMENT, *resources.setup],
+        "slurm_array_parallelism": resources.max_parallel,
         "slurm_srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
     }
-    if launch.accelerator == "gpu":
-        given["gpus_per_node"] = launch.devices
-    given |= {name: resources[name] for name in ("mem_gb",) if name in resources}
-    given |= {
-        f"slurm_{name}": resources[name]
-        for name in ("partition", "account", "qos", "constraint", "setup")
-        if name in resources
-    }
-    executor.update_parameters(**given)
+    executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
     fresh = [cell.folder(launch.out) for cell in cells if not cell.folder(launch.out).exists()]
-    folders = [prepare(cell, launch).resolve() for cell in cells]
+    runs = {}
+    for cell in cells:
+        with suppress(*BLOCKED):  # which is said when it would start
+            runs[cell.hash] = prepare(cell, launch)
     try:
         with redirect_stderr(StringIO()), executor.batch():  # sbatch's own lines are in the error
-            jobs = [executor.submit(CellJob(folder)) for folder in folders]
+            jobs = [executor.submit(CellJob(run.path.resolve())) for run in runs.values()]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         for folder in fresh:
             shutil.rmtree(folder)
@@ -179,58 +248,25 @@ def _submit_array(cells: list[Cell], launch: Launch, resources: dict[str, Any]) 
         sweep(launch.out, {})
         said = " ".join(line for line in str(error).splitlines() if "error" in line) or str(error)
         raise RequestError(f"--launcher slurm: the jobs were not taken: {said}") from error
-    for folder, job in zip(folders, jobs, strict=True):
-        slurm.note_job(folder, job.job_id)
-    return {cell.hash: job.job_id for cell, job in zip(cells, jobs, strict=True)}
-
-
-def wait(cells: list[Cell], jobs: dict[str, str], out: Path, outcome: Outcome, begun: float) -> None:
-    """Until every cell is complete, has failed, or has a job no more."""
-    board = Board(len(cells) + len(outcome.complete), len(outcome.complete), min(SHOWN, len(cells)))
-    waiting, asked, gone = list(cells), 0.0, {cell.hash: 0 for cell in cells}
-    try:
-        while waiting:
-            fresh = time.monotonic() - asked > QUEUE_SECONDS
-            if fresh:
-                asked = time.monotonic()
-                try:
-                    queued = slurm.queue()
-                except slurm.NotAnswering as error:
-                    board.say(f"SLURM isn't answering, waiting ({error})")
-                    fresh = False
-            running = 0
-            for cell in list(waiting):
-                folder, job = cell.folder(out), jobs.get(cell.hash, "")
-                held = locks.holder(folder) is not None
-                if fresh:
-                    gone[cell.hash] = 0 if held or job in queued else gone[cell.hash] + 1
-                failure = failure_of(folder, since=begun)
-                if not cell.complete(out) and failure is None and gone[cell.hash] > 1:  # not just in between
-                    failure = f"job {job} ended without a record ({slurm.ending(job) or 'SLURM has forgotten how'})"
-                if cell.complete(out) or failure:
-                    waiting.remove(cell)
-                    outcome.settle(cell, failure)
-                    board.settled(cell, failure, time.time() - begun)
-                elif held and running < min(SHOWN, len(cells)):
-                    board.show(running, cell, read_status(folder))
-                    running += 1
-            time.sleep(LOOK_SECONDS)
-    finally:
-        board.close()
+    given_in = {name: job.job_id for name, job in zip(runs, jobs, strict=True)}
+    for name, job in given_in.items():
+        slurm_queue.note_job(runs[name], job)
+    return given_in
 
 
 def tidy(out: Path, jobs: set[str]) -> None:
     """Sweep once these jobs, whose cells have ended, have ended themselves; not worth waiting long for."""
+    queued: dict[str, str] = {}
     for _ in range(10):
         try:
-            queued = slurm.queue()
-        except slurm.NotAnswering:
+            queued = slurm_queue.jobs()
+        except slurm_queue.NotAnswering:
             return
         if not jobs & queued.keys():
             break
         time.sleep(LOOK_SECONDS)
     sweep(out, queued)
-    remove_empty(out / FOLDER)  # else other jobs are on their way
+    remove_empty(slurm_queue.folder_of(out))  # else other jobs are on their way
 
 
 def remove_empty(*folders: Path) -> None:
@@ -240,10 +276,10 @@ def remove_empty(*folders: Path) -> None:
             folder.rmdir()
 
 
-def sweep(out: Path, queued: dict[str, slurm.Queued]) -> None:
+def sweep(out: Path, queued: dict[str, str]) -> None:
     """Remove submitit's files of jobs that are over and that no cell names, and those of no job at all."""
-    named = {job["job"] for path in out.glob(f"*/*/*/{slurm.JOB}") if (job := slurm.read_job(path.parent))}
+    named = {job.id for run in RunFolder.all_in(out) if (job := run.read_job())}
     kept = {job.partition("_")[0] for job in named | queued.keys()}
-    for path in (out / FOLDER).iterdir():
+    for path in slurm_queue.folder_of(out).iterdir():
         if path.name.partition("_")[0] not in kept and path.name != LOCK:
             path.unlink(missing_ok=True)

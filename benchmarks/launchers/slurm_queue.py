@@ -1,17 +1,15 @@
-"""What SLURM knows of the cells: the job of each is noted in its folder, how it fares is asked of SLURM's commands."""
+"""What SLURM knows of jobs, asked of its commands; the job of each cell is noted in the cell's folder."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from disentangle_bench.benchmarks.planning.cell import JOB
+from disentangle_bench.benchmarks.runs.folder import Job, RunFolder
 from disentangle_bench.evaluation.records import write_json
 
 
@@ -20,29 +18,36 @@ class NotAnswering(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Queued:
-    """A job that waits or runs.
+class Queue:
+    """This user's jobs that wait or run, as far as SLURM says.
 
     Attributes:
-        state: PENDING, RUNNING, COMPLETING and so on, as squeue says.
-        reason: why it waits.
-        where: machines that it runs on.
+        jobs: what each is at, by id (`12`, or `12_3` of an array): RUNNING, or `PENDING: Priority` with the reason;
+            None if SLURM isn't answering.
+        problem: why it isn't.
     """
 
-    state: str
-    reason: str
-    where: str
+    jobs: dict[str, str] | None
+    problem: str = ""
 
 
-def queue() -> dict[str, Queued]:
-    """This user's jobs that wait or run, by id (`12`, or `12_3` of an array); one call for all of them.
+def ask_queue(needed: bool = True) -> Queue:
+    """The queue, whether SLURM answers or not; empty where it isn't `needed`."""
+    try:
+        return Queue(jobs() if needed else {})
+    except NotAnswering as error:
+        return Queue(None, str(error))
+
+
+def jobs() -> dict[str, str]:
+    """What this user's jobs are at, see `Queue`; one call for all of them.
 
     Raises:
         NotAnswering: squeue didn't.
     """
-    listed = _call("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r|%N")
+    listed = _call("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
     rows = [line.split("|") for line in listed.splitlines()]
-    return {job: Queued(state, reason, where) for job, state, reason, where in rows}
+    return {job: f"{state}: {reason}" if state == "PENDING" else state for job, state, reason, *_ in rows}
 
 
 def ending(job: str) -> str:
@@ -64,17 +69,19 @@ def cancel(jobs: Iterable[str]) -> None:
     _call("scancel", *jobs)
 
 
-def note_job(folder: Path, job: str, cancelled: bool = False) -> None:
+def note_job(run: RunFolder, job: str, cancelled: bool = False) -> None:
     """Leave word of a cell's job beside the cell, for whoever comes after the launcher is gone."""
-    write_json(folder / JOB, {"job": job, "time": time.time(), "cancelled": cancelled})
+    write_json(run.job, asdict(Job(job, time.time(), cancelled)))
 
 
-def read_job(folder: Path) -> dict[str, Any] | None:
-    """The cell's last job (`job`, `time`, `cancelled`), or None."""
-    try:
-        return json.loads((folder / JOB).read_text())
-    except (OSError, ValueError):
-        return None
+def folder_of(out: Path) -> Path:
+    """Where submitit's files lie in the folder of all runs."""
+    return out / ".jobs"
+
+
+def log_of(out: Path, job: str) -> Path:
+    """What a job's first task said before its cell had a log."""
+    return folder_of(out) / f"{job}_0_log.err"
 
 
 def _call(*command: str) -> str:

@@ -1,187 +1,120 @@
-"""`bench status` and `bench cancel`: what has become of every cell of a folder, whoever started it, and ending them."""
+"""What has become of every cell of a folder, whoever started it, and ending them."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import psutil
 from tabulate import tabulate
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
-from disentangle_bench.benchmarks.planning.cell import CONFIG, FAILURE, Cell
-from disentangle_bench.benchmarks.runs import lock as locks
-from disentangle_bench.benchmarks.runs.progress_file import read_status
-from disentangle_bench.evaluation.records import FILE as RECORD
+from disentangle_bench.benchmarks.launchers import slurm_queue
+from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
+from disentangle_bench.benchmarks.runs.lock import ProcessId
+from disentangle_bench.benchmarks.typed_json import Unfit, fit
 
-ORDER = ("running", "queued", "failed", "interrupted", "stale", "unknown", "not started", "complete")
-"""Of the table. `stale`: its process or job died without a word; `unknown`: SLURM isn't answering."""
-ACTIVE = ("running", "queued", "unknown")
+ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
+EXPLAINED = (State.FAILED, State.STALE)
+"""States whose reason and log are shown below the table."""
 TAIL = 8
 """Lines of a failed cell's log that are shown."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class CellReport:
     """A cell as it was found.
 
     Attributes:
-        cell: what it is.
-        folder: where it lies.
-        state: one of ORDER.
-        progress: phase and how far.
-        since: start of what it does now, or end of what it did (seconds since 1970).
-        where: job or host and process, if any.
-        detail: why it failed, waits or stopped.
-        launcher: the living `bench run` on this machine that it belongs to, or 0.
+        title: of the cell, or its folder's path if its configuration can't be read.
+        run: its folder.
+        found: how it fares.
+        detail: why.
     """
 
-    cell: Cell
-    folder: Path
-    state: str
-    progress: str = ""
-    since: float = 0.0
-    where: str = ""
-    detail: str = ""
-    launcher: int = 0
+    title: str
+    run: RunFolder
+    found: Snapshot
+    detail: str
+
+    @property
+    def where(self) -> str:
+        """Job, or host and process, that it is in the hands of."""
+        job, holder, launcher = self.found.job, self.found.holder, self.found.launcher
+        if job:
+            return f"job {job.id}" + (f" on {holder.host}" if holder else "")
+        return str(holder or launcher or "") if self.found.state in ACTIVE else ""
+
+    def matches(self, name: str) -> bool:
+        """Whether a name is the beginning of the cell's hash, or part of its title."""
+        return self.run.hash.startswith(name) or name in self.title
 
 
-def survey(out: Path) -> list[Seen]:
-    """Every cell that was ever started or given in under a folder."""
-    queue, problem = None, ""
-    if any(out.glob(f"*/*/*/{slurm.JOB}")):
-        try:
-            queue = slurm.queue()
-        except slurm.NotAnswering as error:
-            problem = str(error)
-    seen = [look(cell, path.parent, out, queue, problem) for path, cell in _cells(out)]
-    return sorted(seen, key=lambda one: (ORDER.index(one.state), one.cell.title))
+def survey(out: Path) -> list[CellReport]:
+    """Every cell that was ever started or given in under a folder, in the order of the table."""
+    runs = list(RunFolder.all_in(out))
+    queue = slurm_queue.ask_queue(needed=any(run.job.exists() for run in runs))
+    surveyed = [_look_at(run, queue) for run in runs]
+    return sorted(surveyed, key=lambda one: (list(State).index(one.found.state), one.title))
 
 
-def _cells(out: Path) -> Iterator[tuple[Path, Cell]]:
-    for path in sorted(out.glob(f"*/*/*/{CONFIG}")):
-        try:
-            yield path, Cell(**json.loads(path.read_text())["cell"])
-        except (ValueError, TypeError, KeyError):
-            continue  # of another version, or not ours
-
-
-def look(cell: Cell, folder: Path, out: Path, queue: dict[str, slurm.Queued] | None, problem: str) -> Seen:
-    """What one cell is at; `queue` is None if it isn't known, for the reason in `problem`."""
-    status, job = read_status(folder), slurm.read_job(folder)
-    holder = locks.holder(folder)
-    queued = queue.get(job["job"]) if queue and job else None
-    number = f"job {job['job']}" if job else ""
-    progress = status["phase"] + (f" {status['done']}/{status['total']}" if status["total"] else "")
-    progress += f", {status['note']}" if status["note"] else ""
-    if holder is not None:
-        who = locks.signature(folder)
-        process = f"{who.get('host', '?')} pid {who.get('pid', '?')}"
-        where = f"{number} on {who.get('host', '?')}" if queued else process
-        return Seen(cell, folder, "running", progress, status.get("since", 0), where, launcher=_parent(folder, who))
-    if cell.complete(out):
-        return Seen(cell, folder, "complete", since=_changed(folder / RECORD))
-    if queued and job:
-        phase = {"CONFIGURING": "starting", "RUNNING": "starting", "COMPLETING": "ending"}.get(queued.state, "")
-        detail = "" if phase else f"{queued.state}: {queued.reason}"
-        return Seen(cell, folder, "running" if phase else "queued", phase, job["time"], number, detail)
-    if job and problem:
-        return Seen(cell, folder, "unknown", "", job["time"], number, problem)
+def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
+    found, title = run.state(queue.jobs), str(run.path)
     try:
-        failure = json.loads((folder / FAILURE).read_text())
-        return Seen(cell, folder, "failed", "", failure["time"], "", failure["reason"])
-    except (OSError, ValueError):
-        pass
-    if not job and not (folder / "log.txt").exists():
-        launcher = _launcher(folder)
-        if not launcher:
-            return Seen(cell, folder, "not started", since=_changed(folder / CONFIG))
-        where, near = f"{launcher['host']} pid {launcher['pid']}", launcher["host"] == socket.gethostname()
-        waiting = "waits for its turn in `bench run`"
-        since = _changed(folder / CONFIG)
-        return Seen(cell, folder, "queued", "", since, where, waiting, launcher["pid"] if near else 0)
-    if "stopped" in status:
-        return Seen(cell, folder, "interrupted", progress, _changed(folder / "status.json"), "", status["stopped"])
-    ending = f" ({slurm.ending(job['job']) or 'SLURM has forgotten how'})" if job else ""
-    detail = f"{number or 'its process'} ended without a word{ending}"
-    return Seen(cell, folder, "stale", progress, status.get("since", _changed(folder / CONFIG)), "", detail)
-
-
-def _changed(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0
-
-
-def _launcher(folder: Path) -> dict[str, Any]:
-    """Host and pid of the `bench run` that wrote the cell's configuration, empty if it is dead."""
-    try:
-        launcher = json.loads((folder / CONFIG).read_text())["launch"]["launcher"]
-        if launcher["host"] != socket.gethostname():
-            return launcher  # it can't be told from here
-        lives = psutil.Process(launcher["pid"]).create_time() <= _changed(folder / CONFIG)  # else only the number does
-        return launcher if lives else {}
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
-        return {}
-
-
-def _parent(folder: Path, who: dict[str, Any]) -> int:
-    """The launcher of a process on this machine, 0 if it runs without."""
-    launcher = _launcher(folder)
-    try:
-        above = {parent.pid for parent in psutil.Process(who["pid"]).parents()}
-        return launcher["pid"] if who["host"] == socket.gethostname() and launcher["pid"] in above else 0
-    except (KeyError, psutil.Error):
-        return 0
+        cell = fit(Cell, run.read_config().cell, run.config.name)
+        title = cell.title if cell.hash == run.hash else title
+    except Unfit:
+        pass  # its state says so
+    detail = found.detail
+    if found.state == State.UNKNOWN and queue.jobs is None:
+        detail = queue.problem
+    if found.state == State.STALE and found.job:
+        detail += f" ({slurm_queue.ending(found.job.id) or 'SLURM has forgotten how'})"
+    return CellReport(title, run, found, detail)
 
 
 def report(out: Path) -> str:
     """The table of all cells, then why the failed ones did and the ends of their logs."""
-    seen = survey(out)
-    if not seen:
+    surveyed = survey(out)
+    if not surveyed:
         return f"no cells under {out}: `bench run --out {out}` makes some"
-    explained = ("failed", "stale")
     rows = [
         [
-            one.state,
-            one.cell.title,
-            one.progress,
-            _age(one.since),
+            str(one.found.state),
+            one.title,
+            str(one.found.progress) if one.found.state in (State.RUNNING, State.STOPPED, State.STALE) else "",
+            _age(one.found.since),
             one.where,
-            "" if one.state in explained else one.detail,
+            "" if one.found.state in EXPLAINED else one.detail,
         ]
-        for one in seen
+        for one in surveyed
     ]
     parts = [tabulate(rows, headers=["state", "cell", "progress", "since", "where", "why"], maxcolwidths=60)]
-    for one in seen:
-        if one.state in explained:
-            log = _log(one.folder, out)
-            parts.append(f"{one.state} {one.cell.title}: {one.detail}\n  {log}\n{_tail(log)}")
-    counts = ", ".join(f"{n} {state}" for state in ORDER if (n := sum(one.state == state for one in seen)))
-    return "\n\n".join([*parts, f"{len(seen)} cells: {counts}"])
+    for one in surveyed:
+        if one.found.state in EXPLAINED:
+            log = _log(one, out)
+            parts.append(f"{one.found.state} {one.title}: {one.detail}\n  {log}\n{_tail(log)}")
+    counts = [(sum(one.found.state == state for one in surveyed), state) for state in State]
+    return "\n\n".join([*parts, f"{len(surveyed)} cells: " + ", ".join(f"{n} {state}" for n, state in counts if n)])
 
 
 def _age(since: float) -> str:
-    seconds = int(time.time() - since)
+    seconds = max(int(time.time() - since), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
 
 
-def _log(folder: Path, out: Path) -> Path:
+def _log(one: CellReport, out: Path) -> Path:
     """The cell's own log, or its job's if it didn't come to write one."""
-    job = slurm.read_job(folder)
-    return (
-        out / ".jobs" / f"{job['job']}_0_log.err" if job and not (folder / "log.txt").exists() else folder / "log.txt"
-    )
+    job, log = one.found.job, one.run.log
+    return slurm_queue.log_of(out, job.id) if job and not log.exists() else log
 
 
 def _tail(log: Path) -> str:
@@ -205,43 +138,53 @@ def cancel(out: Path, names: list[str]) -> tuple[list[str], list[str]]:
     Raises:
         RequestError: a name fits no cell that is running or queued.
     """
-    active = [one for one in survey(out) if one.state in ACTIVE]
+    active = [one for one in survey(out) if one.found.state in ACTIVE and (one.where or one.found.job)]
     for name in names:
-        if not any(_fits(one, name) for one in active):
-            known = ", ".join(one.cell.title for one in active) or "none"
+        if not any(one.matches(name) for one in active):
+            known = ", ".join(one.title for one in active) or "none"
             raise RequestError(f"cancel {name}: no such cell is running or queued under {out}; there are: {known}")
-    chosen = [one for one in active if not names or any(_fits(one, name) for name in names)]
-    asked, out_of_reach, jobs, processes = [], [], [], set()
-    for one in chosen:
-        job, who = slurm.read_job(one.folder), locks.signature(one.folder)
-        if job:
-            slurm.note_job(one.folder, job["job"], cancelled=True)
-            jobs.append(job["job"])
-        elif one.launcher and not names:
-            processes.add(one.launcher)
-        elif one.state == "queued" and one.launcher:
-            out_of_reach.append(f"{one.cell.title} {one.detail} ({one.where}), which ends with all of its cells only")
+    asked: list[str] = []
+    out_of_reach: list[str] = []
+    jobs: list[str] = []
+    processes: set[ProcessId] = set()
+    for one in active:
+        if names and not any(one.matches(name) for name in names):
             continue
-        elif one.state == "running" and who.get("host") == socket.gethostname():
-            processes.add(who["pid"])
+        found = one.found
+        launcher = found.launcher if found.launcher and found.launcher.here else None
+        if found.holder and not belongs_to(found.holder, launcher):
+            launcher = None
+        if found.job:
+            note_job(one.run, found.job.id, cancelled=True)
+            jobs.append(found.job.id)
+        elif launcher and not names:
+            processes.add(launcher)
+        elif launcher and found.state == State.QUEUED:
+            out_of_reach.append(f"{one.title} {one.detail} ({one.where}), which ends with all of its cells only")
+            continue
+        elif found.holder and found.holder.find():
+            processes.add(found.holder)
         else:
-            out_of_reach.append(f"{one.cell.title} is in the hands of {one.where}: cancel it there")
+            out_of_reach.append(f"{one.title} is in the hands of {one.where}: cancel it there")
             continue
-        asked.append(one.cell.title)
+        asked.append(one.title)
     if jobs:
         try:
-            slurm.cancel(jobs)
-        except slurm.NotAnswering as error:
+            slurm_queue.cancel(jobs)
+        except slurm_queue.NotAnswering as error:
             raise RequestError(f"cancel: {error}") from error
+    return asked, out_of_reach + _ask(processes)
+
+
+def _ask(processes: set[ProcessId]) -> list[str]:
+    """Ask processes of this machine to stop, each still the one that it was; lines on those that may not be asked."""
+    refused = []
     for process in processes:
         try:
-            os.kill(process, signal.SIGTERM)
+            if process.find():
+                os.kill(process.pid, signal.SIGTERM)
         except ProcessLookupError:  # it ended meanwhile
             pass
         except PermissionError:
-            out_of_reach.append(f"process {process} belongs to another user")
-    return asked, out_of_reach
-
-
-def _fits(one: Seen, name: str) -> bool:
-    return one.cell.hash.startswith(name) or name in one.cell.title
+            refused.append(f"process {process.pid} belongs to another user")
+    return refused

@@ -1,1 +1,5 @@
-"""A request becomes cells: suites, options, plans. What is wrong with a request is found here."""
+"""A request becomes cells.
+
+In: the name of a suite or a YAML file, and the command line's choices. Out: resolved cells, known by their hashes, or a
+RequestError that says in a line what is wrong.
+"""

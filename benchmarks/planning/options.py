@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -38,7 +39,9 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
     try:
         parsed = parser.parse_object(options)
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
-        return json.loads(parser.dump(parsed, format="json", skip_none=False))
+        resolved = json.loads(parser.dump(parsed, format="json", skip_none=False))
+        json.dumps(resolved, allow_nan=False)  # what can't stand in a record is no setting
+        return resolved
     except Exception as error:  # jsonargparse raises its own and argparse's kinds
         raise RequestError(f"{where}: {_one_line(error)}") from error
 
@@ -62,5 +65,11 @@ def _plain(value: Any) -> Any:
 
 
 def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines)
+    """Jsonargparse's message without the part on types that aren't meant: `lr: Not of type PositiveFloat: ...`."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'^Parser key "(.+?)": ', r"\1: ", text)
+    if union := re.match(r"(.+?: )Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):
+        wrong, _, given = union[2].partition(" Given value type: ")
+        told = next(part for part in wrong.split(" - ") if "NoneType" not in part)
+        text = f"{union[1]}{told}, got {given.partition(' Given value: ')[2]}"
+    return text

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
+from inspect import getsourcefile, signature
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.benchmarks.machine import has_bf16
 from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from disentangle_bench.evaluation.protocol import MEASURES, newest
+from disentangle_bench.methods.base import Method
 
-BATCHES = {"balance", "domains_per_batch"}
+BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self"}
 """Options of a data set that a method may have of its own."""
+PACKAGE = "disentangle_bench"
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -25,26 +31,13 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return {"fp32": "32-true", "bf16": "bf16-mixed"}[precision]
 
 
-def has_bf16(accelerator: str) -> bool:
-    """Whether the device has bfloat16 arithmetic of its own."""
-    import torch
-
-    if accelerator == "gpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     """Every cell of the suite, resolved and checked.
 
     Raises:
         RequestError: an unknown name or option, a value of the wrong type or range, data that is missing or too small.
     """
-    sys.path.insert(0, str(Path.cwd()))  # for methods and data sets of the user's own, `my_file.MyMethod`
+    own_code.allow(Path.cwd())
     method_names = methods.available() if suite.methods == "all" else suite.methods
     method_classes = {name: find_class(methods, "method", name) for name in method_names}
     data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
@@ -59,7 +52,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     for name, cls in method_classes.items():
         shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
         own = dict(suite.settings.get(name, {}))
-        batches[name] = _batches(own.pop("data", {}), name)
+        batches[name] = _batch_options(own.pop("data", {}), name)
         method_options[name] = options.resolve(cls, shared | own, f"method {name}")
     left_out = {
         (dataset, name): f"{name} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
@@ -85,8 +78,9 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
             seed=seed,
             data=data_options[dataset, method],
             fingerprint=loaded[dataset].fingerprint,
+            source=source_hash(data_classes[dataset], method_classes[method]),
             options=method_options[method],
-            budget=dict(suite.budget),
+            budget=suite.budget.given,
             precision=precision,
             measures=measures,
             suite=suite.name,
@@ -109,11 +103,32 @@ def resolve_measures(names: list[str]) -> list[str]:
 
 
 def find_class(registry: Any, kind: str, name: str) -> Any:
-    """The class of a name in a registry (`methods` or `datamodules`), or RequestError with the nearest names."""
+    """The class of a name in a registry (`methods` or `datamodules`).
+
+    Raises:
+        RequestError: there is none (with the nearest names), or the user's file doesn't run.
+    """
+    base = {"method": Method, "dataset": ImageDataModule}[kind]
     try:
-        return registry.find(name)
+        found = registry.find(name)
     except LookupError as error:
         raise unknown(kind, name, registry.available()) if "." not in name else RequestError(str(error)) from error
+    except (Exception, SystemExit) as error:  # whatever a file of the user's own does when it is imported
+        raise RequestError(f"{kind} {name}: its file can't be imported: {type(error).__name__}: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise RequestError(f"{kind} {name}: no subclass of {base.__module__}.{base.__name__}")
+    return found
+
+
+def source_hash(*classes: type) -> str:
+    """Hash of the files that define these classes, as far as they are not this package's; empty if all are."""
+    outside = [
+        ancestor
+        for cls in classes
+        for ancestor in takewhile(lambda one: one.__module__.partition(".")[0] != PACKAGE, cls.__mro__)
+    ]
+    files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
@@ -126,11 +141,11 @@ def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataM
     return data
 
 
-def _batches(given: Any, method: str) -> dict[str, Any]:
+def _batch_options(given: Any, method: str) -> dict[str, Any]:
     """How a method's batches are composed, where that is part of the method; the images are those of all methods."""
-    if not isinstance(given, dict) or not given.keys() <= BATCHES:
+    if not isinstance(given, dict) or not given.keys() <= BATCH_OPTIONS:
         raise RequestError(
-            f"method {method}: `data` may hold {' and '.join(sorted(BATCHES))}, got {given!r}; "
+            f"method {method}: `data` may hold {' and '.join(sorted(BATCH_OPTIONS))}, got {given!r}; "
             "the data themselves are the same for all methods"
         )
     return given
@@ -143,7 +158,7 @@ def _data_options(
     given = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches
     resolved = options.resolve(cls, given, f"data set {dataset}")
     try:
-        loaded.check_batches(resolved.get("balance"), resolved.get("domains_per_batch"))
+        loaded.check_batches(**{name: resolved.get(name) for name in BATCH_OPTIONS})
     except DataMismatch as error:
         raise RequestError(f"data set {dataset}, method {method}: {error}") from error
     return resolved

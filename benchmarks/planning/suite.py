@@ -5,32 +5,78 @@ Reading one needs neither torch nor the methods, so that the command line answer
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.benchmarks.planning import options
 
 FOLDER = Path(__file__).parents[1] / "suites"
-BUDGETS = ("epochs", "steps", "minutes")
-PRECISIONS = ("auto", "fp32", "bf16")
-RESOURCES: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "partition": (str, "a name"),
-    "account": (str, "a name"),
-    "qos": (str, "a name"),
-    "constraint": (str, "features of a machine, such as a100"),
-    "timeout_min": (int, "minutes, whole and positive"),
-    "mem_gb": ((int, float), "a positive number"),
-    "cpus_per_task": (int, "a positive whole number"),
-    "gpus_per_node": (int, "a positive whole number"),
-    "max_parallel": (int, "a positive whole number of jobs"),
-    "max_requeues": (int, "a positive whole number of time-outs"),
-    "setup": (list, "lines of shell, such as [module load cuda]"),
-}
-"""What a job of a cluster gets: the kind of each value, and how to say it."""
-USUAL_RESOURCES = {"timeout_min": 240, "max_parallel": 100, "max_requeues": 50}
+LARGEST_FILE = 1_000_000
+"""Bytes of a suite file, and values that it may hold once its aliases are written out."""
+
+PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", float("inf"))])
+"""Not NaN either."""
+
+
+@dataclass
+class Budget:
+    """How long a cell trains: exactly one of them.
+
+    Attributes:
+        epochs: passes over the training images.
+        steps: of the optimiser.
+        minutes: of training.
+    """
+
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    minutes: PositiveNumber | None = None  # type: ignore[valid-type]
+
+    def __post_init__(self) -> None:
+        if len(self.given) != 1:
+            raise ValueError(f"exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The one that is given, by its name."""
+        return {unit: amount for unit, amount in asdict(self).items() if amount is not None}
+
+
+@dataclass
+class Resources:
+    """What a job of a cluster gets; nothing here changes a result.
+
+    Attributes:
+        partition: name.
+        account: name.
+        qos: name.
+        constraint: features of a machine, such as a100.
+        timeout_min: minutes after which the job is queued again.
+        mem_gb: memory.
+        cpus_per_task: cores for each process.
+        gpus_per_node: GPUs on each machine; as many as `--devices`.
+        max_parallel: jobs that run at once.
+        max_requeues: time-outs after which a cell is given up.
+        setup: lines of shell, such as [module load cuda].
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    timeout_min: PositiveInt = 240
+    mem_gb: PositiveNumber | None = None  # type: ignore[valid-type]
+    cpus_per_task: PositiveInt | None = None
+    gpus_per_node: PositiveInt | None = None
+    max_parallel: PositiveInt = 100
+    max_requeues: PositiveInt = 50
+    setup: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -38,70 +84,36 @@ class Suite:
     """What a suite file says.
 
     Attributes:
+        datasets: names or dotted paths.
+        measures: `name@version`, see `bench list metrics`.
+        budget: exactly one of `epochs`, `steps` and `minutes`.
         name: of the file.
         description: one sentence.
-        datasets: names or dotted paths.
         methods: names or dotted paths, or `all` that are built in.
         seeds: one run each.
-        budget: exactly one of `epochs`, `steps` and `minutes`.
         precision: auto (bf16 where the device has it), fp32 or bf16.
         threads: of the processor, for each cell; None: all, one cell at a time.
-        measures: `name@version`, see `bench list metrics`.
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
-        resources: what a job gets on a cluster, see RESOURCES; nothing here changes a result.
+        resources: what a job gets on a cluster.
     """
 
-    name: str
+    datasets: list[str]
+    measures: list[str]
+    budget: Budget
+    name: str = ""
     description: str = ""
-    datasets: list[str] = field(default_factory=list)
     methods: list[str] | Literal["all"] = "all"
-    seeds: list[int] = field(default_factory=lambda: [0])
-    budget: dict[str, float] = field(default_factory=dict)
-    precision: str = "auto"
-    threads: int | None = None
-    measures: list[str] = field(default_factory=list)
+    seeds: list[NonNegativeInt] = field(default_factory=lambda: [0])
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: PositiveInt | None = None
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    resources: dict[str, Any] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
 
-    def check(self) -> Suite:
-        """Return self if every value is of the right kind, else raise RequestError."""
-        where = f"suite {self.name}"
-        for key in ("datasets", "measures"):
-            value = getattr(self, key)
-            if not (isinstance(value, list) and value and all(isinstance(v, str) for v in value)):
-                raise RequestError(f"{where}: `{key}` must be a list of names, got {value!r}")
-        if self.methods != "all" and not (self.methods and all(isinstance(m, str) for m in self.methods)):
-            raise RequestError(f"{where}: `methods` must be `all` or a list of names, got {self.methods!r}")
-        if not (isinstance(self.seeds, list) and self.seeds and all(type(s) is int and s >= 0 for s in self.seeds)):
-            raise RequestError(f"{where}: `seeds` must be whole numbers >= 0, such as 0,1,2; got {self.seeds!r}")
-        if not isinstance(self.budget, dict) or len(self.budget) != 1 or not self.budget.keys() <= set(BUDGETS):
-            raise RequestError(
-                f"{where}: `budget` must be one of {', '.join(BUDGETS)}, such as epochs: 30; got {self.budget!r}"
-            )
-        ((unit, amount),) = self.budget.items()
-        number = isinstance(amount, int | float) if unit == "minutes" else type(amount) is int
-        if not number or isinstance(amount, bool) or amount <= 0:
-            raise RequestError(f"{where}: `budget.{unit}` must be a positive number, got {amount!r}")
-        if self.precision not in PRECISIONS:
-            raise RequestError(f"{where}: `precision` must be one of {', '.join(PRECISIONS)}, got {self.precision!r}")
-        if self.threads is not None and not (type(self.threads) is int and self.threads > 0):
-            raise RequestError(f"{where}: `threads` must be a positive whole number, got {self.threads!r}")
-        if not isinstance(self.settings, dict) or not all(isinstance(v, dict) for v in self.settings.values()):
-            raise RequestError(f"{where}: `settings` must hold options by addressee, such as method: {{lr: 0.001}}")
-        self._check_resources(where)
-        return self
-
-    def _check_resources(self, where: str) -> None:
-        if not isinstance(self.resources, dict):
-            raise RequestError(f"{where}: `resources` must be a mapping, such as {{timeout_min: 60}}")
-        for name, value in self.resources.items():
-            if name not in RESOURCES:
-                raise RequestError(f"{where}: resources: {unknown('key', str(name), RESOURCES)}")
-            kind, words = RESOURCES[name]
-            positive = value > 0 if isinstance(value, int | float) else bool(value)
-            if not isinstance(value, kind) or isinstance(value, bool) or not positive:
-                raise RequestError(f"{where}: `resources.{name}` must be {words}; got {value!r}")
+    def __post_init__(self) -> None:
+        for name in ("datasets", "measures", "methods", "seeds"):
+            if not getattr(self, name):
+                raise ValueError(f"`{name}` must not be empty")
 
 
 def names() -> list[str]:
@@ -110,45 +122,50 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Suite:
-    """Read a suite by name, or from a YAML file.
+    """A suite by name, or from a YAML file.
 
     Raises:
         RequestError: there is none, it isn't readable, or a key or value is wrong.
     """
-    path = FOLDER / f"{name}.yaml" if name in names() else Path(name)
-    if name not in names() and path.suffix not in (".yaml", ".yml"):
-        raise unknown("suite", name, names())
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"suite file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"suite file {path}: not readable as YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(content, dict):
-        raise RequestError(f"suite file {path}: a mapping was expected, see benchmarks/suites/quick.yaml")
-    known = {f.name for f in fields(Suite)} - {"name"}
-    for key in content:
-        if key not in known:
-            raise RequestError(f"suite file {path}: {unknown('key', str(key), known)}")
-    return Suite(name=name if name in names() else path.stem, **content)
+    return _typed(_content(name))
 
 
-def override(suite: Suite, assignments: list[str]) -> None:
-    """Apply `--set` assignments such as `method.temperature=0.2`, `budget.epochs=3` or `precision=bf16` in place."""
-    for head, value in assigned(assignments).items():
+def choose(
+    suite: str,
+    method: str | None = None,
+    dataset: str | None = None,
+    seeds: str | None = None,
+    assignments: list[str] | None = None,
+    measures: str | None = None,
+) -> Suite:
+    """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
+    content = _content(suite)
+    if method:
+        content["methods"] = "all" if method == "all" else names_in(method)
+    if dataset:
+        content["datasets"] = names_in(dataset)
+    if seeds:
+        try:
+            content["seeds"] = [int(seed) for seed in seeds.split(",")]
+        except ValueError:
+            raise RequestError(f"--seeds must be whole numbers, such as 0,1,2; got {seeds!r}") from None
+    if measures:
+        from disentangle_bench.evaluation.protocol import newest
+
+        content["measures"] = list(newest()) if measures == "all" else names_in(measures)
+    for head, value in assigned(assignments or []).items():
         if head in ("precision", "threads"):
-            setattr(suite, head, value)
+            content[head] = value
         elif not isinstance(value, dict):
             raise RequestError(
                 f"--set {head}={value}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
                 "budget.UNIT, resources.NAME, precision or threads"
             )
-        elif head == "resources":
-            suite.resources = suite.resources | value
         elif head == "budget":
-            suite.budget = value
+            content[head] = value
         else:
-            _merge(suite.settings.setdefault(head, {}), value)
+            _merge(content, {head: value} if head == "resources" else {"settings": {head: value}})
+    return _typed(content)
 
 
 def assigned(assignments: list[str]) -> dict[str, Any]:
@@ -162,14 +179,88 @@ def assigned(assignments: list[str]) -> dict[str, Any]:
         path, equals, text = assignment.partition("=")
         if not equals or not path.strip():
             raise RequestError(f"--set {assignment}: expected KEY=VALUE, such as method.temperature=0.2")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise RequestError(f"--set {assignment}: the value is not readable") from error
+        value = _parsed(text, f"--set {assignment:.80}")
         for key in reversed(_split(path.strip())):
             value = {key: value}
         _merge(tree, value)
     return tree
+
+
+def names_in(text: str) -> list[str]:
+    """Comma-separated names, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _content(name: str) -> dict[str, Any]:
+    """A suite's file as plain values, with its name."""
+    shipped = name in names()
+    path = FOLDER / f"{name}.yaml" if shipped else Path(name)
+    if not shipped and path.suffix not in (".yaml", ".yml"):
+        raise unknown("suite", name, names())
+    where = f"suite file {path}"
+    try:
+        if path.exists() and not path.is_file():
+            raise RequestError(f"{where}: not a regular file")
+        if path.stat().st_size > LARGEST_FILE:
+            raise RequestError(f"{where}: larger than {LARGEST_FILE:,} bytes")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RequestError(f"{where}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{where}: not readable as YAML ({error})") from error
+    content = _parsed(text, where)
+    if not isinstance(content, dict):
+        raise RequestError(f"{where}: a mapping was expected, see benchmarks/suites/quick.yaml")
+    return content | {"name": name if shipped else path.stem}
+
+
+def _typed(content: dict[str, Any]) -> Suite:
+    """The suite of plain values, every key and value checked."""
+    where = f"suite {content['name']}"
+    for name, cls in {"suite": Suite, "budget": Budget, "resources": Resources}.items():
+        part, keys = content if cls is Suite else content.get(name, {}), options.known_options(cls)
+        if not isinstance(part, dict):
+            raise RequestError(f"{where}: {name} must hold {', '.join(sorted(keys))}, got {part!r}")
+        if wrong := [key for key in part if key not in keys]:
+            raise RequestError(f"{where}: {unknown('key', str(wrong[0]), keys)}")
+    try:
+        return Suite(**options.instantiate(Suite, options.resolve(Suite, content, where)))
+    except ValueError as error:
+        raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise RequestError(f"{where}: not readable as YAML ({' '.join(str(error).split()):.300})") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without keys that stand twice, and without aliases that unfold into more than anybody writes."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """Called by YAML once the text is parsed, before values are made of it."""
+        node = super().get_single_node()
+        if node is not None and self._size(node, {}) > LARGEST_FILE:
+            raise yaml.YAMLError("its aliases unfold into too much")
+        return node
+
+    def _size(self, node: yaml.Node, sizes: dict[int, int]) -> int:
+        """Values of a node with all aliases written out, as far as they don't go round in circles."""
+        if id(node) not in sizes:
+            sizes[id(node)] = LARGEST_FILE + 1  # until it is known: a node that holds itself has no end
+            pairs = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+            parts = () if isinstance(node, yaml.ScalarNode) else pairs
+            sizes[id(node)] = 1 + sum(self._size(part, sizes) for part in parts)
+        return sizes[id(node)]
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Called by YAML for every mapping."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise yaml.YAMLError(f"{', '.join(sorted(twice))} stands twice, at line {node.start_mark.line + 1}")
+        return super().construct_mapping(node, deep)
 
 
 def _split(path: str) -> list[str]:
@@ -185,35 +276,3 @@ def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
             _merge(into[key], value)
         else:
             into[key] = value
-
-
-def choose(
-    suite: str,
-    method: str | None,
-    dataset: str | None,
-    seeds: str | None,
-    assignments: list[str],
-    measures: str | None = None,
-) -> Suite:
-    """The suite with the command line's choices in place of its own."""
-    chosen = read(suite)
-    if method:
-        chosen.methods = "all" if method == "all" else names_in(method)
-    if dataset:
-        chosen.datasets = names_in(dataset)
-    if seeds:
-        try:
-            chosen.seeds = [int(seed) for seed in seeds.split(",")]
-        except ValueError:
-            raise RequestError(f"--seeds must be whole numbers, such as 0,1,2; got {seeds!r}") from None
-    if measures:
-        from disentangle_bench.evaluation.protocol import newest
-
-        chosen.measures = list(newest()) if measures == "all" else names_in(measures)
-    override(chosen, assignments)
-    return chosen.check()
-
-
-def names_in(text: str) -> list[str]:
-    """Comma-separated names, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

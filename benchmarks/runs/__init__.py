@@ -1,1 +1,4 @@
-"""What lies in a run's folder: names, locks, progress, weights, encoded features."""
+"""What lies in a run's folder.
+
+In: a folder. Out: the names and typed contents of its files, the state of the run, its lock; weights and features.
+"""

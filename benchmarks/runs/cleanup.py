@@ -5,35 +5,35 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from disentangle_bench.benchmarks.planning.cell import FAILURE, JOB, LOCK, STATUS
-from disentangle_bench.benchmarks.runs import lock as locks
-
-FILES = {STATUS, FAILURE, JOB}
-FOLDERS = {"checkpoints"}
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 
 
-def clear(folder: Path) -> None:
+def clear(run: RunFolder) -> None:
     """Remove it all from a complete run's folder; for whoever holds its lock."""
-    for name in FOLDERS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
-    clear_unfinished(folder)
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    for path in _side_files(run):
+        path.unlink(missing_ok=True)
+    clear_unfinished(run)
 
 
-def clear_unfinished(folder: Path) -> None:
+def clear_unfinished(run: RunFolder) -> None:
     """Remove files and folders that a killed process was still writing."""
-    for path in list(folder.rglob("*.tmp")):
+    for path in list(run.path.rglob("*.tmp")):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
+def sweep(run: RunFolder) -> None:
     """Clear a complete run's folder if its process was killed before it could, and nobody is at it."""
-    names = {path.name for path in folder.iterdir()}
-    if not names & {LOCK, *FILES, *FOLDERS} and not any(folder.rglob("*.tmp")):
+    left = (run.lock, run.checkpoints, *_side_files(run))
+    if not any(path.exists() for path in left) and not any(run.path.rglob("*.tmp")):
         return
     try:
-        with locks.hold(folder, seconds=0):
-            clear(folder)
-    except locks.Taken:
+        with lock.hold(run.lock, seconds=0):
+            clear(run)
+    except lock.Taken:
         pass
+
+
+def _side_files(run: RunFolder) -> tuple[Path, ...]:
+    return run.progress, run.failure, run.job

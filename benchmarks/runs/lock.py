@@ -1,4 +1,4 @@
-"""Who is at a cell: an operating system's lock on a file in its folder, free as soon as the holding process is dead.
+"""Who is at a run: an operating system's lock on a file in its folder, free as soon as the holding process is dead.
 
 It is `flock`. Over NFS Linux passes it on to the server, so that it holds between machines, unless the file system was
 mounted with `nolock` or `local_lock`; Lustre wants the mount option `flock`. Where there is no such lock at all, taking
@@ -13,13 +13,17 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
-from disentangle_bench.benchmarks.planning.cell import LOCK
+from disentangle_bench.benchmarks.typed_json import Unfit, read
+
+CLOCK_SECONDS = 2.0
+"""By which two readings of a process's start may differ: the clock is set now and then."""
 
 
 class Taken(Exception):
@@ -30,25 +34,61 @@ class _Replaced(Exception):
     """The file that was locked is no longer the one of that name."""
 
 
+@dataclass(frozen=True)
+class ProcessId:
+    """A process of some machine.
+
+    Attributes:
+        host: name of the machine.
+        pid: its number there.
+        created: its start (seconds since 1970), since numbers are given out again; 0: unknown.
+    """
+
+    host: str = "?"
+    pid: int = 0
+    created: float = 0.0
+
+    @classmethod
+    def this(cls) -> ProcessId:
+        """The running one."""
+        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+
+    @property
+    def here(self) -> bool:
+        """Whether it is, or was, of this machine."""
+        return self.host == socket.gethostname()
+
+    def find(self) -> psutil.Process | None:
+        """The living process; None if it is dead, its number is another's now, or it is of another machine."""
+        try:
+            found = psutil.Process(self.pid) if self.here and self.pid > 0 else None
+            same = found is not None and abs(found.create_time() - self.created) < CLOCK_SECONDS
+            return found if same else None
+        except psutil.Error:
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.host} pid {self.pid or '?'}"
+
+
 @contextmanager
-def hold(folder: Path, seconds: float = 1.0) -> Iterator[None]:
-    """Hold the lock of a folder; its file is there only as long.
+def hold(path: Path, seconds: float = 1.0) -> Iterator[None]:
+    """Hold a lock; its file is there only as long.
 
     Args:
-        folder: of the cell.
+        path: of the lock's file.
         seconds: to wait for it: longer than somebody who only looks (see `holder`) has it.
 
     Raises:
         Taken: another process has it.
     """
-    path = folder / LOCK
     while True:
         lock = FileLock(path, timeout=seconds, on_acquired=partial(_sign, path))
         try:
             lock.acquire()
             break
         except Timeout:
-            raise Taken(folder) from None
+            raise Taken(path) from None
         except _Replaced:
             continue
     try:
@@ -66,14 +106,14 @@ def _sign(path: Path, descriptor: int) -> None:
     except FileNotFoundError:
         raise _Replaced from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+    os.pwrite(descriptor, json.dumps(asdict(ProcessId.this())).encode(), 0)
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
-    """Host and pid of the process that holds the lock of a folder (empty if it hasn't signed yet), or None."""
+def holder(path: Path) -> ProcessId | None:
+    """The process that holds a lock (`ProcessId()` if it hasn't signed yet), or None."""
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDONLY)
-    except FileNotFoundError:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:  # there is none, or what is there is no file of ours
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who look don't see each other
@@ -82,12 +122,12 @@ def holder(folder: Path) -> dict[str, Any] | None:
         pass
     finally:
         os.close(descriptor)
-    return signature(folder)
+    return signature(path)
 
 
-def signature(folder: Path) -> dict[str, Any]:
-    """Host and pid of the last process that held the lock and didn't put it back, else empty."""
+def signature(path: Path) -> ProcessId:
+    """The last process that held a lock and didn't put it back, `ProcessId()` if it isn't known."""
     try:
-        return json.loads((folder / LOCK).read_text())
-    except (OSError, ValueError):
-        return {}
+        return read(ProcessId, path) or ProcessId()
+    except Unfit:
+        return ProcessId()

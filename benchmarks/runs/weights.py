@@ -10,11 +10,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-WEIGHTS = "method.safetensors"
-"""All weights of the trained method, to embed with it again."""
-ENCODER = "encoder.safetensors"
-"""The backbone alone, under its own tensor names, to start another method from or to judge elsewhere."""
-
 
 def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
     """Write a module's weights beside their place, and move them there once they are on the disk."""

@@ -1,0 +1,119 @@
+"""`bench run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from disentangle_bench.benchmarks.commands import preconditions
+
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.planning.cell import Cell
+
+
+def command(
+    *,
+    suite: str = "quick",
+    method: str | None = None,
+    dataset: str | None = None,
+    seeds: str | None = None,
+    measures: str | None = None,
+    set: list[str] | None = None,
+    out: str = "results/runs",
+    devices: int = 1,
+    nodes: int = 1,
+    jobs: int | None = None,
+    launcher: Literal["local", "slurm"] = "local",
+    detach: bool = False,
+    logger: Literal["csv", "wandb"] = "csv",
+    dry_run: bool = False,
+) -> int:
+    """Train and judge every missing cell of a suite, then print the leaderboard.
+
+    Args:
+        suite: name of a suite (see `bench list suites`), or a YAML file.
+        method: methods instead of the suite's, comma-separated, or `all`; `my_file.MyMethod` names one of your own.
+        dataset: data sets instead of the suite's, comma-separated.
+        seeds: seeds instead of the suite's, such as 0,1,2.
+        measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see
+            `bench list metrics`); what a complete run lacks is added to its record without training again.
+        set: KEY=VALUE, may be repeated: method.temperature=0.2, simclr.lr=0.01, data.batch_size=64, budget.epochs=3.
+        out: folder of all runs; what is complete there is not run again, what is part-done goes on.
+        devices: processors or GPUs for each cell; on each of its machines, where it has several.
+        nodes: machines for each cell (with --launcher slurm).
+        jobs: cells side by side; default: as many as the machine has room for.
+        launcher: local runs the cells here; slurm gives each to the cluster as a job, see `resources` of a suite.
+        detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
+        logger: curves always go to CSV files; wandb besides (works offline without a key).
+        dry_run: only list what would be done.
+    """
+    from disentangle_bench.benchmarks.planning.suite import choose
+    from disentangle_bench.benchmarks.runs import feature_cache
+
+    request, folder = choose(suite, method, dataset, seeds, set, measures), Path(out)
+    preconditions.check_writable(folder)
+    feature_cache.limit()
+    preconditions.require_wandb(logger)
+    preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
+    if launcher == "local" and not dry_run:
+        from disentangle_bench.benchmarks.launchers.local import warm_up
+
+        warm_up()  # imports in the background what planning imports here
+    from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.launchers import Launch, Outcome, run
+    from disentangle_bench.benchmarks.machine import count_cores, find_devices
+    from disentangle_bench.benchmarks.planning.plan import plan
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
+    from disentangle_bench.benchmarks.signals import as_ctrl_c
+
+    resources = request.resources
+    if launcher == "slurm":
+        accelerator, available = ("gpu" if resources.gpus_per_node else "cpu"), devices
+        cores = resources.cpus_per_task or request.threads or 1
+    else:
+        (accelerator, available), cores = find_devices(), count_cores()
+    preconditions.require_devices(devices, accelerator, available)
+    cells = plan(request, accelerator)
+    preconditions.refuse_foreign_checkpoints(cells, folder)
+    if dry_run:
+        return _list(cells, folder)
+    outcome = Outcome(complete=cells)
+    if all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
+        print(f"all {len(cells)} cells are complete", file=sys.stderr)
+    else:
+        room = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
+        launch = Launch(
+            out=folder,
+            command=" ".join(["bench", *sys.argv[1:]]),
+            accelerator=accelerator,
+            devices=devices,
+            nodes=nodes,
+            jobs=jobs or max(1, min(room, len(cells))),
+            device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
+            threads=cores,
+            logger=logger,
+            resources=resources,
+            detach=detach,
+        )
+        with as_ctrl_c():
+            outcome = run(launcher, cells, launch)
+    show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
+    for title, reason in outcome.failed.items():
+        print(f"bench: failed {title}: {reason}", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+def _list(cells: list[Cell], folder: Path) -> int:
+    """Print what a run would do."""
+    from disentangle_bench.benchmarks.runs.folder import RunFolder, State
+
+    missing = 0
+    for cell in cells:
+        run = RunFolder(cell.folder(folder))
+        complete = run.is_complete(cell.measures)
+        state = State.COMPLETE if complete else run.state().state if run.config.exists() else State.NOT_STARTED
+        missing += not complete
+        print(f"{state:11} {cell.title:40} {run.path}")
+    print(f"{len(cells)} cells, {missing} to run")
+    return 0

@@ -1,0 +1,62 @@
+"""Several processes at one cell: which of them this is, who starts them, what they agree on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning.fabric.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+
+from disentangle_bench.benchmarks.runs.folder import CellLaunch
+
+
+def rank() -> int:
+    """Number of this process among those that train together, as torchrun, Lightning or SLURM tell it; 0: the first."""
+    given = os.environ
+    if "RANK" in given:
+        return int(given["RANK"])
+    if "LOCAL_RANK" in given or "NODE_RANK" in given:  # Lightning's own children, also inside of a SLURM job
+        return int(given.get("NODE_RANK", 0)) * int(given.get("LOCAL_WORLD_SIZE", 1)) + int(given.get("LOCAL_RANK", 0))
+    return int(given.get("SLURM_PROCID", 0))
+
+
+def processes(launch: CellLaunch) -> tuple[list[int] | int, int, ClusterEnvironment]:
+    """(Devices on a machine, machines, who starts the processes): torchrun or srun if they have, else Lightning."""
+    devices, nodes = launch.devices, launch.nodes
+    if TorchElasticEnvironment.detect():  # then it says how many, whatever was planned
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        return here, int(os.environ["WORLD_SIZE"]) // here, TorchElasticEnvironment()
+    if devices * nodes > 1 and int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) == devices * nodes:
+        return devices, nodes, SLURMEnvironment(auto_requeue=False)  # whoever gave the job in starts it again
+    return list(launch.device_ids) or devices, nodes, LightningEnvironment()
+
+
+def place() -> tuple[int, int]:
+    """(This process's rank, number of processes) of the process group; (0, 1) without one."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def agree(value: int, group: Any = None) -> int:
+    """The highest value of all processes; `group` is one that speaks gloo, None if all processes do anyhow."""
+    if place()[1] == 1:
+        return value
+    highest = torch.tensor(int(value))
+    dist.all_reduce(highest, dist.ReduceOp.MAX, group=group)
+    return int(highest)
+
+
+def gather(value: Any) -> list[Any]:
+    """The value of each process, in the order of their ranks."""
+    processes = place()[1]
+    if processes == 1:
+        return [value]
+    values: list[Any] = [None] * processes
+    dist.all_gather_object(values, value)
+    return values

@@ -1,0 +1,92 @@
+"""The record of a run: what it was, where its figures come from, what it cost, what was measured.
+
+Launchers ask for the state of the code here before they start anything, so nothing heavy is imported at the top.
+"""
+
+from __future__ import annotations
+
+import inspect
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from disentangle_bench.benchmarks.machine import hardware
+from disentangle_bench.evaluation.records import SCHEMA
+
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.execution.measure import Measured
+    from disentangle_bench.benchmarks.execution.train import Trained
+    from disentangle_bench.benchmarks.planning.cell import Cell
+    from disentangle_bench.benchmarks.runs.folder import CellLaunch
+    from disentangle_bench.datamodules.base import ImageDataModule
+    from disentangle_bench.methods.base import Method
+
+PACKAGES = ("disentangle-bench", "torch", "lightning", "torchvision", "timm", "kornia", "scikit-learn", "numpy")
+
+
+def make_record(
+    cell: Cell,
+    method: Method,
+    data: ImageDataModule,
+    trained: Trained,
+    measured: Measured,
+    launch: CellLaunch,
+    started: str,
+) -> dict[str, Any]:
+    """The run record (see `evaluation.records`)."""
+    from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
+    from disentangle_bench.datamodules.base import SPLITS
+
+    return {
+        "schema": SCHEMA,
+        "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
+        "config": cell.as_dict() | {"measures": measured.measures},
+        "labels": sorted(method.uses_targets),
+        "provenance": {
+            "command": launch.command,
+            "started": started,
+            "finished": now(),
+            "git": launch.git,
+            "versions": versions(),
+            "hardware": hardware(),
+            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
+            "encoder": trained.encoder,
+            "epoch": trained.epoch,
+            "step": trained.step,
+            "source": method.source,
+            "card": {"summary": inspect.cleandoc(type(method).__doc__ or "")},
+            "earlier": measured.earlier,
+        },
+        "cost": asdict(trained.cost) | {"peak_memory_mb": peak_memory_mb(), "eval_seconds": round(measured.seconds, 2)},
+        "metrics": measured.rows,
+    }
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@cache
+def git_state() -> dict[str, Any]:
+    """Commit of the code, and whether it had changes that aren't committed; None where there is no repository."""
+
+    def git(*words: str) -> str | None:
+        result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+        return result.stdout.strip() if result.returncode == 0 else None
+
+    try:
+        commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
+    except FileNotFoundError:  # no git on this machine
+        return {"commit": None, "dirty": None}
+    return {"commit": commit, "dirty": None if changes is None else bool(changes)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that figures depend on."""
+    return {"python": platform.python_version()} | {package: version(package) for package in PACKAGES}

@@ -1,0 +1,260 @@
+"""What launchers share: how cells are run, what became of them, and the one loop that starts and waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from disentangle_bench.benchmarks.execution.record import git_state
+from disentangle_bench.benchmarks.launchers.progress import ProgressBars
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.suite import Resources
+from disentangle_bench.benchmarks.runs import cleanup
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
+from disentangle_bench.benchmarks.runs.lock import ProcessId
+from disentangle_bench.evaluation.records import write_json
+
+BLOCKED = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+"""What one cell's folder may have in its way, while the others' are fine."""
+RANK_VARIABLES = {
+    *("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "JSM_NAMESPACE_RANK"),
+}
+"""Environment variables by which torchrun, SLURM and LSF tell a process which of several it is."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How cells are run; nothing here changes a result.
+
+    Attributes:
+        out: folder of all runs.
+        command: as the user gave it, for the records.
+        code: the user's folder, where `my_file.MyMethod` is found.
+        accelerator: cpu or gpu.
+        devices: for each cell, on each machine.
+        nodes: machines for each cell (on a cluster).
+        jobs: cells side by side.
+        device_ids: of the machine's GPUs, shared out over the jobs; empty on a CPU.
+        threads: of the processor, for a cell whose suite doesn't say.
+        logger: csv, or wandb besides.
+        resources: what a job of a cluster gets.
+        detach: don't wait for a cluster's jobs.
+    """
+
+    out: Path
+    command: str
+    code: Path = field(default_factory=Path.cwd)
+    accelerator: str = "cpu"
+    devices: int = 1
+    nodes: int = 1
+    jobs: int = 1
+    device_ids: tuple[int, ...] = ()
+    threads: int = 1
+    logger: str = "csv"
+    resources: Resources = field(default_factory=Resources)
+    detach: bool = False
+
+    def of_cell(self, slot: int) -> CellLaunch:
+        """How the cell in one of the places side by side is run: with its share of the machine's GPUs."""
+        first, ids = slot * self.devices, self.device_ids
+        return CellLaunch(
+            command=self.command,
+            code=str(self.code.resolve()),
+            accelerator=self.accelerator,
+            devices=self.devices,
+            nodes=self.nodes,
+            device_ids=tuple(ids[(first + i) % len(ids)] for i in range(self.devices)) if ids else (),
+            threads=self.threads,
+            logger=self.logger,
+            git=git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
+            launcher=ProcessId.this(),
+        )
+
+
+@dataclass
+class Outcome:
+    """What became of the cells: those that are complete, and the reason of each that failed, by its title."""
+
+    complete: list[Cell] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a cell's process or job ended: its exit status, and in words where its folder can't say it itself."""
+
+    status: int = ExitStatus.DONE
+    how: str = ""
+
+
+class Handle(Protocol):
+    """A started cell, as the loop sees it."""
+
+    def ending(self) -> Ending | None:
+        """None while it is at work."""
+
+    def stop(self) -> None:
+        """Ask it to save and end."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+class Starter(Protocol):
+    """What starts cells, one way or another.
+
+    Attributes:
+        slots: cells that it runs side by side.
+        poll_seconds: between two looks at the running cells.
+        stop_seconds: for cells that were asked to stop to come to the end of their batch and save; 0: they go on
+            without whoever waits for them.
+    """
+
+    slots: int
+    poll_seconds: float
+    stop_seconds: float
+
+    def start(self, cell: Cell, slot: int) -> Handle:
+        """Start a cell; OSError if its folder can't be written to."""
+
+
+@dataclass
+class _Running:
+    cell: Cell
+    handle: Handle
+    since: float
+
+
+def prepare(cell: Cell, launch: Launch, slot: int = 0) -> RunFolder:
+    """Make a cell's folder and write there what its process needs to know."""
+    run = RunFolder(cell.folder(launch.out))
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_json(run.config, RunConfig(cell.as_dict(), launch.of_cell(slot)).as_dict())
+    return run
+
+
+def complete_cells(cells: list[Cell], out: Path) -> list[Cell]:
+    """Those with a record; what their processes didn't come to clear away is."""
+    complete = [cell for cell in cells if RunFolder(cell.folder(out)).is_complete(cell.measures)]
+    for cell in complete:
+        cleanup.sweep(RunFolder(cell.folder(out)))
+    return complete
+
+
+class Waiting:
+    """The one loop over cells that aren't complete: starts them as there is room, until each is complete or failed.
+
+    The folders are the only state: any number of launchers may work on one folder of runs, and any of them may die.
+
+    Args:
+        cells: that have no record yet.
+        launch: how they are run.
+        starter: of cells.
+        complete: how many others are complete already, for the progress bar.
+    """
+
+    def __init__(self, cells: list[Cell], launch: Launch, starter: Starter, complete: int):
+        self.launch, self.starter, self.begun = launch, starter, time.time()
+        self.outcome = Outcome()
+        self.pending, self.running = deque(cells), dict[int, _Running]()
+        self.elsewhere: set[str] = set()
+        """Hashes of cells that other processes were found to be at."""
+        self.bars = ProgressBars(len(cells) + complete, complete, min(starter.slots, len(cells)))
+
+    def run(self) -> Outcome:
+        """Until every cell is settled. KeyboardInterrupt passes through after the running cells were stopped."""
+        try:
+            while self.pending or self.running:
+                for slot in range(self.starter.slots):
+                    if slot in self.running:
+                        self._look_after(slot)
+                    if slot not in self.running and (cell := self._next()) is not None:
+                        self._start(cell, slot)
+                time.sleep(self.starter.poll_seconds)
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            self.bars.close()
+        return self.outcome
+
+    def _folder(self, cell: Cell) -> RunFolder:
+        return RunFolder(cell.folder(self.launch.out))
+
+    def _start(self, cell: Cell, slot: int) -> None:
+        since = time.time()
+        try:
+            self.running[slot] = _Running(cell, self.starter.start(cell, slot), since)
+        except BLOCKED as error:
+            self._settle(cell, f"its folder can't be used: {error}", since)
+
+    def _look_after(self, slot: int) -> None:
+        """Show how far a running cell is, or enter what became of it."""
+        running, run = self.running[slot], self._folder(self.running[slot].cell)
+        ending = running.handle.ending()
+        if ending is None:
+            self.bars.show(slot, running.cell, run.read_progress())
+            return
+        del self.running[slot]
+        cell, found = running.cell, run.state()
+        if run.is_complete(cell.measures):
+            self._settle(cell, None, running.since)
+        elif ending.status == ExitStatus.LOCKED:  # look again later
+            self.elsewhere.add(cell.hash)
+            self.pending.append(cell)
+        elif ending.how:
+            run.fail(ending.how)
+            self._settle(cell, ending.how, running.since)
+        elif ending.status == ExitStatus.INTERRUPTED:
+            by = found.progress.stopped or "a signal"
+            self._settle(cell, f"interrupted by {by}; the same command goes on from there", running.since)
+        else:
+            failure = found.failure if found.failure and found.failure.time >= running.since else None
+            self._settle(cell, failure.reason if failure else "no reason left", running.since)
+
+    def _settle(self, cell: Cell, failure: str | None, since: float | None) -> None:
+        log = self._folder(cell).log
+        if failure is None:
+            self.outcome.complete.append(cell)
+        else:
+            self.outcome.failed[cell.title] = f"{failure} (log: {log})" if log.exists() else failure
+        self.bars.settled(cell, failure, None if since is None else time.time() - since)
+
+    def _next(self) -> Cell | None:
+        """The next cell to start; those that another process has settled meanwhile are taken off the list."""
+        for _ in range(len(self.pending)):
+            cell = self.pending.popleft()
+            run = self._folder(cell)
+            if run.is_complete(cell.measures):
+                self._settle(cell, None, None)
+                continue
+            if cell.hash not in self.elsewhere:
+                return cell
+            found = run.state()
+            if found.failure and found.failure.time >= self.begun:
+                self._settle(cell, found.failure.reason, None)
+            elif found.state == State.RUNNING:
+                self.pending.append(cell)
+            else:
+                return cell
+        return None
+
+    def _stop(self) -> None:
+        """Ask the running cells to stop and wait until each has saved; another Ctrl-C kills them."""
+        handles = [running.handle for running in self.running.values()] if self.starter.stop_seconds else []
+        try:
+            for handle in handles:
+                handle.stop()
+            if handles:
+                self.bars.say(f"stopping {len(handles)} cells at their next checkpoint; Ctrl-C again kills at once")
+            deadline = time.monotonic() + self.starter.stop_seconds
+            while any(handle.ending() is None for handle in handles) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            for handle in handles:
+                if handle.ending() is None:
+                    handle.kill()

@@ -1,0 +1,65 @@
+"""JSON files as dataclasses: what doesn't fit is named, never guessed at."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+class Unfit(ValueError):
+    """A file isn't what it should be; the message names it and says what is wrong."""
+
+
+def read(cls: type[T], path: Path) -> T | None:
+    """The dataclass that a file holds (written by `records.write_json` of its `asdict`), None if there is no file.
+
+    Raises:
+        Unfit: cut short, not a regular file, with parts missing, of another kind, or NaN.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise Unfit(f"{path.name}: not a file")
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise error if isinstance(error, Unfit) else Unfit(f"{path.name}: not readable ({error})") from error
+    return fit(cls, content, path.name)
+
+
+def fit(cls: type[T], content: Any, where: str) -> T:
+    """A dataclass from plain values; keys that it doesn't have are left out. Raises Unfit, naming `where`."""
+    if not isinstance(content, dict):
+        raise Unfit(f"{where}: a mapping was expected, got {type(content).__name__}")
+    kinds, values = get_type_hints(cls), {}
+    for field in fields(cls):  # type: ignore[arg-type]
+        if field.name in content:
+            values[field.name] = _fit(kinds[field.name], content[field.name], f"{where}: {field.name}")
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise Unfit(f"{where}: {field.name} is missing")
+    return cls(**values)
+
+
+def _fit(kind: Any, value: Any, where: str) -> Any:
+    """The value as a field of this kind holds it."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return None if value is None else _fit(parts[0], value, where)
+    if is_dataclass(kind):
+        return fit(kind, value, where)  # type: ignore[arg-type]
+    if origin in (list, tuple) and isinstance(value, list):
+        return origin(_fit(parts[0], one, where) for one in value)
+    if origin is dict and isinstance(value, dict):
+        return {key: _fit(parts[1], one, where) for key, one in value.items()}
+    plain: Any = {float: (int, float), Any: object}.get(kind, kind if origin is None else ())
+    if not isinstance(value, plain) or (isinstance(value, bool) and kind not in (bool, Any)):
+        raise Unfit(f"{where}: {getattr(kind, '__name__', kind)} expected, got {value!r:.60}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Unfit(f"{where}: {value} is no number")
+    return value
