@@ -22,7 +22,7 @@ ROOMS = {
         {"launchers"},
         {"execution"},
         {"runs", "planning"},
-        {"signals", "machine", "errors"},
+        {"signals", "machine", "own_code", "typed_json", "errors"},
     ],
     "methods": [{"*"}, {"base"}, {"views", "networks"}, {"objectives"}],
     "datamodules": [

@@ -19,7 +19,7 @@ from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, Image
 from disentangle_bench.evaluation.protocol import MEASURES, newest
 from disentangle_bench.methods.base import Method
 
-BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self"}
+BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
 PACKAGE = "disentangle_bench"
 
@@ -66,7 +66,9 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         print(f"left out: {reason}", file=sys.stderr)
     precision = resolve_precision(suite.precision, accelerator)
     data_options = {
-        (dataset, name): _data_options(suite, cls, loaded[dataset], dataset, name, batches[name])
+        (dataset, name): _data_options(
+            suite, cls, loaded[dataset], dataset, name, batches[name], method_classes[name].uses_targets
+        )
         for dataset, cls in data_classes.items()
         for name in method_names
         if (dataset, name) not in left_out
@@ -152,13 +154,20 @@ def _batch_options(given: Any, method: str) -> dict[str, Any]:
 
 
 def _data_options(
-    suite: Suite, cls: Any, loaded: ImageDataModule, dataset: str, method: str, batches: dict[str, Any]
+    suite: Suite,
+    cls: Any,
+    loaded: ImageDataModule,
+    dataset: str,
+    method: str,
+    batches: dict[str, Any],
+    roles: frozenset[str],
 ) -> dict[str, Any]:
-    """The data set's options for one method, checked on the loaded images."""
+    """The data set's options for one method, which sees targets of those roles, checked on the loaded images."""
     given = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches
     resolved = options.resolve(cls, given, f"data set {dataset}")
     try:
-        loaded.check_batches(**{name: resolved.get(name) for name in BATCH_OPTIONS})
+        given_to_batches: dict[str, Any] = {name: resolved.get(name) for name in BATCH_OPTIONS}
+        loaded.check_batches(roles=roles, **given_to_batches)
     except DataMismatch as error:
         raise RequestError(f"data set {dataset}, method {method}: {error}") from error
     return resolved
