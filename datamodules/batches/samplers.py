@@ -119,8 +119,8 @@ class BalancedBatches(Batches):
             raise ValueError(f"batch_size {batch_size} is not a multiple of the {groups_per_batch} groups in a batch")
         if batch_size < LEAST_PER_GROUP * groups_per_batch:
             raise ValueError(
-                f"{groups_per_batch} groups in a batch of {batch_size} are {batch_size // groups_per_batch} image of each, at "
-                f"least {LEAST_PER_GROUP} are needed: at most {batch_size // LEAST_PER_GROUP} groups"
+                f"{groups_per_batch} groups in a batch of {batch_size} are {batch_size // groups_per_batch} image of "
+                f"each, at least {LEAST_PER_GROUP} are needed: at most {batch_size // LEAST_PER_GROUP} groups"
             )
         if lonely := int((self._sizes < LEAST_PER_GROUP).sum()):
             raise ValueError(

@@ -11,6 +11,7 @@ from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
 from disentangle_bench.datamodules.splits.stratified import three_way
+from disentangle_bench.datamodules.storage.archives import read_lines
 from disentangle_bench.datamodules.storage.image_files import listing_of
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -61,10 +62,14 @@ class CelebA(ImageFileDataModule):
         """Splits with a target for each attribute and the identity."""
         files, identity = _columns(home / IDENTITY, 0)
         partition = _columns(home / PARTITION, 0, files)[1][:, 0]
-        names = (home / ATTRIBUTES).read_text("utf-8").splitlines()[1].split()
-        attributes = (_columns(home / ATTRIBUTES, 2, files)[1] > 0).astype(np.int64)
+        names = " ".join(read_lines(home / ATTRIBUTES)[1:2]).split()
+        attributes = _columns(home / ATTRIBUTES, 2, files)[1]
         if attributes.shape[1] != len(names):
             raise DataCorrupt(f"{home / ATTRIBUTES}: {len(names)} names for {attributes.shape[1]} columns")
+        for table, values, known in ((PARTITION, partition, (0, 1, 2)), (ATTRIBUTES, attributes, (-1, 1))):
+            if not np.isin(values, known).all():
+                raise DataCorrupt(f"{home / table}: holds other values than {', '.join(map(str, known))}; get it again")
+        attributes = (attributes > 0).astype(np.int64)
         if strangers := set(self.content) - set(names) or ({"(none)"} if not self.content else set()):
             raise DataMismatch(f"content: no attribute {min(strangers)!r} in CelebA ({', '.join(names)})")
         _, numbers, counts = np.unique(identity[:, 0], return_inverse=True, return_counts=True)
@@ -92,10 +97,10 @@ def _columns(path: Path, skip: int, files: list[str] | None = None) -> tuple[lis
     Raises:
         DataCorrupt: a line is not a name and numbers, or the names differ from `files`.
     """
-    lines = [line.split() for line in path.read_text("utf-8").splitlines()[skip:] if line.strip()]
+    lines = [line.split() for line in read_lines(path)[skip:] if line.strip()]
     try:
         values = np.array([line[1:] for line in lines], np.int64).reshape(len(lines), -1)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataCorrupt(f"{path}: each line should be a file and numbers ({error}); get it again") from error
     found = [line[0] for line in lines]
     if not values.size or (files is not None and found != files):

@@ -9,6 +9,7 @@ from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
+from disentangle_bench.datamodules.storage.archives import read_lines
 from disentangle_bench.datamodules.storage.image_files import scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -69,7 +70,7 @@ def wnids_of(subset: str) -> list[str]:
     path = Path(subset).expanduser()
     if not path.is_file():
         raise DataMismatch(f"subset {subset!r} is none of {', '.join(SUBSETS)}, and no file either")
-    wnids = path.read_text("utf-8").split()
+    wnids = " ".join(read_lines(path)).split()
     for wnid in wnids:
         if not WNID.fullmatch(wnid):
             raise DataMismatch(f"{path}: {wnid!r} is no wnid (n and 8 digits, one a line)")

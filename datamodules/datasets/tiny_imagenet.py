@@ -9,6 +9,7 @@ import numpy as np
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
+from disentangle_bench.datamodules.storage.archives import read_lines
 from disentangle_bench.datamodules.storage.image_files import scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -51,7 +52,7 @@ def _annotations(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise DataCorrupt(f"{path}: missing; it holds the labels of val/images, unpack the archive again")
     of_file = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise DataCorrupt(f"{path}, line {number}: should be a file, a tab, and its class; is {line!r}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
-from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -93,6 +95,33 @@ def with_domain(specs: tuple[TargetSpec, ...], domain: str | None, name: str) ->
     if not any(spec.role == "content" for spec in changed):
         raise DataMismatch(f"domain {domain!r} is the only content of {name}")
     return tuple(changed)
+
+
+def check_factors(
+    file: Path, values: np.ndarray, ranges: Mapping[str, tuple[float, float]], *, whole: Sequence[str] = ()
+) -> None:
+    """Refuse a published table of factors whose values can't be the published ones.
+
+    Args:
+        file: for the message.
+        values: [N, F].
+        ranges: name of each column, in order -> least and greatest value.
+        whole: names of the columns that hold whole numbers.
+
+    Raises:
+        DataCorrupt: the shape or a value is wrong; the message names the file and the factor.
+    """
+    if values.ndim != 2 or values.shape[1] != len(ranges) or not np.issubdtype(values.dtype, np.number):
+        raise DataCorrupt(f"{file}: factors are {values.dtype} {values.shape}, not numbers (N, {len(ranges)})")
+    for column, (name, (least, greatest)) in zip(values.T, ranges.items(), strict=True):
+        wrong = ~((column >= least - 1e-3) & (column <= greatest + 1e-3))  # true for NaN
+        if name in whole:
+            wrong |= column != np.floor(column)
+        if wrong.any():
+            raise DataCorrupt(
+                f"{file}: {name} of image {int(wrong.argmax())} is {column[wrong.argmax()]}, not "
+                f"{'a whole number ' if name in whole else ''}from {least:g} to {greatest:g}; get it again"
+            )
 
 
 def class_numbers(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,10 @@ VERSION = 1
 """Part of every cache's identity: raise it when the same file would come out differently."""
 
 
+MOST_PIXELS = 50_000_000
+"""Decoding more would take gigabytes; a JPEG may have more, since it is decoded at a reduced scale."""
+
+
 class UnreadableImage(ValueError):
     """The bytes are not an image that can be decoded; the message says why."""
 
@@ -29,7 +33,7 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
         uint8 [3, H, W].
 
     Raises:
-        UnreadableImage: empty, cut short, damaged, or no image at all.
+        UnreadableImage: empty, cut short, damaged, of more than `MOST_PIXELS`, or no image at all.
     """
     if not data:
         raise UnreadableImage("the file is empty (0 bytes)")
@@ -37,6 +41,11 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as opened:
             if size is not None:
                 opened.draft(None, (size, size))  # large JPEG files: decode at the reduced scale that is enough
+            if opened.width * opened.height > MOST_PIXELS:
+                raise ValueError(
+                    f"{opened.width} x {opened.height} pixels, at most {MOST_PIXELS // 10**6} million are decoded; "
+                    "make it smaller"
+                )
             ImageOps.exif_transpose(opened, in_place=True)
             image = _rgb(opened)
     except Exception as error:  # the decoders of many formats raise anything from OSError to struct.error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.storage import archives
 
 UNSIGNED_BYTE = 0x08
+MOST_BYTES = 1 << 29
+"""Ten times the images of MNIST."""
 
 
 def find(folder: Path, name: str) -> Path | None:
@@ -33,12 +34,7 @@ def read(path: Path, dimensions: int) -> np.ndarray:
     Raises:
         DataCorrupt: the file is cut short or damaged, or its magic number says that it is something else.
     """
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataCorrupt(f"{path}: cut short or damaged ({error}); get it again") from error
+    data = archives.read_unpacked(path, MOST_BYTES)
     expected = bytes((0, 0, UNSIGNED_BYTE, dimensions))
     if data[:4] != expected:
         raise DataCorrupt(
@@ -47,6 +43,8 @@ def read(path: Path, dimensions: int) -> np.ndarray:
         )
     start = 4 + 4 * dimensions
     shape = tuple(int(n) for n in np.frombuffer(data[4:start].ljust(4 * dimensions, b"\0"), ">u4"))
+    if len(data) > MOST_BYTES:
+        raise DataCorrupt(f"{path}: more than {MOST_BYTES >> 20} MB, which no file of this kind has; get it again")
     values = np.frombuffer(data[start:], np.uint8)
     if len(values) != np.prod(shape, dtype=np.int64):
         raise DataCorrupt(f"{path}: holds {len(values)} values, its header promises {shape}; get it again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from disentangle_bench.datamodules.storage.on_demand import OnDemand
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
 )
+MOST_BYTES = 1 << 28
+"""No image file is larger."""
 THREADED_SIZE = 96
 """From this edge on decoding an image outweighs Python's lock, and threads help; below they get in each other's way."""
 
@@ -74,7 +77,10 @@ def scan(root: Path, folders: Iterable[str] = ("",)) -> Listing:
     """All image files at any depth below these folders of `root`.
 
     Hidden files and files that don't look like images by their extension are left out (the latter are counted).
-    Links are followed; a folder that is its own ancestor by way of a link is entered once.
+    Links are followed, those to nothing left out; a folder that is its own ancestor by way of a link is entered once.
+
+    Raises:
+        DataCorrupt: something that looks like an image by its name is a pipe or a device.
     """
     found: list[tuple[str, int, int]] = []
     ignored = 0
@@ -95,12 +101,15 @@ def listing_of(root: Path, names: list[str]) -> Listing:
     """These files of `root`, in this order, for data sets that come with a list.
 
     Raises:
-        DataCorrupt: a file on the list is missing.
+        DataCorrupt: a file on the list is missing, or no regular file.
     """
     try:
         statuses = [os.stat(f"{root}/{name}") for name in names]  # noqa: PTH116  # a Path a file costs seconds
     except FileNotFoundError as error:
         raise DataCorrupt(f"{error.filename} is missing, though the list of this data set names it") from error
+    for name, status in zip(names, statuses, strict=True):
+        if not stat.S_ISREG(status.st_mode):
+            raise DataCorrupt(f"{root}/{name}: a folder, a pipe or a device, where an image should be")
     stamps = np.array([(status.st_size, status.st_mtime_ns) for status in statuses], np.int64).reshape(-1, 2)
     return Listing(root, names, stamps)
 
@@ -128,6 +137,8 @@ def _walk(path: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Iterato
                 yield from _walk(Path(entry.path), name, above | {here})
             elif entry.is_file():
                 yield name, entry
+            elif os.path.splitext(name)[1].lower() in EXTENSIONS and os.path.exists(entry.path):  # noqa: PTH110, PTH122
+                raise DataCorrupt(f"{entry.path}: a pipe or a device, where an image should be")
 
 
 class FileImages(OnDemand):
@@ -211,7 +222,10 @@ class FileImages(OnDemand):
 
     def _read(self, row: int) -> bytes:
         with open(self._path(row), "rb") as file:  # noqa: PTH123  # a Path a file costs seconds
-            return file.read()
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise UnreadableImage(f"larger than {MOST_BYTES >> 20} MB")
+        return data
 
 
 def known_digest(images: FileImages, folder: Path, identity: str) -> str:

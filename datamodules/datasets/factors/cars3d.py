@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from jsonargparse.typing import PositiveInt
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 from scipy.io.matlab import MatReadError
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
@@ -44,11 +44,11 @@ class Cars3D(FactorDataModule):
     def home(self, folder: Path) -> Path | None:
         """The folder of the published files: it, or `cars` or `data/cars` below it."""
         homes = (folder, folder / "cars", folder / "data" / "cars")
-        return next((home for home in homes if len(list(home.glob("*.mat"))) > 1), None)
+        return next((home for home in homes if len(_files(home)) > 1), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
-        files = sorted(home.glob("*.mat"))
+        files = _files(home)
 
         def fill(out: np.ndarray) -> None:
             for number, file in enumerate(files):
@@ -70,12 +70,20 @@ class Cars3D(FactorDataModule):
         return self._finish(stored.images, stored.checksum, factors, specs, self._seeded(model))
 
 
+def _files(home: Path) -> list[Path]:
+    """The published files."""
+    return sorted(path for path in home.glob("*.mat") if path.is_file())
+
+
 def _views(file: Path) -> np.ndarray:
     """uint8 [96, 128, 128, 3]: the views of one car; the elevation changes fastest."""
     try:
+        shapes = {name: shape for name, shape, _ in whosmat(file)}  # reads headers only: unpack nothing of another size
+        if shapes.get("im") != (EDGE, EDGE, 3, AZIMUTHS, ELEVATIONS):
+            raise DataCorrupt(f"{file}: holds {shapes or 'nothing'}, not `im` of (128, 128, 3, 24, 4); get it again")
         views = loadmat(file, variable_names=["im"])["im"]
     except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
         raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
-    if views.shape != (EDGE, EDGE, 3, AZIMUTHS, ELEVATIONS) or views.dtype != np.uint8:
-        raise DataCorrupt(f"{file}: `im` is {views.dtype} {views.shape}, not uint8 (128, 128, 3, 24, 4)")
+    if views.dtype != np.uint8:
+        raise DataCorrupt(f"{file}: `im` is {views.dtype}, not uint8")
     return views.transpose(3, 4, 0, 1, 2).reshape(VIEWS, EDGE, EDGE, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
@@ -10,11 +11,21 @@ import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
-from disentangle_bench.datamodules.families.factors import FactorDataModule, class_numbers
+from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.targets import TargetSpec
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+MOST_BYTES = 1 << 27
+"""The published latents are a quarter of it."""
+RANGES = {  # columns of the published latents
+    "color": (1.0, 1.0),
+    "shape": (1.0, 3.0),
+    "scale": (0.5, 1.0),
+    "orientation": (0.0, 2 * math.pi),
+    "x": (0.0, 1.0),
+    "y": (0.0, 1.0),
+}
 SHAPE, SCALE, ORIENTATION, X, Y = range(1, 6)  # columns of the labels; column 0 is the colour, always white
 
 
@@ -40,13 +51,18 @@ class DSprites(FactorDataModule):
         self._value_names = {"shape": ("square", "ellipse", "heart")}
         file = home / FILE
         try:
+            with zipfile.ZipFile(file) as archive:
+                size = archive.getinfo("latents_values.npy").file_size
+            if size > MOST_BYTES:
+                raise ValueError(f"latents of {size / 1e9:.1f} GB")
             with np.load(file, allow_pickle=False) as published:  # its `metadata` is a pickle, and not needed
                 values = published["latents_values"]
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+        check_factors(file, values, RANGES, whole=("shape",))
         stored = self._store(file.parent, [file], (len(values), 1, 64, 64), lambda out: _read_images(file, out[:, 0]))
-        numbers = {name: class_numbers(values[:, c]) for name, c in (("shape", SHAPE), ("scale", SCALE))}
-        numbers |= {name: class_numbers(values[:, c]) for name, c in (("x", X), ("y", Y))}
+        numbers = {"shape": values[:, SHAPE].astype(np.int64) - 1}
+        numbers |= {name: class_numbers(values[:, c]) for name, c in (("scale", SCALE), ("x", X), ("y", Y))}
         specs = (
             TargetSpec("shape", "class", 3, "content"),
             TargetSpec("scale", "ordinal", int(numbers["scale"].max()) + 1, "style"),

@@ -9,11 +9,21 @@ import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
-from disentangle_bench.datamodules.families.factors import FactorDataModule, class_numbers
+from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.targets import TargetSpec
 
 FILE = "3dshapes.h5"
-COLUMNS = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
+MOST = 480_000
+"""All images of the published file."""
+RANGES = {  # columns of the published labels
+    "floor_hue": (0.0, 1.0),
+    "wall_hue": (0.0, 1.0),
+    "object_hue": (0.0, 1.0),
+    "scale": (0.75, 1.25),
+    "shape": (0.0, 3.0),
+    "orientation": (-30.0, 30.0),
+}
+COLUMNS = tuple(RANGES)
 
 
 class Shapes3D(FactorDataModule):
@@ -39,12 +49,13 @@ class Shapes3D(FactorDataModule):
         file = home / FILE
         try:
             with h5py.File(file, "r") as published:
+                shape, labelled = published["images"].shape, published["labels"].shape
+                if shape != (*labelled[:1], 64, 64, 3) or labelled[1:] != (len(COLUMNS),) or labelled[0] > MOST:
+                    raise DataCorrupt(f"{file}: images {shape} and labels {labelled} are not those of 3D Shapes")
                 values = published["labels"][:]
-                shape = published["images"].shape
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, AttributeError, TypeError) as error:
             raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
-        if values.shape != (len(values), len(COLUMNS)) or shape != (len(values), 64, 64, 3):
-            raise DataCorrupt(f"{file}: images {shape} and labels {values.shape} are not those of 3D Shapes")
+        check_factors(file, values, RANGES, whole=("shape",))
 
         def fill(out: np.ndarray) -> None:
             try:
@@ -57,9 +68,10 @@ class Shapes3D(FactorDataModule):
 
         stored = self._store(file.parent, [file], (len(values), 3, 64, 64), fill)
         factors = {name: class_numbers(values[:, column]) for column, name in enumerate(COLUMNS)}
+        factors["shape"] = values[:, COLUMNS.index("shape")].astype(np.int64)
         size = {name: int(numbers.max()) + 1 for name, numbers in factors.items()}
         specs = (
-            TargetSpec("shape", "class", size["shape"], "content"),
+            TargetSpec("shape", "class", 4, "content"),
             *(TargetSpec(hue, "class", size[hue], "style") for hue in COLUMNS[:3]),
             *(TargetSpec(name, "ordinal", size[name], "style") for name in ("scale", "orientation")),
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,20 @@ from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
-from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
+from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, resized
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.splits.stratified import three_way
+from disentangle_bench.datamodules.storage.archives import read_unpacked
 from disentangle_bench.datamodules.targets import TargetSpec
 
 PARTS = ("5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing")
 KINDS = ("dat", "cat", "info")
+MOST_BYTES = 1 << 29
+"""The largest published file has 448 MB."""
+RANGES: dict[str, dict[str, tuple[float, float]]] = {
+    "cat": {"category": (0, 4)},
+    "info": {"instance": (0, 9), "elevation": (0, 8), "azimuth": (0, 34), "lighting": (0, 5)},
+}
 TYPES: dict[int, np.dtype] = {0x1E3D4C55: np.dtype("u1"), 0x1E3D4C54: np.dtype("<i4")}
 """Magic number of a file -> type of its values."""
 
@@ -51,23 +56,30 @@ class SmallNORB(FactorDataModule):
         """Splits with a target for each factor."""
         self._value_names = {"category": ("animal", "human", "airplane", "truck", "car")}
         files = {kind: [_find(home, part, kind) or home for part in PARTS] for kind in KINDS}
-        category = np.concatenate([read(file) for file in files["cat"]]).astype(np.int64)
-        info = np.concatenate([read(file) for file in files["info"]]).astype(np.int64)
-        if info.shape != (len(category), 4):
-            raise DataCorrupt(f"{home}: {len(category)} categories but information {info.shape}; get the files again")
+        categories = [read(file) for file in files["cat"]]
+        counts = [values.size for values in categories]
+        for file, values in zip(files["cat"], categories, strict=True):
+            check_factors(file, values.reshape(-1, 1), RANGES["cat"], whole=[*RANGES["cat"]])
+        infos = [read(file) for file in files["info"]]
+        for file, values, count in zip(files["info"], infos, counts, strict=True):
+            if len(values) != count:
+                raise DataCorrupt(f"{file}: of {len(values)} images, the categories of {count}; get the files again")
+            check_factors(file, values, RANGES["info"], whole=[*RANGES["info"]])
+        category, info = (np.concatenate(parts).astype(np.int64) for parts in (categories, infos))
 
         def fill(out: np.ndarray) -> None:
             done = 0
-            for file in files["dat"]:
-                left = read(file)[:, 0]
-                out[done : done + len(left)] = resized(left, self.image_size)
-                done += len(left)
+            for file, count in zip(files["dat"], counts, strict=True):
+                images = read(file)
+                if images.shape != (count, 2, 96, 96) or images.dtype != np.uint8:
+                    raise DataCorrupt(f"{file}: holds {images.dtype} {images.shape}, not uint8 ({count}, 2, 96, 96)")
+                out[done : done + count] = resized(images[:, 0], self.image_size)
+                done += count
 
         shape = (len(category), 1, self.image_size, self.image_size)
         every = [file for kind in KINDS for file in files[kind]]
         stored = self._store(home, every, shape, fill, size=self.image_size)
-        num_train = len(read(files["cat"][0]))
-        test = np.arange(num_train, len(category))
+        test = np.arange(counts[0], len(category))
         rows = three_way(category, val=self.val_fraction, test=test, seed=self.split_seed)
         factors: dict[str, np.ndarray] = {
             "category": category,
@@ -95,16 +107,17 @@ def read(path: Path) -> np.ndarray:
     Raises:
         DataCorrupt: the file is cut short, or its magic number is not one of a byte or an integer matrix.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataCorrupt(f"{path}: cut short or damaged ({error}); get it again") from error
+    data = read_unpacked(path, MOST_BYTES)
+    if len(data) > MOST_BYTES:
+        raise DataCorrupt(f"{path}: more than {MOST_BYTES >> 20} MB, which no published file has; get it again")
     header = np.frombuffer(data[: len(data) // 4 * 4], "<i4", count=min(2, len(data) // 4))
     magic = int(header[0]) if len(header) else 0
     if len(header) < 2 or magic not in TYPES:
         known = " or ".join(f"0x{number:08X}" for number in TYPES)
         raise DataCorrupt(f"{path}: magic number is 0x{magic & 0xFFFFFFFF:08X}, not {known}; get it again")
     dimensions = int(header[1])
+    if not 1 <= dimensions <= 4:
+        raise DataCorrupt(f"{path}: promises {dimensions} dimensions, published files have 1 to 4; get it again")
     start = 8 + 4 * max(3, dimensions)
     shape = tuple(int(n) for n in np.frombuffer(data[8:start], "<i4")[:dimensions])
     values = np.frombuffer(data[start:], np.uint8)
