@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from disentangle_bench.benchmarks.runs import lock as locks
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.records import read_record
 
 METHODS = "simclr,supervised,style_blocks,random_init"
@@ -43,7 +43,7 @@ def start(out: Path) -> subprocess.Popen:
     """The matrix, in processes that can be told by a mark in their environment."""
     with (out.parent / f"{out.name}.txt").open("a") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "benchmarks", *COMMAND, "--out", str(out)],
+            [sys.executable, "-m", "disentangle_bench.benchmarks", *COMMAND, "--out", str(out)],
             stdout=log,
             stderr=log,
             env=os.environ | {MARK: str(out), SAVE_SECONDS: "0.2"},  # many checkpoints to go on from
@@ -64,8 +64,8 @@ def family(out: Path) -> list[psutil.Process]:
 
 def cells_at_work(out: Path) -> list[psutil.Process]:
     """The processes that hold a cell's lock."""
-    holders = [holder for path in out.rglob(".lock") if (holder := locks.holder(path.parent))]
-    return [psutil.Process(holder["pid"]) for holder in holders if psutil.pid_exists(holder.get("pid", -1))]
+    holders = [holder for path in out.rglob(".lock") if (holder := lock.holder(path))]
+    return [process for holder in holders if (process := holder.find())]
 
 
 def kill_some(out: Path, launcher: subprocess.Popen, victim: str, chance: random.Random) -> str:
@@ -135,14 +135,14 @@ def failed_by_kill(out: Path) -> bool:
 
 
 def outcome(out: Path) -> tuple[dict[str, Any], set[str]]:
-    """Figures and weights of every cell, and the names of all files but logs and plans."""
+    """Figures and weights of every cell, and the names of all files but logs."""
     figures = {}
     for path in sorted(out.rglob("result.json")):
         record = read_record(path)
         rows = [{key: value for key, value in row.items() if key != "seconds"} for row in record["metrics"]]
         figures[path.parent.relative_to(out).as_posix()] = (record["provenance"]["encoder"], rows)
     names = {path.relative_to(out) for path in out.rglob("*")}
-    return figures, {name.as_posix() for name in names if not {"logs", ".plans"} & set(name.parts)}
+    return figures, {name.as_posix() for name in names if "logs" not in name.parts}
 
 
 def compare(expected: tuple[dict, set], found: tuple[dict, set]) -> None:

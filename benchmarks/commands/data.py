@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
-
-if TYPE_CHECKING:
-    from disentangle_bench.datamodules.base import ImageDataModule
-    from disentangle_bench.methods.base import Method
 
 
 def command(
@@ -38,6 +34,7 @@ def command(
     from disentangle_bench.benchmarks.planning.suite import assigned
     from disentangle_bench.datamodules import inspection
     from disentangle_bench.datamodules.errors import DataNotFound
+    from disentangle_bench.evaluation.pictures.artefacts import views_sheet
 
     own_code.allow(Path.cwd())
     stem = "-".join(file_name(part) for part in (name, method) if part)
@@ -54,18 +51,12 @@ def command(
             return 0
         picture.parent.mkdir(parents=True, exist_ok=True)
         if method_class:
-            _draw_views(data, method_class(image_shape=data.image_shape, data=data.describe()), picture)
+            learner = method_class(image_shape=data.image_shape, data=data.describe())
+            batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
+            picture.write_bytes(views_sheet(batch, learner.views, learner))
         else:
             inspection.contact_sheet(data, picture)
     except (DataNotFound, ValueError) as error:
         raise error if isinstance(error, RequestError) else RequestError(f"data set {name}: {error}") from error
     print(picture)
     return 0
-
-
-def _draw_views(data: ImageDataModule, method: Method, picture: Path) -> None:
-    """Draw the first training images, a row each, and the views that the method trains on beside them."""
-    from disentangle_bench.evaluation.pictures.artefacts import views_sheet
-
-    batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
-    picture.write_bytes(views_sheet(batch, method.views, method))

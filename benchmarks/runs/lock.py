@@ -82,8 +82,9 @@ def hold(path: Path, seconds: float = 1.0) -> Iterator[None]:
     Raises:
         Taken: another process has it.
     """
+    signature = json.dumps(asdict(ProcessId.this())).encode()
     while True:
-        lock = FileLock(path, timeout=seconds, on_acquired=partial(_sign, path))
+        lock = FileLock(path, timeout=seconds, on_acquired=partial(_sign, path, signature))
         try:
             lock.acquire()
             break
@@ -98,7 +99,7 @@ def hold(path: Path, seconds: float = 1.0) -> Iterator[None]:
         lock.release()
 
 
-def _sign(path: Path, descriptor: int) -> None:
+def _sign(path: Path, signature: bytes, descriptor: int) -> None:
     """Make sure that the locked file is the one others would find, and write into it who has it."""
     try:
         if not os.path.samestat(os.fstat(descriptor), path.stat()):
@@ -106,7 +107,7 @@ def _sign(path: Path, descriptor: int) -> None:
     except FileNotFoundError:
         raise _Replaced from None
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(asdict(ProcessId.this())).encode(), 0)
+    os.pwrite(descriptor, signature, 0)
 
 
 def holder(path: Path) -> ProcessId | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from disentangle_bench.benchmarks.launchers.local import Launch
+from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose

@@ -6,9 +6,10 @@ from importlib import util
 
 import pytest
 
+from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.commands import preconditions as checks
-from disentangle_bench.benchmarks.planning.cell import INTERRUPTED
+from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
 COMMANDS = {
@@ -107,7 +108,7 @@ def test_what_stands_in_the_way_is_one_line(stub, tmp_path, monkeypatch, capsys,
         monkeypatch.setenv("PATH", str(binary.parent))
     else:
         binary.write_text(f"#!/bin/sh\n{script}\n")
-    monkeypatch.setattr(checks, "find_devices", lambda: ("cpu", 2))
+    monkeypatch.setattr(machine, "find_devices", lambda: ("cpu", 2))
     assert main([*REQUEST, *arguments, "--out", str(tmp_path / "runs"), "--detach"]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -117,7 +118,7 @@ def test_what_stands_in_the_way_is_one_line(stub, tmp_path, monkeypatch, capsys,
 
 def test_without_submitit(stub, tmp_path, monkeypatch, capsys):
     real = util.find_spec
-    monkeypatch.setattr(checks, "find_spec", lambda name: None if name == "submitit" else real(name))
+    monkeypatch.setattr(preconditions, "find_spec", lambda name: None if name == "submitit" else real(name))
     assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 2
     assert "pip install 'disentangle-bench[slurm]'" in capsys.readouterr().err
 
@@ -136,10 +137,10 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """A job whose cell was stopped because its time is up; what it would sleep through is recorded."""
-    from disentangle_bench.benchmarks import signals as stopping
+    from disentangle_bench.benchmarks import signals
     from disentangle_bench.benchmarks.launchers import slurm as cluster
 
-    monkeypatch.setattr(stopping, "_received", "SIGUSR2")
+    monkeypatch.setattr(signals, "_received", "SIGUSR2")
     monkeypatch.setattr(cluster.signal, "signal", lambda *_: None)
     monkeypatch.setattr(cluster.time, "sleep", lambda seconds: (tmp_path / "slept").touch())
     return cluster.CellJob(tmp_path)
@@ -152,22 +153,22 @@ def test_job_out_of_time_queues_itself_again_until_it_may_not(job, tmp_path):
         raise UncompletedJobError("Job not requeued because: timed-out too many times.")
 
     given_back = []
-    job.end(INTERRUPTED, lambda *arguments: given_back.append(arguments))
+    job.end(ExitStatus.INTERRUPTED, lambda *arguments: given_back.append(arguments))
     assert given_back == [(signal.SIGUSR2, None)]
     assert (tmp_path / "slept").exists(), "a task that isn't the first one doesn't exit before the first has asked"
     with pytest.raises(UncompletedJobError):
-        job.end(INTERRUPTED, refuse)
+        job.end(ExitStatus.INTERRUPTED, refuse)
     assert "too many times. (resources.max_requeues" in json.loads((tmp_path / "failure.json").read_text())["reason"]
 
 
 def test_politely_killed_job_waits_for_slurm_unless_it_was_cancelled(job, tmp_path, monkeypatch):
-    from disentangle_bench.benchmarks import signals as stopping
-    from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
+    from disentangle_bench.benchmarks import signals
+    from disentangle_bench.benchmarks.launchers import slurm_queue
 
-    monkeypatch.setattr(stopping, "_received", "SIGTERM")
-    job.end(INTERRUPTED, None)
+    monkeypatch.setattr(signals, "_received", "SIGTERM")
+    job.end(ExitStatus.INTERRUPTED, None)
     assert (tmp_path / "slept").exists(), "if it exits by itself, SLURM takes it for done"
-    slurm.note_job(tmp_path, "42", cancelled=True)
+    slurm_queue.note_job(RunFolder(tmp_path), "42", cancelled=True)
     with pytest.raises(SystemExit) as stop:
-        job.end(INTERRUPTED, None)
-    assert stop.value.code == INTERRUPTED
+        job.end(ExitStatus.INTERRUPTED, None)
+    assert stop.value.code == ExitStatus.INTERRUPTED

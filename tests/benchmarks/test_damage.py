@@ -16,7 +16,9 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution import checkpoint_io as checkpoints
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
 from disentangle_bench.benchmarks.execution.failures import explain
-from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from tests.benchmarks.conftest import make_cell
 
@@ -142,10 +144,10 @@ def test_a_full_disk_leaves_the_last_checkpoint(small_disk):
 def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, tmp_path):
     cell = make_cell("supervised", "budget.epochs=1")
     folder = cell.folder(small_disk)
-    launch = matrix.Launch(out=small_disk, command="bench run", threads=1)
+    launch = Launch(out=small_disk, command="bench run", threads=1)
     filler = small_disk / "filler"
     filler.write_bytes(b"0" * (3 << 20))
-    failed = matrix.run([cell], launch).failed[cell.title]
+    failed = local.run([cell], launch).failed[cell.title]
     assert f"no space left on the disk of {folder}: 1 of 4 MiB are free" in failed
     assert not list(folder.rglob("*.tmp"))
     assert not (folder / "result.json").exists()
@@ -153,16 +155,16 @@ def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, 
     filler.unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(OSError, match="Read-only") as caught:
-        matrix.run([cell], launch)
+        local.run([cell], launch)
     assert explain(caught.value, folder).startswith("not writable: OSError: [Errno 30] Read-only file system")
     subprocess.run(["mount", "-o", "remount,rw,size=40m", str(small_disk)], check=True)
-    assert matrix.run([cell], launch).complete == [cell]
+    assert local.run([cell], launch).complete == [cell]
 
 
 def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
     cell = make_cell("random_init")
-    launch = matrix.Launch(out=tmp_path, command="bench run", threads=1)
-    assert matrix.run([cell], launch).complete == [cell]
+    launch = Launch(out=tmp_path, command="bench run", threads=1)
+    assert local.run([cell], launch).complete == [cell]
     path = cell.folder(tmp_path) / "result.json"
     whole = read_record(path)
     for length in (0, 1, path.stat().st_size // 2, path.stat().st_size - 2):
@@ -171,8 +173,8 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
         with pytest.raises(BadRecord, match=r"damaged\.json: not readable as JSON"):
             read_record(damaged)
     path.write_bytes(path.read_bytes()[:1000])
-    assert not cell.complete(tmp_path)
-    assert matrix.run([cell], launch).complete == [cell]
+    assert not RunFolder(cell.folder(tmp_path)).is_complete(cell.measures)
+    assert local.run([cell], launch).complete == [cell]
     scores = [[(row["space"], row["scores"]) for row in r["metrics"]] for r in (whole, read_record(path))]
     assert scores[0] == scores[1]
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
-from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -36,9 +37,9 @@ def make_cell(method: str) -> Cell:
     return cell
 
 
-def finish(cell: Cell, launch: matrix.Launch) -> tuple[list[dict], dict, dict[str, torch.Tensor]]:
+def finish(cell: Cell, launch: Launch) -> tuple[list[dict], dict, dict[str, torch.Tensor]]:
     """Scores, counts of what was done, and all weights of a cell that is run to its end."""
-    outcome = matrix.run([cell], launch)
+    outcome = local.run([cell], launch)
     assert not outcome.failed, outcome.failed
     folder = cell.folder(launch.out)
     record = read_record(folder / "result.json")
@@ -54,16 +55,16 @@ def saved_steps(folder: Path) -> list[int]:
 @pytest.mark.parametrize("method", SETTINGS)
 def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, launch, tmp_path, monkeypatch):
     cell = make_cell(method)
-    straight = finish(cell, matrix.Launch(out=tmp_path / "straight", command="bench run", threads=1))
+    straight = finish(cell, Launch(out=tmp_path / "straight", command="bench run", threads=1))
 
     monkeypatch.setenv(SAVE_SECONDS, "0")  # a checkpoint after every step
     folder = cell.folder(launch.out)
-    process = matrix.start(cell, launch)
+    process = local.start(cell, launch)
     while max(saved_steps(folder), default=0) < MOST_STEPS_PER_EPOCH + 1:  # with partitions, with centres
-        assert process.is_alive(), (folder / "log.txt").read_text()
+        assert process.ending() is None, (folder / "log.txt").read_text()
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
-    while process.is_alive():
+    while process.ending() is None:
         time.sleep(0.01)
     saved = torch.load(newest_intact(folder / "checkpoints", cell.hash), weights_only=True)
     place = saved["ColoredDigits"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from disentangle_bench.benchmarks.runs import lock as locks
+from disentangle_bench.benchmarks.runs import lock
 
 TURNS, PROCESSES = 100, 4
 
@@ -17,12 +17,12 @@ def count_up(folder: Path) -> None:
     """Read a number and write the next one, many times: turns that overlap lose some."""
     counter = folder.parent / "counter"
     for _ in range(TURNS):
-        with locks.hold(folder, seconds=60):
+        with lock.hold(folder / ".lock", seconds=60):
             counter.write_text(str(int(counter.read_text()) + 1))
 
 
 def hold_for_ever(folder: Path) -> None:
-    with locks.hold(folder):
+    with lock.hold(folder / ".lock"):
         time.sleep(600)
 
 
@@ -42,10 +42,12 @@ def test_turns_do_not_overlap_though_the_file_is_removed_after_each(tmp_path):
 
 
 def test_lock_goes_with_whatever_ends_the_work(tmp_path):
-    @locks.hold(tmp_path)
+    path = tmp_path / ".lock"
+
+    @lock.hold(path)
     def fail():
-        assert locks.holder(tmp_path)["pid"] == os.getpid()
-        with pytest.raises(locks.Taken), locks.hold(tmp_path, seconds=0):
+        assert lock.holder(path) == lock.ProcessId.this()
+        with pytest.raises(lock.Taken), lock.hold(path, seconds=0):
             pass
         raise RuntimeError
 
@@ -57,19 +59,20 @@ def test_lock_goes_with_whatever_ends_the_work(tmp_path):
 def test_lock_of_a_killed_process_is_free(tmp_path):
     process = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(tmp_path,))
     process.start()
-    while locks.holder(tmp_path) is None:
+    path = tmp_path / ".lock"
+    while not lock.holder(path) or not lock.signature(path).pid:  # held and signed
         assert process.is_alive()
         time.sleep(0.01)
-    assert locks.holder(tmp_path)["pid"] == process.pid
+    assert lock.holder(path).pid == process.pid
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert locks.holder(tmp_path) is None
-    assert locks.signature(tmp_path)["pid"] == process.pid, "whose it was can still be told"
-    with locks.hold(tmp_path):
+    assert lock.holder(path) is None
+    assert lock.signature(path).pid == process.pid, "whose it was can still be told"
+    with lock.hold(path):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_looking_does_not_get_in_the_way(tmp_path):
-    assert locks.holder(tmp_path) is None
+    assert lock.holder(tmp_path / ".lock") is None
     assert not list(tmp_path.iterdir())

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.launchers import local as matrix
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import read_records
 
 README = Path(__file__).parents[2] / "README.md"
 PEEKING = """
-from methods.base import Method
+from disentangle_bench.methods.base import Method
 
 class Peeking(Method):
     name = "peeking"
@@ -72,12 +73,12 @@ def test_own_method_through_an_entry_point(own_folder, capfd):
 LAUNCHER = """
 import json, sys
 from pathlib import Path
-from benchmarks import matrix
-from benchmarks.cells import Cell
+from disentangle_bench.benchmarks.launchers import Launch, run
+from disentangle_bench.benchmarks.planning.cell import Cell
 
 if __name__ == "__main__":
     cells = [Cell(**cell) for cell in json.loads(sys.argv[1])]
-    outcome = matrix.run(cells, matrix.Launch(out=Path(sys.argv[2]), command="bench run"))
+    outcome = run("local", cells, Launch(out=Path(sys.argv[2]), command="bench run"))
     print(json.dumps([sorted(cell.hash for cell in outcome.complete), outcome.failed]))
 """
 
@@ -107,7 +108,7 @@ def test_killed_cell_is_reported_and_the_next_one_runs(cell, launch, monkeypatch
     from tests.benchmarks.conftest import make_cell
 
     other = make_cell("random_init")
-    real_start = matrix.start
+    real_start = local.start
 
     def start_and_kill(started, *arguments):
         process = real_start(started, *arguments)
@@ -115,8 +116,8 @@ def test_killed_cell_is_reported_and_the_next_one_runs(cell, launch, monkeypatch
             process.kill()
         return process
 
-    monkeypatch.setattr(matrix, "start", start_and_kill)
-    outcome = matrix.run([cell, other], launch)
+    monkeypatch.setattr(local, "start", start_and_kill)
+    outcome = local.run([cell, other], launch)
     assert [c.title for c in outcome.complete] == [other.title]
     assert "killed by SIGKILL" in outcome.failed[cell.title]
     assert json.loads((cell.folder(launch.out) / "failure.json").read_text())["reason"].startswith("killed")
@@ -162,6 +163,6 @@ def test_one_of_several_launchers_starts_whole_runs(cell, launch, monkeypatch):
     """The third task of `srun -n 4 bench run`: its cells are nobody's third process."""
     for name, value in {"SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_STEP_NUM_TASKS": "4", "RANK": "2"}.items():
         monkeypatch.setenv(name, value)
-    outcome = matrix.run([cell], launch)
+    outcome = local.run([cell], launch)
     assert not outcome.failed
-    assert cell.complete(launch.out)
+    assert RunFolder(cell.folder(launch.out)).is_complete(cell.measures)

@@ -1,34 +1,38 @@
 """More measures for runs that are complete: nothing is trained or measured twice."""
 
-import json
 import os
 import shutil
 from dataclasses import replace
 
 import pytest
 
-from disentangle_bench.benchmarks.execution import measure as judging
-from disentangle_bench.benchmarks.execution import run_cell as runner
-from disentangle_bench.benchmarks.launchers import local as matrix
-from disentangle_bench.benchmarks.runs import feature_cache as banks
+from disentangle_bench.benchmarks.execution import build, run_cell
+from disentangle_bench.benchmarks.execution import measure as measuring
+from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.runs import feature_cache, lock
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.benchmarks.typed_json import read
 from disentangle_bench.evaluation.records import read_record, write_json
 
 
 @pytest.fixture
 def trained(launch, cell):
-    outcome = matrix.run([cell], launch)
+    outcome = local.run([cell], launch)
     assert not outcome.failed, outcome.failed
-    return cell, cell.folder(launch.out)
+    return cell, RunFolder(cell.folder(launch.out))
 
 
 def test_what_a_record_lacks_is_added_without_training_or_measuring_again(trained, launch, monkeypatch):
-    cell, folder = trained
-    before = read_record(folder / "result.json")
+    cell, run = trained
+    before = read_record(run.record)
     more = replace(cell, measures=["kmeans@1", "linear@1"])
     assert more.hash == cell.hash
-    assert not more.complete(launch.out)
+    assert not run.is_complete(more.measures)
     measured = []
-    original = judging.protocol.evaluate
+    original = measuring.protocol.evaluate
 
     def evaluate(bank, targets, measures, *rest):
         measured.extend(measures)
@@ -37,40 +41,26 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(judging.protocol, "evaluate", evaluate)
-    monkeypatch.setattr(runner, "train", refuse)
-    monkeypatch.setattr(judging.features, "_encode_part", refuse)
-    write_json(folder / "config.json", {"cell": more.as_dict(), "launch": settings(launch)})
-    runner.run(folder)
-    after = read_record(folder / "result.json")
+    monkeypatch.setattr(measuring.protocol, "evaluate", evaluate)
+    monkeypatch.setattr(run_cell, "train", refuse)
+    monkeypatch.setattr(measuring.features, "_encode_part", refuse)
+    prepare(more, launch)
+    run_cell.run_cell(run)
+    after = read_record(run.record)
     assert measured == ["kmeans@1"]
     assert after["config"]["measures"] == ["linear@1", "knn@1", "kmeans@1"]
     assert after["metrics"][: len(before["metrics"])] == before["metrics"]
     assert {row["measure"] for row in after["metrics"]} == {"linear@1", "knn@1", "kmeans@1"}
     assert after["provenance"]["earlier"][0]["measures"] == ["knn@1", "linear@1"]
     assert after["cost"]["eval_seconds"] > before["cost"]["eval_seconds"]
-    assert cell.complete(launch.out)
-    assert more.complete(launch.out)
+    assert run.is_complete(cell.measures)
+    assert run.is_complete(more.measures)
     after["provenance"]["encoder"] = "of other weights"
-    write_json(folder / "result.json", after)
-    status = runner.Status(folder)
-    data, trained = runner.build_data(more), json.loads((folder / "trained.json").read_text())
-    found = judging.judge(more, runner.build_method(more, data), data, folder, trained["encoder"], status)
+    write_json(run.record, after)
+    data, encoder = build.build_data(more), read(Trained, run.trained).encoder
+    found = measuring.measure(more, build.build_method(more, data), data, run, encoder, ProgressFile(run))
     assert measured[1:] == ["kmeans@1", "linear@1"]  # nothing is taken over from another encoder
     assert not found.earlier
-
-
-def settings(launch):
-    return {
-        "accelerator": "cpu",
-        "devices": 1,
-        "nodes": 1,
-        "device_ids": [],
-        "threads": 1,
-        "logger": "csv",
-        "command": launch.command,
-        "git": {"commit": "0" * 40, "dirty": False},
-    }
 
 
 def test_features_are_kept_while_there_is_room_oldest_out_first(tmp_path, monkeypatch):
@@ -79,21 +69,21 @@ def test_features_are_kept_while_there_is_room_oldest_out_first(tmp_path, monkey
         (run / "features").mkdir(parents=True)
         (run / "features" / "x.f32").write_bytes(bytes(1000))
         os.utime(run / "features", (age, age))
-    monkeypatch.setenv(banks.ROOM, "0.000003")
-    banks.prune(tmp_path)
+    monkeypatch.setenv(feature_cache.LIMIT, "0.000003")
+    feature_cache.prune(tmp_path)
     assert all((run / "features").exists() for run in runs)
-    monkeypatch.setenv(banks.ROOM, "0.0000025")
-    with banks.locks.hold(runs[0]):
-        banks.prune(tmp_path)
+    monkeypatch.setenv(feature_cache.LIMIT, "0.0000025")
+    with lock.hold(runs[0] / ".lock"):
+        feature_cache.prune(tmp_path)
     assert [(run / "features").exists() for run in runs] == [True, False, True]
     (runs[1] / "features").mkdir()
     (runs[1] / "features" / "x.f32").write_bytes(bytes(1000))
     os.utime(runs[1] / "features", (1, 1))
-    banks.prune(tmp_path)
+    feature_cache.prune(tmp_path)
     assert [(run / "features").exists() for run in runs] == [False, True, True]
-    monkeypatch.setenv(banks.ROOM, "0.0000001")
-    with banks.locks.hold(runs[1]):
-        banks.prune(tmp_path)
+    monkeypatch.setenv(feature_cache.LIMIT, "0.0000001")
+    with lock.hold(runs[1] / ".lock"):
+        feature_cache.prune(tmp_path)
     assert [(run / "features").exists() for run in runs] == [False, True, False]
     shutil.rmtree(tmp_path / "digits")
-    banks.prune(tmp_path)
+    feature_cache.prune(tmp_path)

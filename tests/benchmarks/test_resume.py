@@ -7,22 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from disentangle_bench.benchmarks.execution import run_cell as runner
-from disentangle_bench.benchmarks.launchers import local as matrix
-from disentangle_bench.benchmarks.planning.cell import INTERRUPTED, Cell
-from disentangle_bench.benchmarks.runs.progress_file import read_status
+from disentangle_bench.benchmarks.execution import run_cell
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 from disentangle_bench.evaluation.records import read_record
 
 
-def finish(cell: Cell, launch: matrix.Launch) -> list[dict]:
-    outcome = matrix.run([cell], launch)
+def finish(cell: Cell, launch: Launch) -> list[dict]:
+    outcome = local.run([cell], launch)
     assert not outcome.failed, outcome.failed
     rows = read_record(cell.folder(launch.out) / "result.json")["metrics"]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
 
 
 def in_first_epoch(folder: Path) -> bool:
-    return read_status(folder)["phase"] == "train" and not list(folder.glob("checkpoints/*.json"))
+    return RunFolder(folder).read_progress().phase == "train" and not list(folder.glob("checkpoints/*.json"))
 
 
 def in_mid_training(folder: Path) -> bool:
@@ -35,7 +36,7 @@ def in_evaluation(folder: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, cell_for_module):
-    launch = matrix.Launch(out=tmp_path_factory.mktemp("whole"), command="bench run", threads=1)
+    launch = Launch(out=tmp_path_factory.mktemp("whole"), command="bench run", threads=1)
     return finish(cell_for_module, launch)
 
 
@@ -58,16 +59,16 @@ def cell_for_module():
 )
 def test_ended_run_goes_on_to_the_same_figures(number, moment, cell_for_module, launch, uninterrupted):
     cell, folder = cell_for_module, cell_for_module.folder(launch.out)
-    process = matrix.start(cell, launch)
+    process = local.start(cell, launch)
     while not moment(folder):
-        assert process.is_alive(), (folder / "log.txt").read_text()
+        assert process.ending() is None, (folder / "log.txt").read_text()
         time.sleep(0.002)
     os.kill(process.pid, number)
-    while process.is_alive():
+    while process.ending() is None:
         time.sleep(0.01)
     if number == signal.SIGTERM:
-        assert process.exitcode == INTERRUPTED
-        assert read_status(folder)["stopped"] == "SIGTERM"
+        assert process.exitcode() == ExitStatus.INTERRUPTED
+        assert RunFolder(folder).read_progress().stopped == "SIGTERM"
         assert moment is in_evaluation or list(folder.glob("checkpoints/*.json")), "what was trained is lost"
         assert not (folder / ".lock").exists()
         assert not (folder / "failure.json").exists()
@@ -87,4 +88,4 @@ def test_locked_cell_is_left_alone(cell, launch):
     folder = cell.folder(launch.out)
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"):
-        assert runner.main(folder) == runner.LOCKED
+        assert run_cell.main(RunFolder(folder)) == ExitStatus.LOCKED

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.launchers import slurm_queue as slurm
+from disentangle_bench.benchmarks.launchers import slurm_queue
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import read_record
 
 DAEMONS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
@@ -101,7 +102,7 @@ def wait_for(condition, seconds: float = 120):
 
 def job_of(out: Path, method: str) -> str:
     (folder,) = out.glob(f"digits/{method}/*")
-    return slurm.read_job(folder)["job"]
+    return RunFolder(folder).read_job().id
 
 
 def figures(out: Path, method: str) -> list[dict]:
@@ -135,7 +136,7 @@ def test_requeued_jobs_end_with_the_figures_of_a_run_here(cluster, tmp_path, cap
     subprocess.run(["scancel", "--signal=USR2", job_of(out, "simclr")], check=True)
     wait_for(lambda: trained_steps(out, "supervised") > 20)
     subprocess.run(["scontrol", "requeue", job_of(out, "supervised")], check=True)
-    wait_for(lambda: slurm.queue().get(job_of(out, "supervised"), slurm.Queued("", "", "")).state == "PENDING")
+    wait_for(lambda: slurm_queue.jobs().get(job_of(out, "supervised"), "").startswith("PENDING"))
     assert main(["status", "--out", str(out)]) == 0
     assert "PENDING: BeginTime" in capsys.readouterr().out
 
@@ -160,10 +161,10 @@ def test_cancelled_job_leaves_a_checkpoint(cluster, tmp_path, capsys):
     capsys.readouterr()
     assert main(["cancel", "--out", str(out)]) == 0
     assert capsys.readouterr().out.count("asked to stop") == 3
-    wait_for(lambda: not slurm.queue(), seconds=40)
+    wait_for(lambda: not slurm_queue.jobs(), seconds=40)
     assert main(["status", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "interrupted" in printed
+    assert "stopped" in printed
     assert list(out.rglob("step=*.json"))
     assert not list(out.rglob("failure.json"))
     assert not list(out.rglob(".lock"))

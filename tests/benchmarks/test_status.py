@@ -10,16 +10,17 @@ from functools import partial
 
 import pytest
 
-from disentangle_bench.benchmarks import signals as stopping
+from disentangle_bench.benchmarks import signals
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.launchers import local as matrix
-from disentangle_bench.benchmarks.runs import lock as locks
-from disentangle_bench.benchmarks.runs.progress_file import Status
+from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from tests.benchmarks.conftest import make_cell
 
 SLOW = """
 import time
-from methods.base import Method
+from disentangle_bench.methods.base import Method
 
 class Slow(Method):
     name = "slow"
@@ -34,7 +35,7 @@ class Slow(Method):
 @pytest.fixture
 def folders(launch):
     """Five cells of one folder, none of which has started."""
-    return [matrix.prepare(make_cell("random_init", seed=seed), launch) for seed in range(5)]
+    return [prepare(make_cell("random_init", seed=seed), launch).path for seed in range(5)]
 
 
 def states(out, capsys):
@@ -47,15 +48,15 @@ def states(out, capsys):
 def test_states_of_cells(folders, launch, capsys):
     for folder in folders[1:]:
         (folder / "log.txt").touch()
-    Status(folders[1]).tell("train", 3, 10, "loss 1.000")
-    Status(folders[2]).tell("train", 5, 10)
-    Status(folders[2]).stopped("SIGTERM")
+    ProgressFile(RunFolder(folders[1])).update("train", 3, 10, "loss 1.000")
+    ProgressFile(RunFolder(folders[2])).update("train", 5, 10)
+    ProgressFile(RunFolder(folders[2])).stopped("SIGTERM")
     (folders[3] / "failure.json").write_text(json.dumps({"reason": "no room left", "time": time.time()}))
     (folders[3] / "log.txt").write_text("".join(f"line {n}\n" for n in range(20)))
-    with locks.hold(folders[4]):
-        Status(folders[4]).tell("train", 7, 10)
+    with lock.hold(folders[4] / ".lock"):
+        ProgressFile(RunFolder(folders[4])).update("train", 7, 10)
         rows, printed = states(launch.out, capsys)
-        assert rows == {"0": "queued", "1": "stale", "2": "interrupted", "3": "failed", "4": "running"}
+        assert rows == {"0": "queued", "1": "stale", "2": "stopped", "3": "failed", "4": "running"}
         assert printed.count(f"pid {os.getpid()}") == 2, (
             "of the one that runs, and of the launcher of the one that waits"
         )
@@ -95,7 +96,7 @@ def slow_run(tmp_path):
     (tmp_path / "slow.py").write_text(SLOW)
     command = ["run", "--suite", "smoke", "--method", "slow.Slow", "--dataset", "digits", "--seeds", "0,1"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", *command, "--out", "runs", "--jobs", "1"],
+        [sys.executable, "-m", "disentangle_bench.benchmarks", *command, "--out", "runs", "--jobs", "1"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
@@ -110,9 +111,9 @@ def slow_run(tmp_path):
 def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(slow_run, tmp_path, capsys):
     """Cancelling asks the launcher, which waits for its cell's batch; another Ctrl-C doesn't wait."""
     out, run = tmp_path / "runs", slow_run
-    wait_for(lambda: any("pid" in locks.signature(path.parent) for path in out.rglob(".lock")), run)
-    (lock,) = out.rglob(".lock")
-    cell = locks.signature(lock.parent)["pid"]
+    wait_for(lambda: any(lock.signature(path).pid for path in out.rglob(".lock")), run)
+    (path,) = out.rglob(".lock")
+    cell = lock.signature(path).pid
     assert os.getpgid(cell) != os.getpgid(run.pid), "a signal to the launcher's group would reach the cell past it"
     wait_for(lambda: any(out.rglob("attempt_0")), run)
     assert main(["cancel", "seed 1", "--out", str(out)]) == 1
@@ -125,29 +126,29 @@ def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(slow_run, tmp_path,
     _, error = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "the same command goes on from here" in error
-    assert locks.holder(lock.parent) is None
+    assert lock.holder(path) is None
     with pytest.raises(ProcessLookupError):
         os.kill(cell, 0)
     assert not list(out.rglob("failure.json"))
 
 
 def test_signals_wait_while_deferred(monkeypatch):
-    monkeypatch.setattr(stopping, "_received", None)
-    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    monkeypatch.setattr(signals, "_received", None)
+    before = {number: signal.getsignal(number) for number in signals.SIGNALS}
     seen = []
 
-    @stopping.deferred()
+    @signals.deferred()
     def work():
         os.kill(os.getpid(), signal.SIGUSR2)
-        seen.append(stopping.requested())
+        seen.append(signals.requested())
 
     try:
-        stopping.install()
-        with pytest.raises(stopping.Interrupted):
+        signals.install()
+        with pytest.raises(signals.Interrupted):
             work()
         assert seen == ["SIGUSR2"], "it was raised within"
-        monkeypatch.setattr(stopping, "_received", None)
-        with pytest.raises(stopping.Interrupted):
+        monkeypatch.setattr(signals, "_received", None)
+        with pytest.raises(signals.Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)  # the second one must not cut the cleaning up short
     finally:
