@@ -56,8 +56,9 @@ class ImageDataModule(TrainingBatches):
         seed: of the order of training batches.
         balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
             images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
-        domains_per_batch: different values of the `balance` target in a batch; if not given, as many as there are and
-            the batch can be divided by.
+        domains_per_batch: different values of the `balance` target in a batch, each with `batch_size` /
+            `domains_per_batch` images, at least 2; if not given, as many as there are, the batch can be divided by, and
+            leave 2 images for each.
         shift: what differs between training and test: `leave_out:DOMAIN`, `hold_out:TARGET=VALUE,...` or
             `correlation:NUMBER`; see `datamodules.shifts`.
         num_workers: processes that make batches; chosen by the kind of data if not given. It never changes a batch.

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+LEAST_PER_GROUP = 2
+"""Of one image of a group nothing can be learnt by comparing it with others of the group, which groups are for."""
+
 
 class Batches(Sampler[Tensor]):
     """Base of the batch samplers: one table of positions an epoch, of which each rank takes its columns.
@@ -95,7 +98,8 @@ class BalancedBatches(Batches):
         num_replicas: number of processes.
 
     Raises:
-        ValueError: fewer groups than `groups_per_batch`, or a batch size that is not a multiple of it.
+        ValueError: fewer groups than `groups_per_batch`, a batch size that is not a multiple of it, fewer than two
+            images of a group in a batch, or a group of one image, which would be compared with itself.
     """
 
     def __init__(
@@ -113,6 +117,15 @@ class BalancedBatches(Batches):
             raise ValueError(f"{groups_per_batch} groups a batch asked for, there are {len(values)}")
         if batch_size % groups_per_batch:
             raise ValueError(f"batch_size {batch_size} is not a multiple of the {groups_per_batch} groups in a batch")
+        if batch_size < LEAST_PER_GROUP * groups_per_batch:
+            raise ValueError(
+                f"{groups_per_batch} groups in a batch of {batch_size} are {batch_size // groups_per_batch} image of each, at "
+                f"least {LEAST_PER_GROUP} are needed: at most {batch_size // LEAST_PER_GROUP} groups"
+            )
+        if lonely := int((self._sizes < LEAST_PER_GROUP).sum()):
+            raise ValueError(
+                f"{lonely} of {len(values)} groups have one image, which has no other of its group to be compared with"
+            )
         self.groups_per_batch = groups_per_batch
         self.per_group = batch_size // groups_per_batch
         blocks = -(-self._sizes // self.per_group)

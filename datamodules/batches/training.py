@@ -11,7 +11,7 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 from disentangle_bench.datamodules.batches.loader import BatchDataset, TrainingLoader, in_order, loader
-from disentangle_bench.datamodules.batches.samplers import BalancedBatches, Batches, ShuffledBatches
+from disentangle_bench.datamodules.batches.samplers import LEAST_PER_GROUP, BalancedBatches, Batches, ShuffledBatches
 from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -97,7 +97,8 @@ class TrainingBatches(L.LightningDataModule):
             return ShuffledBatches(len(self.training), self.batch_size, self.seed, rank, replicas)
         groups = np.asarray(self.training.targets[self._balanced_target(balance).name])
         values = len(np.unique(groups))
-        per_batch = domains_per_batch or max(n for n in range(1, values + 1) if self.batch_size % n == 0)
+        most = min(values, self.batch_size // LEAST_PER_GROUP)
+        per_batch = domains_per_batch or max((n for n in range(1, most + 1) if self.batch_size % n == 0), default=1)
         try:
             return BalancedBatches(groups, self.batch_size, per_batch, self.seed, rank, replicas)
         except ValueError as error:

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from disentangle_bench import datamodules
+from disentangle_bench.datamodules.batches.samplers import BalancedBatches
 from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
@@ -125,6 +126,32 @@ def test_balance_makes_balanced_batches(class_folders):
         datamodules.build(
             "image_folder", root=str(root), domains=True, batch_size=9, balance="domain", domains_per_batch=3
         ).train_dataloader()
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, [2] * 4), (2, [4] * 2), (1, [8])])
+def test_a_batch_has_two_images_or_more_of_each_domain_however_many_there_are(class_folders, given, expected):
+    """One image a domain leaves a contrast inside of domains without negatives: its loss is 0 and nothing is learnt."""
+    root = class_folders(*(f"model{n}/{view}" for n in range(9) for view in ("front", "back")), count=10)
+    options = {"root": str(root), "domains": True, "batch_size": 8, "balance": "domain", "val_fraction": 0.25}
+    module = datamodules.build("image_folder", domains_per_batch=given, **options)
+    for batch in module.train_dataloader():
+        counts = torch.bincount(batch["target/domain"])
+        assert counts[counts > 0].tolist() == expected
+
+
+def test_one_image_of_a_domain_is_refused(class_folders):
+    root = class_folders(*(f"model{n}/{view}" for n in range(9) for view in ("front", "back")), count=10)
+    options = {"root": str(root), "domains": True, "batch_size": 8, "balance": "domain", "val_fraction": 0.25}
+    module = datamodules.build("image_folder", domains_per_batch=8, **options)
+    with pytest.raises(DataMismatch, match=r"8 groups in a batch of 8 are 1 image of each, at least 2 .* at most 4"):
+        module.train_dataloader()
+    with pytest.raises(DataMismatch, match="at most 4"):
+        module.check_batches("domain", 8)
+
+
+def test_a_domain_of_one_image_is_refused():
+    with pytest.raises(ValueError, match="1 of 3 groups have one image"):
+        BalancedBatches(np.array([0, 0, 1, 1, 2]), 4, 2, 0)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
