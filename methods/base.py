@@ -79,8 +79,18 @@ class Method(L.LightningModule):
     uses_targets: ClassVar[frozenset[str]] = frozenset()
     """Roles (`content`, `style`, `domain`) whose targets the method may see while it trains."""
     trains: ClassVar[bool] = True
+    primary_space: ClassVar[str] = "features"
+    """The space that the method is judged by in the main table: what its paper evaluates for content."""
+    invariant_space: ClassVar[str] = "features"
+    """The space whose leakage the paper's claim is about; `primary_space` unless the class says otherwise."""
     mean: Tensor
     std: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Fill in the invariant space where a class only names its primary one."""
+        super().__init_subclass__(**kwargs)
+        if "primary_space" in vars(cls) and "invariant_space" not in vars(cls):
+            cls.invariant_space = cls.primary_space
 
     def __init__(
         self,

@@ -43,6 +43,8 @@ class ContrastiveClustering(Method):
 
     name = "contrastive_clustering"
     source = "Sundareswaran et al.: Cluster Analysis with Deep Embeddings and Contrastive Learning (2021)"
+    # The authors cluster the backbone's output by k-means, and report the argmax of `assignment` (train.py:93-139).
+    primary_space = "features"
     started: Tensor
     counts: Tensor
 

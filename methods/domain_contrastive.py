@@ -54,6 +54,8 @@ class DomainContrastive(Method):
 
     name = "domain_contrastive"
     source = "Kahana, Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)"
+    # The authors' evaluation reads the unit code for attributes and domain alike (evaluation.py:166-185).
+    primary_space = "code"
     uses_targets = frozenset({"domain"})
 
     def __init__(

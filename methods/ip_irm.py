@@ -47,6 +47,9 @@ class IPIRM(Method):
 
     name = "ip_irm"
     source = "Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021)"
+    # The authors' kNN and linear probes read the backbone's output h (main.py:194-237, linear.py:18-31); which output
+    # their disentanglement scores read is not published.
+    primary_space = "features"
 
     def __init__(
         self,

@@ -26,6 +26,8 @@ class SimCLR(Method):
 
     name = "simclr"
     source = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020)"
+    # Representations are evaluated before the projector, which costs accuracy (section 4.2).
+    primary_space = "features"
 
     def __init__(
         self,

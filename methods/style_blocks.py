@@ -52,6 +52,10 @@ class StyleBlocks(Method):
 
     name = "style_blocks"
     source = "Eastwood et al.: Self-Supervised Disentanglement by Leveraging Structure in Data Augmentations (2023)"
+    # Downstream the paper uses the backbone's output (its ImageNet top-1); what it claims to be free of style is the
+    # content block alone, since every style block is there to keep some.
+    primary_space = "features"
+    invariant_space = "content"
     weights: Tensor
 
     def __init__(

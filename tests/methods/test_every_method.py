@@ -97,6 +97,29 @@ def test_variants_resume_too_also_from_an_epochs_last_step(name, options, data, 
     resumed_equals_straight(name, options, data, make, trainer, tmp_path / "a.ckpt", at_last_step=True)
 
 
+JUDGED_BY = {"style_blocks": ("features", "content"), "domain_contrastive": ("code", "code")}
+
+
+@pytest.mark.parametrize("name", sorted(methods.BUILT_IN))
+def test_the_spaces_that_a_method_is_judged_by_are_among_those_it_offers(name, data, make):
+    module = data()
+    method = make(name, module, **SMALL_OPTIONS.get(name, {})).eval()
+    with torch.no_grad():
+        spaces = method.embed(torch.from_numpy(module.splits["val"].take(torch.arange(3).numpy())))
+    assert (method.primary_space, method.invariant_space) == JUDGED_BY.get(name, ("features", "features"))
+    assert {method.primary_space, method.invariant_space} <= spaces.keys()
+
+
+def test_leakage_is_asked_of_the_primary_space_unless_a_class_says_otherwise():
+    class Own(methods.find("style_blocks")):
+        primary_space = "joint"
+
+    class Inherits(methods.find("style_blocks")):
+        pass
+
+    assert (Own.invariant_space, Inherits.primary_space, Inherits.invariant_space) == ("joint", "features", "content")
+
+
 @pytest.mark.parametrize("name", TRAINING)
 def test_half_precision_steps_are_finite_and_spaces_as_promised(name, data, make, trainer):
     module, losses = data(), Losses()
