@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABCMeta
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, final
 
@@ -51,12 +52,48 @@ class FirewalledBatch(dict[str, Tensor]):
         return self[key] if key in self.removed else super().get(key, default)
 
 
+class FirewallBreachError(TypeError):
+    """A method class touches the label firewall itself, or declares something else than roles."""
+
+
+class Firewalled(ABCMeta):
+    """Metaclass of the methods: a class is refused that would have the label firewall otherwise than it is.
+
+    A class, not an instance, declares what it sees, once: what training batches hold and what the leaderboard prints
+    are read from the same place. Of all that a class inherits, also beside `Method`, nothing may stand before these.
+    """
+
+    ROLES = frozenset({"content", "style", "domain"})
+    HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer", "hidden_targets", "__setattr__")
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any):
+        super().__init__(name, bases, namespace, **kwargs)
+        root = next(base for base in reversed(cls.__mro__) if isinstance(base, Firewalled))
+        for hook in cls.HOOKS:
+            if getattr(cls, hook) is not getattr(root, hook):
+                raise FirewallBreachError(f"{name} overrides {hook}, which belongs to the label firewall: leave it out")
+        declared = cls.uses_targets  # type: ignore[attr-defined]
+        if type(declared) is not frozenset or not declared <= cls.ROLES:
+            raise FirewallBreachError(
+                f"{name}: uses_targets must be a frozenset of roles ({', '.join(sorted(cls.ROLES))}), got {declared!r}"
+            )
+
+    def __setattr__(cls, name: str, value: Any) -> None:
+        cls.refuse(name)
+        super().__setattr__(name, value)
+
+    def refuse(cls, name: str) -> None:
+        """Raise FirewallBreachError if `name` is one that stands as the class was written."""
+        if name == "uses_targets" or name in Firewalled.HOOKS:
+            raise FirewallBreachError(f"{cls.__name__} changes {name}, which the class declares once and for all")
+
+
 def stream_seed(seed: int, name: str) -> int:
     """Seed of one named random stream: streams of different names are independent, adding one moves no other."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
 
 
-class Method(L.LightningModule):
+class Method(L.LightningModule, metaclass=Firewalled):
     """Base of all methods. A subclass says what it computes in `training_step` and which spaces `embed` offers.
 
     Args:
@@ -208,22 +245,30 @@ class Method(L.LightningModule):
 
     # ---- the label firewall ----
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        type(self).refuse(name)
+        super().__setattr__(name, value)
+
     @property
     def hidden_targets(self) -> dict[str, str]:
         """Batch key -> role of each target that this method may not see while it trains."""
-        specs = self.data["targets"]
-        return {f"target/{spec['name']}": spec["role"] for spec in specs if spec["role"] not in self.uses_targets}
+        specs, seen = self.data["targets"], type(self).uses_targets
+        return {f"target/{spec['name']}": spec["role"] for spec in specs if spec["role"] not in seen}
 
     @final
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Labels that the method did not declare never reach the device."""
-        hidden = self.hidden_targets if self.trainer.training else {}
-        return {key: value for key, value in batch.items() if key not in hidden}
+        """Labels that the method did not declare never reach the device, wherever the batch comes from.
+
+        A run of this suite trains on a view of the data that doesn't hold them in the first place.
+        """
+        seen = type(self).uses_targets
+        declared = {f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] in seen}
+        return {key: value for key, value in batch.items() if not key.startswith("target/") or key in declared}
 
     @final
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Asking for a removed label is an error that says what to do."""
-        return FirewalledBatch(batch, self.hidden_targets, type(self).__name__) if self.trainer.training else batch
+        return FirewalledBatch(batch, self.hidden_targets, type(self).__name__)
 
     # ---- optimiser, schedule, bookkeeping ----
 
