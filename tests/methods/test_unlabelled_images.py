@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from disentangle_bench.datamodules.batches.feeds import BatchDataset
+from disentangle_bench.datamodules.batches.loader import BatchDataset
 from disentangle_bench.datamodules.splits import shifts
 from tests.methods.conftest import SmallDigits
 
