@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABCMeta
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar, Literal, final
 
 import lightning as L
@@ -15,9 +16,11 @@ from lightning.pytorch.callbacks import Timer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
 
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.backbones import load_encoder
+from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
 from disentangle_bench.methods.views import Augmentation, Params
@@ -199,38 +202,67 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return [self.apply_view(batch["image"], self.draw_view(len(batch["image"]))) for _ in range(count)]
 
     @torch.no_grad()
-    def encode_training_split(self, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str) -> Tensor:
-        """`encode(images, generator)` of all training images, in order, in eval mode: [N, d], alike on all processes.
+    def encode_training_split(
+        self, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str, batch_statistics: bool = False
+    ) -> Tensor:
+        """`encode(images, generator)` of all images trained on, in order, in eval mode: [N, d], alike on all processes.
 
         For the steps of a method that need the whole split (partitions, cluster centres); the cost is counted.
         Processes share the batches out. Each batch comes with a generator that depends on nothing but the seed,
-        `stream` and the batch's number.
+        `stream` and the batch's number. With `batch_statistics` batches are drawn at random and batch norms use those
+        of their batch: for an encoder whose running statistics aren't any yet.
+
+        Raises:
+            RuntimeError: what is trained on can't be taken by position, or isn't the N images that `data` announced.
         """
-        datamodule = getattr(self.trainer, "datamodule", None)
-        if datamodule is None:
-            raise RuntimeError(
-                f"{type(self).__name__} needs all training images between its steps: "
-                "call trainer.fit(method, datamodule=...), not with a loader of batches"
-            )
-        ranks, rank, size = self.trainer.world_size, self.trainer.global_rank, self.data["num_train"]
+        size, ranks, rank = self.data["num_train"], self.trainer.world_size, self.trainer.global_rank
         # Batches, and with them the draws, are the same for one process as for sixteen; none is without a batch.
-        loader = datamodule.eval_dataloader("train", max(1, min(512, size // max(16, ranks))))
+        limit = max(1, min(512, size // max(16, ranks)))
+        batches = torch.arange(size).split(limit)
+        if batch_statistics:
+            order = torch.randperm(size, generator=torch.Generator().manual_seed(stream_seed(self.seed, stream)))
+            batches = order.tensor_split(len(batches))  # none of one image alone, which has no statistics
         training = [module for module in self.modules() if module.training]
         self.eval()
-        self._encoding_for_training, self._encoded_here, encoded = True, 0, None
-        for number, batch in enumerate(loader):
-            if number % ranks == rank:
-                generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{number}"))
+        self._encoding_for_training, self._encoded_here = True, 0
+        written, encoded = torch.zeros(size, device=self.device), None
+        with own_batch_statistics(self) if batch_statistics else nullcontext():
+            for number, batch in enumerate(self._trained_on(batches[rank::ranks])):
+                generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{rank + number * ranks}"))
                 with self.trainer.precision_plugin.forward_context():
                     part = widen(encode(batch["image"].to(self.device), generator))
+                rows = batch["index"].to(self.device)
                 encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
-                encoded[batch["index"].to(self.device)] = part
+                encoded[rows] = part
+                written.index_add_(0, rows, written.new_ones(len(rows)))  # also where a row comes twice
         self._encoding_for_training = False
         passes = self.trainer.strategy.reduce(torch.tensor(self._encoded_here, device=self.device), reduce_op="sum")
         self.forward_passes += int(passes)
         for module in training:
             module.training = True
+        written = self.trainer.strategy.reduce(written, reduce_op="sum")
+        if not (written == 1).all():
+            raise RuntimeError(f"{stream}: {int((written != 1).sum())} of {size} training images came not once")
         return self.trainer.strategy.reduce(encoded, reduce_op="sum")
+
+    def _trained_on(self, batches: Sequence[Tensor]) -> Iterable[Batch]:
+        """The images at these positions of what the trainer's batches are drawn from, without their labels."""
+        loader: Any = self.trainer.train_dataloader
+        dataset, size = getattr(loader, "dataset", None), self.data["num_train"]
+        if getattr(self.trainer, "datamodule", None) is None or dataset is None:
+            raise RuntimeError(
+                f"{type(self).__name__} needs all training images between its steps: "
+                "call trainer.fit(method, datamodule=...), not with a loader of batches"
+            )
+        if len(dataset) != size:
+            raise RuntimeError(f"{type(self).__name__} was told of {size} training images but trains on {len(dataset)}")
+        return DataLoader(
+            dataset,
+            sampler=batches,  # type: ignore[arg-type]  # any iterable of positions will do: batch_size is None
+            batch_size=None,
+            num_workers=loader.num_workers,
+            generator=torch.Generator(),  # its own: looking at the data must not move torch's global stream
+        )
 
     # ---- what a method offers ----
 

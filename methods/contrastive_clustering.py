@@ -14,6 +14,9 @@ from disentangle_bench.methods.objectives.clustering import anchor_loss, cluster
 from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.inputs import prepare
 
+CALIBRATED = 50
+"""Steps after which running statistics of batch norm describe the images: 0.9^50 of the first ones is left."""
+
 
 class ContrastiveClustering(Method):
     """Deep clustering with contrastive views (CADE).
@@ -26,9 +29,10 @@ class ContrastiveClustering(Method):
                                   h2 -> q2 = Student-t(h2, centres) / KL(q || q1), KL(q || q2)   anchor
     ```
 
-    Deviations from the authors' code: the centres start from features in eval mode of all training images (there: in
-    train mode, of the random network, which is `start: 0`); K is a setting (there: always 10); only the training
-    split is learnt from (there: also the test images).
+    Deviations from the authors' code: the centres start from features of all training images in eval mode, once batch
+    norm's running statistics describe them; before that, as with `start: 0`, by the statistics of random batches, as
+    there (batches of 32 of the random network in train mode, the last one left out); K is a setting (there: always
+    10); only the training split is learnt from (there: also the test images).
 
     Args:
         num_clusters: K; None: the number of classes of the data set.
@@ -80,7 +84,11 @@ class ContrastiveClustering(Method):
         if batch_idx == 0:
             self.counts.zero_()
         if not self.started and self._share_of_budget(self.global_step - 1) >= self.start:
-            features = self.encode_training_split(lambda image, _: self.backbone(self.prepare(image)), "centers")
+            features = self.encode_training_split(
+                lambda image, _: self.backbone(self.prepare(image)),
+                "centers",
+                batch_statistics=self.global_step < CALIBRATED,
+            )
             kmeans = KMeans(self.num_clusters, n_init=10, random_state=stream_seed(self.seed, "centers") % 2**32)
             centers = kmeans.fit(features.cpu().numpy()).cluster_centers_ if self.trainer.is_global_zero else None
             centers = self.trainer.strategy.broadcast(centers)

@@ -14,7 +14,7 @@ from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import prepare, widen
 from disentangle_bench.methods.views import Params, Positives
 
 
@@ -118,6 +118,18 @@ class DomainContrastive(Method):
         own = slice(rank * batch_size, (rank + 1) * batch_size)
         drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
         return [{group: {k: v[own] for k, v in params.items()} for group, params in view.items()} for view in drawn]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""
+        super().on_train_batch_start(batch, batch_idx)
+        if batch_idx == 0:
+            (domains,) = prepare(batch[self.domain], gather=self.gather)
+            if len(domains.unique()) == len(domains):
+                raise RuntimeError(
+                    f"no two of the batch's {len(domains)} images are of one domain ({self.domain}), "
+                    "none has a negative: set data.balance=domain and data.domains_per_batch to at most half of "
+                    "data.batch_size (the authors take 4 domains of 32 images)"
+                )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Domain-wise InfoNCE (eq. 3) and, if asked for, the reconstruction's distance (eq. 6)."""

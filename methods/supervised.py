@@ -1,9 +1,13 @@
 """Supervised cross-entropy: the ceiling of every table."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.objectives.inputs import prepare
+
+NO_LABEL = -1
 
 
 class Supervised(Method):
@@ -12,20 +16,38 @@ class Supervised(Method):
     ```
     image -> view -> backbone -> linear -> cross-entropy with the class
     ```
+
+    Images without a label (a negative class, as STL-10's unlabelled ones) are no part of the mean; a batch in which
+    none has one teaches nothing.
     """
 
     name = "supervised"
     source = "the usual cross-entropy on the data set's first content target"
     uses_targets = frozenset({"content"})
+    labelled: Tensor
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.target = next(f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] == "content")
         self.classifier = nn.Linear(self.num_features, self.data["num_classes"])
+        self.register_buffer("labelled", torch.tensor(0), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of one augmented view."""
         (view,) = self.views(batch, 1)
-        loss = cross_entropy(self.classifier(self.backbone(view)), batch[self.target])
+        target = batch[self.target].clamp(min=NO_LABEL)
+        losses = cross_entropy(self.classifier(self.backbone(view)), target, ignore_index=NO_LABEL, reduction="sum")
+        (labelled,) = prepare((target != NO_LABEL).sum()[None], gather=self.gather)
+        self.labelled += labelled.sum()
+        loss = self._processes * losses / labelled.sum().clamp(min=1)  # the mean over processes is the whole batch's
         self.log("loss", loss)
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Refuse an epoch from which nothing could be learnt."""
+        if not self.labelled:
+            raise RuntimeError(
+                f"supervised: no image of epoch {self.current_epoch} has a label ({self.target}), nothing is learnt: "
+                "train on labelled images"
+            )
+        self.labelled.zero_()

@@ -1,23 +1,33 @@
 """Centres start from k-means of the training features, at the right time and once."""
 
+import copy
+
 import torch
 from sklearn.cluster import KMeans
 from torch.testing import assert_close
 
+from disentangle_bench.methods import contrastive_clustering
 from disentangle_bench.methods.base import stream_seed
 
 
-def features_of(method, module):
+def features_of(method, module, batches):
+    """As the encoder gives them in train mode for these batches, or in eval mode; its running statistics stay."""
+    images, state = torch.from_numpy(module.splits["train"].images), copy.deepcopy(method.state_dict())
+    features = torch.zeros(len(images), method.num_features)
     with torch.no_grad():
-        features = method.eval().backbone(method.prepare(torch.from_numpy(module.splits["train"].images)))
-    method.train()
+        for rows in batches:
+            features[rows] = method.backbone(method.prepare(images[rows]))
+    method.load_state_dict(state)
+    method.forward_passes = 0
     return features
 
 
-def test_centres_are_k_means_of_the_clean_training_features(data, make, trainer):
-    module = data()
+def test_centres_are_k_means_of_the_clean_training_features(data, make, trainer, monkeypatch):
+    """At the start in train mode, by random batches of which each image is in one; later in eval mode."""
+    module, seed = data(), stream_seed(0, "centers")
     method = make("contrastive_clustering", module, start=0.0, num_clusters=4, lr=1e-12)
-    features = features_of(method, module)
+    order = torch.randperm(160, generator=torch.Generator().manual_seed(seed))
+    features = features_of(method, module, order.split(10))
     fitting = trainer(max_epochs=1, limit_train_batches=1)
     fitting.fit(method, datamodule=module)
     reference = KMeans(4, n_init=10, random_state=stream_seed(0, "centers") % 2**32).fit(features.numpy())
@@ -29,6 +39,34 @@ def test_centres_are_k_means_of_the_clean_training_features(data, make, trainer)
     assert {"clusters/empty", "clusters/largest_share", "loss/anchor"} <= set(fitting.callback_metrics)
     assert float(fitting.callback_metrics["clusters/largest_share"]) >= 0.25
     assert method.forward_passes == 3 * 32 + 160
+
+    monkeypatch.setattr(contrastive_clustering, "CALIBRATED", 0)
+    later = make("contrastive_clustering", module, start=0.0, num_clusters=4, lr=1e-12)
+    features = features_of(later.eval(), module, [torch.arange(160)])
+    trainer(max_epochs=1, limit_train_batches=1).fit(later.train(), datamodule=module)
+    reference = KMeans(4, n_init=10, random_state=seed % 2**32).fit(features.numpy())
+    assert_close(later.centers.detach(), torch.from_numpy(reference.cluster_centers_))
+
+
+def test_from_the_start_no_cluster_takes_most_images_and_none_is_empty(data, make, trainer):
+    """Centres of features in eval mode of an untrained encoder lie elsewhere than those that training compares with."""
+    module = data(batch_size=128, keep=None, correlation=0.0)
+    method = make("contrastive_clustering", module, start=0.0, lr=1e-12)
+    running = [value.clone() for name, value in method.named_buffers() if "running" in name]
+    encode = method.encode_training_split
+
+    def spy(*args, **kwargs):
+        features = encode(*args, **kwargs)
+        kept = [value for name, value in method.named_buffers() if "running" in name]
+        assert all(torch.equal(a, b) for a, b in zip(running, kept, strict=True))
+        assert not [name for name, part in method.named_modules() if not part.training]
+        return features
+
+    method.encode_training_split = spy
+    fitting = trainer(max_epochs=1)
+    fitting.fit(method, datamodule=module)
+    assert float(fitting.callback_metrics["clusters/empty"]) == 0
+    assert float(fitting.callback_metrics["clusters/largest_share"]) < 0.35
 
 
 def test_cluster_losses_wait_for_the_start(data, make, trainer):

@@ -96,3 +96,12 @@ def test_perceptual_weights_are_asked_for_not_replaced(data, make, monkeypatch, 
 def test_too_many_positives_are_an_error(data, make):
     with pytest.raises(ValueError, match="num_positives is 5, but only 4 are listed"):
         make("domain_contrastive", data(), num_positives=5)
+
+
+def test_batches_of_one_image_a_domain_are_an_error_that_says_what_to_set(data, make, trainer):
+    module = data(batch_size=10)
+    module.splits["train"].targets["color"][:] = range(160)  # as a data set of many identities has it
+    with pytest.raises(RuntimeError, match=r"no two of the batch's 10 images.*data\.domains_per_batch to at most half"):
+        trainer(max_epochs=1).fit(make("domain_contrastive", module), datamodule=module)
+    module = data(batch_size=10, balance="color", domains_per_batch=5)
+    trainer(max_epochs=1, limit_train_batches=2).fit(make("domain_contrastive", module), datamodule=module)

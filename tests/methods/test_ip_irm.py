@@ -40,14 +40,14 @@ def test_partitions_come_before_training_and_then_every_so_many_epochs(data, mak
 
 def test_partitions_use_fresh_views_and_no_label(data, make, trainer, monkeypatch):
     module = data(keep=64)
-    loaded = module.eval_dataloader
 
     class OnlyImages(dict):
         def __getitem__(self, key):
             assert key in ("image", "index"), f"the partition looked at {key}"
             return super().__getitem__(key)
 
-    monkeypatch.setattr(module, "eval_dataloader", lambda *a: [OnlyImages(batch) for batch in loaded(*a)])
+    trained_on = IPIRM._trained_on
+    monkeypatch.setattr(IPIRM, "_trained_on", lambda *a: map(OnlyImages, trained_on(*a)))
     method, seen = make("ip_irm", module, partition_every=1, partition_epochs=2), []
     original = method._two_codes
     monkeypatch.setattr(

@@ -1,28 +1,13 @@
-"""IP-IRM: invariance over learned partitions (Wang et al., NeurIPS 2021, arXiv 2110.15255, section 4).
-
-Minimisation step: `invariant_loss` over the partitions kept so far. Maximisation step: `learn_partition`.
-
-Negatives are laid out as in the authors' code: by increasing row of [view 1; view 2], leaving out the anchor
-and its positive. Both are the anchor's own image, once a view, so in each view the k-th negative of anchor
-image r is image k where k < r and image k + 1 otherwise. Column k is therefore another image in other rows,
-and **the penalty depends on the order of the images in the batch** (kept: the published numbers have it).
-
-Left out of the authors' code: `nonorm` (memberships not rescaled, sum divided by 2B), the unrelaxed entropy
-constraint (-H instead of relu(0.6365 - H)), the variance mode (variance over subsets instead of the penalty), the
-online maximisation (fresh views every pass). The MixUp variant's one-directional losses are in mixup.py.
-Differs from it: an empty subset is left out of the means (there: an error); everything is log-sum-exp (there:
-0/0 where one image holds all the weight of a subset).
-"""
+"""The maximisation step: the partition on which the loss varies most (2110.15255, section 4, step 2)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import (
     check_matrix,
@@ -32,74 +17,11 @@ from disentangle_bench.methods.objectives.inputs import (
     matmul,
     prepare,
 )
+from disentangle_bench.methods.objectives.ip_irm.layout import laid_out, without_own
 
 BALANCED_ENTROPY = 0.6365  # nats of a 1/3 : 2/3 split; the paper's constant, also for more than two subsets
 LEARNING_RATE, MILESTONES, DECAY = 0.5, (5, 35), 0.2  # of the maximisation step's Adam
 MIN_EPOCHS, PATIENCE = 50, 5
-
-
-def irm_penalty(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
-    """|| d/dw CE(w * logits) ||^2 at w = 1, one weight a logit column (2110.15255; IRMv1, 1907.02893).
-
-    z1, z2: [B, d], unit rows (never normalised here). In closed form: sum_k g_k^2 with
-    g_k = mean_i (softmax(l_i)_k - [k = 0]) l_ik. One image: 0. Depends on the order of the batch (see above).
-
-    Raises:
-        ValueError: shapes differ or aren't [B, d], temperature <= 0.
-    """
-    check_matrix("z1", z1)
-    check_same_shape(z1=z1, z2=z2)
-    check_positive(temperature=temperature)
-    z1, z2 = prepare(z1, z2, gather=gather)
-    return _penalty(_laid_out(z1, z2) / temperature)
-
-
-def invariant_loss(
-    z1: Tensor,
-    z2: Tensor,
-    assignments: Sequence[Tensor],
-    *,
-    num_subsets: int = 2,
-    temperature: float = 0.5,
-    irm_temperature: float = 0.5,
-    penalty_weight: float = 0.2,
-    keep_global: bool = True,
-    gather: Gather | None = None,
-) -> Tensor:
-    """Minimisation step: InfoNCE and penalty inside each subset of each partition (2110.15255, section 4, step 1).
-
-    mean InfoNCE (+ the whole batch's, if `keep_global`) + penalty_weight * mean penalty, all of it divided by
-    penalty_weight where that is above 1.
-
-    z1, z2: [B, d], unit rows. assignments: one int64 [B] a kept partition, values in [0, num_subsets).
-    A subset with one image counts as 0 in both means; an empty one is left out of them.
-
-    Raises:
-        ValueError: shapes differ, no partition, values out of range, temperature <= 0.
-    """
-    check_matrix("z1", z1)
-    check_same_shape(z1=z1, z2=z2)
-    check_positive(temperature=temperature, irm_temperature=irm_temperature)
-    if not assignments:
-        raise ValueError("assignments is empty but needs one kept partition at least")
-    for assignment in assignments:
-        check_rows("z1", z1, "assignment", assignment)
-    z1, z2, *assignments = prepare(z1, z2, *assignments, gather=gather)
-
-    losses, penalties = [], []
-    for assignment in assignments:
-        subsets = [(assignment == subset).nonzero().squeeze(1) for subset in range(num_subsets)]
-        if sum(map(len, subsets)) < len(z1):
-            raise ValueError(f"an assignment has values outside [0, {num_subsets})")
-        for rows in filter(len, subsets):
-            similarity = _laid_out(z1.index_select(0, rows), z2.index_select(0, rows))
-            losses.append(_cross_entropy(similarity / temperature))
-            penalties.append(_penalty(similarity / irm_temperature))
-
-    loss = torch.stack(losses).mean() + penalty_weight * torch.stack(penalties).mean()
-    if keep_global:
-        loss = loss + info_nce(z1, z2, temperature)
-    return loss / max(penalty_weight, 1.0)
 
 
 def soft_info_nce(
@@ -124,10 +46,10 @@ def soft_info_nce(
     membership = membership.clamp_min(torch.finfo(membership.dtype).tiny)
 
     size = len(z1)
-    others = _without_own(membership.log().expand(size, 1, size))
+    others = without_own(membership.log().expand(size, 1, size))
     log_weight = others.log_softmax(-1) + math.log(max(size - 1, 1))  # weights average 1, whatever their total
     log_weight = log_weight.expand(2, size, 2, size - 1).reshape(2 * size, -1)
-    logits = _laid_out(z1, z2) / temperature + F.pad(log_weight, (1, 0))  # the positive keeps weight 1
+    logits = laid_out(z1, z2) / temperature + F.pad(log_weight, (1, 0))  # the positive keeps weight 1
     losses = logits.logsumexp(1) - logits[:, 0]
     return (losses * membership.repeat(2)).sum() / (2 * membership.sum())
 
@@ -238,33 +160,6 @@ def learn_partition(
     if best is None:
         raise ValueError("the risk was never finite: are all rows of z1 and z2 finite?")
     return best
-
-
-# The hard subsets: similarities in the layout [positive, negatives by increasing row].
-
-
-def _without_own(rows: Tensor) -> Tensor:
-    """[..., B, views, B] without each image's own column: [..., B, views, B-1]. A select of two shifted views."""
-    image = torch.arange(rows.shape[-1], device=rows.device)
-    return torch.where(image[:-1] < image[:, None, None], rows[..., :-1], rows[..., 1:])
-
-
-def _laid_out(z1: Tensor, z2: Tensor) -> Tensor:
-    """Similarities of the 2B anchors, [2B, 2B-1]: the positive, then view 1's other images, then view 2's."""
-    z = torch.cat([z1, z2])
-    similarity = matmul(z, z.T).view(2, len(z1), 2, len(z1))
-    positive = similarity[0, :, 1].diagonal().repeat(2)
-    return torch.cat([positive[:, None], _without_own(similarity).reshape(len(z), -1)], 1)
-
-
-def _cross_entropy(logits: Tensor) -> Tensor:
-    return (logits.logsumexp(1) - logits[:, 0]).mean()
-
-
-def _penalty(logits: Tensor) -> Tensor:
-    weighted = logits.softmax(1) * logits
-    column = torch.cat([(weighted[:, :1] - logits[:, :1]), weighted[:, 1:]], 1).mean(0)
-    return column.square().sum()
 
 
 # The soft subsets. Only memberships carry gradient, and they enter linearly once the exponentials are known: one

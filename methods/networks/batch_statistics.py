@@ -1,0 +1,24 @@
+"""Batch norm by the statistics of the batch at hand, where running ones don't exist yet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+@contextmanager
+def own_batch_statistics(module: nn.Module) -> Iterator[None]:
+    """Within it, batch norms of `module` in eval mode use their batch's mean and variance, as they do in training.
+
+    Their running statistics stay as they are, and processes don't pool theirs: a batch belongs to one of them.
+    """
+    norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
+    kept = [(norm.running_mean, norm.running_var) for norm in norms]
+    for norm in norms:
+        norm.running_mean = norm.running_var = None  # torch's own sign for it
+    try:
+        yield
+    finally:
+        for norm, (mean, var) in zip(norms, kept, strict=True):
+            norm.running_mean, norm.running_var = mean, var
