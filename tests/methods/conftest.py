@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from disentangle_bench import methods
-from disentangle_bench.datamodules.base import BatchDataset, ShuffledBatches, Split
-from disentangle_bench.datamodules.batches.feeds import loader
+from disentangle_bench.datamodules.base import Split
 from disentangle_bench.datamodules.datasets.digits import ColoredDigits
 
 SMALL_OPTIONS: dict[str, dict[str, Any]] = {
@@ -42,33 +41,6 @@ class SmallDigits(ColoredDigits):
             own = slice(self.keep if name == "train" else None)
             small[name] = Split(images[own], {key: values[own] for key, values in split.targets.items()})
         return small, specs
-
-
-class TrainingView(L.LightningDataModule):
-    """Stand-in for what a data set's `training_view` gives: training images, and the targets of some roles alone."""
-
-    def __init__(self, module: SmallDigits, roles: frozenset[str]):
-        super().__init__()
-        self.targets = tuple(spec for spec in module.targets if spec.role in roles)
-        everything = module.training
-        self.training = Split(
-            everything.take(np.arange(len(everything))), {s.name: everything.targets[s.name] for s in self.targets}
-        )
-        self.batch_size, self.seed = module.batch_size, module.seed
-
-    def train_dataloader(self):
-        sampler = ShuffledBatches(len(self.training), self.batch_size, self.seed)
-        return loader(BatchDataset(self.training, self.targets), sampler, 0)
-
-    def eval_dataloader(self, split, batch_size=512):
-        if split != "train":
-            raise KeyError(split)
-        return loader(BatchDataset(self.training, self.targets), torch.arange(len(self.training)).split(batch_size), 0)
-
-
-def training_view(module: SmallDigits, roles: frozenset[str]) -> L.LightningDataModule:
-    """What a run of the suite trains on."""
-    return module.training_view(roles) if hasattr(module, "training_view") else TrainingView(module, roles)
 
 
 @pytest.fixture(autouse=True)
