@@ -1,5 +1,7 @@
 """Probes against scikit-learn, the nearest-neighbour figures, closed forms and their undefined cases."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from disentangle_bench.evaluation.metrics import MetricUndefined, logistic, probes
-from disentangle_bench.evaluation.metrics.probes import knn, knn_scores, linear_probe, mlp_probe, ridge_probe
+from disentangle_bench.evaluation.metrics import MetricUndefined
+from disentangle_bench.evaluation.metrics.probes import knn, knn_scores, linear_probe, logistic, mlp_probe, ridge_probe
+from disentangle_bench.evaluation.metrics.probes.linear import SMALL
+from disentangle_bench.evaluation.metrics.probes.scoring import calibration_error, held_out
 
 Split = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -178,7 +182,7 @@ def test_linear_probe_on_all_threads_has_one_result():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(14_000, 256)).astype(np.float32)
     y = (x[:, :24] + 2 * rng.normal(size=(14_000, 24))).argmax(1)
-    assert probes.SMALL <= 13_000 * 256 * 24  # below that, one thread does it all
+    assert SMALL <= 13_000 * 256 * 24  # below that, one thread does it all
     runs = []
     for threads in (1, 2):
         torch.set_num_threads(threads)
@@ -189,24 +193,24 @@ def test_linear_probe_on_all_threads_has_one_result():
 
 def test_validation_split_is_stratified_seeded_and_spares_the_last_of_a_class():
     y = np.repeat([0, 1, 2, 3], [70, 20, 9, 1])
-    held = probes._held_out(y, 0.1, seed=0)
+    held = held_out(y, 0.1, seed=0)
     assert [held[y == c].sum() for c in range(4)] == [7, 2, 1, 0]
-    assert (held == probes._held_out(y, 0.1, seed=0)).all()
-    assert (held != probes._held_out(y, 0.1, seed=1)).any()
-    assert probes._held_out(np.array([0, 0, 1]), 0.1, seed=0).sum() == 1
+    assert (held == held_out(y, 0.1, seed=0)).all()
+    assert (held != held_out(y, 0.1, seed=1)).any()
+    assert held_out(np.array([0, 0, 1]), 0.1, seed=0).sum() == 1
     with pytest.raises(MetricUndefined, match="leave none for validation"):
-        probes._held_out(np.array([0, 1]), 0.1, seed=0)
+        held_out(np.array([0, 1]), 0.1, seed=0)
 
 
 def test_calibration_error_is_that_of_torchmetrics():
     probability = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(3), size=500))
     y = torch.from_numpy(np.random.default_rng(1).integers(3, size=500))
     right = (probability.argmax(1) == y).numpy()
-    ours = probes._calibration_error(probability.amax(1).numpy(), right)
+    ours = calibration_error(probability.amax(1).numpy(), right)
     expected = multiclass_calibration_error(probability, y, 3, n_bins=15)
     assert ours == pytest.approx(expected.item(), abs=1e-6)
     # neighbouring bins don't make up for each other
-    ours = probes._calibration_error(np.repeat([0.9, 0.98], 5), np.repeat([True, False], 5))
+    ours = calibration_error(np.repeat([0.9, 0.98], 5), np.repeat([True, False], 5))
     assert ours == pytest.approx(0.5 * 0.1 + 0.5 * 0.98)
 
 
@@ -235,7 +239,7 @@ def test_knn_perfect_chance_scale_and_blocks(monkeypatch):
     lengths = np.random.default_rng(0).uniform(0.01, 100, size=(len(data[0]), 1))
     np.testing.assert_allclose(knn_scores(data[0] * lengths, data[1], data[2] * 9, num_classes=8, k=20), base)
     assert 0.5 < knn(*data, num_classes=8, k=20)["top1"] < knn(*data, num_classes=8, k=20)["top5"]
-    monkeypatch.setattr(probes, "SIMILARITIES", 1)
+    monkeypatch.setattr(sys.modules[knn.__module__], "SIMILARITIES", 1)
     np.testing.assert_allclose(knn_scores(*data[:3], num_classes=8, k=20), base, rtol=1e-12)
 
 

@@ -1,0 +1,12 @@
+"""How well groups agree with labels: NMI, ARI, AMI and matched accuracy; k-means on features; silhouette."""
+
+from disentangle_bench.evaluation.metrics.clustering.agreement import assignment_scores, cluster_scores
+from disentangle_bench.evaluation.metrics.clustering.kmeans import kmeans_scores
+from disentangle_bench.evaluation.metrics.clustering.silhouette import silhouette
+
+__all__ = [
+    "assignment_scores",
+    "cluster_scores",
+    "kmeans_scores",
+    "silhouette",
+]

@@ -1,0 +1,56 @@
+"""Agreement of a grouping with labels: NMI, ARI, AMI and matched accuracy."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import (
+    adjusted_mutual_info_score,
+    adjusted_rand_score,
+    normalized_mutual_info_score,
+)
+from sklearn.metrics.cluster import contingency_matrix
+
+from disentangle_bench.evaluation.metrics.arrays import (
+    integers,
+    matrix,
+)
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+
+
+def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
+    """Agreement of a grouping with labels; only who shares a group counts, not what the groups are called.
+
+    Args:
+        labels: int [N], any values.
+        clusters: int [N], any values; their number may differ from the number of labels.
+
+    Returns:
+        nmi: mutual information over the arithmetic mean of both entropies, in [0, 1].
+        ari: Rand index, adjusted: 0 for chance, 1 for equal groups; may be negative.
+        ami: mutual information, adjusted in the same way (arithmetic mean).
+        acc: share of samples whose cluster is the one matched with their label, under the best one-to-one
+            matching (Hungarian algorithm on the rectangular table); clusters left over match nothing.
+
+    Raises:
+        ValueError: shapes that differ or are not [N], or values that are not integers.
+        MetricUndefined: no samples, or labels of one kind only (nothing to agree with).
+    """
+    truth, groups = integers(labels, "labels"), integers(clusters, "clusters")
+    if truth.shape != groups.shape or truth.ndim != 1:
+        raise ValueError(f"labels has shape {truth.shape} but clusters {groups.shape}: both must be [N]")
+    if len(np.unique(truth)) < 2:
+        raise MetricUndefined(f"clustering scores need two labels or more, got {len(np.unique(truth))}")
+    table = contingency_matrix(truth, groups)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return {
+        "nmi": float(normalized_mutual_info_score(truth, groups, average_method="arithmetic")),
+        "ari": float(adjusted_rand_score(truth, groups)),
+        "acc": float(table[rows, columns].sum() / len(truth)),
+        "ami": float(adjusted_mutual_info_score(truth, groups, average_method="arithmetic")),
+    }
+
+
+def assignment_scores(probabilities: Any, labels: Any) -> dict[str, float]:
+    """`cluster_scores` of the most probable cluster (lowest index on ties) of each row of [N, K]."""
+    return cluster_scores(labels, matrix(probabilities, "probabilities").argmax(axis=1))

@@ -1,0 +1,162 @@
+"""The linear probe: multinomial logistic regression, its strength picked on validation samples."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from disentangle_bench.evaluation.metrics.arrays import (
+    ROWS,
+    Array,
+    device,
+    full_precision,
+    matrix,
+    one_thread,
+    row_labels,
+    same_width,
+)
+from disentangle_bench.evaluation.metrics.probes.logistic import Axes, SoftmaxRegression, Standardizer
+from disentangle_bench.evaluation.metrics.probes.scoring import checked, held_out, scores_by_block
+
+L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
+"""Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""
+SMALL = 2**26
+"""Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
+
+
+def linear_probe(
+    train_x: Any,
+    train_y: Any,
+    test_x: Any,
+    test_y: Any,
+    *,
+    num_classes: int,
+    val: float | tuple[Any, Any] = 0.1,
+    l2_grid: Sequence[float] | None = None,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Multinomial logistic regression on standardised features, its L2 strength picked on validation samples.
+
+    The objective is the mean negative log-likelihood plus l2/2 ||W||^2 (biases free), solved for all strengths from
+    the strongest to the weakest, each from the last one's solution. With two classes W is one vector, as in
+    scikit-learn, whose C is 1 / (l2 N). The strength with the lowest validation NLL (the stronger one on a tie) is
+    refitted on training and validation samples together and scored on the test set. Features are standardised by all
+    training and validation samples; constant ones do no harm. A class that no training sample has gets probability 0,
+    and no probability counts as less than 2.2e-16 in the NLL. Runs in float32, on the accelerator if there is one.
+
+    Args:
+        train_x: [N, D], read as float32.
+        train_y: int [N] in [0, num_classes).
+        test_x: [M, D].
+        test_y: int [M].
+        num_classes: C, from the data set, not from the labels seen.
+        val: the share of the training samples, drawn by `seed` and stratified, or (val_x, val_y).
+        l2_grid: strengths to choose from; `L2_GRID` by default. One alone needs no validation samples.
+        seed: of the validation split.
+
+    Returns:
+        top1, top5 (top C where C < 5), balanced (mean recall of the test set's classes), nll (nats), ece (15 bins of
+        equal width), l2 (the strength chosen).
+
+    Raises:
+        ValueError: wrong shapes (both named), labels out of range, a strength that isn't positive.
+        MetricUndefined: empty or non-finite features, or too few samples for a validation split.
+    """
+    train_x, train_y, test_x, test_y = checked(train_x, train_y, test_x, test_y, num_classes)
+    probe = fit_linear(train_x, train_y, num_classes=num_classes, val=val, l2_grid=l2_grid, seed=seed)
+    return scores_by_block(probe.log_probability, test_x, test_y) | {"l2": probe.l2}
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """A fitted linear classifier (`fit_linear`).
+
+    Attributes:
+        standardize: of the features.
+        weight: [K, D] of the classes seen, float64.
+        bias: [K].
+        classes: int [K], the classes seen.
+        num_classes: C, of all.
+        l2: the strength chosen.
+    """
+
+    standardize: Standardizer
+    weight: Tensor
+    bias: Tensor
+    classes: Array
+    num_classes: int
+    l2: float
+
+    def log_probability(self, x: Array) -> Tensor:
+        """Log-probabilities [n, C], float64, of a block of features [n, D]; -inf for classes not seen."""
+        with full_precision(), torch.no_grad(), one_thread():
+            logits = torch.addmm(self.bias.float(), self.standardize(x), self.weight.float().T).double().cpu()
+            logp = torch.full((len(x), self.num_classes), -torch.inf, dtype=torch.float64)
+            logp[:, torch.from_numpy(self.classes)] = F.log_softmax(logits, dim=1)
+            return logp
+
+    def predict(self, x: Any) -> Array:
+        """The most probable class of each row of [N, D], int64 [N]; the lowest of equal ones."""
+        x = matrix(x, "x")
+        blocks = [self.log_probability(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+        return torch.cat(blocks).numpy().argmax(axis=1)
+
+
+def fit_linear(
+    train_x: Any,
+    train_y: Any,
+    *,
+    num_classes: int,
+    val: float | tuple[Any, Any] = 0.1,
+    l2_grid: Sequence[float] | None = None,
+    seed: int = 0,
+) -> LinearProbe:
+    """The classifier of `linear_probe`, with its arguments and errors."""
+    strengths = sorted({float(l2) for l2 in (L2_GRID if l2_grid is None else l2_grid)}, reverse=True)
+    if not strengths or not all(0 < l2 < np.inf for l2 in strengths):
+        raise ValueError(f"l2_grid must hold positive strengths, got {strengths}")
+    train_x = matrix(train_x, "train_x")
+    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    if isinstance(val, tuple):
+        val_x = matrix(val[0], "val_x")
+        same_width(train_x, "train_x", val_x, "val_x")
+        val_y = row_labels(val[1], "val_y", val_x, "val_x", num_classes)
+        sources = [train_x, val_x]
+        pieces: list[tuple[Array, Array | None]] = [(train_x, None), (val_x, None)]
+        fitted, answers = len(train_x), np.concatenate([train_y, val_y])
+    else:
+        held = held_out(train_y, val, seed) if len(strengths) > 1 else np.zeros(len(train_x), dtype=bool)
+        rows = np.flatnonzero(~held), np.flatnonzero(held)
+        sources, pieces = [train_x], [(train_x, rows[0]), (train_x, rows[1])]
+        fitted, answers = len(rows[0]), train_y[np.concatenate(rows)]
+
+    small = len(answers) * train_x.shape[1] * num_classes < SMALL
+    with full_precision(), torch.no_grad(), one_thread() if small else nullcontext():
+        standardize = Standardizer(sources, device())
+        x = torch.empty((len(answers), train_x.shape[1]), dtype=torch.float32, device=standardize.device)
+        standardize(*pieces[0], out=x[:fitted])
+        standardize(*pieces[1], out=x[fitted:])
+        axes = Axes(x)
+        x = axes.reduce(x)
+        classes, y = np.unique(answers, return_inverse=True)
+        target = torch.from_numpy(y).to(x.device)
+        penalty = 2.0 if len(classes) == 2 else 1.0  # ||w||^2 of the difference w is twice ||W||^2 of both columns
+        l2, point = strengths[0], None
+        if len(strengths) > 1:
+            problem = SoftmaxRegression(x[:fitted], target[:fitted], len(classes), axes)
+            validation = SoftmaxRegression(x[fitted:], target[fitted:], len(classes), axes)
+            step, best = problem.start(), np.inf
+            for strength in strengths:
+                step = problem.search(penalty * strength, step, gtol=3e-4, ftol=1e-7)
+                nll = validation.loss(*step)[0]
+                if nll < best:
+                    best, l2, point = nll, strength, step
+        problem = SoftmaxRegression(x, target, len(classes), axes)
+        weight, bias = problem.minimum(penalty * l2, point or problem.start())
+        weight = axes.restore(weight)
+        return LinearProbe(standardize, weight, bias, classes, num_classes, l2)
