@@ -48,8 +48,12 @@ class Encoder:
 
     def sample(self, split: str, count: int, seed: int = 0) -> Tensor:
         """At most `count` images of a split, drawn without replacement: uint8 [n, C, H, W]."""
-        positions = np.sort(np.random.default_rng(seed).permutation(self.sizes[split])[:count])
-        return torch.cat([batch["image"] for batch in self.load(split, torch.from_numpy(positions).split(CHUNK))])
+        positions = torch.from_numpy(self.rows(split, count, seed))
+        return torch.cat([batch["image"] for batch in self.load(split, positions.split(CHUNK))])
+
+    def rows(self, split: str, count: int, seed: int = 0) -> np.ndarray:
+        """Positions, in order, of the images that `sample` takes."""
+        return np.sort(np.random.default_rng(seed).permutation(self.sizes[split])[:count])
 
     def encode_once(self, key: Hashable, images: Tensor, change: Change | None = None) -> dict[str, np.ndarray]:
         """Every space of the images, each first changed; the measures of all spaces share what has one key.

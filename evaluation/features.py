@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -15,8 +16,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from disentangle_bench.evaluation.metrics.arrays import full_precision
+
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
+WEIGHTS = "weights.npy"
 
 
 class Batches(Protocol):
@@ -32,19 +36,24 @@ class FeatureBank:
     Attributes:
         features: space -> split -> float32 [N, d], memory-mapped.
         targets: split -> target -> [N].
+        weights: split -> float32 [N], under which content and domain are independent; None or absent: all equal.
     """
 
     features: dict[str, dict[str, np.ndarray]]
     targets: dict[str, dict[str, np.ndarray]]
+    weights: dict[str, np.ndarray | None] = field(default_factory=dict)
 
 
 @contextmanager
 def inference_mode(module: nn.Module):
-    """Evaluation mode, no gradient, full float32 precision; the training flag of each submodule comes back after."""
+    """Evaluation mode, no gradient, full float32 precision; the training flag of each submodule comes back after.
+
+    Products and convolutions of float32 are not rounded to TF32 either, whatever the caller runs under.
+    """
     flags = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.no_grad(), torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+        with torch.no_grad(), full_precision():
             yield
     finally:
         for part, flag in flags.items():
@@ -58,6 +67,7 @@ def encode(
     folder: Path,
     key: dict[str, str],
     progress: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
+    weights: Mapping[str, np.ndarray | None] = MappingProxyType({}),
 ) -> FeatureBank:
     """Encode all images of all splits, or open the bank that an earlier call with the same key left.
 
@@ -72,6 +82,7 @@ def encode(
         folder: where the bank lies: `<folder>/<split>/spaces/<space>.f32`, rows of float32.
         key: what the bank depends on (hash of the encoder, fingerprint of the data).
         progress: wraps the batches of a split, for a progress bar.
+        weights: split -> float32 [N] of all of its images, kept beside the features; None or absent: all equal.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for split, batches in loaders.items():
@@ -81,7 +92,7 @@ def encode(
         _encode_part(module, embed, progress(batches, split), _part(folder / split, _rank()))
         _wait()
         if _rank() == 0:
-            _put_together(folder / split, key)
+            _put_together(folder / split, key, weights.get(split))
     _wait()
     return open_bank(folder, list(loaders))
 
@@ -90,13 +101,16 @@ def open_bank(folder: Path, splits: list[str]) -> FeatureBank:
     """Open an encoded bank without reading it into memory."""
     features: dict[str, dict[str, np.ndarray]] = {}
     targets: dict[str, dict[str, np.ndarray]] = {}
+    weights: dict[str, np.ndarray | None] = {}
     for split in splits:
         for space, width in sorted(_note(folder / split)["widths"].items()):
             file = _file(folder / split, space)
             features.setdefault(space, {})[split] = np.memmap(file, np.float32, "r").reshape(-1, width)
         with np.load(folder / split / "targets.npz", allow_pickle=False) as stored:
             targets[split] = {name: stored[name] for name in stored.files}
-    return FeatureBank(features, targets)
+        stored_weights = folder / split / WEIGHTS
+        weights[split] = np.load(stored_weights, allow_pickle=False) if stored_weights.exists() else None
+    return FeatureBank(features, targets, weights)
 
 
 def _rank() -> int:
@@ -152,7 +166,7 @@ def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Pat
     (folder / NOTE).write_text(json.dumps({"widths": widths}))
 
 
-def _put_together(folder: Path, key: dict[str, str]) -> None:
+def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None) -> None:
     """Move the parts of all processes to the bank's place, one after the other."""
     parts = [_part(folder, rank) for rank in range(_processes())]
     parts = [part for part in parts if _note(part)["widths"]] or parts[:1]  # a small split has no batch for some
@@ -165,6 +179,8 @@ def _put_together(folder: Path, key: dict[str, str]) -> None:
         tables = [np.load(part / "targets.npz", allow_pickle=False) for part in parts]
         known: dict[str, Any] = {name: np.concatenate([t[name] for t in tables]) for name in tables[0].files}
         np.savez(whole / "targets.npz", **known)
+    if weights is not None:
+        np.save(whole / WEIGHTS, np.asarray(weights, np.float32), allow_pickle=False)
     (whole / NOTE).write_text(json.dumps(_note(whole) | {"key": key}))
     shutil.rmtree(folder, ignore_errors=True)
     whole.rename(folder)

@@ -59,7 +59,7 @@ def evaluate(
     rows, outcomes = [], Outcomes()
     chosen = [MEASURES[title] for title in measures]
     for name, features in bank.features.items():
-        space = Space(name, features, bank.targets, network)
+        space = Space(name, features, bank.targets, network, bank.weights)
         for measure in chosen:
             if not measure.applies(name):
                 continue

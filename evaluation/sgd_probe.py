@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,7 +15,6 @@ from disentangle_bench.evaluation import augmentation
 from disentangle_bench.evaluation.encoder import Encoder, as_bytes
 from disentangle_bench.evaluation.features import inference_mode
 from disentangle_bench.evaluation.metrics.arrays import full_precision
-from disentangle_bench.evaluation.metrics.probes import scores_of
 
 
 def train_classifier(
@@ -29,8 +29,8 @@ def train_classifier(
     momentum: float,
     weight_decay: float,
     seed: int,
-) -> dict[str, float]:
-    """Train batch norm and a linear layer on a space by SGD, and score the last epoch's weights on test.
+) -> tuple[Tensor, np.ndarray]:
+    """Train batch norm and a linear layer on a space by SGD, and take the last epoch's weights to test.
 
     The learning rate is for `batch_size` as it is; it falls by a half cosine to 0. A frozen encoder is in evaluation
     mode, so its statistics don't drift. Fine-tuned weights are put back after.
@@ -48,7 +48,7 @@ def train_classifier(
         seed: of the classifier's weights, the order and the augmentation.
 
     Returns:
-        top1, top5, balanced, nll, ece, as of `linear_probe`.
+        Log-probabilities of the test images [N, C], float64, and their classes, int64 [N].
     """
     module, device = encoder.module, encoder.device
     before = {name: value.detach().clone() for name, value in module.state_dict().items()} if tune_encoder else {}
@@ -98,13 +98,13 @@ def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int) -> nn.Seq
         return nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, target.size))
 
 
-def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> dict[str, float]:
+def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> tuple[Tensor, np.ndarray]:
     head.eval()
     guesses: list[Tensor] = []
     truth: list[Tensor] = []
-    with inference_mode(encoder.module):
+    with inference_mode(encoder.module), full_precision():
         for batch in encoder.batches("test"):
             features = encoder.embed(batch["image"].to(encoder.device))[space].float()
             guesses.append(head(features).double().log_softmax(dim=1).cpu())
             truth.append(batch[target.key])
-    return scores_of(torch.cat(guesses), torch.cat(truth).numpy())
+    return torch.cat(guesses), torch.cat(truth).numpy()

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from disentangle_bench.datamodules.targets import Role, TargetSpec
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.outcomes import Measured, Outcome
 
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
+    from torch import Tensor
+
     from disentangle_bench.evaluation.encoder import Encoder
 
 T = TypeVar("T")
@@ -28,17 +32,32 @@ class Space:
         x: split -> float32 [N, d].
         y: split -> target -> [N].
         encoder: the network itself, for what cached features can't tell; None where only features are at hand.
+        weights: split -> [N], under which content and domain are independent; None or absent: they are as it is.
     """
 
     name: str
     x: dict[str, np.ndarray]
     y: dict[str, dict[str, np.ndarray]]
     encoder: Encoder | None = None
+    weights: dict[str, np.ndarray | None] = field(default_factory=dict)
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def labels(self, target: TargetSpec) -> dict[str, np.ndarray]:
         """Split -> values [N] of one target."""
         return {split: values[target.name] for split, values in self.y.items()}
+
+    def weigh(self, split: str) -> np.ndarray | None:
+        """Weights float64 [N] of a split's images, or None: all equal."""
+        weights = self.weights.get(split)
+        return None if weights is None else np.asarray(weights, np.float64)
+
+    def need_probe(self) -> None:
+        """MetricUndefined unless the splits are there in which content and domain are independent."""
+        missing = [split for split in ("probe", "probe_val") if split not in self.x]
+        if missing:
+            raise MetricUndefined(
+                f"this measure is fitted on images whose class and domain are independent: no split {missing[0]!r} here"
+            )
 
     def once(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What several measures need, computed by the first of them."""
@@ -49,12 +68,21 @@ class Space:
 
 @dataclass(frozen=True)
 class Score:
-    """How to read one figure: which direction is better, its range, what chance gives."""
+    """How to read one figure.
 
-    direction: Literal["up", "down"]
+    Attributes:
+        direction: which is better; None where neither is: what only describes is not ranked.
+        low: the least it can be.
+        high: the most.
+        chance: what a guess gets, in words.
+        unit: `percent`: a share, shown in percent with one decimal; `plain`: as it is, with three.
+    """
+
+    direction: Literal["up", "down"] | None
     low: float
     high: float
     chance: str
+    unit: Literal["percent", "plain"] = "plain"
 
 
 @dataclass(frozen=True)
@@ -87,6 +115,14 @@ CONTENT_BY_DOMAIN = Subjects(
         if content.role == "content" and domain.role == "domain" and content.discrete and domain.discrete
     ],
 )
+CONTENT_AND_DOMAINS = Subjects(
+    "each content target, beside all domains",
+    lambda targets: [
+        (content.name, (content, *(t for t in targets if t.role == "domain" and t.discrete)))
+        for content in targets
+        if content.role == "content" and content.discrete
+    ],
+)
 FACTORS = Subjects("all targets together", lambda targets: [(ALL, targets)])
 NO_TARGET = Subjects("none", lambda targets: [("", ())])
 
@@ -102,7 +138,10 @@ class Measure:
         splits: what it fits on, selects on and is scored on.
         source: paper.
         scores: figures that the table shows, of those in the record.
-        run: (space, *targets) -> figures. Its keyword defaults are its parameters, and stand in every record.
+        aspect: what it asks: is the content there; is the domain gone, and what else should not matter; does a code
+            stand for a factor; or nothing that could be good or bad.
+        run: (space, *targets) -> figures, or `Measured` with the terms of those that are means over test images. Its
+            keyword defaults are its parameters, and stand in every record.
         spaces: spaces it applies to; None means all but `assignment`.
         matrix: whether the figures make a table of their own, spaces by targets, instead of columns of the leaderboard.
     """
@@ -113,7 +152,8 @@ class Measure:
     splits: str
     source: str
     scores: dict[str, Score]
-    run: Callable[..., dict[str, float]]
+    aspect: Literal["content", "domain", "factors", "descriptive"]
+    run: Callable[..., dict[str, float] | Measured]
     spaces: tuple[str, ...] | None = None
     matrix: bool = False
 
@@ -133,4 +173,24 @@ class Measure:
         return space in self.spaces if self.spaces else space != "assignment"
 
 
-ACCURACY = Score("up", 0, 1, "share of the most frequent class")
+ACCURACY = Score("up", 0, 1, "share of the most frequent class", "percent")
+
+
+def measured(outcomes: dict[str, Outcome], others: dict[str, float] | None = None, **ids: np.ndarray) -> Measured:
+    """Figures that are means over test images, from their terms; `others` that are not; and ids by name."""
+    figures = {name: outcome.figure for name, outcome in outcomes.items()}
+    return Measured(figures | {k: v for k, v in (others or {}).items() if k not in figures}, outcomes, ids)
+
+
+def classified(scores: Tensor, y: np.ndarray, others: dict[str, float]) -> Measured:
+    """What a classifier with scores [N, C] for the test images of classes y [N] found: top1 by image, and the rest."""
+    predicted = scores.numpy().argmax(axis=1)  # the lowest of equal ones, as ranks count
+    return measured({"top1": Outcome(predicted == y)}, others, predicted=predicted, labels=y)
+
+
+def above_chance(guess: np.ndarray, truth: np.ndarray, weights: np.ndarray | None, chance: float) -> Outcome:
+    """Terms of (accuracy - chance) / (1 - chance) of guesses [N]; all of them 0 where a constant guess does as well."""
+    right = Outcome(guess == truth, weights)
+    if right.figure <= chance:
+        return Outcome(np.zeros(len(truth), dtype=bool), weights)
+    return Outcome(right.values, weights, scale=1 / (1 - chance), offset=-chance / (1 - chance))

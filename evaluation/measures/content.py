@@ -7,39 +7,55 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import ACCURACY, Measure, Score, Space, each
+from disentangle_bench.evaluation.measures.base import (
+    ACCURACY,
+    CONTENT_AND_DOMAINS,
+    Measure,
+    Score,
+    Space,
+    classified,
+    each,
+    measured,
+)
+from disentangle_bench.evaluation.measures.probing import training_head
+from disentangle_bench.evaluation.outcomes import Measured, Outcome
 
 
-def linear(space: Space, target: TargetSpec, *, seed: int = 0) -> dict[str, float]:
+def linear(space: Space, target: TargetSpec) -> Measured:
     """Multinomial logistic regression on standardised features, its strength picked on the validation split."""
-    from disentangle_bench.evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import scores_of
 
-    x, y = space.x, space.labels(target)
-    return space.once(
-        ("linear", target.name, seed),
-        lambda: linear_probe(
-            x["train"], y["train"], x["test"], y["test"], num_classes=target.size, val=(x["val"], y["val"]), seed=seed
-        ),
-    )
+    head, y = training_head(space, target), space.y["test"][target.name]
+    answers = head.log_probabilities(space.x["test"])
+    return classified(answers, y, scores_of(answers, y) | {"l2": head.l2})
 
 
-def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, seed: int = 0) -> dict[str, float]:
+def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, seed: int = 0) -> Measured:
     """The linear probe with few labels: the mean over several draws of them, and `spread`, the deviation of top1.
 
     A fifth of the drawn images picks the strength, so no label beyond the drawn ones is used; each class has at least
     two of them.
     """
-    from disentangle_bench.evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import fit_linear, scores_of
 
     x, y = space.x, space.labels(target)
-    scores = []
+    scores, predicted = [], []
     for draw in range(draws):
         rows = _labelled(y["train"], share, seed + draw)
         few = x["train"][rows], y["train"][rows]
-        scores.append(linear_probe(*few, x["test"], y["test"], num_classes=target.size, val=0.2, seed=seed + draw))
-    means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0] if key != "l2"}
-    spread = float(np.std([score["top1"] for score in scores], ddof=1)) if draws > 1 else 0.0
-    return means | {"labels": float(len(rows)), "spread": spread}
+        head = fit_linear(*few, num_classes=target.size, val=0.2, seed=seed + draw)
+        answers = head.log_probabilities(x["test"])
+        scores.append(scores_of(answers, y["test"]))
+        predicted.append(answers.numpy().argmax(axis=1))
+    right = np.stack(predicted) == y["test"]
+    means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
+    spread = float(np.std(right.mean(axis=1), ddof=1)) if draws > 1 else 0.0
+    return measured(
+        {"top1": Outcome(right.sum(axis=0).astype(np.float32), scale=1 / draws)},
+        means | {"labels": float(len(rows)), "spread": spread},
+        predicted=np.stack(predicted),
+        labels=y["test"],
+    )
 
 
 def _labelled(y: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -52,61 +68,114 @@ def _labelled(y: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.sort(np.concatenate(parts))
 
 
-def knn(space: Space, target: TargetSpec, *, k: int = 20, temperature: float = 0.07) -> dict[str, float]:
+def knn(space: Space, target: TargetSpec, *, k: int = 20, temperature: float = 0.07) -> Measured:
     """Cosine-weighted vote of the nearest training images."""
-    from disentangle_bench.evaluation.metrics import probes
+    import torch
+
+    from disentangle_bench.evaluation.metrics.probes import knn_scores
+    from disentangle_bench.evaluation.metrics.probes.scoring import rank_of
 
     x, y = space.x, space.labels(target)
-    return probes.knn(
-        x["train"], y["train"], x["test"], y["test"], num_classes=target.size, k=k, temperature=temperature
-    )
+    votes = knn_scores(x["train"], y["train"], x["test"], num_classes=target.size, k=k, temperature=temperature)
+    scores, truth = torch.from_numpy(votes), torch.from_numpy(y["test"])
+    return classified(scores, y["test"], {"top5": float((rank_of(scores, truth) < 5).double().mean())})
 
 
-def mlp(space: Space, target: TargetSpec, *, hidden: int = 128, layers: int = 6, seed: int = 0) -> dict[str, float]:
+def mlp(space: Space, target: TargetSpec, *, hidden: int = 128, layers: int = 6, seed: int = 0) -> Measured:
     """The deep probe of the domain-contrastive paper: six layers, on rows of length 1."""
     from disentangle_bench.evaluation.metrics.arrays import unit_rows
-    from disentangle_bench.evaluation.metrics.probes import mlp_probe
+    from disentangle_bench.evaluation.metrics.probes import mlp_answers, scores_of
 
     x, y = space.x, space.labels(target)
     fit, test = (unit_rows(x[split], split) for split in ("train", "test"))
     size = {"num_classes": target.size, "hidden": hidden, "layers": layers}
-    return mlp_probe(fit, y["train"], test, y["test"], **size, seed=seed)
+    answers, epoch = mlp_answers(fit, y["train"], test, **size, seed=seed)
+    return classified(answers, y["test"], scores_of(answers, y["test"]) | {"epochs": float(epoch)})
 
 
-def kmeans(space: Space, target: TargetSpec, *, n_init: int = 10, seed: int = 0) -> dict[str, float]:
-    """k-means of the test features with as many clusters as there are classes."""
-    from disentangle_bench.evaluation.metrics.clustering import kmeans_scores
+def kmeans(space: Space, target: TargetSpec, *domains: TargetSpec, starts: int = 10, seed: int = 0) -> Measured:
+    """k-means of the standardised test features with as many clusters as there are classes: the mean over its seeds.
 
-    return kmeans_scores(
-        space.x["test"], space.y["test"][target.name], num_clusters=target.size, seed=seed, n_init=n_init
+    `nmi_spread` is the deviation of the NMI over them, `chance` the NMI that groups of these sizes have by chance,
+    `nmi_domain` the NMI with the domain, the mean over domain targets.
+    """
+    groups = _kmeans(space, space.x["test"], target.size, starts, seed, "test")
+    return _agreement(groups, space.y["test"], target, domains, by_image=True)
+
+
+def kmeans_train_test(
+    space: Space, target: TargetSpec, *domains: TargetSpec, starts: int = 10, seed: int = 0
+) -> Measured:
+    """k-means of all images, training and test alike, as papers on clustering do; otherwise as `kmeans`."""
+    x, y = _everything(space)
+    return _agreement(_kmeans(space, x, target.size, starts, seed, "all"), y, target, domains, by_image=False)
+
+
+def clusters(space: Space, target: TargetSpec, *domains: TargetSpec) -> Measured:
+    """The method's own clusters (argmax of its assignment) on the test split."""
+    return _agreement(_argmax(space.x["test"]), space.y["test"], target, domains, by_image=True)
+
+
+def clusters_train_test(space: Space, target: TargetSpec, *domains: TargetSpec) -> Measured:
+    """The method's own clusters of all images, training and test alike."""
+    x, y = _everything(space)
+    return _agreement(_argmax(x), y, target, domains, by_image=False)
+
+
+def _everything(space: Space) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    splits = ("train", "val", "test")
+    names = space.y["test"]
+    return (
+        np.concatenate([space.x[split] for split in splits]),
+        {name: np.concatenate([space.y[split][name] for split in splits]) for name in names},
     )
 
 
-def kmeans_train_test(space: Space, target: TargetSpec, *, n_init: int = 10, seed: int = 0) -> dict[str, float]:
-    """k-means of all images, training and test alike, as papers on clustering do."""
-    from disentangle_bench.evaluation.metrics.clustering import kmeans_scores
+def _kmeans(space: Space, x: np.ndarray, count: int, starts: int, seed: int, images: str) -> np.ndarray:
+    import torch
 
-    x, y = _everything(space, target)
-    return kmeans_scores(x, y, num_clusters=target.size, seed=seed, n_init=n_init)
+    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.clustering import kmeans_clusters
+    from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer
 
+    def fit() -> np.ndarray:
+        features = matrix(x, "features")
+        standardized = Standardizer([features], torch.device("cpu"))(features).numpy()
+        return kmeans_clusters(standardized, count, range(seed, seed + starts))
 
-def clusters(space: Space, target: TargetSpec) -> dict[str, float]:
-    """The method's own clusters (argmax of its assignment) on the test split."""
-    from disentangle_bench.evaluation.metrics.clustering import assignment_scores
-
-    return assignment_scores(space.x["test"], space.y["test"][target.name])
-
-
-def clusters_train_test(space: Space, target: TargetSpec) -> dict[str, float]:
-    """The method's own clusters of all images, training and test alike."""
-    from disentangle_bench.evaluation.metrics.clustering import assignment_scores
-
-    return assignment_scores(*_everything(space, target))
+    return space.once(("k-means", images, count, starts, seed), fit)
 
 
-def _everything(space: Space, target: TargetSpec) -> tuple[np.ndarray, np.ndarray]:
-    splits = ("train", "val", "test")
-    return tuple(np.concatenate([parts[s] for s in splits]) for parts in (space.x, space.labels(target)))  # type: ignore[return-value]
+def _argmax(probabilities: np.ndarray) -> np.ndarray:
+    """Int [1, N]; the lowest of equal ones."""
+    from disentangle_bench.evaluation.metrics.arrays import matrix
+
+    return matrix(probabilities, "probabilities").argmax(axis=1)[None]
+
+
+def _agreement(
+    groups: np.ndarray, y: dict[str, np.ndarray], target: TargetSpec, domains: tuple[TargetSpec, ...], *, by_image: bool
+) -> Measured:
+    """Means over groupings int [S, N] of their scores against the classes, and of the NMI with the domains."""
+    from disentangle_bench.evaluation.metrics.clustering import chance_nmi, cluster_scores, matched
+
+    truth = y[target.name]
+    found = [cluster_scores(truth, group) for group in groups]
+    means = {key: float(np.mean([score[key] for score in found])) for key in found[0]}
+    means["chance"] = float(np.mean([chance_nmi(truth, group) for group in groups]))
+    if len(groups) > 1:
+        means["nmi_spread"] = float(np.std([score["nmi"] for score in found], ddof=1))
+    told = [
+        cluster_scores(y[domain.name], group)["nmi"]
+        for domain in domains
+        if len(np.unique(y[domain.name])) > 1
+        for group in groups
+    ]
+    if told:
+        means["nmi_domain"] = float(np.mean(told))
+    right = np.sum([matched(truth, group) for group in groups], axis=0).astype(np.float32)
+    outcomes = {"acc": Outcome(right, scale=1 / len(groups))} if by_image else {}
+    return measured(outcomes, means, clusters=groups, labels=truth)
 
 
 def silhouette(space: Space, target: TargetSpec, *, sample_size: int = 5000, seed: int = 0) -> dict[str, float]:
@@ -117,9 +186,12 @@ def silhouette(space: Space, target: TargetSpec, *, sample_size: int = 5000, see
 
 
 CLUSTERING = {
-    "nmi": Score("up", 0, 1, "near 0"),
+    "nmi": Score("up", 0, 1, "the column `chance`"),
+    "ami": Score("up", -0.5, 1, "0"),
     "ari": Score("up", -0.5, 1, "0"),
-    "acc": Score("up", 0, 1, "a little over 1 / classes"),
+    "acc": Score("up", 0, 1, "a little over 1 / classes", "percent"),
+    "nmi_domain": Score("down", 0, 1, "near the column `chance`"),
+    "chance": Score(None, 0, 1, "itself"),
 }
 _FEW = "fit and strength picked on a drawn share of train, 5 draws, scored on test"
 _SIMCLR = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020), table 7"
@@ -131,6 +203,7 @@ MEASURES = (
         subjects=each("content"),
         splits="fit on train, strength picked on val, refitted on train + val, scored on test",
         source="the usual linear evaluation (Zhang et al. 2016), solved to convergence instead of by SGD",
+        aspect="content",
         scores={"top1": ACCURACY},
         run=linear,
     ),
@@ -140,6 +213,7 @@ MEASURES = (
         subjects=each("content"),
         splits=_FEW,
         source=f"the shares of {_SIMCLR}; a linear probe instead of fine-tuning",
+        aspect="content",
         scores={"top1": ACCURACY},
         run=partial(few_shot, share=0.01),
     ),
@@ -149,6 +223,7 @@ MEASURES = (
         subjects=each("content"),
         splits=_FEW,
         source=f"the shares of {_SIMCLR}; a linear probe instead of fine-tuning",
+        aspect="content",
         scores={"top1": ACCURACY},
         run=partial(few_shot, share=0.1),
     ),
@@ -158,6 +233,7 @@ MEASURES = (
         subjects=each("content"),
         splits="neighbours from train, scored on test",
         source="Wu et al.: Unsupervised Feature Learning via Non-Parametric Instance Discrimination (CVPR 2018)",
+        aspect="content",
         scores={"top1": ACCURACY},
         run=knn,
     ),
@@ -167,43 +243,49 @@ MEASURES = (
         subjects=each("content"),
         splits="fit on nine tenths of train, stopped on the other tenth, scored on test",
         source="Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)",
+        aspect="content",
         scores={"top1": ACCURACY},
         run=mlp,
     ),
     Measure(
         name="kmeans",
-        version=1,
-        subjects=each("content"),
+        version=2,
+        subjects=CONTENT_AND_DOMAINS,
         splits="fitted and scored on test",
-        source="k-means; NMI (arithmetic mean), ARI, accuracy of the best one-to-one matching",
+        source="k-means on standardised features, mean over 10 seeds; NMI (arithmetic mean), its mean over "
+        "permutations, AMI, ARI, accuracy of the best one-to-one matching, NMI with the domain",
+        aspect="content",
         scores=CLUSTERING,
         run=kmeans,
     ),
     Measure(
         name="kmeans_train_test",
-        version=1,
-        subjects=each("content"),
+        version=2,
+        subjects=CONTENT_AND_DOMAINS,
         splits="fitted and scored on train + val + test",
         source="k-means as papers on clustering report it; scores as in kmeans",
+        aspect="content",
         scores=CLUSTERING,
         run=kmeans_train_test,
     ),
     Measure(
         name="clusters",
-        version=1,
-        subjects=each("content"),
+        version=2,
+        subjects=CONTENT_AND_DOMAINS,
         splits="scored on test",
         source="the method's own assignment; scores as in kmeans",
+        aspect="content",
         scores=CLUSTERING,
         run=clusters,
         spaces=("assignment",),
     ),
     Measure(
         name="clusters_train_test",
-        version=1,
-        subjects=each("content"),
+        version=2,
+        subjects=CONTENT_AND_DOMAINS,
         splits="scored on train + val + test",
         source="the method's own assignment as papers on clustering report it; scores as in kmeans",
+        aspect="content",
         scores=CLUSTERING,
         run=clusters_train_test,
         spaces=("assignment",),
@@ -214,6 +296,7 @@ MEASURES = (
         subjects=each("content"),
         splits="5,000 images of test",
         source="Rousseeuw: Silhouettes (J. Comput. Appl. Math. 1987), of the classes",
+        aspect="content",
         scores={"silhouette": Score("up", -1, 1, "near 0")},
         run=silhouette,
     ),

@@ -2,71 +2,117 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import ACCURACY, CONTENT_BY_DOMAIN, Measure, Score, Space, each
+from disentangle_bench.evaluation.measures.base import (
+    ACCURACY,
+    CONTENT_BY_DOMAIN,
+    Measure,
+    Score,
+    Space,
+    above_chance,
+    each,
+    measured,
+)
+from disentangle_bench.evaluation.measures.probing import (
+    independent_head,
+    probe_design,
+    probe_labels,
+    probe_weights,
+)
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.outcomes import Measured, Outcome
+
+RISING = 0.02
+"""Accuracy that the last doubling of the probe images may add before a leakage counts as a lower bound."""
 
 
-def leakage(space: Space, target: TargetSpec, *, folds: int = 2, mlp: bool = True, seed: int = 0) -> dict[str, float]:
-    """How well a linear and an MLP probe tell the domain, cross-fitted inside the test split.
+def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
+    """How well the strongest of three adversaries tells the domain: 0 as a constant guess, 1 perfectly.
 
-    In the training split class and domain may go together, so that knowing the class would pass for leakage; in the
-    test split of this suite's data sets they are independent.
+    A linear one, an MLP and nearest neighbours learn it on images whose class and domain are independent, or are
+    weighted to be so: elsewhere knowing the class would pass for leakage. `linear`, `mlp` and `knn` are their
+    accuracies, `adversary` the number of the strongest one on the validation images (0, 1, 2), `chance` what the best
+    constant guess gets. `quarter` and `half` are the strongest one's accuracies with so many of the images to learn
+    from, and `rising` what the last doubling added: above 0.02, `leakage` is a lower bound.
     """
-    from sklearn.model_selection import StratifiedKFold
+    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.invariance.leakage import judge
 
-    from disentangle_bench.evaluation.metrics.invariance import domain_leakage
+    design = probe_design(space)
+    labels = space.labels(target)
+    for split in ("probe", "test"):
+        if len(np.unique(labels[split])) < 2:
+            raise MetricUndefined(f"all images of {split} are of one {target.name}")
+    y, weights = labels["test"], space.weigh("test")
+    found = judge(
+        design,
+        probe_labels(space, target),
+        matrix(space.x["test"], "test_x"),
+        y,
+        num_domains=target.size,
+        weights=probe_weights(space),
+        test_weights=weights,
+        seed=seed,
+        linear=independent_head(space, target),
+    )
+    gained = (found.told == y).astype(np.float32) - (found.half == y)
+    outcomes = {name: Outcome(guess == y, weights) for name, guess in found.guesses.items()}
+    return measured(
+        outcomes
+        | {
+            "leakage": above_chance(found.told, y, weights, found.chance),
+            "rising": Outcome(gained, weights),
+        },
+        {
+            "chance": found.chance,
+            "adversary": float(found.adversary),
+            "quarter": found.curve[0],
+            "half": found.curve[1],
+        },
+        predicted=found.told,
+        labels=y,
+    )
 
-    x, y = space.x["test"], space.y["test"][target.name]
-    if np.bincount(y, minlength=target.size).min() < folds:
-        raise MetricUndefined(f"a value of {target.name!r} occurs fewer than {folds} times in the test split")
-    parts = StratifiedKFold(folds, shuffle=True, random_state=seed).split(x, y)
-    scores = [
-        domain_leakage(x[fit], y[fit], x[rest], y[rest], num_domains=target.size, seed=seed, mlp=mlp)
-        for fit, rest in parts
-    ]
-    return {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
 
-
-def worst_group(
-    space: Space, content: TargetSpec, domain: TargetSpec, *, least: int = 10, seed: int = 0
-) -> dict[str, float]:
-    """Accuracy of the linear probe in its worst group of test images, and what a shifted correlation costs it.
+def worst_group(space: Space, content: TargetSpec, domain: TargetSpec, *, least: int = 10, seed: int = 0) -> Measured:
+    """Accuracy of a linear head in its worst group of test images, and what a shifted correlation costs it.
 
     `top1` is over all test images, `worst_domain` over the domain with the lowest accuracy, `worst_group` over the
     group of one class and one domain with the lowest (absent where no such group has `least` images; `groups` says how
     many have). `in_distribution` is over half of the validation images, whose classes and domains go together as in
-    training; `gap` is that less `top1`. The other half picks the strength.
+    training; `gap` is that less `top1`. The other half picks the strength. The `refitted_` ones are of a head that is
+    fitted on images whose class and domain are independent: where it does better, the features know the class, and only
+    the first head took the domain for it.
     """
     from disentangle_bench.evaluation.metrics.probes import fit_linear
 
+    refitted = independent_head(space, content)
     x, y = space.x, space.labels(content)
     halves = np.random.default_rng(seed).permutation(len(x["val"]))
     select, held = np.sort(halves[::2]), np.sort(halves[1::2])
     if not len(held):
         raise MetricUndefined("the validation split has a single image")
     val = x["val"][select], y["val"][select]
-    probe = fit_linear(x["train"], y["train"], num_classes=content.size, val=val, seed=seed)
-    right = probe.predict(x["test"]) == y["test"]
-    domains = space.y["test"][domain.name]
-    by_domain = _shares(domains, right, least)
-    if not len(by_domain):
-        raise MetricUndefined(f"no {domain.name} has {least} test images")
-    by_group = _shares(y["test"] * domain.size + domains, right, least)
-    inside = float((probe.predict(x["val"][held]) == y["val"][held]).mean())
-    top1 = float(right.mean())
-    scores = {
-        "worst_domain": float(by_domain.min()),
-        "gap": inside - top1,
-        "top1": top1,
-        "in_distribution": inside,
-        "groups": float(len(by_group)),
-    }
-    return scores | ({"worst_group": float(by_group.min())} if len(by_group) else {})
+    head = fit_linear(x["train"], y["train"], num_classes=content.size, val=val, seed=seed)
+    truth, domains = y["test"], space.y["test"][domain.name]
+    predicted = {"": head.predict(x["test"]), "refitted_": refitted.predict(x["test"])}
+    inside = float((head.predict(x["val"][held]) == y["val"][held]).mean())
+    outcomes, others = {}, {"in_distribution": inside}
+    for name, guess in predicted.items():
+        right = guess == truth
+        by_domain = _shares(domains, right, least)
+        if not len(by_domain):
+            raise MetricUndefined(f"no {domain.name} has {least} test images")
+        outcomes[f"{name}top1"] = Outcome(right)
+        others[f"{name}worst_domain"] = float(by_domain.min())
+        by_group = _shares(truth * domain.size + domains, right, least)
+        others["groups"] = float(len(by_group))
+        if len(by_group):
+            others[f"{name}worst_group"] = float(by_group.min())
+    others["gap"] = inside - outcomes["top1"].figure
+    return measured(outcomes, others, predicted=predicted[""], refitted=predicted["refitted_"], labels=truth)
 
 
 def _shares(group: np.ndarray, right: np.ndarray, least: int) -> np.ndarray:
@@ -75,75 +121,78 @@ def _shares(group: np.ndarray, right: np.ndarray, least: int) -> np.ndarray:
     return np.bincount(group, weights=right)[count >= least] / count[count >= least]
 
 
-def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed: int = 0) -> dict[str, float]:
+def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed: int = 0) -> Measured:
     """Leave one domain out: the linear probe fitted on the other domains, scored on the test images of this one.
 
     `top1` is the mean over domains, `worst` the lowest. The encoder has seen images of all domains; train with
     `data.shift=leave_out:DOMAIN` for one that has not.
     """
-    from disentangle_bench.evaluation.metrics.probes import linear_probe
+    from disentangle_bench.evaluation.metrics.probes import fit_linear
 
-    x, y, d = space.x, space.labels(content), space.labels(domain)
+    x = {split: space.x[split] for split in ("train", "val", "test")}
+    y, d = space.labels(content), space.labels(domain)
     found = np.unique(d["train"])
     if len(found) < 2:
         raise MetricUndefined(f"leaving a domain out needs two, all training images are of {domain.name} {found[0]}")
-    scores = {}
+    scores: dict[str, float] = {}
+    predicted, weights = np.zeros_like(y["test"]), np.zeros(len(y["test"]))
     for value in found:
-        rows = {split: np.flatnonzero((d[split] == value) == (split == "test")) for split in d}
+        rows = {split: np.flatnonzero((d[split] == value) == (split == "test")) for split in x}
         if not all(len(chosen) for chosen in rows.values()):
             continue
         parts = {split: (x[split][chosen], y[split][chosen]) for split, chosen in rows.items()}
-        score = linear_probe(*parts["train"], *parts["test"], num_classes=content.size, val=parts["val"], seed=seed)
-        scores[f"{domain.name} {value}"] = score["top1"]
+        head = fit_linear(*parts["train"], num_classes=content.size, val=parts["val"], seed=seed)
+        predicted[rows["test"]] = head.predict(parts["test"][0])
+        weights[rows["test"]] = 1 / len(rows["test"])  # each domain counts alike
+        scores[f"{domain.name} {value}"] = float((predicted[rows["test"]] == parts["test"][1]).mean())
     if not scores:
         raise MetricUndefined(f"no {domain.name} has both test images and other domains to learn from")
-    return {"top1": float(np.mean(list(scores.values()))), "worst": min(scores.values())} | scores
+    outcome = Outcome(predicted == y["test"], weights)
+    return measured({"top1": outcome}, {"worst": min(scores.values())} | scores, predicted=predicted, labels=y["test"])
 
 
-def retrieval(space: Space, content: TargetSpec, domain: TargetSpec) -> dict[str, float]:
-    """Nearest test images of other domains: are they of the query's class?"""
-    from disentangle_bench.evaluation.metrics.retrieval import cross_domain
+def retrieval(space: Space, content: TargetSpec, domain: TargetSpec) -> Measured:
+    """Nearest test images of other domains: are they of the query's class? `queries`: how many have such an image."""
+    from disentangle_bench.evaluation.metrics.retrieval import query_scores
 
-    return cross_domain(space.x["test"], space.y["test"][content.name], space.y["test"][domain.name])
+    y = space.y["test"]
+    found = query_scores(space.x["test"], y[content.name], y[domain.name])
+    weights = None if found.matched.all() else found.matched.astype(np.float64)
+    outcomes = {
+        name: Outcome(values > 0 if name.startswith("recall") else values.astype(np.float32), weights)
+        for name, values in found.scores.items()
+    }
+    return measured(outcomes, {"queries": float(found.matched.sum())})
 
 
 _DCODR = "Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)"
-_PROBED = "cross-fitted inside test, where class and domain are independent"
-_CHANCE = Score("down", 0, 1, "itself")
+_PROBED = "fitted on probe, settings and adversary picked on probe_val, scored on test"
 
 MEASURES = (
     Measure(
         name="leakage",
-        version=1,
+        version=3,
         subjects=each("domain"),
         splits=_PROBED,
-        source=_DCODR,
-        scores={"linear": Score("down", 0, 1, "the column `chance`"), "chance": _CHANCE},
-        run=partial(leakage, mlp=False),
-    ),
-    Measure(
-        name="leakage",
-        version=2,
-        subjects=each("domain"),
-        splits=_PROBED,
-        source=_DCODR,
-        scores={
-            "linear": Score("down", 0, 1, "the column `chance`"),
-            "mlp": Score("down", 0, 1, "the column `chance`"),
-            "chance": _CHANCE,
-        },
+        source=f"{_DCODR}, with adversaries and images enough to find what is there",
+        aspect="domain",
+        scores={"leakage": Score("down", 0, 1, "0", "percent")},
         run=leakage,
     ),
     Measure(
         name="worst_group",
-        version=1,
+        version=2,
         subjects=CONTENT_BY_DOMAIN,
-        splits="fit on train, strength picked on half of val, scored on test and on the other half of val",
-        source="Sagawa et al.: Distributionally Robust Neural Networks for Group Shifts (ICLR 2020)",
+        splits="fit on train, strength picked on half of val, scored on test and on the other half of val; refitted: "
+        "fit on probe, picked on probe_val, scored on test",
+        source="Sagawa et al.: Distributionally Robust Neural Networks for Group Shifts (ICLR 2020); refitted: "
+        "Kirichenko et al.: Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations (ICLR 2023)",
+        aspect="content",
         scores={
-            "worst_domain": Score("up", 0, 1, "0"),
-            "worst_group": Score("up", 0, 1, "0"),
-            "gap": Score("down", -1, 1, "0"),
+            "worst_domain": Score("up", 0, 1, "0", "percent"),
+            "worst_group": Score("up", 0, 1, "0", "percent"),
+            "gap": Score("down", -1, 1, "0", "percent"),
+            "refitted_worst_group": Score("up", 0, 1, "0", "percent"),
         },
         run=worst_group,
     ),
@@ -153,6 +202,7 @@ MEASURES = (
         subjects=CONTENT_BY_DOMAIN,
         splits="fit on train, picked on val, each without one domain; scored on that domain's test images; in turn",
         source="Gulrajani & Lopez-Paz: In Search of Lost Domain Generalization (ICLR 2021), for a frozen encoder",
+        aspect="content",
         scores={"top1": ACCURACY, "worst": ACCURACY},
         run=unseen_domain,
     ),
@@ -162,8 +212,9 @@ MEASURES = (
         subjects=CONTENT_BY_DOMAIN,
         splits="queries and candidates from test",
         source=_DCODR,
+        aspect="content",
         scores={
-            "recall@1": Score("up", 0, 1, "share of the class"),
+            "recall@1": Score("up", 0, 1, "share of the class", "percent"),
             "map": Score("up", 0, 1, "share of the class"),
         },
         run=retrieval,

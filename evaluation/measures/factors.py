@@ -5,30 +5,51 @@ from __future__ import annotations
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, each
-from disentangle_bench.evaluation.measures.content import linear
+from disentangle_bench.evaluation.measures.base import (
+    FACTORS,
+    Measure,
+    Score,
+    Space,
+    above_chance,
+    each,
+    measured,
+)
+from disentangle_bench.evaluation.measures.probing import independent_head
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.outcomes import Measured, Outcome
 
 
-def informativeness(space: Space, target: TargetSpec, *, seed: int = 0) -> dict[str, float]:
-    """How well a linear probe reads a target, on one scale for all kinds: 0 is a constant guess, 1 is perfect.
+def informativeness(space: Space, target: TargetSpec) -> Measured:
+    """How well a linear head reads a target, on one scale for all kinds: 0 is a constant guess, 1 is perfect.
 
-    Targets with classes: (accuracy - chance) / (1 - chance) of the probe of `linear`, chance being the share of the
-    test split's most frequent class. Numbers and angles: R^2 of ridge regression on train. Cut to [0, 1].
+    It learns on images whose content and domain are independent, or are weighted to be so. Targets with classes:
+    (accuracy - chance) / (1 - chance), chance being the share of the test images' most frequent class, which is also
+    the guess of a head that does worse than that. Numbers and angles: R^2 of ridge regression, or 0 where it is less.
     """
-    from disentangle_bench.evaluation.metrics.probes import ridge_probe
+    from disentangle_bench.evaluation.metrics.probes import explained
+    from disentangle_bench.evaluation.metrics.probes.scoring import better_than_constant, chance
 
-    x, y = space.x, space.labels(target)
+    space.need_probe()
+    x, y, weights = space.x, space.labels(target), space.weigh("test")
     if target.discrete:
-        accuracy = linear(space, target, seed=seed)["top1"]
-        chance = np.bincount(y["test"]).max() / len(y["test"])
-        if chance == 1:
+        truth = y["test"]
+        level = chance(truth, weights)
+        if level == 1:
             raise MetricUndefined(f"all test images have one value of {target.name}")
-        value = (accuracy - chance) / (1 - chance)
-    else:
-        circular = target.kind == "circular"
-        value = ridge_probe(x["train"], y["train"], x["test"], y["test"], circular=circular)["r2"]
-    return {"told": float(np.clip(value, 0, 1))}
+        guess = better_than_constant(independent_head(space, target).predict(x["test"]), truth, weights)
+        return measured({"told": above_chance(guess, truth, weights, level)}, predicted=guess, labels=truth)
+    terms = explained(
+        x["probe"],
+        y["probe"],
+        x["test"],
+        y["test"],
+        circular=target.kind == "circular",
+        val=(x["probe_val"], y["probe_val"]),
+        weights=(space.weigh("probe"), space.weigh("probe_val"), weights),
+    ).astype(np.float32)
+    if np.average(terms, weights=weights) < 0:
+        terms = np.zeros_like(terms)
+    return measured({"told": Outcome(terms, weights)})
 
 
 def _sample(
@@ -36,28 +57,40 @@ def _sample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """At most `points` codes [n, d] of a split and their factors [n, F]; numbers are cut in `bins` of equal width.
 
-    Factors with one value in the training split are left out: there is nothing to tell.
+    Images that have weights are drawn in proportion to them, with replacement. Factors with one value in the probe
+    split are left out: there is nothing to tell.
     """
-    rows = np.random.default_rng(seed).permutation(len(space.x[split]))[:points]
+    draw, weights, count = np.random.default_rng(seed), space.weigh(split), len(space.x[split])
+    if weights is None:
+        rows = draw.permutation(count)[:points]
+    else:
+        rows = draw.choice(count, min(points, count), p=weights / weights.sum())
+    rows = np.sort(rows)
     columns = []
     for target in targets:
-        known = space.y["train"][target.name]
+        known = space.y["probe"][target.name]
         if len(np.unique(known)) < 2:
             continue
-        values = space.y[split][target.name][np.sort(rows)]
+        values = space.y[split][target.name][rows]
         if not target.discrete:
             values = np.digitize(values, np.histogram_bin_edges(known, bins)[1:-1])
         columns.append(values.astype(np.int64))
     if len(columns) < 2:
         raise MetricUndefined(f"this measure compares factors, and {len(columns)} of the targets varies")
-    return np.asarray(space.x[split][np.sort(rows)]), np.stack(columns, axis=1)
+    return np.asarray(space.x[split][rows]), np.stack(columns, axis=1)
 
 
-def _both(space: Space, targets: tuple[TargetSpec, ...], train: int, test: int, bins: int, seed: int) -> tuple:
+def _both(space: Space, targets: tuple[TargetSpec, ...], probe: int, test: int, bins: int, seed: int) -> tuple:
+    space.need_probe()
     return (
-        *_sample(space, targets, "train", train, bins, seed),
+        *_sample(space, targets, "probe", probe, bins, seed),
         *_sample(space, targets, "test", test, bins, seed),
     )
+
+
+def _probe(space: Space, targets: tuple[TargetSpec, ...], points: int, bins: int, seed: int) -> tuple:
+    space.need_probe()
+    return _sample(space, targets, "probe", points, bins, seed)
 
 
 def _scaled(train_z: np.ndarray, train_f: np.ndarray, test_z: np.ndarray, test_f: np.ndarray) -> tuple:
@@ -71,7 +104,7 @@ def _scaled(train_z: np.ndarray, train_f: np.ndarray, test_z: np.ndarray, test_f
 def dci(
     space: Space,
     *targets: TargetSpec,
-    train_points: int = 1000,
+    probe_points: int = 1000,
     test_points: int = 1000,
     bins: int = 20,
     seed: int = 0,
@@ -79,34 +112,34 @@ def dci(
     """Disentanglement, completeness, informativeness from gradient-boosted trees, on a sample (trees take long)."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.dci(*_both(space, targets, train_points, test_points, bins, seed), seed=seed)
+    return disentanglement.dci(*_both(space, targets, probe_points, test_points, bins, seed), seed=seed)
 
 
 def mig(space: Space, *targets: TargetSpec, points: int = 10_000, bins: int = 20, seed: int = 0) -> dict[str, float]:
-    """Mutual information gap of test codes."""
+    """Mutual information gap of the codes of images whose factors are independent."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.mig(*_sample(space, targets, "test", points, bins, seed), bins=bins)
+    return disentanglement.mig(*_probe(space, targets, points, bins, seed), bins=bins)
 
 
 def sap(
     space: Space,
     *targets: TargetSpec,
-    train_points: int = 2000,
+    probe_points: int = 2000,
     test_points: int = 2000,
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Separated attribute predictability, with a linear classifier on each code, on a sample."""
+    """Separated attribute predictability, with a linear classifier on each code, standardised, on a sample."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.sap(*_both(space, targets, train_points, test_points, bins, seed))
+    return disentanglement.sap(*_both(space, targets, probe_points, test_points, bins, seed), standardize=True)
 
 
 def modularity(
     space: Space,
     *targets: TargetSpec,
-    train_points: int = 10_000,
+    probe_points: int = 10_000,
     test_points: int = 5000,
     bins: int = 20,
     seed: int = 0,
@@ -114,7 +147,7 @@ def modularity(
     """Modularity of single codes, explicitness of all of them."""
     from disentangle_bench.evaluation.metrics.disentanglement import modularity_explicitness
 
-    return modularity_explicitness(*_both(space, targets, train_points, test_points, bins, seed), bins=bins)
+    return modularity_explicitness(*_both(space, targets, probe_points, test_points, bins, seed), bins=bins)
 
 
 def irs(
@@ -125,10 +158,10 @@ def irs(
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """Interventional robustness of test codes."""
+    """Interventional robustness of the codes of images whose factors are independent."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.irs(*_sample(space, targets, "test", points, bins, seed), quantile=quantile, bins=bins)
+    return disentanglement.irs(*_probe(space, targets, points, bins, seed), quantile=quantile, bins=bins)
 
 
 def factor_vae(
@@ -141,7 +174,7 @@ def factor_vae(
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """FactorVAE score: votes drawn from training images name the codes, votes drawn from test images are scored.
+    """FactorVAE score: votes drawn from probe images name the codes, votes drawn from test images are scored.
 
     Codes are scaled to the range of a VAE's (`_scaled`): what is too narrow to count is then the same for all encoders.
     """
@@ -169,7 +202,7 @@ def beta_vae(
     bins: int = 20,
     seed: int = 0,
 ) -> dict[str, float]:
-    """beta-VAE score: which factor do pairs share, learned on training images, scored on test images.
+    """beta-VAE score: which factor do pairs share, learned on probe images, scored on test images.
 
     Codes are scaled to the range of a VAE's (`_scaled`): the regression's penalty depends on it.
     """
@@ -182,54 +215,59 @@ def beta_vae(
 
 
 _SHARE = Score("up", 0, 1, "near 0")
-_GUESS = Score("up", 0, 1, "1 / factors")
-_FIT_SCORED = "fit on a sample of train, scored on a sample of test"
+_GUESS = Score("up", 0, 1, "1 / factors", "percent")
+_FIT_SCORED = "fit on a sample of probe, scored on a sample of test"
 
 MEASURES = (
     Measure(
         name="informativeness",
-        version=1,
+        version=2,
         subjects=each(),
-        splits="targets with classes as in linear@1; others: fit on train, scored on test",
+        splits="fit on probe, strength picked on probe_val, scored on test",
         source="the informativeness of Eastwood & Williams (ICLR 2018), linear and normalised by chance",
-        scores={"told": Score("up", 0, 1, "0")},
+        aspect="factors",
+        scores={"told": Score("up", 0, 1, "0", "percent")},
         run=informativeness,
         matrix=True,
     ),
     Measure(
         name="dci",
-        version=1,
+        version=2,
         subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Eastwood & Williams: A Framework for the Quantitative Evaluation of Disentangled Representations "
         "(ICLR 2018); gradient-boosted trees as in Locatello et al. (ICML 2019)",
+        aspect="factors",
         scores={"disentanglement": _SHARE, "completeness": _SHARE},
         run=dci,
     ),
     Measure(
         name="mig",
-        version=1,
+        version=2,
         subjects=FACTORS,
-        splits="a sample of test",
+        splits="a sample of probe",
         source="Chen et al.: Isolating Sources of Disentanglement in VAEs (NeurIPS 2018)",
+        aspect="factors",
         scores={"mig": _SHARE},
         run=mig,
     ),
     Measure(
         name="sap",
-        version=1,
+        version=2,
         subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Kumar et al.: Variational Inference of Disentangled Latent Concepts (ICLR 2018)",
+        aspect="factors",
         scores={"sap": _SHARE},
         run=sap,
     ),
     Measure(
         name="modularity",
-        version=1,
+        version=2,
         subjects=FACTORS,
-        splits="modularity on a sample of train; explicitness fit on it, scored on a sample of test",
+        splits="modularity on a sample of probe; explicitness fit on it, scored on a sample of test",
         source="Ridgeway & Mozer: Learning Deep Disentangled Embeddings with the F-Statistic Loss (NeurIPS 2018)",
+        aspect="factors",
         scores={
             "modularity": Score("up", 0, 1, "above 0, the more so the fewer factors"),
             "explicitness_test": Score("up", 0, 1, "0.5"),
@@ -238,28 +276,31 @@ MEASURES = (
     ),
     Measure(
         name="irs",
-        version=1,
+        version=2,
         subjects=FACTORS,
-        splits="a sample of test",
+        splits="a sample of probe",
         source="Suter et al.: Robustly Disentangled Causal Mechanisms (ICML 2019)",
+        aspect="factors",
         scores={"irs": Score("up", 0, 1, "above 0, the more so the fewer images a value has")},
         run=irs,
     ),
     Measure(
         name="factor_vae",
-        version=1,
+        version=2,
         subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Kim & Mnih: Disentangling by Factorising (ICML 2018)",
+        aspect="factors",
         scores={"eval_accuracy": _GUESS},
         run=factor_vae,
     ),
     Measure(
         name="beta_vae",
-        version=1,
+        version=2,
         subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Higgins et al.: beta-VAE (ICLR 2017)",
+        aspect="factors",
         scores={"eval_accuracy": _GUESS},
         run=beta_vae,
     ),

@@ -32,7 +32,8 @@ MEASURES = (
         subjects=NO_TARGET,
         splits="test",
         source="Garrido et al.: RankMe (ICML 2023); collapse as in Chen & He: SimSiam (CVPR 2021)",
-        scores={"rankme": Score("up", 0, math.inf, "none")},
+        aspect="descriptive",
+        scores={"rankme": Score(None, 0, math.inf, "none")},
         run=intrinsic,
     ),
     Measure(
@@ -41,7 +42,8 @@ MEASURES = (
         subjects=NO_TARGET,
         splits="10,000 images of test",
         source="Wang & Isola: Understanding Contrastive Representation Learning (ICML 2020), eq. 2",
-        scores={"uniformity": Score("down", -8, 0, "0 where all rows are equal")},
+        aspect="descriptive",
+        scores={"uniformity": Score(None, -8, 0, "0 where all rows are equal")},
         run=uniformity,
     ),
 )

@@ -98,14 +98,16 @@ def device() -> torch.device:
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Compute in the arrays' own precision, whatever autocast or matmul setting the caller runs under."""
-    before = torch.get_float32_matmul_precision()
+    """Compute in the arrays' own precision, whatever autocast, matmul or TF32 setting the caller runs under."""
+    before, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     try:
         with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
             yield
     finally:
         torch.set_float32_matmul_precision(before)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 @contextmanager

@@ -1,14 +1,16 @@
 """Nearest neighbours across domains: does the same thing lie close when it is drawn in another way?"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from disentangle_bench.evaluation.metrics.arrays import device, full_precision, matrix, row_labels, varying
+from disentangle_bench.evaluation.metrics.arrays import Array, device, full_precision, matrix, row_labels, varying
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.neighbours import products
 
 SIMILARITIES = 2**23
 """Similarities that are sorted at a time."""
@@ -35,6 +37,26 @@ def cross_domain(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
         ValueError: wrong shapes (both named), or a k below 1.
         MetricUndefined: empty, non-finite or constant features, a single domain, or no query with a match elsewhere.
     """
+    found = query_scores(features, labels, domains, ks)
+    means = {name: float(values[found.matched].mean()) for name, values in found.scores.items()}
+    return means | {"queries": float(found.matched.sum())}
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What each row finds as a query.
+
+    Attributes:
+        matched: bool [N], whether another domain has its label; the rest is 0 where none has.
+        scores: recall@k and map -> float64 [N], hit or miss and the average precision of each query.
+    """
+
+    matched: Array
+    scores: dict[str, Array]
+
+
+def query_scores(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (1, 5)) -> Queries:
+    """The terms of the means of `cross_domain`, with its arguments and errors."""
     if min(ks, default=1) < 1:
         raise ValueError(f"ks must be at least 1, got {tuple(ks)}")
     features = matrix(features, "features")
@@ -43,8 +65,8 @@ def cross_domain(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
     if len(np.unique(domain)) < 2:
         raise MetricUndefined(f"cross-domain retrieval needs two domains, all samples are of {domain[0]}")
     varying(features, "features")
-    hits: dict[int, list[torch.Tensor]] = {k: [] for k in ks}
-    precisions = []
+    matched = np.zeros(len(features), dtype=bool)
+    scores = {name: np.zeros(len(features)) for name in (*(f"recall@{k}" for k in ks), "map")}
     with full_precision(), torch.no_grad():
         where = device()
         unit = F.normalize(torch.tensor(features, device=where), dim=1)
@@ -54,16 +76,14 @@ def cross_domain(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
         for start in range(0, len(unit), block):
             part = slice(start, start + block)
             elsewhere = d[part, None] != d
-            similarity = (unit[part] @ unit.T).masked_fill_(~elsewhere, -torch.inf)
+            similarity = products(unit[part], unit).masked_fill_(~elsewhere, -torch.inf)
             order = similarity.argsort(dim=1, descending=True, stable=True)
             relevant = ((y[part, None] == y) & elsewhere).gather(1, order)
-            relevant = relevant[relevant.any(dim=1)]
+            matched[part] = relevant.any(dim=1).cpu().numpy()
             for k in ks:
-                hits[k].append(relevant[:, :k].any(dim=1).cpu())
-            precision = relevant.cumsum(dim=1) / ranks * relevant
-            precisions.append((precision.sum(dim=1) / relevant.sum(dim=1)).cpu())
-    precision = torch.cat(precisions)
-    if len(precision) == 0:
+                scores[f"recall@{k}"][part] = relevant[:, :k].any(dim=1).cpu().numpy()
+            precision = (relevant.cumsum(dim=1) / ranks * relevant).sum(dim=1)
+            scores["map"][part] = (precision / relevant.sum(dim=1).clamp(min=1)).cpu().numpy()
+    if not matched.any():
         raise MetricUndefined("no sample's label occurs in another domain")
-    recalls = {f"recall@{k}": torch.cat(hits[k]).double().mean().item() for k in ks}
-    return recalls | {"map": precision.mean().item(), "queries": float(len(precision))}
+    return Queries(matched, scores)

@@ -28,7 +28,7 @@ def trained(launch, cell):
 def test_what_a_record_lacks_is_added_without_training_or_measuring_again(trained, launch, monkeypatch):
     cell, run = trained
     before = read_record(run.record)
-    more = replace(cell, measures=["kmeans@1", "linear@1"])
+    more = replace(cell, measures=["kmeans@2", "linear@1"])
     assert more.hash == cell.hash
     assert not run.is_complete(more.measures)
     measured = []
@@ -47,10 +47,10 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
     prepare(more, launch)
     run_cell.run_cell(run)
     after = read_record(run.record)
-    assert measured == ["kmeans@1"]
-    assert after["config"]["measures"] == ["linear@1", "knn@1", "kmeans@1"]
+    assert measured == ["kmeans@2"]
+    assert after["config"]["measures"] == ["linear@1", "knn@1", "kmeans@2"]
     assert after["metrics"][: len(before["metrics"])] == before["metrics"]
-    assert {row["measure"] for row in after["metrics"]} == {"linear@1", "knn@1", "kmeans@1"}
+    assert {row["measure"] for row in after["metrics"]} == {"linear@1", "knn@1", "kmeans@2"}
     assert after["provenance"]["earlier"][0]["measures"] == ["knn@1", "linear@1"]
     assert after["cost"]["eval_seconds"] > before["cost"]["eval_seconds"]
     assert run.is_complete(cell.measures)
@@ -59,7 +59,7 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
     write_json(run.record, after)
     data, encoder = build.build_data(more), read(Trained, run.trained).encoder
     found = measuring.measure(more, build.build_method(more, data), data, run, encoder, ProgressFile(run))
-    assert measured[1:] == ["kmeans@1", "linear@1"]  # nothing is taken over from another encoder
+    assert measured[1:] == ["kmeans@2", "linear@1"]  # nothing is taken over from another encoder
     assert not found.earlier
 
 

@@ -59,7 +59,7 @@ def encode(folder, key=KEY, **how):
 
 
 def measured(bank):
-    rows, _ = protocol.evaluate(bank, TARGETS, ["linear@1", "knn@1", "kmeans@1", "intrinsic@1"])
+    rows, _ = protocol.evaluate(bank, TARGETS, ["linear@1", "knn@1", "kmeans@2", "intrinsic@1"])
     return {(r["space"], r["measure"], r["target"]): r["scores"] for r in rows}
 
 

@@ -1,12 +1,20 @@
 """How well groups agree with labels: NMI, ARI, AMI and matched accuracy; k-means on features; silhouette."""
 
-from disentangle_bench.evaluation.metrics.clustering.agreement import assignment_scores, cluster_scores
-from disentangle_bench.evaluation.metrics.clustering.kmeans import kmeans_scores
+from disentangle_bench.evaluation.metrics.clustering.agreement import (
+    assignment_scores,
+    chance_nmi,
+    cluster_scores,
+    matched,
+)
+from disentangle_bench.evaluation.metrics.clustering.kmeans import kmeans_clusters, kmeans_scores
 from disentangle_bench.evaluation.metrics.clustering.silhouette import silhouette
 
 __all__ = [
     "assignment_scores",
+    "chance_nmi",
     "cluster_scores",
+    "kmeans_clusters",
     "kmeans_scores",
+    "matched",
     "silhouette",
 ]

@@ -3,13 +3,15 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import entropy
 from sklearn.metrics import (
     adjusted_mutual_info_score,
     adjusted_rand_score,
     normalized_mutual_info_score,
 )
-from sklearn.metrics.cluster import contingency_matrix
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from disentangle_bench.evaluation.metrics.arrays import (
     integers,
@@ -41,14 +43,34 @@ def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
         raise ValueError(f"labels has shape {truth.shape} but clusters {groups.shape}: both must be [N]")
     if len(np.unique(truth)) < 2:
         raise MetricUndefined(f"clustering scores need two labels or more, got {len(np.unique(truth))}")
-    table = contingency_matrix(truth, groups)
-    rows, columns = linear_sum_assignment(table, maximize=True)
     return {
         "nmi": float(normalized_mutual_info_score(truth, groups, average_method="arithmetic")),
         "ari": float(adjusted_rand_score(truth, groups)),
-        "acc": float(table[rows, columns].sum() / len(truth)),
+        "acc": float(matched(truth, groups).mean()),
         "ami": float(adjusted_mutual_info_score(truth, groups, average_method="arithmetic")),
     }
+
+
+def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of N samples lie in the cluster that the best one-to-one matching gives to their label."""
+    kinds, truth = np.unique(labels, return_inverse=True)
+    names, groups = np.unique(clusters, return_inverse=True)
+    table = np.bincount(truth * len(names) + groups, minlength=len(kinds) * len(names)).reshape(len(kinds), len(names))
+    partner = np.full(len(kinds), -1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    partner[rows] = columns
+    return partner[truth] == groups
+
+
+def chance_nmi(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> float:
+    """NMI that groups of these sizes have with the labels by chance: its mean over all permutations (Vinh et al. 2010).
+
+    The entropies stay under a permutation, so it is the expected mutual information over their arithmetic mean.
+    """
+    table = contingency_matrix(labels, clusters, sparse=True)
+    sizes = [np.asarray(table.sum(axis=axis)).ravel() for axis in (0, 1)]
+    mean = float(np.mean([entropy(size) for size in sizes]))
+    return float(expected_mutual_information(table, len(labels)) / mean) if mean > 0 else 0.0
 
 
 def assignment_scores(probabilities: Any, labels: Any) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
@@ -22,11 +23,16 @@ def alignment(z1: Any, z2: Any, alpha: float = 2.0) -> float:
         ValueError: shapes that differ (both are named).
         MetricUndefined: empty or non-finite rows.
     """
+    return float((distances(z1, z2) ** alpha).mean())
+
+
+def distances(z1: Any, z2: Any) -> NDArray[np.float64]:
+    """||z1 - z2|| of each pair [N]; arguments and errors as of `alignment`."""
     z1, z2 = matrix(z1, "z1"), matrix(z2, "z2")
     if z1.shape != z2.shape:
         raise ValueError(f"z1 has shape {z1.shape} but z2 {z2.shape}")
-    distances = [
+    parts = [
         np.linalg.norm(z1[start : start + ROWS].astype(np.float64) - z2[start : start + ROWS], axis=1)
         for start in range(0, len(z1), ROWS)
     ]
-    return float((np.concatenate(distances) ** alpha).mean())
+    return np.concatenate(parts)

@@ -1,15 +1,80 @@
-"""Domain leakage."""
+"""Domain leakage: how well the strongest of three adversaries reads the domain off features that should not tell it."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from disentangle_bench.evaluation.metrics.arrays import (
+    ROWS,
+    Array,
+    full_precision,
     matrix,
+    one_thread,
+    real,
     row_labels,
+    same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
-from disentangle_bench.evaluation.metrics.probes import linear_probe, mlp_probe
+from disentangle_bench.evaluation.metrics.neighbours import nearest, products
+from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID, Design, LinearProbe
+from disentangle_bench.evaluation.metrics.probes.scoring import (
+    better_than_constant,
+    chance,
+    held_out,
+    joint_weights,
+    share_right,
+)
+
+ADVERSARIES = ("linear", "mlp", "knn")
+"""Their numbers are their places."""
+NEIGHBOURS = (1, 5, 20)
+"""Numbers of neighbours that the kNN adversary chooses from."""
+SIMILARITIES = 2**23
+"""Similarities that it holds at a time."""
+HIDDEN, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = 128, 256, 5e-3, 0.01, 16, 320
+"""The MLP adversary: width of its hidden layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
+PERFECT = 100
+"""Steps without a validation sample wrong after which it stops."""
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What the adversaries found. A guess that is right less often than a constant one gives way to that.
+
+    Attributes:
+        guesses: adversary -> int [M], the domains that it names for the test images.
+        accuracy: adversary -> share of them that are right, weighted.
+        adversary: number of the strongest one, by its accuracy on the validation images.
+        told: int [M], the strongest adversary's guesses, or the constant.
+        half: the same of that adversary with half of the images to learn from.
+        quarter: with a quarter of them.
+        curve: accuracies of `quarter`, `half` and `told`.
+        chance: share of the test images' most frequent domain, weighted.
+    """
+
+    guesses: dict[str, Array]
+    accuracy: dict[str, float]
+    adversary: int
+    told: Array
+    half: Array
+    quarter: Array
+    curve: tuple[float, float, float]
+    chance: float
+
+    @property
+    def normalized(self) -> float:
+        """(accuracy - chance) / (1 - chance) of `told`: 0 tells nothing, 1 all."""
+        return (self.curve[2] - self.chance) / (1 - self.chance)
+
+    @property
+    def rising(self) -> float:
+        """Accuracy that the last doubling of the images to learn from added."""
+        return self.curve[2] - self.curve[1]
 
 
 def domain_leakage(
@@ -19,10 +84,16 @@ def domain_leakage(
     test_d: Any,
     *,
     num_domains: int,
+    val: tuple[Any, Any] | None = None,
+    weights: tuple[Any, Any, Any] | None = None,
     seed: int = 0,
-    mlp: bool = True,
 ) -> dict[str, float]:
-    """How well the domain can be read off features that should not tell it (Kahana & Hoshen 2022, section 5).
+    """How well the domain can be read off features that should not tell it (cf. Kahana & Hoshen 2022, section 5).
+
+    Three adversaries learn it: a linear one, an MLP of two hidden layers, and nearest neighbours. The figure is that of
+    the one that is best on the validation samples, or that of a constant guess where it does worse than that. Two
+    correlated targets pass for each other: hand samples in which domain and content are independent, or weights that
+    make them so.
 
     Args:
         train_x: [N, D].
@@ -30,28 +101,242 @@ def domain_leakage(
         test_x: [M, D].
         test_d: int [M].
         num_domains: from the data set.
-        seed: of both probes.
-        mlp: train the MLP probe too; without it `mlp` is absent and `normalized` is the linear probe's.
+        val: (val_x, val_d), samples that the adversaries' settings and the strongest of them are picked on; a
+            stratified tenth of the training samples by default.
+        weights: of the training, the validation and the test samples, each [rows] or None; those of the validation
+            samples are taken from the training samples' where `val` is None.
+        seed: of the MLP and of the parts of the curve.
 
     Returns:
-        linear, mlp: test accuracy of `linear_probe` and `mlp_probe`.
+        linear, mlp, knn: their test accuracies.
         chance: the share of the test samples' most frequent domain, what the best constant guess gets.
-        normalized: (accuracy - chance) / (1 - chance) of the better probe, cut to [0, 1]: 0 tells nothing, 1 all.
+        strongest: accuracy of the strongest adversary, at least `chance`.
+        normalized: (strongest - chance) / (1 - chance): 0 tells nothing, 1 all.
+        adversary: 0 linear, 1 mlp, 2 knn.
+        rising: test accuracy of the strongest adversary less that of the same one with half of the training samples;
+            above 0.02 the figure is a lower bound.
 
     Raises:
-        ValueError: wrong shapes (both named), labels out of range.
-        MetricUndefined: as the probes, or a single domain among the training or the test samples.
+        ValueError: wrong shapes (both named), labels out of range, negative weights.
+        MetricUndefined: empty or non-finite features, or a single domain among the training or the test samples.
     """
     train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
+    same_width(train_x, "train_x", test_x, "test_x")
     train_d = row_labels(train_d, "train_d", train_x, "train_x", num_domains)
     test_d = row_labels(test_d, "test_d", test_x, "test_x", num_domains)
-    for name, domains in (("training", train_d), ("test", test_d)):
-        if len(np.unique(domains)) < 2:
-            raise MetricUndefined(f"domain leakage needs two domains, the {name} samples are all of {domains[0]}")
-    data = (train_x, train_d, test_x, test_d)
-    scores = {"linear": linear_probe(*data, num_classes=num_domains, seed=seed)["top1"]}
-    if mlp:
-        scores["mlp"] = mlp_probe(*data, num_classes=num_domains, seed=seed)["top1"]
-    chance = float(np.bincount(test_d).max() / len(test_d))
-    normalized = (max(scores.values()) - chance) / (1 - chance)
-    return scores | {"chance": chance, "normalized": float(np.clip(normalized, 0.0, 1.0))}
+    fit_w, val_w, test_w = weights or (None, None, None)
+    fit_w = _weights(fit_w, "training", train_d)
+    if val is None:
+        held = held_out(train_d, 0.1, seed)
+        design, d = Design(train_x, held=held), np.concatenate([train_d[~held], train_d[held]])
+        learn_w = None if fit_w is None else np.concatenate([fit_w[~held], fit_w[held]])
+    else:
+        val_x = matrix(val[0], "val_x")
+        same_width(train_x, "train_x", val_x, "val_x")
+        val_d = row_labels(val[1], "val_d", val_x, "val_x", num_domains)
+        val_w = _weights(val_w, "validation", val_d)
+        design, d = Design(train_x, val_x), np.concatenate([train_d, val_d])
+        learn_w = joint_weights(fit_w, val_w, len(train_d), len(val_d))
+    found = judge(
+        design, d, test_x, test_d, num_domains=num_domains, weights=learn_w,
+        test_weights=_weights(test_w, "test", test_d), seed=seed,
+    )  # fmt: skip
+    return found.accuracy | {
+        "chance": found.chance,
+        "normalized": found.normalized,
+        "strongest": found.curve[2],
+        "adversary": float(found.adversary),
+        "rising": found.rising,
+    }
+
+
+def judge(
+    design: Design,
+    domains: Array,
+    test_x: Array,
+    test_d: Array,
+    *,
+    num_domains: int,
+    weights: Array | None = None,
+    test_weights: Array | None = None,
+    seed: int = 0,
+    linear: LinearProbe | None = None,
+) -> Leakage:
+    """`domain_leakage` on a design that other probes share.
+
+    Args:
+        design: of the samples to learn from and to pick on.
+        domains: int [N + V] of its rows.
+        test_x: [M, D].
+        test_d: int [M].
+        num_domains: from the data set.
+        weights: float [N + V] of its rows, or None.
+        test_weights: float [M], or None.
+        seed: as there.
+        linear: the linear adversary on all of the samples, where it is fitted already.
+    """
+    fitted = design.fitted
+    for name, values in (("training", domains[:fitted]), ("test", test_d)):
+        if len(np.unique(values)) < 2:
+            raise MetricUndefined(f"domain leakage needs two domains, the {name} samples are all of {values[0]}")
+    with full_precision(), one_thread():
+        where = design.rows.device
+        task = _Task(
+            design.rows[:fitted],
+            torch.from_numpy(domains[:fitted]).to(where),
+            None if weights is None else torch.from_numpy(weights[:fitted]).float().to(where),
+            design.rows[fitted:],
+            domains[fitted:],
+            None if weights is None else weights[fitted:],
+            design.standardize(test_x),
+            num_domains,
+            seed,
+        )
+        answers = {
+            "linear": _linear(task) if linear is None else task.answer(linear.log_probability_of),
+            "mlp": _mlp(task),
+            "knn": _knn(task),
+        }
+        guesses = {name: answer.test for name, answer in answers.items()}
+        accuracy = {name: share_right(guess, test_d, test_weights) for name, guess in guesses.items()}
+        adversary = int(np.argmax([task.score(answer) for answer in answers.values()]))
+        name = ADVERSARIES[adversary]
+        order = np.random.default_rng(seed).permutation(fitted)
+        again = {"linear": _linear, "mlp": _mlp, "knn": _knn}[name]
+        fewer = [again(task.part(order[: max(2, fitted // parts)])).test for parts in (4, 2)]
+    told, half, quarter = (
+        better_than_constant(guess, test_d, test_weights) for guess in (guesses[name], fewer[1], fewer[0])
+    )
+    quarter_right, half_right, right = (share_right(guess, test_d, test_weights) for guess in (quarter, half, told))
+    curve = (quarter_right, half_right, right)
+    return Leakage(guesses, accuracy, adversary, told, half, quarter, curve, chance(test_d, test_weights))
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Domains that an adversary names, int [V] and int [M]."""
+
+    val: Array
+    test: Array
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every adversary is given: standardised features, domains and weights to learn from and to pick on."""
+
+    x: Tensor
+    d: Tensor
+    w: Tensor | None
+    val_x: Tensor
+    val_d: Array
+    val_w: Array | None
+    test_x: Tensor
+    num_domains: int
+    seed: int
+
+    def part(self, rows: Array) -> "_Task":
+        """The same with some of the samples to learn from."""
+        chosen = torch.from_numpy(rows).to(self.x.device)
+        return replace(self, x=self.x[chosen], d=self.d[chosen], w=None if self.w is None else self.w[chosen])
+
+    def score(self, answer: _Answer) -> float:
+        """What counts when something is picked: accuracy on the validation samples."""
+        return share_right(answer.val, self.val_d, self.val_w)
+
+    def answer(self, scores: Callable[[Tensor], Tensor]) -> _Answer:
+        """The domains of the highest scores [n, K] of a block of rows [n, D]; the lowest of equal ones."""
+        parts = (
+            np.concatenate([scores(block).cpu().numpy().argmax(axis=1) for block in x.split(ROWS)])
+            for x in (self.val_x, self.test_x)
+        )
+        return _Answer(*parts)
+
+
+def _linear(task: _Task) -> _Answer:
+    design = Design(task.x.cpu().numpy(), task.val_x.cpu().numpy())
+    weights = None
+    if task.w is not None or task.val_w is not None:
+        fit_w = None if task.w is None else task.w.cpu().numpy()
+        weights = joint_weights(fit_w, task.val_w, len(task.x), len(task.val_x))
+    domains = np.concatenate([task.d.cpu().numpy(), task.val_d])
+    probe = design.classifier(domains, num_classes=task.num_domains, l2_grid=COARSE_GRID, weights=weights, refit=False)
+    again = design.standardize
+    return task.answer(lambda block: probe.log_probability_of(again(block.cpu().numpy())))
+
+
+def _knn(task: _Task) -> _Answer:
+    """Nearest rows by Euclidean distance, a vote each; as many of them as do best on the validation samples."""
+    k = min(max(NEIGHBOURS), len(task.x))
+    square = (task.x * task.x).sum(dim=1) / 2
+    weight = torch.ones(len(task.x)) if task.w is None else task.w
+    onehot = F.one_hot(task.d, task.num_domains) * weight.to(task.d.device)[:, None]
+    block = max(1, SIMILARITIES // len(task.x))
+
+    def votes(x: Tensor) -> list[Array]:
+        found: list[list[Array]] = [[] for _ in NEIGHBOURS]
+        for queries in x.split(block):
+            _, rows = nearest(products(queries, task.x) - square, k)
+            counted = onehot[rows].cumsum(dim=1)
+            for guesses, count in zip(found, NEIGHBOURS, strict=True):
+                guesses.append(counted[:, min(count, k) - 1].cpu().numpy().argmax(axis=1))
+        return [np.concatenate(guesses) for guesses in found]
+
+    answers = [_Answer(*pair) for pair in zip(votes(task.val_x), votes(task.test_x), strict=True)]
+    return answers[int(np.argmax([task.score(answer) for answer in answers]))]
+
+
+def _mlp(task: _Task) -> _Answer:
+    """The epoch that does best on the validation samples: by accuracy, then by log-likelihood.
+
+    Two hidden layers with batch norm; AdamW under a one-cycle schedule gets further in few epochs than constant steps.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.seed)
+        model = nn.Sequential(
+            nn.Linear(task.x.shape[1], HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+            nn.Linear(HIDDEN, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
+            nn.Linear(HIDDEN, task.num_domains),
+        ).to(task.x.device)  # fmt: skip
+    batches = -(-len(task.x) // BATCH)
+    epochs = max(EPOCHS, -(-STEPS // batches))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=epochs * batches, pct_start=0.1)
+    order = torch.Generator().manual_seed(task.seed)
+    val_d = torch.from_numpy(task.val_d)
+    best, kept, perfect = (-1.0, 0.0), _Answer(np.zeros(0), np.zeros(0)), 0
+    for _ in range(epochs):
+        model.train()
+        for batch in torch.randperm(len(task.x), generator=order).tensor_split(batches):
+            rows = batch.to(task.x.device)
+            loss = F.cross_entropy(model(task.x[rows]), task.d[rows], reduction="none")
+            loss = loss.mean() if task.w is None else (loss * task.w[rows]).sum() / task.w[rows].sum().clamp(min=1e-12)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        model.eval()
+        with torch.no_grad():
+            logits = torch.cat([model(block) for block in task.val_x.split(ROWS)]).double().cpu()
+            guess = logits.numpy().argmax(axis=1)
+            missed = F.cross_entropy(logits, val_d, reduction="none")
+            nll = float(np.average(missed.numpy(), weights=task.val_w))
+            if (score := (share_right(guess, task.val_d, task.val_w), -nll)) > best:
+                best, kept = score, _Answer(guess, task.answer(model).test)
+        perfect = perfect + batches if score[0] == 1 else 0
+        if perfect >= PERFECT:
+            break
+    return kept
+
+
+def _weights(weights: Any, name: str, rows: Array) -> Array | None:
+    """Checked weights float64 [N], or None."""
+    if weights is None:
+        return None
+    array = real(weights, f"{name} weights").astype(np.float64)
+    if array.shape != rows.shape:
+        raise ValueError(f"{name} weights have shape {array.shape} but domains {rows.shape}: one a row is needed")
+    if not np.isfinite(array).all() or array.min() < 0:
+        raise ValueError(f"{name} weights must be finite numbers, zero or more")
+    if array.sum() == 0:
+        raise MetricUndefined(f"all {name} weights are zero")
+    return array

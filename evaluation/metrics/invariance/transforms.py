@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from disentangle_bench.evaluation.metrics.arrays import (
     matrix,
@@ -55,6 +56,11 @@ def similarity(clean: Any, moved: Any, name: str = "moved") -> float:
         ValueError: shapes that differ (both are named).
         MetricUndefined: empty or non-finite rows, a single one, or clean rows of one direction.
     """
+    return float(closeness(clean, moved, name).mean())
+
+
+def closeness(clean: Any, moved: Any, name: str = "moved") -> NDArray[np.float64]:
+    """What each row adds to the mean that `similarity` is, float64 [N]; arguments and errors as there."""
     clean, moved = (unit_rows(real(x, n).astype(np.float64), n) for x, n in ((clean, "embeddings"), (moved, name)))
     if moved.shape != clean.shape:
         raise ValueError(f"embeddings have shape {clean.shape} but {name.removeprefix('embeddings ')} {moved.shape}")
@@ -64,4 +70,4 @@ def similarity(clean: Any, moved: Any, name: str = "moved") -> float:
     other = float((np.linalg.norm(clean.sum(axis=0)) ** 2 - (clean**2).sum()) / (count * (count - 1)))
     if 1 - other < 1e-6:
         raise MetricUndefined(f"all {count} images have the same embedding, up to its length")
-    return (float((clean * moved).sum(axis=1).mean()) - other) / (1 - other)
+    return ((clean * moved).sum(axis=1) - other) / (1 - other)

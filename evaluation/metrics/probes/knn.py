@@ -18,6 +18,7 @@ from disentangle_bench.evaluation.metrics.arrays import (
     varying,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.metrics.neighbours import nearest, products
 from disentangle_bench.evaluation.metrics.probes.scoring import checked, rank_of
 
 SIMILARITIES = 2**25
@@ -36,7 +37,8 @@ def knn(
 ) -> dict[str, float]:
     """Accuracy of the weighted nearest-neighbour classifier (Wu et al. 2018), scores as in `knn_scores`.
 
-    Equal scores rank by class number. All of the bank is compared, in blocks of queries that bound memory.
+    Equal scores rank by class number, equally near rows by their position. All of the bank is compared, in blocks of
+    queries that bound memory.
 
     Args:
         train_x: [N, D], the bank.
@@ -91,7 +93,7 @@ def _neighbour_scores(
         block = min(ROWS, max(1, SIMILARITIES // len(bank)))
         for start in range(0, len(query_x), block):
             query = torch.tensor(query_x[start : start + block], dtype=dtype, device=where)
-            near, index = (F.normalize(query, dim=1) @ bank.T).topk(k, dim=1)
+            near, index = nearest(products(F.normalize(query, dim=1), bank), k)
             weight = (near.double() / temperature).exp()
             empty = torch.zeros((len(query), num_classes), dtype=torch.float64, device=where)
             scores[start : start + block] = empty.scatter_add_(1, labels[index], weight).cpu()

@@ -2,9 +2,10 @@
 
 The objective for N standardised rows x_i, weights W [K, D] and biases b is
 
-    f(W, b) = (1/N) sum_i -log softmax(W x_i + b)[y_i] + (l2 / 2) ||W||^2,
+    f(W, b) = sum_i v_i (-log softmax(W x_i + b)[y_i]) + (l2 / 2) ||W||^2,
 
-scikit-learn's with C = 1 / (l2 N) for three classes or more. It is minimised by L-BFGS in the coordinates
+with weights v_i that sum to 1 (1/N where none are given: scikit-learn's objective with C = 1 / (l2 N) for three
+classes or more). It is minimised by L-BFGS in the coordinates
 U = W P^-1, with P = (c S + l2 I)^(-1/2), S the covariance of the features and c the mean of p(1 - p) at the start:
 there the curvature is close to one in every direction, so some ten evaluations of f do for most strengths. One copy
 of the features is held, in float32; the products with it are float32, what is summed over many rows is float64, and
@@ -103,10 +104,12 @@ class SoftmaxRegression:
         y: int64 classes [N] in [0, num_classes), every class present or not.
         num_classes: K.
         axes: of the features.
+        weights: of the rows [N], zero or more, whatever their sum; None: all equal.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, num_classes: int, axes: Axes):
+    def __init__(self, x: Tensor, y: Tensor, num_classes: int, axes: Axes, weights: Tensor | None = None):
         self.x, self.y, self.num_classes, self.axes = x, y, num_classes, axes
+        self.weights = None if weights is None else weights.double() * (len(x) / weights.sum(dtype=torch.float64))
 
     def start(self) -> tuple[Tensor, Tensor]:
         """Zero weights [K, D] and biases [K], float64."""
@@ -114,7 +117,7 @@ class SoftmaxRegression:
         return weight, torch.zeros_like(weight[:, 0])
 
     def loss(self, weight: Tensor, bias: Tensor) -> tuple[float, Tensor, Tensor, float]:
-        """Mean negative log-likelihood, its gradient by weight and bias, and the mean of p(1 - p)."""
+        """Weighted mean of the negative log-likelihood, its gradient by weight and bias, and the mean of p(1 - p)."""
         n, (k, d) = len(self.x), weight.shape
         total, spread = 0.0, 0.0
         grad_weight, grad_bias = torch.zeros_like(weight), torch.zeros_like(bias)
@@ -128,13 +131,17 @@ class SoftmaxRegression:
             own = p.gather(1, y)
             # 1 - p[y] and -log p[y] from the other classes, or float32 loses them where p[y] is close to 1
             others = p.scatter_(1, y, 0.0).sum(dim=1, keepdim=True)
-            total += ((others / own).log1p() + own.log() - target).sum(dtype=torch.float64).item()
+            loss = (others / own).log1p() + own.log() - target
             norm = own + others
             p /= norm
             miss = others / norm
             spread += (miss * own / norm).sum(dtype=torch.float64).item()
             spread += (p.sum(dtype=torch.float64) - (p * p).sum(dtype=torch.float64)).item()
             p.scatter_(1, y, -miss)
+            if self.weights is not None:
+                share = self.weights[first : first + block, None]
+                loss, p = loss * share, p * share.float()
+            total += loss.sum(dtype=torch.float64).item()
             whole = len(x) // CHUNK * CHUNK if len(x) >= 2 * CHUNK else 0
             products = torch.bmm(p[:whole].view(-1, CHUNK, k).transpose(1, 2), x[:whole].view(-1, CHUNK, d))
             grad_weight += products.sum(dim=0, dtype=torch.float64)

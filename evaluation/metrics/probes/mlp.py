@@ -5,18 +5,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     device,
     full_precision,
+    matrix,
     one_thread,
+    row_labels,
+    same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer
-from disentangle_bench.evaluation.metrics.probes.scoring import checked, held_out, scores_by_block
+from disentangle_bench.evaluation.metrics.probes.scoring import by_blocks, checked, held_out, scores_of
 
 PATIENCE = 7
 """Epochs without a better validation accuracy that the MLP probe bears."""
@@ -59,9 +62,29 @@ def mlp_probe(
         ValueError: wrong shapes (both named), labels out of range, a size below 1.
         MetricUndefined: empty or non-finite features, or fewer than 3 training samples.
     """
+    train_x, train_y, test_x, test_y = checked(train_x, train_y, test_x, test_y, num_classes)
+    size = {"hidden": hidden, "layers": layers, "epochs": epochs}
+    answers, epoch = mlp_answers(train_x, train_y, test_x, num_classes=num_classes, **size, seed=seed)
+    return scores_of(answers, test_y) | {"epochs": float(epoch)}
+
+
+def mlp_answers(
+    train_x: Any,
+    train_y: Any,
+    test_x: Any,
+    *,
+    num_classes: int,
+    hidden: int = 128,
+    layers: int = 6,
+    epochs: int = 100,
+    seed: int = 0,
+) -> tuple[Tensor, int]:
+    """Log-probabilities [M, C], float64, of the probe of `mlp_probe`, and the epoch that its weights are from."""
     if min(hidden, layers, epochs) < 1:
         raise ValueError(f"hidden, layers and epochs must be at least 1, got {hidden}, {layers} and {epochs}")
-    train_x, train_y, test_x, test_y = checked(train_x, train_y, test_x, test_y, num_classes)
+    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
+    same_width(train_x, "train_x", test_x, "test_x")
+    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
     held = held_out(train_y, 0.1, seed)
     if len(train_y) - held.sum() < 2:
         raise MetricUndefined(f"an MLP probe needs 3 training samples, got {len(train_y)}")
@@ -97,10 +120,8 @@ def mlp_probe(
                 break
         model.load_state_dict(best_state)
         with torch.no_grad():
-            scores = scores_by_block(
-                lambda block: model(standardize(block)).double().log_softmax(dim=1).cpu(), test_x, test_y
-            )
-    return scores | {"epochs": float(best_epoch)}
+            answers = by_blocks(lambda block: model(standardize(block)).double().log_softmax(dim=1).cpu(), test_x)
+    return answers, best_epoch
 
 
 def _mlp(inputs: int, hidden: int, outputs: int, layers: int) -> nn.Sequential:

@@ -23,6 +23,7 @@ FLOOR = float(np.log(np.finfo(np.float64).eps))
 def checked(
     train_x: Any, train_y: Any, test_x: Any, test_y: Any, num_classes: int
 ) -> tuple[Array, Array, Array, Array]:
+    """Features and labels of both parts as arrays; the errors are those of every class probe."""
     train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
     same_width(train_x, "train_x", test_x, "test_x")
     train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
@@ -55,9 +56,9 @@ def rank_of(scores: Tensor, y: Tensor) -> Tensor:
     return ((scores > true) | ((scores == true) & earlier)).sum(dim=1)
 
 
-def scores_by_block(log_probability: Callable[[Array], Tensor], x: Array, y: Array) -> dict[str, float]:
-    """`scores_of` a classifier that maps a block of rows to log-probabilities [n, C], float64."""
-    return scores_of(torch.cat([log_probability(x[start : start + ROWS]) for start in range(0, len(x), ROWS)]), y)
+def by_blocks(scores: Callable[[Array], Tensor], x: Array) -> Tensor:
+    """Scores [N, C] of all rows, from what maps a block of rows to them."""
+    return torch.cat([scores(x[start : start + ROWS]) for start in range(0, len(x), ROWS)])
 
 
 def scores_of(log_probability: Tensor, y: Array) -> dict[str, float]:
@@ -82,3 +83,31 @@ def calibration_error(confidence: Array, right: Array, bins: int = 15) -> float:
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gap = np.bincount(which, weights=right - confidence, minlength=bins)
     return float(np.abs(gap).sum() / len(confidence))
+
+
+def chance(truth: Array, weights: Array | None = None) -> float:
+    """Weighted share of the most frequent value: what the best constant guess gets."""
+    return share_right(np.full_like(truth, _constant(truth, weights)), truth, weights)
+
+
+def better_than_constant(guess: Array, truth: Array, weights: Array | None = None) -> Array:
+    """The guesses [M], or the best constant guess [M] where they are right less often than that."""
+    constant = np.full_like(truth, _constant(truth, weights))
+    return guess if share_right(guess, truth, weights) > share_right(constant, truth, weights) else constant
+
+
+def _constant(truth: Array, weights: Array | None) -> int:
+    return int(np.bincount(truth, weights=weights).argmax())
+
+
+def share_right(guess: Array, truth: Array, weights: Array | None = None) -> float:
+    """Weighted share of guesses [M] that are right."""
+    return float(np.average((guess == truth).astype(np.float64), weights=weights))
+
+
+def joint_weights(first: Array | None, second: Array | None, rows: int, more: int) -> Array | None:
+    """Weights of two parts as those of both together, each part with as much weight as it has rows; None: all equal."""
+    if first is None and second is None:
+        return None
+    parts = [np.ones(n) if w is None else w * (n / w.sum()) for w, n in ((first, rows), (second, more))]
+    return np.concatenate(parts)

@@ -23,24 +23,100 @@ def test_domain_leakage_is_one_when_the_domain_is_there_and_zero_at_chance():
     x, d = domains()
     told = np.c_[x, d * 10]
     scores = domain_leakage(told[:500], d[:500], told[500:], d[500:], num_domains=2)
-    assert scores["linear"] == scores["mlp"] == scores["normalized"] == 1
+    assert scores["linear"] == scores["mlp"] == scores["normalized"] == scores["strongest"] == 1
     assert scores["chance"] == max((d[500:] == 0).mean(), (d[500:] == 1).mean())
     scores = domain_leakage(x[:500], d[:500], x[500:], d[500:], num_domains=2)
     assert scores["normalized"] < 0.03
     assert scores["linear"] == pytest.approx(scores["chance"], abs=0.02)
+    assert scores["strongest"] >= scores["chance"]
 
 
-def test_domain_leakage_is_of_the_better_probe_on_a_scale_above_chance():
+def test_domain_leakage_is_of_the_strongest_adversary_on_a_scale_above_chance():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4000, 3))
     d = (x[:, 0] * x[:, 1] > 0).astype(int)
     scores = domain_leakage(x[:3000], d[:3000], x[3000:], d[3000:], num_domains=2)
     assert scores["linear"] < 0.6 < 0.9 < scores["mlp"]
-    assert scores["normalized"] == pytest.approx((scores["mlp"] - scores["chance"]) / (1 - scores["chance"]))
-    linear = domain_leakage(x[:3000], d[:3000], x[3000:], d[3000:], num_domains=2, mlp=False)
-    assert set(linear) == {"linear", "chance", "normalized"}
-    assert linear["linear"] == scores["linear"]
-    assert linear["normalized"] == pytest.approx(max(0, (linear["linear"] - linear["chance"]) / (1 - linear["chance"])))
+    assert scores["strongest"] == (scores["mlp"], scores["knn"])[int(scores["adversary"]) - 1]
+    assert scores["normalized"] == pytest.approx((scores["strongest"] - scores["chance"]) / (1 - scores["chance"]))
+    rows = np.arange(3000, 4000)  # small balls of one domain each: only neighbours see them
+    spots = rng.normal(size=(200, 2)) * 10
+    which = rng.integers(200, size=4000)
+    x, d = spots[which] + 0.001 * rng.normal(size=(4000, 2)), (which * 7919 % 200) % 2
+    found = domain_leakage(x[:3000], d[:3000], x[rows], d[rows], num_domains=2)
+    assert (found["adversary"], found["knn"], found["normalized"]) == (2, 1, 1)
+
+
+def hidden_hue(kind, count, seed=0):
+    """A hue of ten behind a random network of two layers of width 64: [N, 64] and int [N]."""
+    rng = np.random.default_rng(seed)
+    hue = rng.integers(10, size=count)
+    angle = 2 * np.pi * (hue + (rng.uniform(-0.45, 0.45, count) if kind == "jittered angle" else 0)) / 10
+    raw = np.eye(10)[hue] if kind == "one-hot" else np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    if kind == "among others":
+        raw = np.concatenate([2 * raw, rng.normal(size=(count, 8))], axis=1)
+    network = np.random.default_rng(5)
+    first, bias = network.normal(size=(raw.shape[1], 64)) / np.sqrt(raw.shape[1]), network.normal(size=64) / 2
+    return np.maximum(raw @ first + bias, 0) @ network.normal(size=(64, 64)) / 8, hue
+
+
+@pytest.mark.parametrize("count", [1500, 10_000])
+@pytest.mark.parametrize("kind", ["one-hot", "angle", "jittered angle", "among others"])
+def test_a_hue_behind_a_random_network_is_found(kind, count):
+    x, d = hidden_hue(kind, count + 500 + 1000)
+    test, val = slice(count + 500, None), slice(count, count + 500)
+    scores = domain_leakage(x[:count], d[:count], x[test], d[test], num_domains=10, val=(x[val], d[val]))
+    assert scores["strongest"] >= 0.99
+    assert scores["mlp"] >= 0.985
+    assert abs(scores["rising"]) < 0.02
+
+
+@pytest.mark.parametrize("what", ["noise", "constant"])
+def test_a_space_without_the_domain_leaks_nothing(what):
+    x, d = np.random.default_rng(1).normal(size=(5000, 20)), np.random.default_rng(2).integers(10, size=5000)
+    x = x if what == "noise" else np.ones_like(x)
+    scores = domain_leakage(x[:4000], d[:4000], x[4000:], d[4000:], num_domains=10)
+    assert scores["strongest"] == pytest.approx(scores["chance"], abs=0.02)
+    assert scores["normalized"] == pytest.approx(0, abs=0.02)
+    assert max(scores["linear"], scores["mlp"], scores["knn"]) < 0.14
+
+
+def test_too_few_samples_are_seen_in_the_curve():
+    rng = np.random.default_rng(0)
+    which = rng.integers(800, size=3000)
+    x, d = rng.normal(size=(800, 16))[which], (rng.permutation(800) % 8)[which]
+    scores = domain_leakage(x[:1000], d[:1000], x[2000:], d[2000:], num_domains=8, val=(x[1000:2000], d[1000:2000]))
+    assert scores["rising"] > 0.05
+
+
+def test_weights_of_samples_make_domains_independent_of_what_is_seen():
+    rng = np.random.default_rng(0)
+    seen = rng.integers(2, size=6000)
+    d = np.where(rng.random(6000) < 0.8, seen, 1 - seen)
+    x = seen[:, None] + 0.1 * rng.normal(size=(6000, 2))
+    weights = np.where(d == seen, 0.25 / 0.4, 0.25 / 0.1)
+    parts = [slice(0, 3000), slice(3000, 4000), slice(4000, None)]
+    fit, val, test = parts
+    options = {"num_domains": 2, "val": (x[val], d[val])}
+    assert domain_leakage(x[fit], d[fit], x[test], d[test], **options)["normalized"] > 0.4
+    by_part = tuple(weights[part] for part in parts)
+    assert domain_leakage(x[fit], d[fit], x[test], d[test], **options, weights=by_part)["normalized"] < 0.1
+    whole = (np.ones(3000), np.ones(1000), np.ones(2000))
+    even, plain = (domain_leakage(x[fit], d[fit], x[test], d[test], **options, weights=w) for w in (whole, None))
+    assert even["linear"] == pytest.approx(plain["linear"], abs=1e-6)
+    with pytest.raises(ValueError, match=r"\(5,\) but domains \(3000,\)"):
+        domain_leakage(x[fit], d[fit], x[test], d[test], **options, weights=(np.ones(5), None, None))
+    with pytest.raises(ValueError, match="zero or more"):
+        domain_leakage(x[fit], d[fit], x[test], d[test], **options, weights=(-by_part[0], None, None))
+
+
+def test_domain_leakage_does_not_depend_on_threads():
+    x, d = hidden_hue("among others", 1000)
+    found = []
+    for threads in (1, 2, 8):
+        torch.set_num_threads(threads)
+        found.append(domain_leakage(x[:700], d[:700], x[700:], d[700:], num_domains=10))
+    assert found[0] == found[1] == found[2]
 
 
 def test_domain_leakage_undefined():

@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from disentangle_bench.evaluation.metrics import MetricUndefined
-from disentangle_bench.evaluation.metrics.probes import knn, knn_scores, linear_probe, logistic, mlp_probe, ridge_probe
+from disentangle_bench.evaluation.metrics.neighbours import nearest, products
+from disentangle_bench.evaluation.metrics.probes import (
+    L2_GRID,
+    knn,
+    knn_scores,
+    linear_probe,
+    logistic,
+    mlp_probe,
+    ridge_probe,
+)
 from disentangle_bench.evaluation.metrics.probes.linear import SMALL
 from disentangle_bench.evaluation.metrics.probes.scoring import calibration_error, held_out
 
@@ -243,6 +252,36 @@ def test_knn_perfect_chance_scale_and_blocks(monkeypatch):
     np.testing.assert_allclose(knn_scores(*data[:3], num_classes=8, k=20), base, rtol=1e-12)
 
 
+def test_equally_near_rows_count_by_position_on_any_number_of_threads():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(3, size=(3000, 3)).astype(np.float32)  # few directions: most of them many times
+    y, queries = rng.integers(5, size=3000), rng.integers(3, size=(300, 3)).astype(np.float32)
+    queries[0] = 0
+    found = []
+    for threads in (1, 2, 8):
+        torch.set_num_threads(threads)
+        found.append(knn_scores(rows, y, queries, num_classes=5, k=20))
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
+    length = np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
+    cosine = torch.from_numpy(np.round(queries @ rows.T / length, 6))
+    _, index = nearest(cosine, 20)
+    expected = np.argsort(-cosine.numpy(), axis=1, kind="stable")[:, :20]
+    assert (index.numpy() == expected).all()
+    assert (np.bincount(y[:20], minlength=5) == found[0][0]).all()  # all cosines of a row of zeros are 0
+
+
+def test_products_have_one_order_of_sums_on_any_number_of_threads():
+    rng = torch.Generator().manual_seed(0)
+    queries, rows = torch.randn(64 * 3 + 7, 300, generator=rng), torch.randn(5001, 300, generator=rng)
+    found = []
+    for threads in (1, 2, 8):
+        torch.set_num_threads(threads)
+        found.append(products(queries, rows))
+    torch.testing.assert_close(found[0], queries @ rows.T)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
 def test_knn_weights_neighbours_by_similarity():
     bank, labels = np.array([[1.0, 0.0], [0.6, 0.8], [0.6, -0.8]]), np.array([0, 1, 1])
     query = np.array([[1.0, 0.0]])
@@ -305,6 +344,35 @@ def test_ridge_probe_circular_knows_that_angles_wrap():
     # half of the information: only the cosine is there
     half = ridge_probe(data[0][:, :1], data[1], data[2][:, :1], data[3], circular=True)["r2"]
     assert half == pytest.approx(0.5, abs=0.03)
+
+
+def test_ridge_probe_takes_the_strength_of_lowest_validation_error():
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(460, 40)), rng.normal(size=40)
+    y = x @ w + 8 * rng.normal(size=460)
+    train, val, test = slice(0, 60), slice(60, 260), slice(260, None)
+    found = ridge_probe(x[train], y[train], x[test], y[test], val=(x[val], y[val]))["r2"]
+    mean, std = x[train].mean(0), x[train].std(0)
+    z, t = (x - mean) / std, (y - y[train].mean()) / y[train].std()
+    fits = [Ridge(60 * l2).fit(z[train], t[train]) for l2 in L2_GRID]
+    best = min(fits, key=lambda model: ((t[val] - model.predict(z[val])) ** 2).mean())
+    assert found == pytest.approx(best.score(z[test], t[test]), abs=1e-6)
+    assert found > max(Ridge(1e-9).fit(z[train], t[train]).score(z[test], t[test]), 0)
+    weights = (np.ones(60), np.ones(200), np.ones(200))
+    weighed = ridge_probe(x[train], y[train], x[test], y[test], val=(x[val], y[val]), weights=weights)["r2"]
+    assert weighed == pytest.approx(found, abs=1e-9)
+
+
+def test_weights_count_a_sample_as_often_as_they_say():
+    train_x, train_y, _, _ = blobs(n=300, spread=1.5)
+    times = np.random.default_rng(3).integers(0, 4, size=len(train_x))
+    again = np.repeat(np.arange(len(train_x)), times)
+    x = torch.from_numpy(train_x).float()
+    axes = logistic.Axes(x)
+    weighed = logistic.SoftmaxRegression(x, torch.from_numpy(train_y), 4, axes, torch.from_numpy(times))
+    repeated = logistic.SoftmaxRegression(x[again], torch.from_numpy(train_y[again]), 4, axes)
+    for one, other in zip(*(p.minimum(1e-2, p.start()) for p in (weighed, repeated)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 # ---- what is undefined or wrong

@@ -1,0 +1,70 @@
+"""What several measures read off a space: linear heads, each fitted once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import Space
+
+if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
+    from disentangle_bench.evaluation.metrics.probes import Design, LinearProbe
+
+
+def training_head(space: Space, target: TargetSpec) -> LinearProbe:
+    """The linear head as it would be used: fitted on train, picked on val, refitted on both."""
+    x, y = space.x, space.labels(target)
+
+    def fit() -> LinearProbe:
+        from disentangle_bench.evaluation.metrics.probes import Design
+
+        design = space.once("train design", lambda: Design.of(x["train"], x["val"]))
+        return design.classifier(np.concatenate([y["train"], y["val"]]), num_classes=target.size)
+
+    return space.once(("training head", target.name), fit)
+
+
+def probe_design(space: Space) -> Design:
+    """The features of the splits in which content and domain are independent, ready for any head."""
+    space.need_probe()
+
+    def make() -> Design:
+        from disentangle_bench.evaluation.metrics.probes import Design
+
+        return Design.of(space.x["probe"], space.x["probe_val"])
+
+    return space.once("probe design", make)
+
+
+def probe_weights(space: Space) -> np.ndarray | None:
+    """Weights of the design's rows, or None."""
+    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights
+
+    fit, val = space.weigh("probe"), space.weigh("probe_val")
+    return joint_weights(fit, val, len(space.x["probe"]), len(space.x["probe_val"]))
+
+
+def probe_labels(space: Space, target: TargetSpec) -> np.ndarray:
+    """A target's values for the design's rows."""
+    y = space.labels(target)
+    return np.concatenate([y["probe"], y["probe_val"]])
+
+
+def independent_head(space: Space, target: TargetSpec) -> LinearProbe:
+    """The linear head that knows nothing of the training split's correlation: fitted on probe, picked on probe_val."""
+    design = probe_design(space)
+
+    def fit() -> LinearProbe:
+        from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID
+
+        return design.classifier(
+            probe_labels(space, target),
+            num_classes=target.size,
+            l2_grid=COARSE_GRID,
+            weights=probe_weights(space),
+            refit=False,
+        )
+
+    return space.once(("independent head", target.name), fit)
