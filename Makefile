@@ -50,7 +50,7 @@ report: $(STAMP) ## Build results/report/index.html from all complete runs in OU
 	$(BIN)/bench report --out $(OUT)
 
 perf: $(STAMP) ## Measure what takes time, side by side with what it is compared with.
-	$(BIN)/bench perf
+	$(BIN)/python -m tools.perf $(ARGS)
 
 clean: ## Remove caches and smoke runs; results of `make bench` stay.
 	rm -rf results/smoke .pytest_cache .mypy_cache .ruff_cache build *.egg-info

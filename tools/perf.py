@@ -1,10 +1,11 @@
-"""`bench perf`: what takes time, measured side by side with what it is compared with.
+"""What takes time, measured side by side with what it is compared with: `make perf`, or `python -m tools.perf loader`.
 
 Each entry runs in a process of its own, for its peak memory. Shared machines are noisy: read the ratios.
 """
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import resource
@@ -179,3 +180,14 @@ def _shown(name: str, value: float) -> str:
     if name.endswith("/s"):
         return f"{name} {value:,.0f}"
     return f"{name.removesuffix(' GB')} {value:.2f} GB" if name.endswith("GB") else f"{name} {value:.1f} s"
+
+
+def main() -> None:
+    """Measure the entries that are named on the command line, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("entries", nargs="*", choices=[*ENTRIES, []], default=[], help="default: all")
+    print(measure(parser.parse_args().entries or list(ENTRIES)))
+
+
+if __name__ == "__main__":
+    main()

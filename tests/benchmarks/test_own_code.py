@@ -1,0 +1,78 @@
+"""A method of the user's own is found in the folder where `bench` is called, and nothing there is taken for ours."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.machine import find_devices
+from disentangle_bench.evaluation.records import read_records
+
+DECOYS = ("random", "json", "torch", "yaml", "logging", "methods", "datamodules/__init__", "evaluation", "benchmarks")
+MINE = """
+from disentangle_bench.methods.base import Method
+
+class MyMethod(Method):
+    name = "mine"
+    source = "a method of the user's own, in a package that is named as ours"
+
+    def training_step(self, batch, batch_idx):
+        return self.backbone(self.views(batch, 1)[0]).square().mean()
+"""
+REQUEST = ["run", "--suite", "smoke", "--dataset", "digits", "--measures", "knn", "--set", "data.batch_size=512"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder whose files are named as libraries and as rooms of this package, and must not be imported."""
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "datamodules").mkdir()
+    for name in DECOYS:
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('a decoy was imported: ' + __file__)")
+    (tmp_path / "methods" / "__init__.py").touch()
+    (tmp_path / "methods" / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """The installed command, in an environment that says nothing of paths."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(Path(sys.executable).parent / "bench"), *REQUEST, *arguments]
+    return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("devices", ["1", "2"])
+def test_files_of_the_users_folder_hide_nothing(folder, devices):
+    """Nor does a place among others that the user's shell has from somewhere: the curves are there."""
+    if find_devices() < ("cpu", int(devices)):
+        pytest.skip("one processor only")
+    place = {"RANK": "1", "SLURM_PROCID": "1", "LOCAL_RANK": "1"}
+    done = bench(folder, "--method", "methods.mine.MyMethod", "--devices", devices, "--out", "runs", **place)
+    assert done.returncode == 0, done.stdout + done.stderr + "".join(p.read_text() for p in folder.rglob("log.txt"))
+    (record,) = read_records(folder / "runs")[0]
+    assert record["config"]["source"], "its file's content is part of what decides the result"
+    assert record["cost"]["devices"] == int(devices)
+    assert list(folder.rglob("metrics.csv")), "curves"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("import sys; sys.exit(0)", "no method at 'broken.MyMethod': importing it ended with SystemExit: 0"),
+        ("raise OSError('no licence\\nfound')", "OSError: no licence found"),
+        ("def MyMethod(): pass", "is no method: expected a class derived from disentangle_bench.methods.base.Method"),
+    ],
+)
+def test_a_file_that_does_not_run_is_a_wrong_request(content, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "broken", raising=False)
+    (tmp_path / "broken.py").write_text(content)
+    assert main([*REQUEST, "--method", "broken.MyMethod", "--out", "runs"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1, error
+    assert not (tmp_path / "runs").exists()
