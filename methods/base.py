@@ -23,7 +23,7 @@ from disentangle_bench.methods.networks.backbones import load_encoder
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
-from disentangle_bench.methods.views import Augmentation, Params
+from disentangle_bench.methods.views import Augmentation, Params, on_device, own_rows
 
 Batch = dict[str, Tensor]
 
@@ -36,11 +36,15 @@ class LabelFirewallError(KeyError):
 
 
 class FirewalledBatch(dict[str, Tensor]):
-    """A training batch without the targets that the method did not declare; asking for one is an error."""
+    """A training batch without the targets that the method did not declare; asking for one is an error.
 
-    def __init__(self, batch: Batch, removed: dict[str, str], method: str):
+    Attributes:
+        positions: `index` as it was before it went to the device: known without waiting for that.
+    """
+
+    def __init__(self, batch: Batch, removed: dict[str, str], method: str, positions: Tensor | None = None):
         super().__init__({key: value for key, value in batch.items() if key not in removed})
-        self.removed, self.method = removed, method
+        self.removed, self.method, self.positions = removed, method, positions
 
     def __missing__(self, key: str) -> Tensor:
         if key in self.removed:
@@ -189,8 +193,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """Parameters of one view of the batch; every process draws for all of them and takes its own part."""
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
         drawn = self.augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
-        own = slice(rank * batch_size, (rank + 1) * batch_size)
-        return {group: {key: value[own] for key, value in params.items()} for group, params in drawn.items()}
+        return own_rows(drawn, rank, batch_size)
 
     def apply_view(self, image: Tensor, params: Params) -> Tensor:
         """The normalised view [B, C, H, W] of uint8 images that drawn parameters describe."""
@@ -199,7 +202,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
-        return [self.apply_view(batch["image"], self.draw_view(len(batch["image"]))) for _ in range(count)]
+        image = batch["image"]
+        drawn = on_device([self.draw_view(len(image)) for _ in range(count)], image.device)
+        return [self.apply_view(image, params) for params in drawn]
+
+    def positions(self, batch: Batch) -> Tensor:
+        """The batch's `index` on the processor, as it was before it went to the device: nothing waits for that."""
+        known = getattr(batch, "positions", None)
+        return batch["index"].cpu() if known is None else known
 
     @torch.no_grad()
     def encode_training_split(
@@ -293,6 +303,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
         A run of this suite trains on a view of the data that doesn't hold them in the first place.
         """
+        self._positions = batch["index"].cpu()
         seen = type(self).uses_targets
         declared = {f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] in seen}
         return {key: value for key, value in batch.items() if not key.startswith("target/") or key in declared}
@@ -300,7 +311,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
     @final
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Asking for a removed label is an error that says what to do."""
-        return FirewalledBatch(batch, self.hidden_targets, type(self).__name__)
+        return FirewalledBatch(batch, self.hidden_targets, type(self).__name__, self._positions)
 
     # ---- optimiser, schedule, bookkeeping ----
 

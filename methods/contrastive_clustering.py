@@ -71,6 +71,7 @@ class ContrastiveClustering(Method):
         self.num_clusters = num_clusters or self.data["num_classes"]
         self.projector = mlp(self.num_features, self.num_features, projection_dim, batch_norm=False)
         self.centers = nn.Parameter(torch.zeros(self.num_clusters, self.num_features))
+        self.has_centers = False
         self.register_buffer("started", torch.tensor(False))
         self.register_buffer("counts", torch.zeros(self.num_clusters, dtype=torch.int64))
 
@@ -78,12 +79,16 @@ class ContrastiveClustering(Method):
         """Soft assignment q [B, K] of features [B, d] to the clusters."""
         return student_t_assignment(features, self.centers, self.alpha)
 
+    def on_train_start(self) -> None:
+        """Whether there are centres, of a checkpoint: asked once, since the answer lies on the device."""
+        self.has_centers = bool(self.started)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Before the first step with cluster losses: k-means centres of the clean training images' features."""
         super().on_train_batch_start(batch, batch_idx)
         if batch_idx == 0:
             self.counts.zero_()
-        if not self.started and self._share_of_budget(self.global_step - 1) >= self.start:
+        if not self.has_centers and self._share_of_budget(self.global_step - 1) >= self.start:
             features = self.encode_training_split(
                 lambda image, _: self.backbone(self.prepare(image)),
                 "centers",
@@ -94,6 +99,7 @@ class ContrastiveClustering(Method):
             centers = self.trainer.strategy.broadcast(centers)
             self.centers.data.copy_(torch.from_numpy(centers))
             self.started.fill_(True)
+            self.has_centers = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Weighted sum of the three losses."""
@@ -102,13 +108,13 @@ class ContrastiveClustering(Method):
         instance = info_nce(z1, z2, self.temperature, gather=self.gather)
         loss = self.instance_weight * instance
         self.log("loss/instance", instance)
-        if self.started:
+        if self.has_centers:
             q = self.assign(self.backbone(self.prepare(batch["image"])))
             cluster = cluster_loss(q, gather=self.gather)
             anchor = sum(anchor_loss(self.assign(h), q, gather=self.gather) for h in (h1, h2))
             loss = loss + self.cluster_weight * cluster + self.anchor_weight * anchor
             (nearest,) = prepare(q.argmax(1), gather=self.gather)  # all processes count all images
-            self.counts += nearest.bincount(minlength=self.num_clusters)
+            self.counts.index_add_(0, nearest, torch.ones_like(nearest))  # a bincount, without waiting for the device
             self.log_dict({"loss/cluster": cluster, "loss/anchor": anchor, "confidence": q.detach().amax(1).mean()})
         else:
             loss = loss + 0.0 * self.centers.sum()  # a parameter without a gradient stops DDP
@@ -117,7 +123,7 @@ class ContrastiveClustering(Method):
 
     def on_train_epoch_end(self) -> None:
         """Diagnostics of the epoch's assignments: clusters without an image, share of the largest (1: collapse)."""
-        if self.started:
+        if self.has_centers:
             self.log("clusters/empty", (self.counts == 0).float().sum())
             self.log("clusters/largest_share", self.counts.max() / self.counts.sum().clamp(min=1))
 

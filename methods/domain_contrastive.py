@@ -15,7 +15,7 @@ from disentangle_bench.methods.networks.generator import Generator, Modulation, 
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.objectives.inputs import prepare, widen
-from disentangle_bench.methods.views import Params, Positives
+from disentangle_bench.methods.views import Params, Positives, on_device, own_rows
 
 
 class DomainContrastive(Method):
@@ -115,9 +115,8 @@ class DomainContrastive(Method):
     def draw_positives(self, batch_size: int) -> list[Params]:
         """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
-        own = slice(rank * batch_size, (rank + 1) * batch_size)
         drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
-        return [{group: {k: v[own] for k, v in params.items()} for group, params in view.items()} for view in drawn]
+        return [own_rows(params, rank, batch_size) for params in drawn]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""
@@ -136,7 +135,8 @@ class DomainContrastive(Method):
         image, domains = batch["image"], batch[self.domain]
         with torch.autocast(image.device.type, enabled=False):
             scaled = image.float() / 255
-            views = [self.prepare(self.positives.apply(scaled, params)) for params in self.draw_positives(len(image))]
+            drawn = on_device(self.draw_positives(len(image)), image.device)
+            views = [self.prepare(self.positives.apply(scaled, params)) for params in drawn]
         codes = self.code(self.prepare(image))
         positives = torch.stack([self.code(view) for view in views], 1)
         loss = domain_info_nce(codes, positives, domains, self.temperature, gather=self.gather)

@@ -9,8 +9,11 @@ from tqdm import tqdm
 
 from disentangle_bench.methods.base import Batch, Method, stream_seed
 from disentangle_bench.methods.networks.heads import mlp, unit
+from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
+from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
 from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.views import on_device
 
 
 class IPIRM(Method):
@@ -70,18 +73,14 @@ class IPIRM(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_subsets, self.partition_every, self.retain = num_subsets, partition_every, retain
-        self.penalty_weight, self.irm_weight, self.keep_global, self.mixup = (
-            penalty_weight,
-            irm_weight,
-            keep_global,
-            mixup,
-        )
-        self.temperature, self.irm_temperature = temperature, irm_temperature
+        self.num_subsets, self.partition_every, self.retain, self.mixup = num_subsets, partition_every, retain, mixup
+        self.penalty_weight, self.irm_weight, self.keep_global = penalty_weight, irm_weight, keep_global
+        self.shared = {"num_subsets": num_subsets, "temperature": temperature, "irm_temperature": irm_temperature}
+        """Arguments of both steps."""
         self.partition_batch_size, self.partition_epochs = partition_batch_size, partition_epochs
         self.projector = mlp(self.num_features, hidden_dim, projection_dim)
         self.partitions: list[Tensor] = []
-        """Logits [N, K] over the training split, one a kept partition; argmax is the subset."""
+        """Logits [N, K] over the training split, one a kept partition, on the processor; argmax is the subset."""
         self.partitioned_epoch = -1
         self.mixup_generator = Generator().manual_seed(stream_seed(self.seed, "mixup"))
 
@@ -110,9 +109,9 @@ class IPIRM(Method):
         """Logits [N, K] of the partition on which the loss of the encoder as it is varies most, and its risk."""
         stream = f"partition/{self.current_epoch}"
         z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)
-        shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
         risks = []
-        with torch.enable_grad(), tqdm(total=self.partition_epochs, desc=stream, leave=False, disable=not shown) as bar:
+        shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
+        with tqdm(total=self.partition_epochs, desc=stream, leave=False, disable=not shown) as bar:
 
             def progress(epoch: int, risk: float) -> None:
                 risks.append(risk)
@@ -122,73 +121,57 @@ class IPIRM(Method):
             logits = learn_partition(
                 z1,
                 z2,
-                num_subsets=self.num_subsets,
                 irm_weight=self.irm_weight,
-                temperature=self.temperature,
-                irm_temperature=self.irm_temperature,
                 batch_size=self.partition_batch_size,
                 max_epochs=self.partition_epochs,
                 generator=Generator().manual_seed(stream_seed(self.seed, stream)),
                 progress=progress,
+                **self.shared,
             )
-        return self.trainer.strategy.broadcast(logits), min(risks)
+        return self.trainer.strategy.broadcast(logits.cpu()), min(risks)
 
     def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
-        drawn = (self.augmentation.draw(len(image), generator, self.data["mirror_symmetric"]) for _ in range(2))
-        return torch.cat([self.project(self.apply_view(image, params)) for params in drawn], 1)
+        drawn = [self.augmentation.draw(len(image), generator, self.data["mirror_symmetric"]) for _ in range(2)]
+        views = (self.apply_view(image, params) for params in on_device(drawn, image.device))
+        return torch.cat([self.project(view) for view in views], 1)
 
     # ---- minimisation step ----
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of the kept partitions (eq. 5)."""
-        self.partitions = [logits.to(self.device) for logits in self.partitions]
-        assignments = [logits[batch["index"]].argmax(1) for logits in self.partitions]
+        assignments = [logits[self.positions(batch)].argmax(1) for logits in self.partitions]
         view1, view2 = self.views(batch)
         if self.mixup:
             loss = self.mixed_loss(view1, view2, assignments)
         else:
-            loss = invariant_loss(
-                self.project(view1),
-                self.project(view2),
-                assignments,
-                num_subsets=self.num_subsets,
-                temperature=self.temperature,
-                irm_temperature=self.irm_temperature,
-                penalty_weight=self.penalty_weight,
-                keep_global=self.keep_global,
-                gather=self.gather,
-            )
+            options = {"penalty_weight": self.penalty_weight, "keep_global": self.keep_global, "gather": self.gather}
+            loss = invariant_loss(self.project(view1), self.project(view2), assignments, **options, **self.shared)
         self.log("loss", loss)
         return loss
 
     def mixed_loss(self, view1: Tensor, view2: Tensor, assignments: list[Tensor]) -> Tensor:
         """The same with anchors mixed anew inside the subsets of each partition, and inside the whole batch."""
         gather = self.gather or (lambda tensor: tensor)
-        all_views, start = gather(view1), len(view1) * (self.trainer.global_rank if self.gather else 0)
-        own, plain = slice(start, start + len(view1)), self.project(view2)
+        all_views, plain = gather(view1), self.project(view2)
+        start = len(view1) * (self.trainer.global_rank if self.gather else 0)
+        own = slice(start, start + len(view1))
 
-        def terms(assignment: Tensor) -> tuple[Tensor, Tensor]:
-            partner = draw_partners(gather(assignment), self.mixup_generator)
-            share = 0.5 + 0.5 * torch.rand(len(partner), generator=self.mixup_generator).to(partner.device)
-            partner, share = partner[own], share[own]  # Beta(1, 1), the larger part being the anchor's own
+        def terms(assignment: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+            partner = draw_partners(pooled, self.mixup_generator)[own]
+            drawn = 0.5 + 0.5 * torch.rand(len(pooled), generator=self.mixup_generator)
+            share = upload(drawn[own], view1.device)  # Beta(1, 1), the larger part being the anchor's own
             weight = share[:, None, None, None]
-            mixed = self.project(weight * view1 + (1 - weight) * all_views[partner])
-            return mixed_invariant_loss(
-                mixed,
-                plain,
-                partner,
-                share,
-                assignment,
-                num_subsets=self.num_subsets,
-                temperature=self.temperature,
-                irm_temperature=self.irm_temperature,
-                gather=self.gather,
-            )
+            mixed = self.project(weight * view1 + (1 - weight) * all_views[upload(partner, view1.device)])
+            return mixed_invariant_loss(mixed, plain, partner, share, assignment, gather=self.gather, **self.shared)
 
-        losses, penalties = zip(*map(terms, assignments), strict=True)
-        loss = torch.stack(losses).mean() + self.penalty_weight * torch.stack(penalties).mean()
         if self.keep_global:
-            loss = loss + terms(torch.zeros_like(assignments[0]))[0]
+            assignments = [*assignments, torch.zeros_like(assignments[0])]
+        pooled = pooled_on_host(assignments, view1.device, self.gather)
+        losses, penalties = zip(*map(terms, assignments, pooled), strict=True)
+        kept = len(self.partitions)
+        loss = torch.stack(losses[:kept]).mean() + self.penalty_weight * torch.stack(penalties[:kept]).mean()
+        if self.keep_global:
+            loss = loss + losses[-1]
         return loss / max(self.penalty_weight, 1.0)
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
@@ -201,7 +184,7 @@ class IPIRM(Method):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the kept partitions, the epoch of the last one, and MixUp's stream."""
         super().on_save_checkpoint(checkpoint)
-        checkpoint["partitions"] = [logits.cpu() for logits in self.partitions]
+        checkpoint["partitions"] = self.partitions
         checkpoint["partitioned_epoch"] = self.partitioned_epoch
         checkpoint["mixup_generator"] = self.mixup_generator.get_state()
 

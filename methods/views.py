@@ -20,12 +20,35 @@ from kornia.enhance import (
     adjust_hue,
     adjust_saturation_with_gray_subtraction,
 )
-from kornia.filters import gaussian_blur2d
+from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
+from disentangle_bench.methods.objectives.inputs import upload
+
 Params = dict[str, dict[str, Tensor]]
 """Group -> parameter -> [B]."""
+
+
+def on_device(views: Sequence[Params], device: torch.device) -> list[Params]:
+    """The drawn parameters of several views on `device`, in one copy for all of them."""
+    drawn = [value for params in views for group in params.values() for value in group.values()]
+    if all(value.device == device for value in drawn):
+        return list(views)
+    packed = upload(torch.stack([value.to(torch.get_default_dtype()) for value in drawn]), device)
+    numbers, coins = iter(packed.unbind()), iter((packed != 0).unbind())
+
+    def moved(value: Tensor) -> Tensor:
+        number, coin = next(numbers), next(coins)
+        return coin if value.dtype == torch.bool else number
+
+    return [{group: {key: moved(v) for key, v in params[group].items()} for group in params} for params in views]
+
+
+def own_rows(params: Params, rank: int, batch_size: int) -> Params:
+    """Of parameters drawn for the batch of all processes, those of the images of one."""
+    own = slice(rank * batch_size, (rank + 1) * batch_size)
+    return {group: {key: value[own] for key, value in values.items()} for group, values in params.items()}
 
 
 @dataclass(frozen=True)
@@ -60,6 +83,9 @@ class Augmentation:
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
+        for name, (low, high) in {"crop_ratio": self.crop_ratio, "blur_sigma": self.blur_sigma}.items():
+            if not 0 < low <= high < math.inf:
+                raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
 
     def draw(self, size: int, generator: Generator, mirror_symmetric: bool = True) -> Params:
         """Draw the parameters of one view of `size` images, on the generator's device."""
@@ -104,7 +130,7 @@ class Augmentation:
         Returns:
             float [B, C, H, W] in [0, 1].
         """
-        params = {g: {k: v.to(images.device, non_blocking=True) for k, v in p.items()} for g, p in params.items()}
+        (params,) = on_device([params], images.device)
         return self._appearance(_warp(images, **params["spatial"]), **params["appearance"])
 
     def _appearance(
@@ -132,11 +158,18 @@ class Augmentation:
             images = torch.where(grey[:, None, None, None], rgb_to_grayscale(images), images)
         if self.blur_p:
             size = 2 * max(1, round(0.05 * images.shape[-1])) + 1  # a tenth of the image, odd (SimCLR, appendix A)
-            blurred = gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))
-            images = torch.where(blur[:, None, None, None], blurred, images)
+            images = torch.where(blur[:, None, None, None], _blurred(images, size, sigma), images)
         if self.solarize_p:
             images = torch.where(solarize[:, None, None, None] & (images >= 0.5), 1 - images, images)
         return images
+
+
+def _blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
+    if images.device.type == "cpu":  # for which kornia has an implementation of its own
+        return gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))
+    # What kornia does elsewhere, less its look at sigma: a GPU would have to be waited for.
+    kernel = get_gaussian_kernel1d(size, sigma[:, None])
+    return filter2d_separable(images, kernel, kernel)
 
 
 def _warp(images: Tensor, area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor, flip: Tensor, angle: Tensor) -> Tensor:

@@ -21,6 +21,13 @@ def prepare(*tensors: Tensor, gather: Gather | None = None) -> list[Tensor]:
     return full if gather is None else [gather(t) for t in full]
 
 
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the processor on `device`, without waiting for it: from pinned memory where that is a GPU."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """`a @ b` in the precision of its inputs, also under autocast."""
     with torch.autocast(a.device.type, enabled=False):

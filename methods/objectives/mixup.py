@@ -16,7 +16,9 @@ from disentangle_bench.methods.objectives.inputs import (
     check_same_shape,
     matmul,
     prepare,
+    upload,
 )
+from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host, subset_rows
 
 
 def mixed_invariant_loss(
@@ -37,7 +39,8 @@ def mixed_invariant_loss(
     the batch); the penalty has `irm_temperature` (there: `temperature`).
 
     mixed, plain: [B, d], unit rows. partner: int64 [B], rows of the pooled batch, in the anchor's own subset.
-    share: [B] in [0, 1]. assignment: int64 [B] in [0, num_subsets).
+    share: [B] in [0, 1]. assignment: int64 [B] in [0, num_subsets). Partner and assignment may lie on the processor,
+    whatever the device of the codes: it isn't waited for then.
 
     Raises:
         ValueError: shapes differ, a partner of another subset, temperature <= 0.
@@ -47,19 +50,21 @@ def mixed_invariant_loss(
     check_positive(temperature=temperature, irm_temperature=irm_temperature)
     for name, rows in {"partner": partner, "share": share, "assignment": assignment}.items():
         check_rows("mixed", mixed, name, rows)
-    mixed, plain, partner, share, assignment = prepare(mixed, plain, partner, share, assignment, gather=gather)
+    assignment, partner = pooled_on_host([assignment, partner], mixed.device, gather)
     if bool((assignment[partner] != assignment).any()):
         raise ValueError("a partner lies in another subset than its anchor")
+    order, sizes = subset_rows(assignment, num_subsets)
+    place = torch.cat([torch.arange(size) for size in sizes])  # of each row of `order` within its subset
+    others = place[order.argsort()][partner[order]]
+    mixed, plain, share = prepare(mixed, plain, share, gather=gather)
+    table = upload(torch.stack([order, place, others]), mixed.device)
     losses, penalties = [], []
-    for subset in range(num_subsets):
-        rows = (assignment == subset).nonzero().squeeze(1)
+    for rows, own, other in (part.unbind() for part in table.split(sizes, 1)):
         if len(rows) == 0:
             continue
         similarity = matmul(mixed[rows], plain[rows].T)
-        own = torch.arange(len(rows), device=rows.device)
-        other, weight = torch.searchsorted(rows, partner[rows]), share[rows]
         loss = column = similarity.new_zeros(())
-        for target, part in ((own, weight), (other, 1 - weight)):
+        for target, part in ((own, share[rows]), (other, 1 - share[rows])):
             loss = loss + (part * cross_entropy(similarity / temperature, target, reduction="none")).mean()
             column = column + _column_gradients(similarity / irm_temperature, target, part)
         losses.append(loss)
@@ -68,8 +73,8 @@ def mixed_invariant_loss(
 
 
 def draw_partners(assignment: Tensor, generator: torch.Generator) -> Tensor:
-    """A random partner for each image, int64 [B] on the assignment's device: a permutation inside each subset."""
-    noise = torch.rand(len(assignment), generator=generator).to(assignment.device)
+    """A random partner for each image, int64 [B] like `assignment` on the processor: a permutation in each subset."""
+    noise = torch.rand(len(assignment), generator=generator)
     by_subset = assignment.argsort(stable=True)
     shuffled = noise.argsort()
     shuffled = shuffled[assignment[shuffled].argsort(stable=True)]

@@ -66,6 +66,19 @@ def test_reading_an_undeclared_label_names_the_firewall_and_the_fix(read, data):
         fit(method, data)
 
 
+def test_a_batch_knows_its_positions_on_the_processor(data):
+    class Looking(Method):
+        name, source = "looking", "none"
+
+        def training_step(self, batch, batch_idx):
+            assert self.positions(batch) is batch.positions
+            assert torch.equal(batch.positions, batch["index"])
+            assert torch.equal(self.positions(dict(batch)), batch["index"])
+            return self.backbone(self.prepare(batch["image"])).sum()
+
+    fit(Looking(image_shape=data.image_shape, data=data.describe()), data, view=True)
+
+
 def test_other_keys_behave_as_in_a_dict():
     batch = FirewalledBatch({"image": torch.zeros(1), "target/class": torch.ones(1)}, {"target/class": "content"}, "M")
     assert batch.get("target/other") is None

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 
+from disentangle_bench.methods import views
 from disentangle_bench.methods.views import Augmentation
 
 STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
@@ -84,6 +86,16 @@ def test_values_stay_in_range(images):
     assert seen.max() <= 1
 
 
-def test_bad_crop_is_refused():
-    with pytest.raises(ValueError, match="crop_scale"):
-        Augmentation(crop_scale=(0.0, 1.0))
+@pytest.mark.parametrize(
+    "option", [{"crop_scale": (0.0, 1.0)}, {"crop_ratio": (2.0, 1.0)}, {"blur_sigma": (0.0, 1.0)}], ids=str
+)
+def test_bounds_that_cannot_be_drawn_from_are_refused(option):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} must be two"):
+        Augmentation(**option)
+
+
+def test_a_gpu_blurs_as_the_processor_does(images):
+    """Other devices take another path: it leaves out a check that would wait for them."""
+    sigma = torch.linspace(0.1, 2.0, len(images))
+    blurred = filter2d_separable(images, *[get_gaussian_kernel1d(5, sigma[:, None])] * 2)
+    torch.testing.assert_close(blurred, views._blurred(images, 5, sigma))

@@ -15,6 +15,7 @@ from disentangle_bench.methods.objectives.inputs import (
     prepare,
 )
 from disentangle_bench.methods.objectives.ip_irm.layout import laid_out
+from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host, split_by_subset
 
 
 def irm_penalty(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
@@ -51,7 +52,8 @@ def invariant_loss(
     penalty_weight where that is above 1.
 
     z1, z2: [B, d], unit rows. assignments: one int64 [B] a kept partition, values in [0, num_subsets).
-    A subset with one image counts as 0 in both means; an empty one is left out of them.
+    A subset with one image counts as 0 in both means; an empty one is left out of them. Assignments may lie on the
+    processor, whatever the device of the codes: it isn't waited for then.
 
     Raises:
         ValueError: shapes differ, no partition, values out of range, temperature <= 0.
@@ -63,14 +65,12 @@ def invariant_loss(
         raise ValueError("assignments is empty but needs one kept partition at least")
     for assignment in assignments:
         check_rows("z1", z1, "assignment", assignment)
-    z1, z2, *assignments = prepare(z1, z2, *assignments, gather=gather)
+    pooled = pooled_on_host(assignments, z1.device, gather)
+    z1, z2 = prepare(z1, z2, gather=gather)
 
     losses, penalties = [], []
-    for assignment in assignments:
-        subsets = [(assignment == subset).nonzero().squeeze(1) for subset in range(num_subsets)]
-        if sum(map(len, subsets)) < len(z1):
-            raise ValueError(f"an assignment has values outside [0, {num_subsets})")
-        for rows in filter(len, subsets):
+    for subsets in split_by_subset(pooled, num_subsets, z1.device):
+        for rows in subsets:
             similarity = laid_out(z1.index_select(0, rows), z2.index_select(0, rows))
             losses.append(_cross_entropy(similarity / temperature))
             penalties.append(_penalty(similarity / irm_temperature))
