@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import Record, method_labels, observations
-from disentangle_bench.evaluation.leaderboard.statistics import (
+from disentangle_bench.evaluation.leaderboard.paired import (
     BETTER,
     LEVEL,
     PLACE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, rise, scored
+from disentangle_bench.evaluation.leaderboard.paired import LEVEL, rise, scored
 
 if TYPE_CHECKING:
     import pandas as pd

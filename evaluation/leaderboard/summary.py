@@ -51,7 +51,7 @@ def summarise(seen: pd.DataFrame, interval: Literal["t", "bootstrap"] = "t") -> 
     half = t.ppf((1 + LEVEL) / 2, np.maximum(table["n"] - 1, 1)) * table["std"] / np.sqrt(table["n"])
     table["low"], table["high"] = table["mean"] - half, table["mean"] + half
     if interval == "bootstrap":
-        from disentangle_bench.evaluation.leaderboard import statistics
+        from disentangle_bench.evaluation.leaderboard import paired as statistics
 
         bounds = [statistics.interval([float(v) for v in text.split()], method="bootstrap") for text in table["values"]]
         table["low"], table["high"] = (np.array(side) for side in zip(*bounds, strict=True))

@@ -197,7 +197,7 @@ class _Board:
 
     def _ties(self, key: Key) -> set[Line]:
         """Rows that a paired test over common seeds can't tell from the best one (that saw no content label)."""
-        from disentangle_bench.evaluation.leaderboard.statistics import SAME, holm, paired_tests, verdicts
+        from disentangle_bench.evaluation.leaderboard.paired import SAME, holm, paired_tests, verdicts
 
         own = {line: m for line in self.lines if not line.saw_content and (m := self.mean(line, key)) is not None}
         if not own or key[1] == "chance":

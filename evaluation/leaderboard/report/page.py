@@ -20,10 +20,10 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     observations,
     settings_of,
 )
+from disentangle_bench.evaluation.leaderboard.paired import against
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import curves, gallery, plots
 from disentangle_bench.evaluation.leaderboard.report.output import Output
-from disentangle_bench.evaluation.leaderboard.statistics import against
 from disentangle_bench.evaluation.leaderboard.summary import summarise, to_csv
 from disentangle_bench.evaluation.leaderboard.table import PERCENT, Grid, column_keys, grids, matrices
 from disentangle_bench.evaluation.records import Problem, find_records

@@ -77,7 +77,7 @@ def test_bytes_are_equal_in_another_process(record, tmp_path):
     records = [record("d", m, s, 0.5, labels=("style", "domain")) for m in "abcdef" for s in range(2)]
     (tmp_path / "records.json").write_text(json.dumps(records))
     code = (
-        "import json, sys; from evaluation.leaderboard.tables import *;"
+        "import json, sys; from disentangle_bench.evaluation.leaderboard.summary import *;"
         "f = leaderboard(json.load(open(sys.argv[1]))); sys.stdout.buffer.write((to_markdown(f) + to_csv(f)).encode())"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "records.json")]
@@ -254,7 +254,7 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
 
 def test_what_a_space_tells_is_not_compared_as_better_or_worse(record):
     from disentangle_bench.evaluation.leaderboard.frame import observations
-    from disentangle_bench.evaluation.leaderboard.statistics import scored
+    from disentangle_bench.evaluation.leaderboard.paired import scored
 
     seen = observations([record(metrics=[told("features", "hue", 0.8)])])
     assert set(scored(seen)["measure"]) == {"linear@1"}
