@@ -129,7 +129,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
     return Measured(
         record["config"]["measures"],
-        record["metrics"],
+        [dict(row) for row in record["metrics"]],
         outcomes,
         record["cost"].get("eval_seconds", 0.0),
         [*record["provenance"].get("earlier", []), came],

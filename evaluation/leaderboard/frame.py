@@ -6,10 +6,12 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from disentangle_bench.evaluation.records import Record
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Record = dict[str, Any]
+
 Key = tuple[str, str, str]
 """(data set, method, settings)."""
 
@@ -120,7 +122,7 @@ def observations(records: Iterable[Record], labels: Mapping[Key, str] | None = N
     return pd.DataFrame.from_records(lines, columns=list(COLUMNS))
 
 
-def _options(config: Record) -> dict[str, str]:
+def _options(config: Mapping[str, Any]) -> dict[str, str]:
     """Every setting but the seed, flat, as text: `options.temperature` -> `0.1`."""
     flat = {
         f"{section}.{key}": _short(value)

@@ -11,9 +11,7 @@ import pytest
 from PIL import Image
 
 from disentangle_bench.evaluation.pictures import artefacts, sheets
-from disentangle_bench.evaluation.records import FILE, write_json
-
-Record = dict[str, Any]
+from disentangle_bench.evaluation.records import FILE, Record, seal, write_json
 
 
 def _hash(*parts: object) -> str:
@@ -27,6 +25,7 @@ def make_record(
     top1: float | None = 0.9,
     *,
     space: str = "features",
+    invariant_space: str | None = None,
     labels: tuple[str, ...] = (),
     options: dict[str, Any] | None = None,
     budget: dict[str, float] | None = None,
@@ -38,8 +37,7 @@ def make_record(
     settings = _hash(dataset, method, options, budget)
     row = {"space": space, "target": "class", "parameters": {}, "reason": None, "seconds": 0.1}
     scores = {"top1": top1, "nll": 0.25} if top1 is not None else None
-    return {
-        "schema": 1,
+    content = {
         "cell": {
             "dataset": dataset,
             "method": method,
@@ -90,6 +88,8 @@ def make_record(
             *[row | extra for extra in metrics or []],
         ],
     }
+    spaces = {"primary_space": space, "invariant_space": invariant_space or space}
+    return seal(content | spaces, Path("no outcomes"))
 
 
 def write_run(root: Path, record: Record, pictures: bool = True) -> Path:
