@@ -51,10 +51,11 @@ class Space:
 class Score:
     """How to read one figure: which direction is better, its range, what chance gives."""
 
-    direction: Literal["up", "down"]
+    direction: Literal["up", "down"] | None
     low: float
     high: float
     chance: str
+    unit: Literal["percent", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Measure:
     run: Callable[..., dict[str, float]]
     spaces: tuple[str, ...] | None = None
     matrix: bool = False
+    aspect: str = "content"
 
     @property
     def title(self) -> str:
@@ -133,4 +135,4 @@ class Measure:
         return space in self.spaces if self.spaces else space != "assignment"
 
 
-ACCURACY = Score("up", 0, 1, "share of the most frequent class")
+ACCURACY = Score("up", 0, 1, "share of the most frequent class", "percent")

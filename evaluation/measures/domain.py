@@ -109,7 +109,7 @@ def retrieval(space: Space, content: TargetSpec, domain: TargetSpec) -> dict[str
 
 _DCODR = "Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)"
 _PROBED = "cross-fitted inside test, where class and domain are independent"
-_CHANCE = Score("down", 0, 1, "itself")
+_CHANCE = Score(None, 0, 1, "itself", "percent")
 
 MEASURES = (
     Measure(
@@ -118,7 +118,8 @@ MEASURES = (
         subjects=each("domain"),
         splits=_PROBED,
         source=_DCODR,
-        scores={"linear": Score("down", 0, 1, "the column `chance`"), "chance": _CHANCE},
+        aspect="invariance",
+        scores={"linear": Score("down", 0, 1, "the column `chance`", "percent"), "chance": _CHANCE},
         run=partial(leakage, mlp=False),
     ),
     Measure(
@@ -127,11 +128,22 @@ MEASURES = (
         subjects=each("domain"),
         splits=_PROBED,
         source=_DCODR,
+        aspect="invariance",
         scores={
-            "linear": Score("down", 0, 1, "the column `chance`"),
-            "mlp": Score("down", 0, 1, "the column `chance`"),
+            "linear": Score("down", 0, 1, "the column `chance`", "percent"),
+            "mlp": Score("down", 0, 1, "the column `chance`", "percent"),
             "chance": _CHANCE,
         },
+        run=leakage,
+    ),
+    Measure(
+        name="leakage",
+        version=3,
+        subjects=each("domain"),
+        splits=_PROBED,
+        source=_DCODR,
+        aspect="invariance",
+        scores={"leakage": Score("down", 0, 1, "0", "percent")},
         run=leakage,
     ),
     Measure(

@@ -32,7 +32,7 @@ MEASURES = (
         subjects=NO_TARGET,
         splits="test",
         source="Garrido et al.: RankMe (ICML 2023); collapse as in Chen & He: SimSiam (CVPR 2021)",
-        scores={"rankme": Score("up", 0, math.inf, "none")},
+        scores={"rankme": Score(None, 0, math.inf, "none")},
         run=intrinsic,
     ),
     Measure(
