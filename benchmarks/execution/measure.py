@@ -91,9 +91,7 @@ def measure(
         data.targets,
         data.eval_dataloader("test"),
         module=method,
-        embed=method.embed,
         views=method.views,
-        rows=measured.rows,
     )
     return measured
 

@@ -166,7 +166,7 @@ def column(
         ValueError: see `Layout.of`.
     """
     import pandas as pd
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     names = list(outcomes)
     columns = ["mean", "low", "high", "seed_part", "image_part", "df", "rank_low", "rank_high", "best"]
@@ -174,7 +174,7 @@ def column(
         return pd.DataFrame(columns=columns, index=pd.Index([], dtype=object))
     layout = Layout.of([outcomes[name] for name in names])
     of_mean = layout.means()
-    half = t.ppf((1 + level) / 2, of_mean.df) * np.sqrt(of_mean.total)
+    half = stdtrit(of_mean.df, (1 + level) / 2) * np.sqrt(of_mean.total)
     block = np.unique([hash(blocks[name]) if blocks else 0 for name in names], return_inverse=True)[1]
     low, high, best = ranks(layout, -layout.mean if down else layout.mean, block, level)
     data = [layout.mean, layout.mean - half, layout.mean + half, of_mean.seed, of_mean.image, of_mean.df]
