@@ -43,6 +43,15 @@ class FeatureBank:
     targets: dict[str, dict[str, np.ndarray]]
     weights: dict[str, np.ndarray | None] = field(default_factory=dict)
 
+    def sharing(self, same: Mapping[str, str], weights: Mapping[str, np.ndarray | None]) -> FeatureBank:
+        """The bank with further splits that hold the images of others (new name -> the other's), weighted anew."""
+        add = {name: origin for name, origin in same.items() if name not in self.weights}
+        return FeatureBank(
+            {space: x | {name: x[origin] for name, origin in add.items()} for space, x in self.features.items()},
+            self.targets | {name: self.targets[origin] for name, origin in add.items()},
+            self.weights | dict(weights),
+        )
+
 
 @contextmanager
 def inference_mode(module: nn.Module):

@@ -2,12 +2,15 @@
 
 Of a measure that is a mean over test images, `outcomes.npz` in a run's folder holds the terms of that mean (right or
 wrong, or a number), and the class or cluster that each image was given. Bits are packed; there are no pickles in it.
+The file has two members: `index`, JSON that says what lies where, and `data`, all arrays one after the other (a member
+each would take as long to open as all of this).
 """
 
 from __future__ import annotations
 
 import io
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 FILE = "outcomes.npz"
-INDEX = "index"
+KINDS = frozenset({"|u1", "<u2", "<u4", "<u8", "<i8", "<f4", "<f8"})
+"""Types of number that the arrays may have."""
 LARGEST = 2**31
 """Bytes that the arrays of one file may unpack to."""
 
@@ -58,9 +62,16 @@ class Outcome:
 
     @property
     def terms(self) -> np.ndarray:
-        """float64 [N]: what each image contributes, so that the plain mean is the figure."""
-        share = 1.0 if self.weights is None else self.weights * (len(self.weights) / self.weights.sum())
-        return self.offset + self.scale * self.values.astype(np.float64) * share
+        """float64 [N]: what each image contributes, so that the plain mean is the figure and their spread is its noise.
+
+        With weights w the figure is a ratio, and a term its linearisation: m + w_i / mean(w) (v_i - m), where m is the
+        weighted mean (Cochran: Sampling Techniques, 1977, chapter 6). The weights themselves are no noise.
+        """
+        values = self.values.astype(np.float64)
+        if self.weights is not None:
+            mean = np.average(values, weights=self.weights)
+            values = mean + self.weights * (len(values) / self.weights.sum()) * (values - mean)
+        return self.offset + self.scale * values
 
 
 @dataclass(frozen=True)
@@ -98,15 +109,15 @@ class Outcomes:
 
 def write_outcomes(path: Path, found: Outcomes) -> None:
     """Write all outcomes to one file, whole or not at all; equal outcomes give equal bytes, equal arrays stand once."""
-    arrays: dict[str, np.ndarray] = {}
-    names: dict[tuple, str] = {}
+    parts: list[bytes] = []
+    places: dict[tuple, list] = {}
 
-    def keep(array: np.ndarray) -> str:
-        known = (array.dtype.str, array.shape, array.tobytes())
-        if known not in names:
-            names[known] = f"a{len(names)}"
-            arrays[names[known]] = array
-        return names[known]
+    def keep(array: np.ndarray) -> list:
+        content = (array.dtype.str, array.shape, array.tobytes())
+        if content not in places:
+            places[content] = [sum(map(len, parts)), array.dtype.str, list(array.shape)]
+            parts.append(content[2])
+        return places[content]
 
     entries: list[dict[str, Any]] = []
     for key, outcome in sorted(found.outcomes.items()):
@@ -119,11 +130,10 @@ def write_outcomes(path: Path, found: Outcomes) -> None:
             entry["weights"] = keep(np.asarray(outcome.weights, np.float64))
         entries.append(entry)
     entries += [{"key": list(key), "ids": keep(_smallest(ids))} for key, ids in sorted(found.ids.items())]
-    arrays[INDEX] = np.frombuffer(json.dumps(entries, allow_nan=False).encode(), np.uint8)
-    packed: Any = arrays
+    index = np.frombuffer(json.dumps(entries, allow_nan=False).encode(), np.uint8)
     content = io.BytesIO()
-    np.savez_compressed(content, **packed)
-    beside = path.with_name(f"{path.name}.tmp")
+    np.savez_compressed(content, index=index, data=np.frombuffer(b"".join(parts), np.uint8))
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(content.getvalue())
@@ -147,16 +157,23 @@ def read_outcomes(path: Path) -> Outcomes:
         with np.load(path, allow_pickle=False) as stored:
             if sum(entry.file_size for entry in stored.zip.infolist()) > LARGEST:
                 raise ValueError("its arrays would unpack to more than 2 GB")
-            arrays = {name: stored[name] for name in stored.files}
-        for entry in json.loads(arrays[INDEX].tobytes()):
+            entries, data = json.loads(stored["index"].tobytes()), stored["data"].tobytes()
+
+        def take(place: list) -> np.ndarray:
+            start, kind, shape = place
+            if kind not in KINDS:
+                raise ValueError(f"arrays of {kind!r}")
+            return np.frombuffer(data, kind, math.prod(shape), start).reshape(shape)
+
+        for entry in entries:
             key = Key(*map(str, entry["key"]))
             if "ids" in entry:
-                found.ids[key] = arrays[entry["ids"]]
+                found.ids[key] = take(entry["ids"])
                 continue
-            values = arrays[entry["values"]]
+            values = take(entry["values"])
             if "images" in entry:
                 values = np.unpackbits(values, count=entry["images"]).astype(bool)
-            weights = arrays[entry["weights"]] if "weights" in entry else None
+            weights = take(entry["weights"]) if "weights" in entry else None
             found.outcomes[key] = Outcome(values, weights, float(entry["scale"]), float(entry["offset"]))
     except Exception as error:  # whatever a damaged or hostile file makes the readers raise
         raise BadOutcomes(f"{path}: no readable outcomes ({type(error).__name__}: {error})") from error

@@ -1,27 +1,108 @@
-"""The run record: one JSON file a run, the last thing a run writes; the leaderboard is a function of records alone."""
+"""The run record: one JSON file a run, a run writes it last, and tables are made of nothing else but outcomes.
+
+What is read is checked, part by part: a record of another schema, with parts missing, of a wrong kind or with a figure
+that can't be is refused with a line that names it, and costs no other record its place in the table.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "result.json"
-_PARTS: dict[str, type] = {
-    "cell": dict,
-    "config": dict,
-    "labels": list,
-    "provenance": dict,
-    "cost": dict,
-    "metrics": list,
+SPACE = "features"
+"""The space that every method offers, and that speaks for one that names no other."""
+ROUNDING = 1e-6
+"""By which a figure may leave its range."""
+
+
+class CellEntry(TypedDict):
+    """Which cell of the matrix; `hash` is of all that decides the result, `settings` of that without the seed."""
+
+    dataset: str
+    method: str
+    seed: int
+    hash: str
+    settings: str
+
+
+class Row(TypedDict):
+    """One measurement: figures, or None and the reason why there are none."""
+
+    space: str
+    measure: str
+    target: str
+    parameters: dict[str, Any]
+    scores: dict[str, float] | None
+    reason: str | None
+    seconds: float
+
+
+class Record(TypedDict):
+    """All that is known of a run.
+
+    `labels` are roles of the targets that the method saw. `primary_space` speaks for the method,
+    `invariant_space` where the question is what should not be there. `outcomes` is the SHA-256 of the file of outcomes
+    beside the record, None where there is none; `digest` that of the record itself (`digest_of`).
+    """
+
+    schema: int
+    cell: CellEntry
+    config: dict[str, Any]
+    labels: list[str]
+    primary_space: str
+    invariant_space: str
+    provenance: dict[str, Any]
+    cost: dict[str, Any]
+    metrics: list[Row]
+    outcomes: str | None
+    digest: str
+
+
+_TEXT, _MAYBE = (str,), (str, type(None))
+_PARTS: dict[str, tuple[type, ...]] = {
+    "cell": (dict,),
+    "config": (dict,),
+    "labels": (list,),
+    "primary_space": _TEXT,
+    "invariant_space": _TEXT,
+    "provenance": (dict,),
+    "cost": (dict,),
+    "metrics": (list,),
+    "outcomes": _MAYBE,
+    "digest": _TEXT,
 }
-_CELL: dict[str, type] = {"dataset": str, "method": str, "seed": int, "hash": str, "settings": str}
-_ROW: dict[str, type] = {"space": str, "measure": str, "target": str}
+_CELL: dict[str, tuple[type, ...]] = {
+    "dataset": _TEXT,
+    "method": _TEXT,
+    "seed": (int,),
+    "hash": _TEXT,
+    "settings": _TEXT,
+}
+_ROW: dict[str, tuple[type, ...]] = {"space": _TEXT, "measure": _TEXT, "target": _TEXT, "scores": (dict, type(None))}
+_OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
+    "config": {"budget": (dict,), "data": (dict,), "options": (dict,), "measures": (list,), "tuned": (int, type(None))},
+    "provenance": {
+        "command": _TEXT,
+        "finished": _TEXT,
+        "git": (dict,),
+        "versions": (dict,),
+        "hardware": (dict,),
+        "data": (dict,),
+        "card": (dict,),
+        "epoch": (int, float, type(None)),
+    },
+}
+"""Parts that need not be there, but are of these kinds where they are."""
 
 
 class BadRecord(ValueError):
@@ -55,12 +136,37 @@ def write_json(path: Path, content: Any) -> None:
         beside.unlink(missing_ok=True)
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read and check one record.
+def seal(record: Mapping[str, Any], outcomes: Path) -> Record:
+    """A record with its schema, the digest of its outcomes and its own: what a run writes last.
+
+    Args:
+        record: all parts but `schema`, `outcomes` and `digest`; without `primary_space` and `invariant_space` both are
+            `features`.
+        outcomes: file of the outcomes, written before; it may be absent.
+    """
+    sealed = {"primary_space": SPACE, "invariant_space": SPACE, **record, "schema": SCHEMA}
+    sealed["outcomes"] = digest_of_file(outcomes)
+    return cast(Record, sealed | {"digest": digest_of(sealed)})
+
+
+def digest_of(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record's canonical JSON (sorted keys, no blanks) without `digest`, as hexadecimal digits."""
+    content = {key: value for key, value in record.items() if key != "digest"}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of_file(path: Path) -> str | None:
+    """SHA-256 of a file as hexadecimal digits; None where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+
+
+def read_record(path: Path) -> Record:
+    """Read and check one record. Its digests are not checked: that is `evaluation.verify`.
 
     Raises:
         BadRecord: cut off, of another schema, with parts missing or of a wrong kind, or with a figure that is no
-            finite number.
+            finite number or outside its range.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject)
@@ -70,18 +176,18 @@ def read_record(path: Path) -> dict[str, Any]:
         raise BadRecord(f"{path}: not a record (a JSON object was expected)")
     if record.get("schema") != SCHEMA or isinstance(record["schema"], bool):
         raise BadRecord(f"{path}: schema version {record.get('schema')!r}, this version reads {SCHEMA}")
-    if wrong := _wrong(record):
+    if wrong := next(_wrong(record), None):
         raise BadRecord(f"{path}: {wrong}")
-    return record
+    return cast(Record, record)
 
 
-def find_records(folder: Path) -> tuple[dict[Path, dict[str, Any]], list[Problem]]:
-    """All valid records under a folder by their path, in the order of `read_records`, and what was skipped.
+def find_records(folder: Path) -> tuple[dict[Path, Record], list[Problem]]:
+    """All valid records under a folder by their path, sorted by data set, method and seed, and what was skipped.
 
     Of two records of one cell, or of one seed of the same settings, the first in path order counts; the other one is
     reported.
     """
-    found: dict[Path, dict[str, Any]] = {}
+    found: dict[Path, Record] = {}
     problems: list[Problem] = []
     first: dict[tuple, Path] = {}
     for path in sorted(folder.rglob(FILE)):
@@ -99,48 +205,68 @@ def find_records(folder: Path) -> tuple[dict[Path, dict[str, Any]], list[Problem
         else:
             what = f"{cell['method']} on {cell['dataset']}, seed {cell['seed']}"
             problems.append(Problem(path, f"{path}: a second record of {what}; {earlier} counts"))
-    order = sorted(found, key=lambda p: (*(found[p]["cell"][k] for k in ("dataset", "method", "seed", "hash")), p))
-    return {path: found[path] for path in order}, problems
+
+    def place(path: Path) -> tuple:
+        cell = found[path]["cell"]
+        return cell["dataset"], cell["method"], cell["seed"], cell["hash"], path
+
+    return {path: found[path] for path in sorted(found, key=place)}, problems
 
 
-def read_records(folder: Path) -> tuple[list[dict[str, Any]], list[Problem]]:
-    """All valid records under a folder, sorted by data set, method and seed, and what was skipped (`find_records`)."""
+def read_records(folder: Path) -> tuple[list[Record], list[Problem]]:
+    """The records of `find_records` without their paths."""
     found, problems = find_records(folder)
     return list(found.values()), problems
 
 
-def _wrong(record: dict[str, Any]) -> str | None:
-    """What is wrong with a record of this schema."""
-    if wrong := _misses(record, _PARTS) or _misses(record["cell"], _CELL, "cell."):
-        return wrong
+def _wrong(record: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with a record of this schema; whoever asks stops at the first."""
+    yield from _misses(record, _PARTS)
+    yield from _misses(record["cell"], _CELL, "cell.")
+    for part, kinds in _OPTIONAL.items():
+        yield from _misses(record[part], {key: kinds[key] for key in kinds.keys() & record[part].keys()}, f"{part}.")
     if not all(isinstance(role, str) for role in record["labels"]):
-        return "`labels` is not a list of roles"
+        yield "`labels` is not a list of roles"
     ranks = record["cost"].get("ranks", [])
     if not isinstance(ranks, list) or not all(isinstance(used, dict) for used in ranks):
-        return "`cost.ranks` is not a list of what each process has used"
-    figures = {f"cost.{name}": value for name, value in record["cost"].items() if name != "ranks"}
-    figures |= {f"cost.ranks[{rank}].{name}": v for rank, used in enumerate(ranks) for name, v in used.items()}
-    for name, value in figures.items():
+        yield "`cost.ranks` is not a list of what each process has used"
+    costs = {f"cost.{name}": value for name, value in record["cost"].items() if name != "ranks"}
+    costs |= {f"cost.ranks[{rank}].{name}": v for rank, used in enumerate(ranks) for name, v in used.items()}
+    for name, value in costs.items():
         if value is not None and not _finite(value):
-            return f"`{name}` is not a finite number"
+            yield f"`{name}` is not a finite number"
+        if value is not None and value < 0:
+            yield f"`{name}` is negative ({value})"
     seen = set()
     for row in record["metrics"]:
-        if not isinstance(row, dict) or _misses(row, _ROW) or not isinstance(row.get("scores", 0), dict | None):
-            return "a row of `metrics` lacks space, measure, target or scores"
-        place = tuple(row[key] for key in _ROW)
+        if not isinstance(row, dict) or "scores" not in row or next(_misses(row, _ROW), None):
+            yield "a row of `metrics` lacks space, measure, target or scores"
+        place = (row["space"], row["measure"], row["target"])
         if place in seen:
-            return f"{row['measure']} of {row['target']} in {row['space']} stands twice"
+            yield f"{row['measure']} of {row['target']} in {row['space']} stands twice"
         seen.add(place)
-        if not all(map(_finite, (row["scores"] or {}).values())):
-            return f"{row['measure']} of {row['space']} has a score that is not a finite number"
-    return None
+        ranges = _ranges().get(row["measure"], {})
+        for score, value in (row["scores"] or {}).items():
+            if not _finite(value):
+                yield f"{row['measure']} of {row['space']} has a score that is not a finite number"
+            low, high = ranges.get(score, (-math.inf, math.inf))
+            if not low - ROUNDING <= value <= high + ROUNDING:
+                yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
 
 
-def _misses(part: dict[str, Any], kinds: dict[str, type], prefix: str = "") -> str | None:
+@cache
+def _ranges() -> dict[str, dict[str, tuple[float, float]]]:
+    """Measure -> score -> least and largest value that can be."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    return {title: {name: (s.low, s.high) for name, s in measure.scores.items()} for title, measure in MEASURES.items()}
+
+
+def _misses(part: dict[str, Any], kinds: Mapping[str, tuple[type, ...]], prefix: str = "") -> Iterator[str]:
     for key, kind in kinds.items():
-        if not isinstance(part.get(key), kind) or isinstance(part[key], bool):
-            return f"`{prefix}{key}` is missing or not a {kind.__name__}"
-    return None
+        if not isinstance(part.get(key), kind) or isinstance(part.get(key), bool):
+            names = " or ".join("null" if k is type(None) else k.__name__ for k in kind)
+            yield f"`{prefix}{key}` is missing or not a {names}"
 
 
 def _finite(value: Any) -> bool:

@@ -39,6 +39,7 @@ ROOMS = {
         {"verify"},
         {"leaderboard"},
         {"pictures"},
+        {"records"},
         {"protocol"},
         {"measures"},
         {"sgd_probe"},
@@ -46,7 +47,7 @@ ROOMS = {
         {"encoder"},
         {"features"},
         {"metrics"},
-        {"records", "outcomes"},
+        {"outcomes"},
     ],
 }
 """Rooms (a folder, or a file that lies beside the folders) from top to bottom; imports go down only. `*`: any other."""

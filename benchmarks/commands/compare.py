@@ -7,8 +7,16 @@ from pathlib import Path
 from disentangle_bench.benchmarks.errors import RequestError
 
 
-def command(a: str, b: str, *, out: str = "results/runs", threshold: float = 0.01, measures: str | None = None) -> int:
-    """Say what is better or worse in B than in A beyond noise; exit code 3 if something is worse (a gate for CI).
+def command(
+    a: str,
+    b: str,
+    *,
+    out: str = "results/runs",
+    threshold: float = 0.01,
+    measures: str | None = None,
+    allow_underpowered: bool = False,
+) -> int:
+    """Say what is better, worse or the same in B as in A; exit code 3 if a figure is worse, 4 if the runs can't tell.
 
     Args:
         a: folder of runs, or a method of the folder `out`.
@@ -16,19 +24,21 @@ def command(a: str, b: str, *, out: str = "results/runs", threshold: float = 0.0
         out: folder that holds the runs of two methods.
         threshold: loss that is put up with, in the score's own unit (0.01 is one point of accuracy).
         measures: only these, comma-separated, such as linear@1,knn@1.
+        allow_underpowered: exit code 0 instead of 4.
     """
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation.leaderboard import compare
-    from disentangle_bench.evaluation.records import read_records
+    from disentangle_bench.evaluation.records import find_records
 
     only = names_in(measures) if measures else []
     try:
         if Path(a).is_dir() and Path(b).is_dir():
             comparison = compare.compare(Path(a), Path(b), threshold, only)
         else:
-            records, problems = read_records(Path(out))
-            comparison = compare.compare_methods(records, a, b, threshold, only, problems)
+            found, problems = find_records(Path(out))
+            comparison = compare.compare_methods(found, a, b, threshold, only, problems)
     except compare.NothingToCompare as error:
         raise RequestError(f"compare {a} {b}: {error}") from error
     print(comparison.text(), end="")
-    return 3 if comparison.worse else 0
+    code = comparison.exit_code
+    return 0 if allow_underpowered and code == compare.EXIT_UNDERPOWERED else code

@@ -18,8 +18,12 @@ def command(
     out: str = "results/runs",
     format: Literal["md", "csv", "latex", "html"] = "md",
     matched: Literal["epochs", "images", "forward_passes", "minutes"] | None = None,
-    interval: Literal["t", "bootstrap"] = "t",
+    measures: str | None = None,
+    spaces: str | None = None,
+    columns: str | None = None,
+    sort: str = "",
     to: str | None = None,
+    board: str | None = None,
 ) -> int:
     """Print the leaderboard of all complete runs in a folder.
 
@@ -27,30 +31,43 @@ def command(
         out: folder of the runs.
         format: md (markdown), csv (every score, with its interval), latex (booktabs) or html.
         matched: only runs whose training took the same (within 10 %) in this unit.
-        interval: of the csv's `low` and `high`: Student's t, right for few seeds, or bootstrap over the seeds.
+        measures: only these, comma-separated, such as linear,knn@1.
+        spaces: rows for these spaces, comma-separated, instead of the one that each method declares.
+        columns: only these in the tables, comma-separated: a measure, "linear@1 top1" or train_seconds.
+        sort: column that rows are sorted by inside their blocks, such as knn@1; the first one by default.
         to: write it to this file; markdown under the commands, commits and hardware that gave it.
+        board: write records, outcomes and the table to this folder instead: all that `bench verify` needs.
     """
+    from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.leaderboard import budgets, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
 
     preconditions.require_runs(Path(out))
-    found, problems = records.read_records(Path(out))
+    found, problems = records.find_records(Path(out))
     _name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
-    frame = summary.leaderboard(chosen, interval)
+    if board:
+        from disentangle_bench.evaluation.verify import export_board
+
+        preconditions.check_writable(Path(board))
+        print(export_board(chosen, Path(board)))
+        return 0
+    frame = summary.leaderboard(chosen, names_in(measures or ""), names_in(spaces or ""))
+    shown = names_in(columns or ""), sort
     text = {
-        "md": lambda: summary.to_markdown(frame, problems),
+        "md": lambda: summary.to_markdown(frame, problems, *shown),
         "csv": lambda: summary.to_csv(frame),
-        "latex": lambda: summary.to_latex(frame),
-        "html": lambda: summary.to_html(frame),
+        "latex": lambda: summary.to_latex(frame, *shown),
+        "html": lambda: summary.to_html(frame, *shown),
     }[format]()
     if to is None:
         print(text)
         return 0
     preconditions.check_writable(Path(to).parent)
     Path(to).parent.mkdir(parents=True, exist_ok=True)
-    Path(to).write_text(f"# Leaderboard\n\n{provenance(chosen)}\n{text}" if format == "md" else text, encoding="utf-8")
+    head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if format == "md" else ""
+    Path(to).write_text(head + text, encoding="utf-8")
     return 0
 
 
@@ -59,9 +76,9 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.leaderboard import summary
 
-    found, problems = records.read_records(folder)
+    found, problems = records.find_records(folder)
     _name_skipped(problems)
-    chosen = [record for record in found if record["cell"]["hash"] in hashes]
+    chosen = {path: record for path, record in found.items() if record["cell"]["hash"] in hashes}
     if not chosen:
         return
     frame = summary.leaderboard(chosen)

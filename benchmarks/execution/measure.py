@@ -16,6 +16,7 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataModule
 from disentangle_bench.datamodules.batches.loader import loader
+from disentangle_bench.datamodules.splits.probe import MADE_FROM
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
@@ -91,9 +92,7 @@ def measure(
         data.targets,
         data.eval_dataloader("test"),
         module=method,
-        embed=method.embed,
         views=method.views,
-        rows=measured.rows,
     )
     return measured
 
@@ -105,16 +104,31 @@ def encode_splits(
     encoder: str,
     follow: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
 ) -> features.FeatureBank:
-    """The features of a cell; in a process group all processes call this together, each with its part of the images."""
+    """The features of a cell; in a process group all processes call this together, each with its part of the images.
+
+    Probe splits of data that can't be rendered anew hold the images of another split, which are encoded once.
+    """
     rank, processes = place()
-    return features.encode(
+    splits = data.splits
+    same: dict[str, str] = {
+        probe: origin
+        for probe, origin in MADE_FROM.items()
+        if splits[probe].images is splits[origin].images and splits[probe].rows is splits[origin].rows
+    }
+    encoded = features.encode(
         method,
         method.embed,
-        {split: data.eval_dataloader(split, rank=rank, num_replicas=processes) for split in SPLITS},
+        {
+            split: data.eval_dataloader(split, rank=rank, num_replicas=processes)
+            for split in splits
+            if split not in same
+        },
         run.features,
         {"encoder": encoder, "data": data.fingerprint},
         follow,
+        {split: splits[split].weights for split in splits},
     )
+    return encoded.sharing(same, {name: split.weights for name, split in splits.items() if name in same})
 
 
 def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
@@ -129,7 +143,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
     return Measured(
         record["config"]["measures"],
-        record["metrics"],
+        [dict(row) for row in record["metrics"]],
         outcomes,
         record["cost"].get("eval_seconds", 0.0),
         [*record["provenance"].get("earlier", []), came],

@@ -24,7 +24,7 @@ from disentangle_bench.benchmarks.runs import feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
-from disentangle_bench.evaluation.records import read_record, write_json
+from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.random_init import RandomInit
 
@@ -35,7 +35,7 @@ class GivenEncoder(RandomInit):
     source = "given"
 
 
-def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> dict[str, Any]:
+def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) -> Record:
     """Measure an encoder on the request's (one) data set; encoded features are kept for the next time.
 
     Returns:
@@ -80,7 +80,7 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
     try:
         with lock.hold(run.lock):
             measured = measure(cell, method, data, run, state, ProgressFile(run))
-            record = make_record(cell, method, data, trained, measured, launch, started)
+            record = seal(make_record(cell, method, data, trained, measured, launch, started), run.outcomes)
             write_json(run.record, record)
     except lock.Taken:
         raise RequestError(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.benchmarks.machine import hardware
-from disentangle_bench.evaluation.records import SCHEMA
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.measure import Measured
@@ -38,15 +37,15 @@ def make_record(
     launch: CellLaunch,
     started: str,
 ) -> dict[str, Any]:
-    """The run record (see `evaluation.records`)."""
+    """The run record (see `evaluation.records`) without its digests, which `seal` adds."""
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
-    from disentangle_bench.datamodules.base import SPLITS
 
     return {
-        "schema": SCHEMA,
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
         "config": cell.as_dict() | {"measures": measured.measures},
         "labels": sorted(method.uses_targets),
+        "primary_space": method.primary_space,
+        "invariant_space": method.invariant_space,
         "provenance": {
             "command": launch.command,
             "started": started,
@@ -54,7 +53,7 @@ def make_record(
             "git": launch.git,
             "versions": versions(),
             "hardware": hardware(),
-            "data": {"fingerprint": data.fingerprint} | {split: len(data.splits[split]) for split in SPLITS},
+            "data": {"fingerprint": data.fingerprint} | {name: len(split) for name, split in data.splits.items()},
             "encoder": trained.encoder,
             "epoch": trained.epoch,
             "step": trained.step,

@@ -32,7 +32,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, Run
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.evaluation.records import seal, write_json
 from disentangle_bench.methods.base import Method
 
 WITH_PARENT = "--with-parent"
@@ -129,7 +129,7 @@ def _train_or_load(
 
 def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger], launch: CellLaunch) -> None:
     """Write the record, last of all results, and clear away what led to it."""
-    write_json(run.record, record)
+    write_json(run.record, seal(record, run.outcomes))
     rows = record["metrics"]
     finals = {
         "/".join(filter(None, (row["space"], row["measure"], row["target"], key))): value

@@ -30,6 +30,7 @@ def run_logger(folder: Path, cell: Cell) -> WandbLogger:
 
 def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
     """Log the leaderboard as a table, in a run of its own."""
+    frame = frame.drop(columns=["seeds", "runs", "values"])  # tuples, which their tables have no column for
     with wandb.init(project=PROJECT, name="leaderboard", job_type="leaderboard", dir=folder) as run:
         run.log({"leaderboard": wandb.Table(dataframe=frame.astype(object).where(frame.notna(), None))})
 

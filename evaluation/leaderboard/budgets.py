@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, Record
+from disentangle_bench.evaluation.leaderboard.frame import COST, Key, Record, score_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+K = TypeVar("K")
 Unit = Literal["epochs", "images", "forward_passes", "minutes"]
 _COSTS = {"images_seen": "images seen", "forward_passes": "forward passes", "train_seconds": "training seconds"}
 TOLERANCE = 0.1
@@ -28,12 +29,12 @@ def spent(record: Record, unit: Unit) -> float:
 
 
 def match(
-    records: Iterable[Record], by: Unit, amount: float | None = None, tolerance: float = TOLERANCE
-) -> list[Record]:
+    found: Mapping[K, Record], by: Unit, amount: float | None = None, tolerance: float = TOLERANCE
+) -> dict[K, Record]:
     """The runs that were allowed the same, for a table of equal budgets.
 
     Args:
-        records: of any budgets.
+        found: path -> record, of any budgets.
         by: unit in which they shall be equal.
         amount: how much; if not given, on each data set the largest amount that some run took and that every method
             which trains has a run near (none if there is no such amount: then no run that trains is kept there).
@@ -44,9 +45,8 @@ def match(
     """
     if by not in ("epochs", "images", "forward_passes", "minutes"):
         raise ValueError(f"budgets match by epochs, images, forward_passes or minutes, not {by!r}")
-    given = list(records)
     taken: dict[str, dict[str, list[float]]] = {}
-    for record in given:
+    for record in found.values():
         if (value := spent(record, by)) > 0:
             cell = record["cell"]
             taken.setdefault(cell["dataset"], {}).setdefault(cell["method"], []).append(value)
@@ -63,7 +63,11 @@ def match(
             if all(any(near(other, value) for other in others) for others in methods.values())
         ]
         wanted[dataset] = max(common, default=math.nan) if amount is None else amount
-    return [r for r in given if (v := spent(r, by)) == 0 or near(v, wanted.get(r["cell"]["dataset"], math.nan))]
+    return {
+        path: record
+        for path, record in found.items()
+        if (value := spent(record, by)) == 0 or near(value, wanted.get(record["cell"]["dataset"], math.nan))
+    }
 
 
 def equality(part: pd.DataFrame, tolerance: float = TOLERANCE) -> str:
@@ -100,7 +104,7 @@ def front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return np.asarray(~(no_worse & better).any(axis=1))
 
 
-def tradeoff(part: pd.DataFrame, key: tuple[str, str, str], cost: str) -> pd.DataFrame:
+def tradeoff(part: pd.DataFrame, key: Key, cost: str) -> pd.DataFrame:
     """Figure against cost on one data set.
 
     Args:
@@ -112,15 +116,14 @@ def tradeoff(part: pd.DataFrame, key: tuple[str, str, str], cost: str) -> pd.Dat
         A line a (method, space): `method`, `space`, `labels`, `cost`, `score`, `front`. Of a method's spaces all are
         there; those with neither figure nor cost are not.
     """
-    from disentangle_bench.evaluation.leaderboard.table import rises
-
     measure, score, target = key
-    names = ["method", "settings", "labels", "space"]
     here = (part["measure"] == measure) & (part["score"] == score) & (part["target"] == target)
-    figures = part.loc[here, [*names, "mean"]].rename(columns={"mean": "score"})
-    costs = part[(part["measure"] == COST) & (part["score"] == cost)].set_index("settings")["mean"]
-    table = figures.assign(cost=figures["settings"].map(costs)).dropna(subset=["score", "cost"])
-    gain = table["score"].to_numpy(float) * (1 if rises(key) else -1)
+    figures = part.loc[here, ["method", "labels", "space", "mean"]].rename(columns={"mean": "score"})
+    costs = part[(part["measure"] == COST) & (part["score"] == cost)]
+    by_method = dict(zip(costs["method"], costs["mean"], strict=True))
+    table = figures.assign(cost=figures["method"].map(by_method)).dropna(subset=["score", "cost"])
+    known = score_of(measure, score)
+    gain = table["score"].to_numpy(float) * (-1 if known is not None and known.direction == "down" else 1)
     table["front"] = front(table["cost"].to_numpy(float), gain)
     columns = ["method", "space", "labels", "cost", "score", "front"]
     return table[columns].sort_values(["cost", "method", "space"], kind="stable", ignore_index=True)

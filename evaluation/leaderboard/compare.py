@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import Record, method_labels, observations
-from disentangle_bench.evaluation.leaderboard.statistics import (
-    BETTER,
-    LEVEL,
-    PLACE,
-    WORSE,
-    by_seed,
-    holm,
-    paired_tests,
-    rise,
-    scored,
-    verdicts,
-)
-from disentangle_bench.evaluation.records import Problem, read_records
+from disentangle_bench.evaluation.leaderboard.frame import COST, method_labels, observations, score_of
+from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
+from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
+from disentangle_bench.evaluation.records import Problem, Record, find_records
 
 if TYPE_CHECKING:
     import pandas as pd
 
 THRESHOLD = 0.01
-EXIT_WORSE = 3
+EXIT_WORSE, EXIT_UNDERPOWERED = 3, 4
+BETTER, WORSE, SAME, UNDERPOWERED = "better", "worse", "same", "underpowered"
 
 
 class NothingToCompare(ValueError):
     """The two sides share no figure."""
+
+
+class _Place(NamedTuple):
+    """A figure of the main table."""
+
+    dataset: str
+    measure: str
+    score: str
+    target: str
+    method: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.method} {self.measure} {self.score} ({self.target})"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Comparison:
     Attributes:
         table: a line a figure: data set, measure, score, target, method, space, `n` (seeds in common), `before` and
             `after` (means over these seeds), `gain` (difference, positive for the better), `low` and `high` (95 %
-            interval of the gain), `effect`, `p`, `p_holm`, `verdict`, `regressed`.
+            interval of the gain), `p_worse`, `p_better` (one-sided, after Holm's correction), `p_same` (that the
+            difference lies within the threshold), `verdict`.
         missing: figures that only the first side has.
         new: figures that only the second side has.
         threshold: a loss up to this is not held against the second side.
@@ -57,45 +61,55 @@ class Comparison:
     problems: list[Problem]
 
     @property
-    def worse(self) -> bool:
-        """Whether some figure is worse by more than the threshold and beyond noise."""
-        return bool(self.table["regressed"].any())
-
-    @property
     def exit_code(self) -> int:
-        """3 if worse, else 0."""
-        return EXIT_WORSE if self.worse else 0
+        """3 if a figure is worse, else 4 if there are some that the runs can't judge, else 0."""
+        verdicts = set(self.table["verdict"])
+        return EXIT_WORSE if WORSE in verdicts else EXIT_UNDERPOWERED if UNDERPOWERED in verdicts else 0
 
     def text(self) -> str:
-        """For the terminal: what regressed first, then what is better or worse, then how many can't be told apart."""
+        """For the terminal: what is worse first, then what can't be judged, then the rest in one line a verdict."""
         from tabulate import tabulate
 
-        told = self.table[self.table["regressed"] | self.table["verdict"].isin([BETTER, WORSE])]
-        told = told.sort_values(["regressed", "gain"], ascending=[False, True], kind="stable")
+        order = [WORSE, UNDERPOWERED, BETTER]
+        told = self.table[self.table["verdict"].isin(order)]
+        told = told.assign(order=told["verdict"].map(order.index)).sort_values(["order", "gain"], kind="stable")
         lines = [
             [
-                "WORSE" if r["regressed"] else r["verdict"],
+                r["verdict"].upper() if r["verdict"] == WORSE else r["verdict"],
                 *map(_plain, (r["dataset"], r["method"], r["space"], f"{r['measure']} {r['score']} ({r['target']})")),
                 r["n"],
-                f"{r['before']:.4f}",
-                f"{r['after']:.4f}",
+                *(f"{r[name]:.4f}" for name in ("before", "after")),
                 f"{r['gain']:+.4f}",
-                "-" if math.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                "-" if math.isnan(r["p_holm"]) else f"{r['p_holm']:.3g}",
+                "-" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
+                *("-" if np.isnan(r[name]) else f"{r[name]:.3g}" for name in ("p_worse", "p_same")),
             ]
             for r in told.to_dict("records")
         ]
-        header = ["", "data set", "method", "space", "figure", "n", "before", "after", "gain", "95 %", "p (Holm)"]
+        header = [
+            "",
+            "data set",
+            "method",
+            "space",
+            "figure",
+            "n",
+            "before",
+            "after",
+            "gain",
+            "95 %",
+            "p worse",
+            "p same",
+        ]
+        counts = self.table["verdict"].value_counts()
         parts = [tabulate(lines, header, disable_numparse=True)] if lines else []
-        parts += [f"{count} figures: {verdict}" for verdict, count in self.table["verdict"].value_counts().items()]
         parts += [f"missing on the second side: {_plain(name)}" for name in self.missing]
         parts += [f"new on the second side: {_plain(name)}" for name in self.new]
         parts += [f"skipped: {_plain(problem.reason)}" for problem in self.problems]
-        regressed = int(self.table["regressed"].sum())
+        numbers = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (*order, SAME))
+        parts.append(f"{len(self.table)} figures: {numbers}")
         parts.append(
-            f"{'WORSE' if regressed else 'not worse'}: {regressed} of {len(self.table)} figures lost more than "
-            f"{self.threshold:g} beyond noise (paired by seed, t-test, Holm, {1 - LEVEL:.0%}; a figure whose noise is "
-            "unknown, of one seed or without spread, is held to the threshold alone)"
+            f"worse: lost more than {self.threshold:g} beyond the noise of seeds and test images ({LEVEL:.0%}, Holm "
+            f"over all figures); same: the difference is within {self.threshold:g} (equivalence, {LEVEL:.0%}); "
+            "underpowered: these runs can tell neither"
         )
         return "\n".join(parts) + "\n"
 
@@ -106,25 +120,25 @@ def compare(a: Path, b: Path, threshold: float = THRESHOLD, only: Collection[str
     Raises:
         NothingToCompare: no method, data set, seed and figure is in both.
     """
-    before, problems = read_records(a)
-    after, more = read_records(b)
+    before, problems = find_records(a)
+    after, more = find_records(b)
     return compare_records(before, after, threshold, only, [*problems, *more])
 
 
 def compare_methods(
-    records: Iterable[Record],
+    found: Mapping[Path, Record],
     a: str,
     b: str,
     threshold: float = THRESHOLD,
     only: Collection[str] = (),
-    problems: Iterable[Problem] = (),
+    problems: Collection[Problem] = (),
 ) -> Comparison:
     """Two methods, by their labels in the leaderboard, on the data sets that both were run on.
 
     Raises:
         NothingToCompare: there is no such method, or they share no figure.
     """
-    seen = observations(records)
+    seen = observations(found)
     names = sorted(set(seen["method"]))
     for name in (a, b):
         if name not in names:
@@ -134,67 +148,161 @@ def compare_methods(
 
 
 def compare_records(
-    before: Iterable[Record],
-    after: Iterable[Record],
+    before: Mapping[Path, Record],
+    after: Mapping[Path, Record],
     threshold: float = THRESHOLD,
     only: Collection[str] = (),
-    problems: Iterable[Problem] = (),
+    problems: Collection[Problem] = (),
 ) -> Comparison:
-    """Every figure of `after` against the same one (data set, method label, space, measure) of `before`.
+    """Every figure of `after`'s main table against the same one (data set, method, measure, target) of `before`.
 
-    A figure regressed if its mean over common seeds is worse by more than `threshold` (in the score's own unit: 0.01 is
-    one point of accuracy) and a paired t-test finds it worse, at 5 % after Holm's correction over all compared figures.
-    Where there is no test, with one seed or no spread over seeds, the threshold alone decides. `only` restricts the
-    comparison to some measures (`linear@1`): the fewer there are, the smaller the losses that the correction still
-    finds.
+    The differences of a figure, by seed and test image, are a crossed layout like a figure's own outcomes; the noise of
+    their mean is `statistics.Layout`'s, its seed part pooled over the methods of a column. A figure is
+
+    - `worse` if it lost more than `threshold` (in the score's own unit: 0.01 is one point of accuracy) and a one-sided
+      t-test finds a loss at 5 %, after Holm's correction (1979) over all figures;
+    - `better` if such a test finds a gain;
+    - `same` if both one-sided tests at 5 % find it within the threshold (TOST; Schuirmann 1987);
+    - `underpowered` if none of these, or if nothing is known of the noise (a single seed without outcomes by image).
 
     A method of both sides is the same one if its settings are, or else its label.
+
+    Args:
+        before: path -> record of the first side.
+        after: of the second.
+        threshold: loss that is put up with, 0 or more.
+        only: measures (`linear@1`) to compare; all if empty. The fewer, the smaller the losses that are still found.
+        problems: to be told in the result.
 
     Raises:
         NothingToCompare: no figure of a seed is in both.
     """
-    before, after = list(before), list(after)
-    labels = method_labels(before)
-    old, new = observations(before, labels), observations(after, method_labels(after) | labels)
+    labels = method_labels(before.values())
+    old, new = observations(before, labels), observations(after, method_labels(after.values()) | labels)
     return _compare(old, new, threshold, only, list(problems))
+
+
+def against(seen: pd.DataFrame, baseline: str, threshold: float = THRESHOLD) -> pd.DataFrame:
+    """Every method against a baseline, figure by figure: `Comparison.table` of each, with its `method`.
+
+    Args:
+        seen: an `observations` frame.
+        baseline: label of the method to compare with.
+        threshold: see `compare_records`.
+
+    Raises:
+        ValueError: there is no such method; the message lists those there are.
+    """
+    import pandas as pd
+
+    names = sorted(set(seen["method"]))
+    if baseline not in names:
+        raise ValueError(f"no baseline {baseline!r} in these records: {', '.join(names) or '-'}")
+    parts = {str(name): part for name, part in seen.groupby("method")}
+    tables = []
+    for name in names:
+        try:
+            if name != baseline:
+                tables.append(_compare(parts[baseline].assign(method=name), parts[name], threshold, (), []).table)
+        except NothingToCompare:
+            continue
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _compare(
     before: pd.DataFrame, after: pd.DataFrame, threshold: float, only: Collection[str], problems: list[Problem]
 ) -> Comparison:
     import pandas as pd
+    from scipy.special import stdtrit
 
     if not threshold >= 0:
         raise ValueError(f"the threshold is a loss, 0 or more, not {threshold}")
-    old, new = (
-        {(*k[:5], k[6]): v for k, v in by_seed(scored(seen)).items() if k[1] in only or not only}
-        for seen in (before, after)
-    )
-    common = sorted(key for key in old.keys() & new.keys() if old[key].keys() & new[key].keys())
-    if not common:
+    sides = [_shown(seen, only) for seen in (before, after)]
+    pairs: dict[_Place, dict[int, tuple[Run, Run]]] = {}
+    for place in sorted(sides[0].keys() & sides[1].keys()):
+        old, new = ({run.seed: run for run in side[place][1]} for side in sides)
+        if common := sorted(old.keys() & new.keys()):
+            pairs[place] = {seed: (old[seed], new[seed]) for seed in common}
+    if not pairs:
         raise NothingToCompare("no figure of the same method, data set and seed is on both sides")
-    seeds = [sorted(old[key].keys() & new[key].keys()) for key in common]
-    sign = np.array([rise(key[1], key[2]) for key in common])
-    pairs = [np.array([new[k][s] - old[k][s] for s in ss]) * f for k, ss, f in zip(common, seeds, sign, strict=True)]
-    tests = paired_tests(pairs)
-    table = pd.DataFrame.from_records(common, columns=[*PLACE, "method", "space"])
-    table["n"] = tests["n"]
-    table["before"] = [float(np.mean([old[k][s] for s in ss])) for k, ss in zip(common, seeds, strict=True)]
-    table["after"] = [float(np.mean([new[k][s] for s in ss])) for k, ss in zip(common, seeds, strict=True)]
-    table["gain"] = tests["difference"]
-    for name in ("low", "high", "effect", "p"):
-        table[name] = tests[name]
-    table["p_holm"] = holm(tests["p"])
-    table["verdict"] = verdicts(table["p_holm"].to_numpy(), tests["difference"], tests["n"])
-    decided = table["p_holm"].isna() | (table["verdict"] == WORSE)
-    table["regressed"] = decided & (table["gain"] < -threshold)
-    missing, extra = (sorted({_title(key) for key in one.keys() - set(common)}) for one in (old, new))
-    return Comparison(table, missing, extra, threshold, problems)
+    lines: list[dict[str, Any]] = []
+    columns: dict[tuple, list[_Place]] = {}
+    for place in pairs:
+        columns.setdefault(place[:4], []).append(place)
+    for places in columns.values():
+        score = score_of(places[0].measure, places[0].score)
+        sign = -1 if score is not None and score.direction == "down" else 1
+        gains = same_images({place: sign * _differences(list(pairs[place].values())) for place in places})
+        noise = Layout.of([gains[place] for place in places]).means()
+        for k, place in enumerate(places):
+            old_runs, new_runs = zip(*pairs[place].values(), strict=True)
+            lines.append(
+                place._asdict()
+                | {
+                    "space": sides[1][place][0].space,
+                    "n": len(old_runs),
+                    "before": float(np.mean([run.value for run in old_runs])),
+                    "after": float(np.mean([run.value for run in new_runs])),
+                    "gain": float(gains[place].mean()),
+                    "error": float(np.sqrt(noise.total[k])),
+                    "df": float(noise.df[k]),
+                }
+            )
+    table = pd.DataFrame.from_records(lines).sort_values(list(_Place._fields), ignore_index=True)
+    gain, error, df = (table[name].to_numpy() for name in ("gain", "error", "df"))
+    half = stdtrit(df, (1 + LEVEL) / 2) * error
+    table["low"], table["high"] = gain - half, gain + half
+    table["p_better"], table["p_worse"] = _holm(_below(0, gain, error, df)), _holm(_below(0, -gain, error, df))
+    table["p_same"] = np.maximum(_below(-threshold, gain, error, df), _below(-threshold, -gain, error, df))
+    lost = (table["p_worse"] < 1 - LEVEL) & (gain < -threshold)
+    verdicts = np.select(
+        [lost, table["p_better"] < 1 - LEVEL, table["p_same"] < 1 - LEVEL], [WORSE, BETTER, SAME], UNDERPOWERED
+    )
+    missing, extra = (sorted(str(place) for place in side.keys() - pairs.keys()) for side in sides)
+    return Comparison(table.drop(columns=["error", "df"]).assign(verdict=verdicts), missing, extra, threshold, problems)
 
 
-def _title(key: tuple) -> str:
-    dataset, measure, score, target, method, space = key
-    return f"{dataset}/{method}/{space} {measure} {score} ({target})"
+def _shown(seen: pd.DataFrame, only: Collection[str]) -> dict[_Place, tuple[Line, list[Run]]]:
+    """Figures of the main table that have a direction."""
+    found: dict[_Place, tuple[Line, list[Run]]] = {}
+    for line, runs in lines_of(seen)[0].items():
+        score = score_of(line.measure, line.score)
+        if line.measure == COST or score is None or score.direction is None or not line.row():
+            continue
+        if not only or line.measure in only:
+            found[_Place(line.dataset, line.measure, line.score, line.target, line.method)] = line, runs
+    return found
+
+
+def _differences(pairs: list[tuple[Run, Run]]) -> np.ndarray:
+    """After less before, [n, N] by seed and image where both sides have such outcomes, else [n]."""
+    old, new = (terms_of(side) for side in zip(*pairs, strict=True))
+    if old.shape != new.shape:
+        old, new = (side.mean(axis=1) if side.ndim == 2 else side for side in (old, new))
+    return np.asarray(new - old)
+
+
+def _below(bound: float, gain: np.ndarray, error: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """One-sided p-values of a gain of at most `bound`; without any noise it is certain, NaN where that is unknown."""
+    from scipy.special import stdtr
+
+    excess = np.where(np.abs(gain - bound) < 1e-12, 0.0, gain - bound)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(excess == 0, np.where(np.isnan(error), np.nan, 0.0), excess / error)
+    return np.asarray(stdtr(df, -ratio))
+
+
+def _holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of a family of p-values; NaN (not tested) is not in the family.
+
+    The k-th smallest of m becomes the largest of (m - i) p_i over i <= k, counted from 0, at most 1.
+    """
+    adjusted = np.full(len(p), np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = (len(order) - np.arange(len(order))) * p[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted
 
 
 def _plain(text: str) -> str:

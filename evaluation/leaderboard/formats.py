@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.evaluation.leaderboard.table import TIE, Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.table import PERCENT, Cell, Column, Grid
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 EMPTY = "No complete runs."
+ABSENT = "\N{EN DASH}"
 _MARKDOWN = re.compile(r"[\\`*{}\[\]#|~$]|(?<!\w)_|_(?!\w)")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -25,7 +28,7 @@ _LATEX = {
     "\N{EN DASH}": "--",
     "\N{UPWARDS ARROW}": r"$\uparrow$",
     "\N{DOWNWARDS ARROW}": r"$\downarrow$",
-    TIE: r"$\approx$",
+    "\N{GREATER-THAN OR EQUAL TO}": r"$\geq$",
 } | {special: f"\\{special}" for special in "&%$#_{}"}
 _LATEX_TABLE = str.maketrans(_LATEX)
 
@@ -41,18 +44,53 @@ def latex_text(text: str) -> str:
     return _one_line(text).translate(_LATEX_TABLE)
 
 
+def csv_text(text: str) -> str:
+    """Text that a spreadsheet shows as it is, instead of taking it for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV: text guarded by `csv_text`, tuples with blanks between, numbers in full."""
+    from pandas.api.types import is_numeric_dtype
+
+    table = frame.copy()
+    for name in table.columns:
+        if not is_numeric_dtype(table[name]):
+            table[name] = [_csv_cell(value) for value in table[name]]
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def spell(cell: Cell, column: Column) -> str:
+    """`95.4 ± 0.9 (1-3)`: percent with one decimal, other figures with three; costs with thousands set apart."""
+    value = cell.value
+    if value is None:
+        return ABSENT if column.kind in ("cost", "figure") else ""
+    if isinstance(value, str) or column.kind in ("text", "count"):
+        return str(value)
+    if column.kind == "cost":
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    scale, digits = (100, 1) if column.unit == PERCENT else (1, 3)
+    text = f"{value * scale:.{digits}f}"
+    text = f"\N{GREATER-THAN OR EQUAL TO} {text}" if cell.bound else text
+    text += "" if math.isnan(cell.half) else f" ± {cell.half * scale:.{digits}f}"
+    if cell.ranks is not None:
+        low, high = cell.ranks
+        text += f" ({low})" if low == high else f" ({low}-{high})"
+    return text if cell.n is None else f"{text} (n = {cell.n})"
+
+
 def markdown(grids: Sequence[Grid], problems: Sequence[str] = ()) -> str:
-    """All grids, each under its data set's name, and what was skipped."""
+    """All grids, each under its title, and what was skipped."""
     from tabulate import tabulate
 
     parts = []
     for grid in grids:
         header = [markdown_text(column.title) for column in grid.columns]
-        align = ["right" if column.numeric else "left" for column in grid.columns]
-        body = [[_markdown_cell(cell) for cell in row] for row in grid.rows]
+        align = ["left" if column.kind == "text" else "right" for column in grid.columns]
+        body = [[_markdown_cell(cell, column) for cell, column in pairs] for pairs in _pairs(grid)]
         table = tabulate(body, header, tablefmt="pipe", colalign=align, disable_numparse=True)
         notes = [f"<sup>{k}</sup> {markdown_text(note)}" for k, note in enumerate(grid.notes, 1)]
-        parts += [f"## {markdown_text(grid.dataset)}", table, *notes, *map(markdown_text, grid.foot)]
+        parts += [f"## {markdown_text(grid.title)}", table, *notes, *map(markdown_text, grid.foot)]
     if problems:
         skipped = "\n".join(f"- {markdown_text(problem)}" for problem in problems)
         parts += ["## Skipped", skipped]
@@ -60,18 +98,22 @@ def markdown(grids: Sequence[Grid], problems: Sequence[str] = ()) -> str:
 
 
 def latex(grids: Sequence[Grid]) -> str:
-    """One `table*` a data set, for the packages booktabs and graphicx (wide tables are scaled to the line)."""
+    """One `table*` a grid, for the packages booktabs and graphicx (wide tables are scaled to the line)."""
     parts = ["% \\usepackage{booktabs,graphicx}"]
     for grid in grids:
-        header = " & ".join(_latex_heading(column) for column in grid.columns)
-        body = [" & ".join(map(_latex_cell, row)) + r" \\" for row in grid.rows]
+        header = " & ".join(latex_text(column.title) for column in grid.columns)
+        body: list[str] = []
+        blocks = [*grid.blocks, "chance"]
+        for k, pairs in enumerate(_pairs(grid)):
+            body += [r"\midrule"] if k and blocks[k] != blocks[k - 1] else []
+            body.append(" & ".join(_latex_cell(cell, column) for cell, column in pairs) + r" \\")
         notes = [f"\\textsuperscript{{{k}}} {latex_text(note)}" for k, note in enumerate(grid.notes, 1)]
         parts += [
             r"\begin{table*}",
             r"\centering",
-            f"\\caption{{{latex_text(grid.dataset)}}}",
+            f"\\caption{{{latex_text(grid.title)}}}",
             r"\resizebox{\linewidth}{!}{%",
-            f"\\begin{{tabular}}{{{''.join('r' if column.numeric else 'l' for column in grid.columns)}}}",
+            f"\\begin{{tabular}}{{{''.join('l' if column.kind == 'text' else 'r' for column in grid.columns)}}}",
             r"\toprule",
             header + r" \\",
             r"\midrule",
@@ -98,13 +140,15 @@ def environment() -> Environment:
     """The templates; everything that comes into one is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
-        loader=PackageLoader("disentangle_bench.evaluation.leaderboard"),
+    templates = Environment(
+        loader=PackageLoader("disentangle_bench.evaluation.leaderboard.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.globals["spell"] = spell
+    return templates
 
 
 def _one_line(text: str) -> str:
@@ -112,18 +156,24 @@ def _one_line(text: str) -> str:
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
-def _markdown_cell(cell: Cell) -> str:
-    text = markdown_text(cell.text)
-    text = f"**{text}**" if cell.bold else text
-    return text + (f" {TIE}" if cell.tie else "") + "".join(f"<sup>{k}</sup>" for k in cell.notes)
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return " ".join(part if isinstance(part, str) else repr(part) for part in value)
+    return csv_text(value) if isinstance(value, str) else value
 
 
-def _latex_cell(cell: Cell) -> str:
-    text = latex_text(cell.text)
+def _pairs(grid: Grid) -> list[list[tuple[Cell, Column]]]:
+    """Every cell with its column, the row of chance last."""
+    rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
+    return [list(zip(row, grid.columns, strict=True)) for row in rows]
+
+
+def _markdown_cell(cell: Cell, column: Column) -> str:
+    text = markdown_text(spell(cell, column))
+    return (f"**{text}**" if cell.bold else text) + "".join(f"<sup>{k}</sup>" for k in cell.notes)
+
+
+def _latex_cell(cell: Cell, column: Column) -> str:
+    text = latex_text(spell(cell, column))
     text = f"\\textbf{{{text}}}" if cell.bold else text
-    text += f" {_LATEX[TIE]}" if cell.tie else ""
     return text + "".join(f"\\textsuperscript{{{k}}}" for k in cell.notes)
-
-
-def _latex_heading(column: Column) -> str:
-    return latex_text(column.title)

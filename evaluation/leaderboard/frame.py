@@ -1,24 +1,38 @@
-"""Records to one tidy frame: a line a figure, under a method label that no two settings share."""
+"""Records and outcomes to one tidy frame: a line a figure of a run, under a method label that no two settings share."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from disentangle_bench.evaluation.records import Record, digest_of_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Record = dict[str, Any]
-Key = tuple[str, str, str]
-"""(data set, method, settings)."""
+    from disentangle_bench.evaluation.measures.base import Score
 
+Group = tuple[str, str, str]
+"""(data set, method, settings)."""
+Key = tuple[str, str, str]
+"""(measure, score, target)."""
+
+INVARIANCE = "domain"
+"""Aspect of measures of what should not be there, where a method's invariant space speaks."""
+LEAKAGE = "leakage"
+"""Name of the measure that is shown beside the first one: either means little alone."""
+PERCENT = "percent"
+"""Unit of scores that are a share."""
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
-RUN = ("dataset", "method", "settings", "labels", "budget", "seed", "run")
-COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "reason")
+RUN = ("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space", "seed", "run")
+COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "reason")
+AGREES = 1e-5
+"""By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
-_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite")
+_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite", "tuned")
 
 
 def settings_of(record: Record) -> str:
@@ -30,6 +44,25 @@ def budget_of(record: Record) -> str:
     """`30 epochs`: what the run was allowed, in the unit that it was allowed in."""
     budget = record["config"].get("budget") or {}
     return ", ".join(f"{_short(amount)} {unit}" for unit, amount in sorted(budget.items())) or "not recorded"
+
+
+def score_of(measure: str, score: str) -> Score | None:
+    """How to read a figure; None where this version of the protocol doesn't know it."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    return MEASURES[measure].scores.get(score) if measure in MEASURES else None
+
+
+def block_of(labels: str) -> str:
+    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, or none."""
+    roles = set(labels.split(", "))
+    return "content" if "content" in roles else "none" if roles == {"none"} else "domain"
+
+
+def tuning_of(record: Record) -> str:
+    """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
+    draws = record["config"].get("tuned")
+    return f"tuned, {draws} draws" if draws else "untuned defaults"
 
 
 def labels_of(record: Record) -> str:
@@ -56,7 +89,7 @@ def cautions(records: Iterable[Record]) -> list[str]:
     )
 
 
-def method_labels(records: Iterable[Record]) -> dict[Key, str]:
+def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     """Name of each (data set, method, settings).
 
     A method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
@@ -64,7 +97,7 @@ def method_labels(records: Iterable[Record]) -> dict[Key, str]:
     data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
     that is no option) get the beginning of their hash.
     """
-    options: dict[Key, dict[str, str]] = {}
+    options: dict[Group, dict[str, str]] = {}
     for record in records:
         cell = record["cell"]
         options.setdefault((cell["dataset"], cell["method"], settings_of(record)), _options(record["config"]))
@@ -82,45 +115,89 @@ def method_labels(records: Iterable[Record]) -> dict[Key, str]:
         else key[1]
         for key, values in options.items()
     }
-    taken: dict[tuple[str, str], list[Key]] = {}
+    taken: dict[tuple[str, str], list[Group]] = {}
     for key, label in labels.items():
         taken.setdefault((key[0], label), []).append(key)
     for (_, label), keys in taken.items():
-        for key in keys if len(keys) > 1 else ():
-            labels[key] = f"{label} [{key[2][:8]}]"
+        for k, key in enumerate(keys if len(keys) > 1 else ()):
+            beginning = key[2][:8]
+            alone = [other[2][:8] for other in keys].count(beginning) == 1
+            labels[key] = f"{label} [{beginning}{'' if alone else f' {k + 1}'}]"
     return labels
 
 
-def observations(records: Iterable[Record], labels: Mapping[Key, str] | None = None) -> pd.DataFrame:
+def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | None = None) -> pd.DataFrame:
     """One line a figure of a run: the columns are `COLUMNS`, methods are named by `method_labels` unless `labels` says.
 
     `value` is NaN where a measurement was undefined; `reason` then says why, and `score` is empty because nobody knows
-    which figures there would have been. The order of the records makes no difference.
+    which figures there would have been. `outcome` is the figure's `Outcome` by test image, from the file beside the
+    record, or None. Costs stand under measure `cost`, with an empty space. The order of the records makes no
+    difference.
+
+    Args:
+        found: path -> record, as `find_records` gives them. Paths need not exist: then there are no outcomes.
+        labels: (data set, method, settings) -> label.
+
+    Returns:
+        The frame; `attrs["problems"]`: lines about outcomes that were not used.
     """
     import pandas as pd
 
-    ordered = sorted(records, key=lambda r: tuple(str(r["cell"][k]) for k in ("dataset", "method", "seed", "hash")))
-    labels = method_labels(ordered) if labels is None else labels
+    def place(path: Path) -> tuple:
+        return (*(str(found[path]["cell"][k]) for k in ("dataset", "method", "seed", "hash")), path)  # type: ignore[literal-required]
+
+    labels = method_labels(found.values()) if labels is None else labels
     lines: list[tuple] = []
-    for record in ordered:
+    problems: list[str] = []
+    for path in sorted(found, key=place):
+        record = found[path]
         cell, settings = record["cell"], settings_of(record)
         label = labels[cell["dataset"], cell["method"], settings]
-        run = (cell["dataset"], label, settings, labels_of(record), budget_of(record), cell["seed"], cell["hash"])
+        allowed = (labels_of(record), budget_of(record), tuning_of(record))
+        spaces = (record["primary_space"], record["invariant_space"])
+        run = (cell["dataset"], label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
+        outcomes = _outcomes(path, record, problems)
         for row in record["metrics"]:
-            place = (row["space"], row["measure"])
+            key = (row["measure"], row["space"], row["target"])
             if row["scores"] is None:
                 reason = row.get("reason") or "no reason recorded"
-                lines.append((*run, *place, "", row["target"], float("nan"), reason))
-            lines += [(*run, *place, key, row["target"], float(v), "") for key, v in (row["scores"] or {}).items()]
+                lines.append((*run, row["space"], row["measure"], "", row["target"], float("nan"), None, reason))
+            for score, value in (row["scores"] or {}).items():
+                outcome = outcomes.get((*key, score))
+                if outcome is not None and not abs(outcome.figure - value) <= AGREES * max(1.0, abs(value)):
+                    problems.append(
+                        f"{path}: outcomes of {' '.join(key)} {score} give {outcome.figure:g}, not {value:g}"
+                    )
+                    outcome = None
+                lines.append((*run, row["space"], row["measure"], score, row["target"], float(value), outcome, ""))
         lines += [
-            (*run, "", COST, key, "", float(value), "")
+            (*run, "", COST, key, "", float(value), None, "")
             for key, value in record["cost"].items()
             if isinstance(value, int | float)
         ]
-    return pd.DataFrame.from_records(lines, columns=list(COLUMNS))
+    frame = pd.DataFrame.from_records(lines, columns=list(COLUMNS))
+    frame.attrs["problems"] = problems
+    return frame
 
 
-def _options(config: Record) -> dict[str, str]:
+def _outcomes(path: Path, record: Record, problems: list[str]) -> dict:
+    """Outcomes of a run by key, if they are those that its record was made with."""
+    from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, read_outcomes
+
+    if record.get("outcomes") is None:
+        return {}
+    beside = path.with_name(FILE)
+    try:
+        if digest_of_file(beside) == record["outcomes"]:
+            return dict(read_outcomes(beside).outcomes)
+        reason = f"{beside}: missing, or not the outcomes that the record was made with"
+    except (OSError, BadOutcomes) as error:
+        reason = str(error)
+    problems.append(f"{reason}; its figures have no image part")
+    return {}
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, str]:
     """Every setting but the seed, flat, as text: `options.temperature` -> `0.1`."""
     flat = {
         f"{section}.{key}": _short(value)
@@ -142,15 +219,18 @@ def _short(value: Any) -> str:
 
 def provenance(records: Iterable[Record]) -> str:
     """Markdown lines: the commands, commits, hardware and versions behind the records, each once."""
-    seen = [record["provenance"] for record in records]
-    facts = {
-        "Command": [f"`{p['command']}`" for p in seen],
-        "Commit": [f"{p['git']['commit']}{' with changes' if p['git']['dirty'] else ''}" for p in seen],
-        "Hardware": [
-            f"{h['cpu']}, {h['cores']} cores, {h['memory_gb']:g} GB, {h['gpu'] or 'no GPU'}"
-            for h in (p["hardware"] for p in seen)
-        ],
-        "Versions": [", ".join(f"{name} {number}" for name, number in sorted(p["versions"].items())) for p in seen],
-        "Dates": [p["finished"][:10] for p in seen],
-    }
-    return "".join(f"- {name}: {'; '.join(sorted(set(values)))}\n" for name, values in facts.items())
+    facts: dict[str, set[str]] = {name: set() for name in ("Command", "Commit", "Hardware", "Versions", "Dates")}
+    for record in records:
+        p = record["provenance"]
+        git, machine = p.get("git") or {}, p.get("hardware") or {}
+        facts["Command"].add(f"`{p.get('command', '')}`")
+        facts["Commit"].add(f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}")
+        facts["Hardware"].add(
+            f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gb')} GB, "
+            f"{machine.get('gpu') or 'no GPU'}"
+        )
+        facts["Versions"].add(
+            ", ".join(f"{name} {number}" for name, number in sorted((p.get("versions") or {}).items()))
+        )
+        facts["Dates"].add(str(p.get("finished", ""))[:10])
+    return "".join(f"- {name}: {'; '.join(sorted(values))}\n" for name, values in facts.items() if values)

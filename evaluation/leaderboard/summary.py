@@ -1,94 +1,246 @@
-"""The leaderboard as a frame, and as text in four formats. Equal records give equal bytes."""
+"""The leaderboard as one typed frame, and as text in four formats. Equal records give equal bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from disentangle_bench.evaluation.leaderboard import formats
-from disentangle_bench.evaluation.leaderboard.frame import Record, observations
+from disentangle_bench.evaluation.leaderboard.frame import (
+    COST,
+    INVARIANCE,
+    block_of,
+    observations,
+    provenance,
+    score_of,
+)
 from disentangle_bench.evaluation.leaderboard.table import Grid, grids, matrices
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from disentangle_bench.evaluation.records import Problem
-
-GROUP = ["dataset", "method", "settings", "labels", "budget", "space", "measure", "score", "target"]
-LEVEL = 0.95
-
-
-def leaderboard(records: Iterable[Record], interval: Literal["t", "bootstrap"] = "t") -> pd.DataFrame:
-    """One line for each (data set, method, settings, space, measure, score, target).
-
-    Columns besides these: `labels` and `budget` (what the method saw, what it was allowed), `n` (seeds with a figure),
-    `mean`, `std` (ddof 1; NaN for n < 2), `low`, `high` (95 % interval of the mean, by Student's t or, if `interval`
-    says so, by bootstrap over the seeds; NaN for n < 2),
-    `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (a figure a seed, in the order of
-    `seeds`), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand under
-    measure `cost`, with an empty space.
-    """
-    return summarise(observations(records), interval)
-
-
-def summarise(seen: pd.DataFrame, interval: Literal["t", "bootstrap"] = "t") -> pd.DataFrame:
-    """`leaderboard` of an `observations` frame."""
     import numpy as np
     import pandas as pd
-    from scipy.stats import t
 
-    defined = seen[seen["value"].notna()]
-    groups = defined.groupby(GROUP, sort=True)
-    table = groups["value"].agg(n="size", mean="mean", std="std").reset_index()
-    codes = groups.ngroup().to_numpy()
-    order = np.argsort(codes, kind="stable")
-    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-    ends = np.append(starts, len(order))[1:]
-    texts = {"seeds": defined["seed"].astype(str), "runs": defined["run"], "values": defined["value"].map(repr)}
-    for name, column in texts.items():
-        parts = column.to_numpy(object)[order].tolist()
-        table[name] = [" ".join(parts[a:b]) for a, b in zip(starts, ends, strict=True)]
-    half = t.ppf((1 + LEVEL) / 2, np.maximum(table["n"] - 1, 1)) * table["std"] / np.sqrt(table["n"])
-    table["low"], table["high"] = table["mean"] - half, table["mean"] + half
-    if interval == "bootstrap":
-        from disentangle_bench.evaluation.leaderboard import statistics
+    from disentangle_bench.evaluation.outcomes import Outcome
+    from disentangle_bench.evaluation.records import Problem, Record
 
-        bounds = [statistics.interval([float(v) for v in text.split()], method="bootstrap") for text in table["values"]]
-        table["low"], table["high"] = (np.array(side) for side in zip(*bounds, strict=True))
-    absent = seen[seen["value"].isna()]
-    key = [name for name in GROUP if name != "score"]
-    absent = absent.groupby(key, sort=True).agg(missing=("run", "size"), reason=("reason", "first")).reset_index()
-    table = table.merge(absent, on=key, how="outer")
-    table["score"] = table["score"].fillna("")
-    table = table.fillna({"n": 0, "missing": 0, "seeds": "", "runs": "", "values": "", "reason": ""})
-    table = table.astype({"n": int, "missing": int})
-    columns = [*GROUP, "n", "mean", "std", "low", "high", "seeds", "runs", "values", "missing", "reason"]
-    return pd.DataFrame(table[columns].sort_values(GROUP, kind="stable", ignore_index=True))
+K = TypeVar("K")
+GROUP = ["dataset", "method", "settings", "labels", "budget", "tuning", "space", "measure", "score", "target"]
+STATISTICS = ["low", "high", "seed_part", "image_part", "df", "rank_low", "rank_high", "best"]
+
+
+def leaderboard(
+    found: Mapping[Path, Record], measures: Collection[str] = (), spaces: Collection[str] = ()
+) -> pd.DataFrame:
+    """One line for each (data set, method, settings, space, measure, score, target): see `summarise`.
+
+    Args:
+        found: path -> record, as `records.find_records` gives them; outcomes are read from beside them.
+        measures: only these, by title (`linear@1`) or name (`linear`); all if empty.
+        spaces: the spaces whose figures make the main table, instead of each method's own.
+    """
+    seen = observations(found)
+    if measures:
+        names = seen["measure"].str.partition("@")[0]
+        kept = seen["measure"].isin(measures) | names.isin(measures) | (seen["measure"] == COST)
+        kept_problems = seen.attrs["problems"]
+        seen = seen[kept.to_numpy()]
+        seen.attrs["problems"] = kept_problems
+    return summarise(seen, spaces)
+
+
+def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
+    """`leaderboard` of an `observations` frame.
+
+    Columns besides those that name the line: `labels`, `budget` and `tuning` (what the method saw,
+    what it was allowed, how it came to its options), `block`
+    (what it competes with), `row` (space of the row of the main table that the figure stands in; empty: in none), `n`
+    (seeds with a figure), `mean`, `std` (ddof 1, over seeds; NaN for n < 2), all of `statistics.column` (ranks and
+    `best` in the main table only), `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (tuples,
+    a seed each), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand
+    under measure `cost`, with an empty space; they have no interval.
+    """
+    import numpy as np
+    import pandas as pd
+
+    defined, absent = lines_of(seen)
+    columns: dict[tuple, dict[Line, list[Run]]] = {}
+    for line, runs in defined.items():
+        columns.setdefault(line.column, {})[line] = runs
+    lines: list[dict[str, Any]] = []
+    for found in columns.values():
+        rows = {line: line.row(spaces) for line in found}
+        told = _statistics(found, rows)
+        for line, runs in found.items():
+            figures = np.array([run.value for run in runs])
+            failed = absent.get(line._replace(score=""), [])
+            own = {
+                "row": rows[line],
+                "n": len(runs),
+                "mean": float(figures.mean()),
+                "std": float(figures.std(ddof=1)) if len(runs) > 1 else math.nan,
+                "seeds": tuple(run.seed for run in runs),
+                "runs": tuple(run.run for run in runs),
+                "values": tuple(run.value for run in runs),
+                "missing": len(failed),
+                "reason": failed[0] if failed else "",
+            }
+            lines.append(line._asdict() | own | told.get(line, {}))
+    for line in absent.keys() - {line._replace(score="") for line in defined}:
+        own = {"row": line.row(spaces), "n": 0, "missing": len(absent[line]), "reason": absent[line][0]}
+        lines.append(line._asdict() | {"seeds": (), "runs": (), "values": ()} | own)
+    order = [*GROUP, "block", "row", "n", "mean", "std", *STATISTICS, "seeds", "runs", "values", "missing", "reason"]
+    table = pd.DataFrame.from_records(lines, columns=order)
+    table["block"] = [block_of(labels) for labels in table["labels"]]
+    table["best"] = [best is True for best in table["best"]]  # where nothing was told it is not
+    kinds = dict.fromkeys(("mean", "std", *STATISTICS[:-1]), float) | dict.fromkeys(("n", "missing"), int)
+    table = table.astype(kinds).sort_values(GROUP, kind="stable", ignore_index=True)
+    table.attrs["problems"] = seen.attrs.get("problems", [])
+    return table
+
+
+class Run(NamedTuple):
+    """One figure of one run."""
+
+    seed: int
+    run: str
+    value: float
+    outcome: Outcome | None
+
+
+class Line(NamedTuple):
+    """What a figure is of."""
+
+    dataset: str
+    method: str
+    settings: str
+    labels: str
+    budget: str
+    tuning: str
+    space: str
+    measure: str
+    score: str
+    target: str
+    primary_space: str
+    invariant_space: str
+
+    @property
+    def column(self) -> tuple[str, str, str, str]:
+        """(data set, measure, score, target)."""
+        return self.dataset, self.measure, self.score, self.target
+
+    def row(self, spaces: Collection[str] = ()) -> str:
+        """Space of the row of the main table that the figure stands in; empty: in none.
+
+        A method has one row. In it speaks the space that the method declared for the question, or the one that the
+        measure is made for.
+        """
+        from disentangle_bench.evaluation.protocol import MEASURES
+
+        measure = MEASURES.get(self.measure)
+        if measure is None or measure.matrix:
+            return ""
+        if spaces:
+            return self.space if self.space in spaces else ""
+        own = self.invariant_space if measure.aspect == INVARIANCE else self.primary_space
+        speaks = own if measure.spaces is None or own in measure.spaces else measure.spaces[0]
+        return self.primary_space if self.space == speaks else ""
+
+
+def lines_of(seen: pd.DataFrame) -> tuple[dict[Line, list[Run]], dict[Line, list[str]]]:
+    """Runs of each line of an `observations` frame, and why some have no figures (these lines have no score)."""
+    names = [*Line._fields, *Run._fields, "reason"]
+    found: dict[Line, list[Run]] = {}
+    absent: dict[Line, list[str]] = {}
+    for values in zip(*(seen[name].tolist() for name in names), strict=True):
+        line, run = Line(*values[: len(Line._fields)]), Run(*values[len(Line._fields) : -1])
+        if math.isnan(run.value):
+            absent.setdefault(line, []).append(values[-1])
+        else:
+            found.setdefault(line, []).append(run)
+    return found, absent
+
+
+def terms_of(runs: Sequence[Run]) -> np.ndarray:
+    """A line's outcomes [n, N], or its figures [n] where not all runs have outcomes by the same images."""
+    import numpy as np
+
+    images = {len(run.outcome.values) if run.outcome else 0 for run in runs}
+    if images == {0} or len(images) > 1:
+        return np.array([run.value for run in runs])
+    return np.stack([run.outcome.terms for run in runs if run.outcome])
+
+
+def same_images(rows: Mapping[K, np.ndarray]) -> dict[K, np.ndarray]:
+    """Outcomes of one column on one test split: rows of other images than most are told by their figures alone."""
+    counts = Counter(row.shape[1] for row in rows.values() if row.ndim == 2)
+    usual = counts.most_common(1)[0][0] if counts else 0
+    return {name: row.mean(axis=1) if row.ndim == 2 and row.shape[1] != usual else row for name, row in rows.items()}
+
+
+def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -> dict[Line, dict[str, Any]]:
+    """What `statistics.column` says of one column: of the main table's lines, and apart from them of the others."""
+    from disentangle_bench.evaluation.leaderboard import statistics
+
+    first = next(iter(found))
+    if first.measure == COST:
+        return {}
+    score = score_of(first.measure, first.score)
+    outcomes = same_images({line: terms_of(runs) for line, runs in found.items()})
+    told: dict[Line, dict[str, Any]] = {}
+    for main in (True, False):
+        lines = [line for line in found if bool(rows[line]) == main]
+        table = statistics.column(
+            {str(k): outcomes[line] for k, line in enumerate(lines)},
+            down=score is not None and score.direction == "down",
+            blocks={str(k): block_of(line.labels) for k, line in enumerate(lines)},
+        )
+        competes = main and score is not None and score.direction is not None
+        kept = STATISTICS if competes else STATISTICS[: STATISTICS.index("rank_low")]
+        for line, *values in zip(lines, *(table[name].tolist() for name in kept), strict=True):
+            told[line] = dict(zip(kept, values, strict=True))
+    return told
 
 
 def to_csv(frame: pd.DataFrame) -> str:
-    """The whole frame, a line a figure, every score that was measured; full precision."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    """The whole frame, a line a figure, every score that was measured; full precision, see `formats.csv`."""
+    return formats.csv(frame)
 
 
-def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = ()) -> str:
-    """One table a data set, with the notes that its figures need."""
-    return formats.markdown(_all(frame), [problem.reason for problem in problems])
+def to_markdown(
+    frame: pd.DataFrame, problems: Sequence[Problem] = (), columns: Collection[str] = (), sort: str = ""
+) -> str:
+    """One table a data set, with the notes that its figures need.
+
+    Args:
+        frame: of `leaderboard`.
+        problems: records that were skipped.
+        columns: of the tables, see `table.grids`.
+        sort: column that rows are sorted by inside their blocks; the first if empty.
+    """
+    skipped = [*(problem.reason for problem in problems), *frame.attrs.get("problems", [])]
+    return formats.markdown(_all(frame, columns, sort), skipped)
 
 
-def to_latex(frame: pd.DataFrame) -> str:
+def document(found: Mapping[Path, Record]) -> str:
+    """The leaderboard as a markdown file, under the commands, commits and hardware that gave it."""
+    return f"# Leaderboard\n\n{provenance(found.values())}\n{to_markdown(leaderboard(found))}"
+
+
+def to_latex(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> str:
     """As `to_markdown`, for LaTeX with booktabs."""
-    return formats.latex(_all(frame))
+    return formats.latex(_all(frame, columns, sort))
 
 
-def to_html(frame: pd.DataFrame) -> str:
+def to_html(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> str:
     """As `to_markdown`, as a fragment of HTML."""
-    return formats.html(_all(frame))
+    return formats.html(_all(frame, columns, sort))
 
 
-def _all(frame: pd.DataFrame) -> list[Grid]:
+def _all(frame: pd.DataFrame, columns: Collection[str], sort: str) -> list[Grid]:
     """The leaderboard of each data set, and under it which space tells what."""
-    below: dict[str, list[Grid]] = {}
-    for grid in matrices(frame):
-        below.setdefault(grid.dataset.partition(":")[0], []).append(grid)
-    return [grid for board in grids(frame) for grid in (board, *below.get(board.dataset, []))]
+    below = {grid.dataset: grid for grid in matrices(frame)}
+    boards = grids(frame, columns, sort)
+    return [grid for board in boards for grid in (board, below.get(board.dataset)) if grid is not None]

@@ -1,15 +1,16 @@
-"""What a reader sees of one data set: header, cells, notes. Formats only spell it."""
+"""What a reader sees of one data set: header, typed cells, notes. Formats only spell it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
-from disentangle_bench.evaluation.leaderboard.frame import COST
+from disentangle_bench.evaluation.leaderboard.frame import COST, INVARIANCE, LEAKAGE, PERCENT, Key, score_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,83 +22,66 @@ SHOWN_COSTS = {
     "peak_memory_mb": "peak MB",
 }
 """Costs that the tables show, and their headings."""
-PERCENT = frozenset(
-    {"top1", "top5", "balanced", "acc", "linear", "mlp", "chance", "recall@1", "recall@5"}
-    | {"worst", "worst_domain", "worst_group", "gap", "eval_accuracy"}
-)
-"""Scores that are a share of images, shown in percent."""
-ABSENT, TIE = "\N{EN DASH}", "\N{ALMOST EQUAL TO}"
-
-Key = tuple[str, str, str]
-"""(measure, score, target)."""
-
-
-class Line(NamedTuple):
-    """What a row of the table is about: one space of one method under one setting."""
-
-    method: str
-    settings: str
-    labels: str
-    space: str
-
-    @property
-    def saw_content(self) -> bool:
-        """Whether the method was trained with the labels that it is scored on."""
-        return "content" in self.labels.split(", ")
-
-
-class Figure(NamedTuple):
-    """A line of a `leaderboard` frame, as far as the grid needs it."""
-
-    settings: str
-    space: str
-    measure: str
-    score: str
-    target: str
-    n: int
-    mean: float
-    std: float
-    seeds: str
-    values: str
-    missing: int
-    reason: str
+BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content labels"}
+"""What competes with what, in the order of the table."""
+RISING, RISES = "rising", 0.02
+"""Score that tells what the last doubling of a probe's images added, and from where on its figure is a lower bound."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
+    """One cell; formats spell it by its column's kind.
 
     Attributes:
-        text: what it says, not escaped.
-        bold: whether it is the best of its column.
-        tie: whether it can't be told from the best of its column.
+        value: text, count, cost or mean; None: not measured.
+        half: half-width of the 95 % interval of a figure; NaN where there is none.
+        ranks: first and last rank that the data don't exclude; None: too few seeds, or nothing to compete for.
+        bold: whether it may be the best of its block.
+        bound: whether it is a lower bound only.
+        n: seeds of this figure where they are not the row's.
         notes: numbers of the notes that belong to it.
-        value: what it sorts by; None sorts last.
     """
 
-    text: str
-    bold: bool = False
-    tie: bool = False
-    notes: tuple[int, ...] = ()
     value: float | str | None = None
+    half: float = math.nan
+    ranks: tuple[int, int] | None = None
+    bold: bool = False
+    bound: bool = False
+    n: int | None = None
+    notes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Column:
-    """Heading; `key` says which figure stands below it, None for what names the row."""
+    """Heading; `key` says which figure or cost stands below it, None for what names the row."""
 
     title: str
-    numeric: bool = True
+    kind: Literal["text", "count", "cost", "figure"] = "figure"
     key: Key | None = None
+    unit: str = ""
 
 
 @dataclass
 class Grid:
-    """The table of one data set; `notes` are numbered from 1, `foot` holds for all of it."""
+    """A table of one data set.
+
+    Attributes:
+        dataset: its name.
+        title: of the table.
+        columns: headings.
+        rows: cells, in the order of `columns`.
+        blocks: of each row, which block it belongs to; rows of a block stand together.
+        chance: the last row: what guessing gives.
+        notes: numbered from 1.
+        foot: what holds for all of it.
+    """
 
     dataset: str
+    title: str
     columns: list[Column]
     rows: list[list[Cell]] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    chance: list[Cell] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     foot: list[str] = field(default_factory=list)
 
@@ -108,191 +92,279 @@ class Grid:
         return self.notes.index(text) + 1
 
 
-def figure(mean: float, std: float, score: str) -> str:
-    """`93.1 ± 0.4`: percent with one decimal for shares, else three decimals; no spread where there is none."""
-    scale, digits = (100, 1) if score in PERCENT else (1, 3)
-    text = f"{mean * scale:.{digits}f}"
-    return text if math.isnan(std) else f"{text} ± {std * scale:.{digits}f}"
+def column_keys(part: pd.DataFrame) -> list[Key]:
+    """(measure, score, target) of the leaderboard's columns of one data set, in the protocol's order.
 
-
-def amount(value: float) -> str:
-    """A cost: thousands set apart, three digits for small ones."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def column_keys(part: pd.DataFrame, matrix: bool = False) -> list[Key]:
-    """(measure, score, target) of the columns of one data set, in the protocol's order.
-
-    Args:
-        part: of the frame.
-        matrix: the columns of the table that says which space tells what, instead of the leaderboard's.
+    Leakage comes right after the first measure.
     """
     from disentangle_bench.evaluation.protocol import MEASURES
 
     present = part.loc[part["measure"] != COST, ["measure", "target"]].drop_duplicates()
-    keys: list[Key] = []
-    for title, measure in MEASURES.items():
-        if measure.matrix != matrix:
-            continue
-        for target in sorted(present.loc[present["measure"] == title, "target"]):
-            keys += [(title, score, target) for score in measure.scores]
-    return keys
+    keys = [
+        (title, score, target)
+        for title, measure in MEASURES.items()
+        if not measure.matrix
+        for target in sorted(present.loc[present["measure"] == title, "target"])
+        for score in measure.scores
+    ]
+    beside = [key for key in keys if MEASURES[key[0]].name == LEAKAGE]
+    rest = [key for key in keys if key not in beside]
+    first = [key for key in rest if key[0] == rest[0][0]] if rest else []
+    return [*first, *beside, *rest[len(first) :]]
 
 
-def rises(key: Key) -> bool:
-    """Whether more is better."""
-    from disentangle_bench.evaluation.protocol import MEASURES
-
-    return MEASURES[key[0]].scores[key[1]].direction == "up"
-
-
-def heading(key: Key, keys: list[Key]) -> str:
-    """`linear@1 top1 % ↑`; with the target's name where the measure has several."""
+def heading(key: Key, keys: Collection[Key]) -> str:
+    """`linear@1 top1 % ↑`; with the target's name where the measure has several; no arrow where nothing is better."""
     title, score, target = key
+    name = title if score == title.partition("@")[0] else f"{title} {score}"
     several = len({t for m, _, t in keys if m == title}) > 1
-    return f"{title} {score}{f' ({target})' if several else ''}{' %' if score in PERCENT else ''} {'↓↑'[rises(key)]}"
+    known = score_of(title, score)
+    unit = " %" if known is not None and known.unit == PERCENT else ""
+    arrow = {"up": " ↑", "down": " ↓"}.get((known and known.direction) or "", "")
+    return f"{name}{f' ({target})' if several else ''}{unit}{arrow}"
 
 
-def grids(frame: pd.DataFrame) -> list[Grid]:
-    """One grid a data set of a `leaderboard` frame, in alphabetical order."""
-    return [_Board(str(dataset), part).grid() for dataset, part in frame.groupby("dataset", sort=True)]
+def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> list[Grid]:
+    """The leaderboard of each data set of a `leaderboard` frame, in alphabetical order.
+
+    Args:
+        frame: of the leaderboard.
+        columns: only these: a measure (`linear@1`), a figure (`linear@1 top1`) or a cost (`train_seconds`).
+        sort: column that rows are sorted by inside their blocks.
+    """
+    return [_Board(str(dataset), part).grid(columns, sort) for dataset, part in frame.groupby("dataset", sort=True)]
 
 
 def matrices(frame: pd.DataFrame) -> list[Grid]:
-    """Which space tells which target: a grid for each data set where that was measured."""
-    boards = [_Board(str(dataset), part, matrix=True) for dataset, part in frame.groupby("dataset", sort=True)]
-    return [board.matrix() for board in boards if board.keys]
+    """Which space tells what: a grid for each data set where that was measured, or a method has several spaces."""
+    boards = [_Board(str(dataset), part).matrix() for dataset, part in frame.groupby("dataset", sort=True)]
+    return [grid for grid in boards if grid is not None]
+
+
+class _Figure(NamedTuple):
+    """A line of a `leaderboard` frame, as far as a grid needs it."""
+
+    method: str
+    labels: str
+    block: str
+    row: str
+    space: str
+    measure: str
+    score: str
+    target: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    rank_low: float
+    rank_high: float
+    best: bool
+    missing: int
+    reason: str
+
+    @property
+    def key(self) -> Key:
+        return self.measure, self.score, self.target
+
+
+class _Row(NamedTuple):
+    """Of the main table: a method, and the space that speaks for it."""
+
+    method: str
+    space: str
 
 
 class _Board:
-    """The figures of one data set, by row and column."""
+    """The figures of one data set, by method, space and column."""
 
-    def __init__(self, dataset: str, part: pd.DataFrame, matrix: bool = False):
+    def __init__(self, dataset: str, part: pd.DataFrame):
         self.dataset, self.part = dataset, part
-        self.keys = column_keys(part, matrix)
-        figures = map(Figure._make, zip(*(part[name].tolist() for name in Figure._fields), strict=True))
-        self.found = {(f.settings, f.space, (f.measure, f.score, f.target)): f for f in figures}
-        runs = (part["n"] + part["missing"]).groupby(part["settings"]).max()
-        self.runs = {str(settings): int(n) for settings, n in runs.items()}
-        names = part.loc[part["measure"] != COST, list(Line._fields)].drop_duplicates()
-        self.lines = sorted((Line(*map(str, values)) for values in names.to_numpy()), key=self._rank)
+        self.keys = column_keys(part)
+        lines = zip(*(part[name].tolist() for name in _Figure._fields), strict=True)
+        self.figures = [_Figure._make(line) for line in lines]
+        self.found = {(f.method, f.space, f.key): f for f in self.figures}
+        self.shown = {(_Row(f.method, f.row), f.key): f for f in self.figures if f.row}
+        self.runs: dict[str, int] = {}
+        self.labels: dict[str, tuple[str, str]] = {}
+        for f in self.figures:
+            self.runs[f.method] = max(self.runs.get(f.method, 0), f.n + f.missing)
+            self.labels[f.method] = (f.labels, f.block)
 
-    def mean(self, line: Line, key: Key) -> float | None:
-        """Mean over seeds; None where nobody measured it or it is undefined."""
-        found = self.found.get((line.settings, line.space, key))
-        return found.mean if found is not None and found.n else None
-
-    def _rank(self, line: Line) -> tuple:
-        """By the first column, best first, rows without it last; ties by name."""
-        mean = self.mean(line, self.keys[0]) if self.keys else None
-        sign = -1 if self.keys and rises(self.keys[0]) else 1
-        return (math.inf if mean is None else sign * mean, line)
-
-    def _best(self, key: Key) -> str | None:
-        """The best mean as shown, of methods that saw no content label; equal as shown is a tie, both are best."""
-        means = [m for line in self.lines if not line.saw_content and (m := self.mean(line, key)) is not None]
-        if not means or key[1] == "chance":
-            return None
-        return figure(max(means) if rises(key) else min(means), math.nan, key[1])
-
-    def _ties(self, key: Key) -> set[Line]:
-        """Rows that a paired test over common seeds can't tell from the best one (that saw no content label)."""
-        from disentangle_bench.evaluation.leaderboard.statistics import SAME, holm, paired_tests, verdicts
-
-        own = {line: m for line in self.lines if not line.saw_content and (m := self.mean(line, key)) is not None}
-        if not own or key[1] == "chance":
-            return set()
-        top = (max if rises(key) else min)(own, key=lambda line: own[line])
-        best, others = self._seeds(top, key), [line for line in own if line != top]
-        figures = [self._seeds(line, key) for line in others]
-        gaps = [np.array([mine[s] - best[s] for s in sorted(mine.keys() & best.keys())]) for mine in figures]
-        tests = paired_tests(gaps)
-        words = verdicts(holm(tests["p"]), tests["difference"], tests["n"])
-        return {line for line, word, n in zip(others, words, tests["n"], strict=True) if word == SAME and n > 1}
-
-    def _seeds(self, line: Line, key: Key) -> dict[str, float]:
-        found = self.found[line.settings, line.space, key]
-        return dict(zip(found.seeds.split(), map(float, found.values.split()), strict=True))
-
-    def grid(self) -> Grid:
-        """Header, rows, notes and foot."""
-        columns = [Column("method", False), Column("space", False), Column("labels seen", False), Column("n")]
-        columns += [Column(heading(key, self.keys), key=key) for key in self.keys]
-        columns += [Column(title, key=(COST, score, "")) for score, title in SHOWN_COSTS.items()]
-        grid = Grid(self.dataset, columns)
-        best = {key: self._best(key) for key in self.keys}
-        ties = {key: self._ties(key) for key in self.keys}
-        for line in self.lines:
-            runs = self.runs[line.settings]
-            cells = [Cell(text, value=text) for text in (line.method, line.space, line.labels)]
-            cells.append(Cell(str(runs), value=runs))
-            cells += [self._cell(grid, line, key, best[key], line in ties[key]) for key in self.keys]
-            for score in SHOWN_COSTS:
-                cost = self.mean(line._replace(space=""), (COST, score, ""))
-                cells.append(Cell(ABSENT) if cost is None else Cell(amount(cost), value=cost))
-            grid.rows.append(cells)
-        grid.foot = self._foot()
+    def grid(self, columns: Collection[str], sort: str) -> Grid:
+        """The main table: a row a method, in blocks."""
+        figures = [Column(heading(key, self.keys), key=key, unit=_unit(key)) for key in self.keys]
+        costs = [Column(title, "cost", (COST, score, "")) for score, title in SHOWN_COSTS.items()]
+        told = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
+        names = [Column(title, "text") for title in ("method", "space", "labels seen")]
+        grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *told])
+        first = next((c.key for c in (*figures, *costs) if c.key and sort and sort in _names(c)), None)
+        for row in self._rows(first or next((c.key for c in told if c.key), None)):
+            labels, block = self.labels[row.method]
+            cells = [Cell(row.method), Cell(self._spaces(row)), Cell(labels), Cell(self.runs[row.method])]
+            grid.rows.append([*cells, *(self._cell(grid, row, c) for c in told)])
+            grid.blocks.append(block)
+        chance = [Cell(self._chance(c.key) if c.kind == "figure" and c.key else None) for c in told]
+        if any(cell.value is not None for cell in chance):
+            grid.chance = [Cell("chance"), Cell(""), Cell(""), Cell(), *chance]
+        grid.foot = self._foot([c.key for c in told if c.kind == "figure" and c.key])
         return grid
 
-    def matrix(self) -> Grid:
+    def matrix(self) -> Grid | None:
         """Spaces by targets; best of a column means nothing here: what should be told depends on the space."""
-        columns = [Column("method", False), Column("space", False), *(Column(key[2], key=key) for key in self.keys)]
-        grid = Grid(f"{self.dataset}: which space tells what", columns)
-        for line in sorted(self.lines, key=lambda line: (line.method, line.settings, line.space != "features", line)):
-            if any(self.found.get((line.settings, line.space, key)) for key in self.keys):
-                cells = [Cell(text, value=text) for text in (line.method, line.space)]
-                grid.rows.append(cells + [self._cell(grid, line, key, None, False) for key in self.keys])
-        measures = ", ".join(dict.fromkeys(key[0] for key in self.keys))
-        grid.foot = [
-            f"{measures}: how well a linear probe reads each target from each space, on the test split: 0 as a "
-            "constant guess, 1 perfectly."
-        ]
-        return grid
-
-    def _cell(self, grid: Grid, line: Line, key: Key, best: str | None, tie: bool) -> Cell:
-        title, score, target = key
-        found = self.found.get((line.settings, line.space, key))
-        mean = self.mean(line, key)
-        if found is None or mean is None:
-            undefined = self.found.get((line.settings, line.space, (title, "", target)))
-            why = (grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined is not None else ()
-            return Cell(ABSENT, notes=why)
-        text = figure(mean, found.std, score)
-        notes: tuple[int, ...] = ()
-        if found.n != self.runs[line.settings]:
-            text += f" (n={found.n})"
-        if found.missing:
-            notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
-        bold = not line.saw_content and figure(mean, math.nan, score) == best
-        return Cell(text, bold, tie and not bold, notes, mean)
-
-    def _foot(self) -> list[str]:
         from disentangle_bench.evaluation.protocol import MEASURES
 
-        foot = []
-        if any(n > 1 for n in self.runs.values()):
-            foot.append(
-                "± is the standard deviation (ddof = 1) over the n runs of a row, which differ in the training seed "
-                "only: data split and protocol are the same."
-            )
-        if any(n == 1 for n in self.runs.values()):
-            foot.append("n = 1: one run, so neither a spread nor an interval.")
-        foot.append(f"Budget: {_budgets(self.part)}.")
+        content = self.keys[:1]
+        beside = [key for key in self.keys if MEASURES[key[0]].name == LEAKAGE]
+        measured = {f.key for f in self.figures}
+        matrix = [
+            (t, s, target) for t, m in MEASURES.items() if m.matrix for s in m.scores for target in self._targets(t)
+        ]
+        spaces = sorted(
+            {(f.method, f.space) for f in self.figures if f.space}, key=lambda p: (p[0], p[1] != "features", p)
+        )
+        if not matrix and len(spaces) == len(self.runs):
+            return None
+        keys = [key for key in (*matrix, *content, *beside) if key in measured]
+        titles = [key[2] if key in matrix else heading(key, self.keys).rstrip(" ↑↓") for key in keys]
+        columns = [Column(title, key=key, unit=_unit(key)) for key, title in zip(keys, titles, strict=True)]
+        names = [Column("method", "text"), Column("space", "text")]
+        grid = Grid(self.dataset, f"{self.dataset}: which space tells what", [*names, *columns])
+        for method, space in spaces:
+            found = [self.found.get((method, space, key)) for key in keys]
+            if any(f is not None and f.n for f in found):
+                cells = [Cell() if f is None or not f.n else Cell(f.mean, (f.high - f.low) / 2) for f in found]
+                grid.rows.append([Cell(method), Cell(space), *cells])
+                grid.blocks.append("")
+        names_of = ", ".join(dict.fromkeys(key[0] for key in matrix))
+        told = (
+            f"{names_of}: how well a linear probe reads each target: 0 as a constant guess, 1 perfectly. "
+            if matrix
+            else ""
+        )
+        grid.foot = [f"{told}Every space of every method, with the half-width of the 95 % interval; nothing is ranked."]
+        return grid if keys else None
+
+    def _targets(self, title: str) -> list[str]:
+        return sorted({f.target for f in self.figures if f.measure == title and f.n})
+
+    def _rows(self, first: Key | None) -> list[_Row]:
+        """By block, then by a column, best first, rows without it last; ties by name."""
+        order = list(BLOCKS)
+        known = score_of(first[0], first[1]) if first else None
+        up = known is not None and known.direction == "up"
+
+        def rank(row: _Row) -> tuple:
+            found = self.shown.get((row, first)) or self.found.get((row.method, "", first)) if first else None
+            mean = math.inf if found is None or not found.n else -found.mean if up else found.mean
+            return order.index(self.labels[row.method][1]), mean, row
+
+        return sorted({row for row, _ in self.shown}, key=rank)
+
+    def _spaces(self, row: _Row) -> str:
+        """`features`, or `features; invariance: content` where another space speaks on what should not be there."""
+        from disentangle_bench.evaluation.protocol import MEASURES
+
+        others = {
+            f.space for (of, key), f in self.shown.items() if of == row and MEASURES[key[0]].aspect == INVARIANCE
+        } - {row.space}
+        return row.space + "".join(f"; invariance: {space}" for space in sorted(others))
+
+    def _cell(self, grid: Grid, row: _Row, column: Column) -> Cell:
+        if column.key is None:
+            return Cell()
+        if column.kind == "cost":
+            cost = self.found.get((row.method, "", column.key))
+            return Cell(None if cost is None else cost.mean)
+        title, _, target = column.key
+        found = self.shown.get((row, column.key))
+        if found is None:
+            undefined = self.shown.get((row, (title, "", target)))
+            return Cell(notes=(grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined else ())
+        notes: tuple[int, ...] = ()
+        if found.missing:
+            notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
+        rising = self.shown.get((row, (title, RISING, target)))
+        bound = rising is not None and rising.mean > RISES
+        if bound:
+            text = "Still rising: a probe with twice the images would read more, so this is a lower bound."
+            notes = (*notes, grid.note(text))
+        ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
+        fewer = None if found.n == self.runs[row.method] else found.n
+        return Cell(found.mean, (found.high - found.low) / 2, ranks, found.best, bound, fewer, notes)
+
+    def _chance(self, key: Key) -> float | None:
+        """What guessing gives: as the protocol knows it, or `chance` of the record, which is of the first score."""
+        from disentangle_bench.evaluation.protocol import MEASURES
+
+        title, score, target = key
+        known = score_of(title, score)
+        try:
+            return float(known.chance) if known else None
+        except ValueError:
+            pass
+        recorded = [f.mean for f in self.figures if f.key == (title, "chance", target) and f.n]
+        return float(np.mean(recorded)) if recorded and score == next(iter(MEASURES[title].scores)) else None
+
+    def _foot(self, keys: list[Key]) -> list[str]:
+        from disentangle_bench.evaluation.protocol import MEASURES
+
+        foot = [HOW_TO_READ] if any(f.n for f in self.shown.values()) else []
+        few = sorted({f"n = {n}" for n in self.runs.values() if n < 3})
+        if few:
+            foot.append(f"{' and '.join(few)}: too few seeds to rank; bold there rests on the test images alone.")
+        if 1 in self.runs.values():
+            foot.append("n = 1: the interval is of the test images alone; other seeds may differ by more.")
+        foot.append(HOW_COMPUTED)
+        words: dict[str, list[str]] = {}
+        for title, score, target in keys:
+            known = score_of(title, score)
+            if known is not None and self._chance((title, score, target)) is None and known.chance != "none":
+                words.setdefault(known.chance, []).append(f"{title} {score}")
+        chance = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in words.items()]
+        ceiling = sorted({row.method for row, _ in self.shown if self.labels[row.method][1] == "content"})
+        foot.append(
+            (f"Chance: {'; '.join(chance)}. " if chance else "")
+            + (f"Ceiling: {', '.join(ceiling)}, which saw the labels that are asked for." if ceiling else "")
+        )
+        foot.append(f"Budget: {_shared(self.part, 'budget')}. Options: {_shared(self.part, 'tuning')}.")
         if spent := equality(self.part):
             foot.append(f"Spent by the methods that train, {spent}.")
-        foot.append(
-            f"Bold: best as shown of the methods that saw no content labels. {TIE}: not distinguishable from the best "
-            "one (paired t-test over common seeds, Holm's correction over the column, 5 %; n = 1 is not tested). "
-            f"{ABSENT}: not measured."
-        )
         if unknown := sorted(set(self.part["measure"]) - set(MEASURES) - {COST}):
             foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
-        return foot
+        return [line.strip() for line in foot if line]
 
 
-def _budgets(part: pd.DataFrame) -> str:
+HOW_TO_READ = (
+    "How to read a cell: 95.4 ± 0.9 (1-3) means that the method reached 95.4 on average; that with other random seeds "
+    "and other test images it would most likely reach between 94.5 and 96.3; and that it may be anything from the "
+    "best to the third of its block, since the runs can't tell. Bold may be the best of its block, which is the "
+    "methods that saw labels of the same kind. ↑: more is better, ↓: less is better, neither: a description. "
+    "\N{EN DASH}: not measured."
+)
+HOW_COMPUTED = (
+    "± is the half-width of the 95 % interval over seeds and test images, or over seeds alone where a figure is no "
+    "mean over images. The ranks hold for all rows of a column at once, at 95 % (Tukey-Kramer)."
+)
+
+
+def _unit(key: Key) -> str:
+    known = score_of(key[0], key[1])
+    return known.unit if known is not None else ""
+
+
+def _names(column: Column) -> set[str]:
+    """What a column can be asked for by."""
+    if column.key is None:
+        return set()
+    measure, score, _ = column.key
+    if measure == COST:
+        return {score, column.title}
+    return {measure, measure.partition("@")[0], f"{measure} {score}"}
+
+
+def _shared(part: pd.DataFrame, what: str) -> str:
     """Who was allowed how much, so that unequal budgets are seen."""
-    allowed = {str(budget): sorted(set(methods)) for budget, methods in part.groupby("budget")["method"]}
+    allowed = {str(amount): sorted(set(methods)) for amount, methods in part.groupby(what)["method"]}
     if len(allowed) == 1:
         return f"{next(iter(allowed))} for every method"
-    return "; ".join(f"{budget} for {', '.join(methods)}" for budget, methods in allowed.items())
+    return "; ".join(f"{amount} for {', '.join(methods)}" for amount, methods in allowed.items())

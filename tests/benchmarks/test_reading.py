@@ -50,6 +50,32 @@ def test_compare_is_a_gate(runs, capsys):
     assert "no method 'nobody'" in capsys.readouterr().err
 
 
+def test_one_run_without_outcomes_is_underpowered(tmp_path, capsys):
+    for name, top1 in (("a", 0.9), ("b", 0.2)):
+        write_run(tmp_path / name, make_record(top1=top1), False)
+    sides = ["compare", str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main(sides) == 4
+    assert "1 underpowered" in capsys.readouterr().out
+    assert main([*sides, "--allow-underpowered"]) == 0
+
+
+def test_leaderboard_of_chosen_measures_spaces_columns_and_order(runs, capsys):
+    chosen = ["--measures", "linear", "--columns", "linear@1,train_seconds", "--sort", "train_seconds"]
+    assert main(["leaderboard", "--out", runs, *chosen]) == 0
+    told = capsys.readouterr().out
+    assert "train s" in told
+    assert "peak MB" not in told
+    assert main(["leaderboard", "--out", runs, "--spaces", "nowhere"]) == 0
+    assert "| simclr" not in capsys.readouterr().out
+
+
+def test_a_board_is_written_and_verified(runs, tmp_path, capsys):
+    board = str(tmp_path / "board")
+    assert main(["leaderboard", "--out", runs, "--board", board]) == 0
+    assert main(["verify", board]) == 0
+    assert "8 records" in capsys.readouterr().out
+
+
 def test_report_and_its_baseline(runs, tmp_path, capsys):
     to = ["--to", str(tmp_path / "report")]
     assert main(["report", "--out", runs, *to]) == 0

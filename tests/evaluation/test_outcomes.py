@@ -1,5 +1,7 @@
 """Outcomes by test image come back as they went in, give the figure, and are never a pickle."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,11 @@ def test_terms_have_the_figure_as_their_plain_mean(some):
     assert some.outcomes[key].figure == pytest.approx(1.25 * (weights @ right) / weights.sum() - 0.25)
 
 
+def test_weights_alone_are_no_noise():
+    weights = np.random.default_rng(0).random(50)
+    assert Outcome(np.ones(50, bool), weights).terms == pytest.approx(np.ones(50))
+
+
 def test_equal_outcomes_give_equal_bytes(some, tmp_path):
     for name in "ab":
         write_outcomes(tmp_path / name, some)
@@ -79,6 +86,11 @@ def test_a_pickle_is_refused(tmp_path):
     np.savez(path.with_suffix(""), index=np.array([{"a": 1}], dtype=object))
     with pytest.raises(BadOutcomes):
         read_outcomes(path)
+    for kind in ("|O", "<U4"):
+        index = np.frombuffer(json.dumps([{"key": list("abcd"), "ids": [0, kind, [1]]}]).encode(), np.uint8)
+        np.savez(path.with_suffix(""), index=index, data=np.zeros(16, np.uint8))
+        with pytest.raises(BadOutcomes, match="arrays of"):
+            read_outcomes(path)
 
 
 def test_none_is_empty(tmp_path):

@@ -1,4 +1,4 @@
-"""What one run looks like: maps of its spaces, neighbours, views, confusions, invariance, swaps."""
+"""What one run looks like: maps of its spaces, neighbours, views, the confusions of its linear probe, swaps."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from disentangle_bench.evaluation.leaderboard.formats import csv_text
+from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY
 from disentangle_bench.evaluation.leaderboard.report import plots
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.pictures import artefacts
@@ -20,6 +22,8 @@ PICTURES, PICTURE_BYTES = 8, 2**20
 """Of those that a method left: how many are shown, and up to which size."""
 SPACES, TARGETS = 2, 4
 """That are mapped."""
+CLASSES = 50
+"""Largest confusion matrix."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,12 @@ class Picture:
 
 @dataclass
 class Gallery:
-    """One run's pictures, its heat map (target -> space -> score) and what is missing."""
+    """One run's pictures, and what is missing."""
 
     dataset: str
     method: str
     seed: int
     pictures: list[Picture] = field(default_factory=list)
-    heat: dict[str, dict[str, float]] = field(default_factory=dict)
-    heat_spaces: list[str] = field(default_factory=list)
-    heat_csv: str | None = None
     missing: list[str] = field(default_factory=list)
 
 
@@ -62,25 +63,23 @@ def build(run: Path, dataset: str, method: str, seed: int, out: Output, tsne: bo
     found = artefacts.read(run)
     if found is None:
         gallery.missing.append(
-            "Maps, heat map, neighbours, views, confusions and invariance: the run left no artefacts. They are written "
-            "after the evaluation (evaluation.leaderboard.artefacts.write); run the cell again to get them."
+            "Maps, neighbours and views: the run left no artefacts. They are written after the evaluation "
+            "(evaluation.pictures.artefacts.write); run the cell again to get them."
         )
     else:
         index, sample = found
         _maps(gallery, name, index, sample, out, tsne)
-        _heat(gallery, name, index, out)
         _stored(gallery, name, run, index, out)
-        _confusion(gallery, name, index, out)
-        _invariance(gallery, name, index, out)
+    _confusion(gallery, name, run, out)
     _swaps(gallery, name, run, out)
     return gallery
 
 
-def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows as CSV."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerows([header, *rows])
+    writer.writerows([[csv_text(v) if isinstance(v, str) else v for v in row] for row in (header, *rows)])
     return file.getvalue()
 
 
@@ -122,20 +121,8 @@ def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray
         caption = f"{len(x)} test images in {space}, by {' and '.join(drawn)}, coloured by " + ", ".join(
             f"{spec['name']} ({spec['role']})" for spec in targets
         )
-        table = csv_text(header, np.char.mod("%.5g", rows.astype(float)))
+        table = as_csv(header, np.char.mod("%.5g", rows.astype(float)))
         _show(gallery, out, f"Map of {space}", caption, plots.maps(drawn, colours), f"{name} map {space}.png", table)
-
-
-def _heat(gallery: Gallery, name: str, index: dict, out: Output) -> None:
-    for row in index["decodable"]:
-        gallery.heat.setdefault(f"{row['target']} ({row['role']})", {})[row["space"]] = float(row["score"])
-    gallery.heat_spaces = list(dict.fromkeys(row["space"] for row in index["decodable"]))
-    if gallery.heat:
-        header = ["space", "target", "role", "score"]
-        rows = [[row[key] for key in header] for row in index["decodable"]]
-        gallery.heat_csv = out.add(f"{name} heat map.csv", csv_text(header, rows))
-    else:
-        gallery.missing.append("Heat map: the sample holds too few images, or targets of one value.")
 
 
 def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) -> None:
@@ -149,7 +136,7 @@ def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) ->
             "Nearest neighbours",
             "Left, framed grey: a test image; then its nearest others in features by cosine. Blue frame: the "
             "same class; orange: another one.",
-            csv_text(header, [list(row.values()) for row in near]) if near else None,
+            as_csv(header, [list(row.values()) for row in near]) if near else None,
         ),
         (
             artefacts.VIEWS,
@@ -165,45 +152,30 @@ def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) ->
             _show(gallery, out, title, caption, picture, f"{name} {file}", table)
 
 
-def _confusion(gallery: Gallery, name: str, index: dict, out: Output) -> None:
-    found = index["confusion"]
-    if found is None:
-        gallery.missing.append(f"Confusion matrix: made for at most {artefacts.CLASSES} classes.")
-        return
-    counts = np.array(found["counts"], dtype=int)
-    caption = (
-        f"Test images by true and guessed {found['target']}, of a ridge probe of features fitted on {found['train']} "
-        "training images (quicker than linear@1, and not the same)."
-    )
-    table = csv_text(["true", *range(len(counts))], [[k, *row] for k, row in enumerate(counts.tolist())])
-    _show(gallery, out, "Confusion matrix", caption, plots.confusion(counts), f"{name} confusion.png", table)
+def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
+    """What the probe of the first column took for what, from the run's outcomes."""
+    from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, read_outcomes
 
-
-def _invariance(gallery: Gallery, name: str, index: dict, out: Output) -> None:
-    points = index["invariance"]
-    if not points:
-        gallery.missing.append("Invariance curves: the run gave no encoder to transform images with.")
+    try:
+        ids = read_outcomes(run / FILE).ids
+    except BadOutcomes as bad:
+        gallery.missing.append(f"Confusion matrix: {bad}")
         return
-    panels = []
-    for transform in dict.fromkeys(p["transform"] for p in points):
-        lines = []
-        for space in dict.fromkeys(p["space"] for p in points):
-            own = [
-                (p["severity"], p["similarity"]) for p in points if (p["transform"], p["space"]) == (transform, space)
-            ]
-            if transform.startswith(("brightness", "contrast")):
-                own = [(1.0 if severity == 0 else severity, value) for severity, value in own]
-            x, y = np.array(sorted(own)).T
-            lines.append((space, x, y))
-        panels.append((transform, lines))
-    caption = (
-        "Similarity of clean and transformed images: 1 does not move, 0 is as far as another image. Brightness and "
-        "contrast weaken from right to left."
-    )
-    header = ["space", "transform", "severity", "similarity"]
-    table = csv_text(header, [[p[key] for key in header] for p in points])
-    picture = plots.small_multiples(panels, "", "similarity")
-    _show(gallery, out, "Invariance", caption, picture, f"{name} invariance.svg", table)
+    for key in sorted(ids):
+        measure, space, target, kind = key
+        labels = ids.get(key._replace(score="labels"))
+        if measure != RANKED_BY[0] or kind != "predicted" or labels is None or ids[key].ndim != 1:
+            continue
+        size = int(max(labels.max(), ids[key].max())) + 1
+        if size > CLASSES:
+            continue
+        counts = np.bincount(labels.astype(int) * size + ids[key].astype(int), minlength=size**2).reshape(size, size)
+        title = f"Confusions of {target} in {space}"
+        table = as_csv(["true", *range(size)], [[k, *row] for k, row in enumerate(counts.tolist())])
+        caption = f"Test images by true and guessed {target}: {measure} of {space}."
+        _show(gallery, out, title, caption, plots.confusion(counts), f"{name} confusion {space} {target}.png", table)
+        return
+    gallery.missing.append(f"Confusion matrix: no outcomes of {RANKED_BY[0]}, or more than {CLASSES} classes.")
 
 
 def _swaps(gallery: Gallery, name: str, run: Path, out: Output) -> None:

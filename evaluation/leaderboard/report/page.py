@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from disentangle_bench.evaluation.leaderboard import formats
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
+from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
 from disentangle_bench.evaluation.leaderboard.frame import (
+    COST,
+    LEAKAGE,
+    PERCENT,
+    Key,
     Record,
     budget_of,
     cautions,
     labels_of,
     method_labels,
     observations,
+    score_of,
     settings_of,
+    tuning_of,
 )
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import curves, gallery, plots
 from disentangle_bench.evaluation.leaderboard.report.output import Output
-from disentangle_bench.evaluation.leaderboard.statistics import against
-from disentangle_bench.evaluation.leaderboard.summary import summarise, to_csv
-from disentangle_bench.evaluation.leaderboard.table import PERCENT, Grid, column_keys, grids, matrices
+from disentangle_bench.evaluation.leaderboard.summary import summarise
+from disentangle_bench.evaluation.leaderboard.table import Grid, column_keys, grids, matrices
 from disentangle_bench.evaluation.records import Problem, find_records
 
 if TYPE_CHECKING:
@@ -53,67 +58,59 @@ def build(runs: Path, out: Path, baseline: str | None = None, title: str = "Lead
         ValueError: the named baseline is not among the methods.
     """
     found, problems = find_records(runs)
-    return build_from(list(found.values()), out, [path.parent for path in found], problems, baseline, title)
+    return build_from(found, out, problems, baseline, title)
 
 
 def build_from(
-    records: Sequence[Record],
+    found: Mapping[Path, Record],
     out: Path,
-    folders: Sequence[Path] | None = None,
     problems: Iterable[Problem] = (),
     baseline: str | None = None,
     title: str = "Leaderboard",
 ) -> Path:
-    """As `build`, from records at hand; `folders` are those of the runs, without which their pictures are missing."""
+    """As `build`, from records at hand, by their paths: without the folders around them, pictures are missing."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # many small problems: threads would only wait for each other
-        return _build(records, out, folders, problems, baseline, title)
+        return _build(found, out, problems, baseline, title)
 
 
 def _build(
-    records: Sequence[Record],
-    out: Path,
-    folders: Sequence[Path] | None,
-    problems: Iterable[Problem],
-    baseline: str | None,
-    title: str,
+    found: Mapping[Path, Record], out: Path, problems: Iterable[Problem], baseline: str | None, title: str
 ) -> Path:
-    labels = method_labels(records)
-    seen = observations(records, labels)
+    labels = method_labels(found.values())
+    seen = observations(found, labels)
     frame = summarise(seen)
     methods = sorted(set(seen["method"]))
     chosen = baseline or next((name for name in BASELINES if name in methods), None)
     compared = None if chosen is None else against(seen, chosen)
     files = Output(out)
-    places = dict(zip((r["cell"]["hash"] for r in records), folders or [], strict=bool(folders)))
-    named = [(labels[_key(r)], r, places.get(r["cell"]["hash"])) for r in records]
+    named = [(labels[_key(r)], r, path.parent if path.parent.is_dir() else None) for path, r in found.items()]
     cards = _cards(named, methods)
     ranking = overall(seen)
-    told = {str(name): grid for name, part in frame.groupby("dataset") for grid in matrices(part)}
+    told = {grid.dataset: grid for grid in matrices(frame)}
     page = formats.environment().get_template("report.html.j2")
     text = page.render(
         title=title,
-        records=len(records),
+        records=len(found),
         datasets=[_dataset(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
         links={card["method"]: card["id"] for card in cards},
         cards=cards,
         cards_left_out=len(methods) - len(cards),
-        ranked_by="{} {} of {}".format(*RANKED_BY),
+        ranked_by="{} {}".format(*RANKED_BY),
         ranking=ranking.to_dict("records"),
         ranking_left_out=ranking.attrs["left_out"],
-        ranking_csv=files.add("overall ranking.csv", ranking.to_csv(index=False, lineterminator="\n")),
+        ranking_csv=files.add("overall ranking.csv", formats.csv(ranking)),
         baseline=chosen,
+        threshold=THRESHOLD,
         compared=[] if compared is None else _compared(compared),
         compared_total=0 if compared is None else len(compared),
-        compared_csv=None
-        if compared is None
-        else files.add("comparison with baseline.csv", compared.to_csv(index=False, lineterminator="\n")),
+        compared_csv=None if compared is None else files.add("comparison with baseline.csv", formats.csv(compared)),
         galleries=_galleries(named, files),
-        cautions=cautions(records),
+        cautions=[*cautions(found.values()), *seen.attrs["problems"]],
         problems=[problem.reason for problem in problems],
         runs_csv=files.add("runs.csv", _runs_csv(named)),
-        figures_csv=files.add("leaderboard.csv", to_csv(frame)),
+        figures_csv=files.add("leaderboard.csv", formats.csv(frame)),
         left_out=files.left_out,
     )
     index = out / "index.html"
@@ -134,16 +131,16 @@ def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Nam
     keys = column_keys(part)
     pictures, missing = [], []
     if keys:
-        measure, score, target = keys[0]
-        axis = f"{measure} {score}" + (" (share of test images)" if score in PERCENT else "")
-        here = (part["measure"] == measure) & (part["score"] == score) & (part["target"] == target)
-        order = {(row[0].text, row[1].text): k for k, row in enumerate(grid.rows)}
-        figures = part[here & (part["n"] > 0)]
-        ranks = [order[pair] for pair in zip(figures["method"], figures["space"], strict=True)]
-        figures = figures.assign(rank=ranks).sort_values("rank").drop(columns="rank")
+        axis = _axis(keys[0])
+        main = part[(part["row"] != "") | (part["measure"] == COST)]
+        order = {(row[0].value, row[1].value): k for k, row in enumerate(grid.rows)}
+        figures = _of(main, keys[0])
+        ranks = [order.get((r["method"], r["row"]), len(order)) for r in figures.to_dict("records")]
+        figures = figures.assign(rank=ranks).sort_values("rank", kind="stable").drop(columns="rank")
         if len(figures):
             pictures.append(_points(grid.dataset, axis, figures, files))
-        tables = [(name, tradeoff(part, keys[0], key)) for key, name in _TRADED.items()]
+        pictures += [_pair(grid.dataset, keys[0], key, main, files) for key in _leaks(keys)]
+        tables = [(name, tradeoff(main, keys[0], key)) for key, name in _TRADED.items()]
         tables = [(name, table) for name, table in tables if len(table)]
         if tables:
             pictures.append(_pareto(grid.dataset, axis, tables, files))
@@ -157,24 +154,54 @@ def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Nam
         )
     else:
         pictures.append(curve)
-    return {
-        "grid": grid,
-        "told": told,
-        "spaces": list(dict.fromkeys(row[1].text for row in grid.rows)),
-        "pictures": [picture for picture in pictures if picture],
-        "missing": missing,
-    }
+    pictures = [picture for picture in pictures if picture]
+    return {"grid": grid, "told": told, "pictures": pictures, "missing": missing}
+
+
+def _of(part: pd.DataFrame, key: Key) -> pd.DataFrame:
+    """Lines with one figure."""
+    here = (part["measure"] == key[0]) & (part["score"] == key[1]) & (part["target"] == key[2])
+    return part[here & (part["n"] > 0)]
+
+
+def _axis(key: Key) -> str:
+    known = score_of(key[0], key[1])
+    return f"{key[0]} {key[1]} ({key[2]})" + (", as a share" if known is not None and known.unit == PERCENT else "")
+
+
+def _leaks(keys: list[Key]) -> list[Key]:
+    """Columns of leakage."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    return [k for k in keys if MEASURES[k[0]].name == LEAKAGE and MEASURES[k[0]].scores[k[1]].direction]
+
+
+def _pair(dataset: str, content: Key, leak: Key, main: pd.DataFrame, files: Output) -> gallery.Picture | None:
+    """What should be there against what should not, a point a method."""
+    columns = ["method", "mean", "low", "high"]
+    table = _of(main, content)[["labels", *columns]].merge(
+        _of(main, leak)[columns], on="method", suffixes=("", "_leak")
+    )
+    if not len(table):
+        return None
+    href = files.add(f"{dataset} {leak[2]} leakage.svg", plots.pair(table, _axis(leak), _axis(content)))
+    address = files.add(f"{dataset} {leak[2]} leakage.csv", formats.csv(table))
+    caption = (
+        f"Content against {leak[2]}: top left is what an invariant representation should reach; a constant one lies at "
+        "the bottom left. Bars are 95 % intervals."
+    )
+    return None if href is None else gallery.Picture(f"Content against leakage of {leak[2]}", caption, href, address)
 
 
 _TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "training seconds"}
 
 
 def _points(dataset: str, axis: str, figures: pd.DataFrame, files: Output) -> gallery.Picture | None:
-    table = figures[["method", "space", "labels", "n", "mean", "low", "high", "seeds", "values"]]
+    columns = ["method", "space", "labels", "n", "mean", "low", "high", "rank_low", "rank_high", "seeds", "values"]
     href = files.add(f"{dataset} seeds.svg", plots.seed_points(figures.head(POINTS), axis))
-    address = files.add(f"{dataset} seeds.csv", table.to_csv(index=False, lineterminator="\n"))
+    address = files.add(f"{dataset} seeds.csv", formats.csv(figures[columns]))
     more = f" The first {POINTS} of {len(figures)}; the csv has all." if len(figures) > POINTS else ""
-    caption = f"{axis}: each dot is a seed, the bar is the 95 % interval of the mean (Student's t); n = 1 has none."
+    caption = f"{axis}: each dot is a seed, the bar is the 95 % interval of the mean over seeds and test images."
     return None if href is None else gallery.Picture("Seeds and intervals", caption + more, href, address)
 
 
@@ -183,7 +210,7 @@ def _pareto(dataset: str, axis: str, tables: list[tuple[str, pd.DataFrame]], fil
 
     href = files.add(f"{dataset} pareto.svg", plots.pareto(tables, axis))
     together = pd.concat([table.assign(kind=name) for name, table in tables])
-    address = files.add(f"{dataset} pareto.csv", together.to_csv(index=False, lineterminator="\n"))
+    address = files.add(f"{dataset} pareto.csv", formats.csv(together))
     caption = "Accuracy against cost. Green: what no other point beats in both. Dotted: methods that don't train."
     return None if href is None else gallery.Picture("Pareto plot", caption, href, address)
 
@@ -211,7 +238,7 @@ def _curves(dataset: str, named: list[Named], files: Output) -> gallery.Picture 
     rows = [(label, *row) for label, curve in found.items() for row in curve.itertuples(index=False)]
     href = files.add(f"{dataset} curves.svg", plots.small_multiples(panels, "step", "logged value"))
     header = ["method", "step", "name", "value"]
-    address = files.add(f"{dataset} curves.csv", gallery.csv_text(header, rows))
+    address = files.add(f"{dataset} curves.csv", gallery.as_csv(header, rows))
     caption = "What was logged while training, one seed a method. Objectives differ: compare shapes, not heights."
     return None if href is None else gallery.Picture("Learning curves", caption, href, address)
 
@@ -255,7 +282,7 @@ def _cards(named: list[Named], methods: list[str]) -> list[dict[str, Any]]:
                 "source": str(provenance.get("source") or "not recorded"),
                 "texts": {str(key): _text(value) for key, value in (provenance.get("card") or {}).items() if value},
                 "options": {str(key): _text(value) for key, value in (first["config"].get("options") or {}).items()},
-                "budgets": sorted({budget_of(record) for record, _ in runs}),
+                "budgets": sorted({f"{budget_of(record)}, {tuning_of(record)}" for record, _ in runs}),
                 "runs": [_run(record, folder) for record, folder in runs[:RUNS]],
                 "more": max(0, len(runs) - RUNS),
             }
@@ -279,19 +306,22 @@ def _run(record: Record, folder: Path | None) -> dict[str, str]:
 def _runs_csv(named: list[Named]) -> str:
     header = ["method", "dataset", "seed", "record", "commit", "finished", "command"]
     rows = ({"method": label} | _run(record, folder) for label, record, folder in named)
-    return gallery.csv_text(header, [[row[key] for key in header] for row in rows])
+    return gallery.as_csv(header, [[row[key] for key in header] for row in rows])
 
 
 def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Lines of the comparison for the page: the first column of each data set before the others."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
+    if not len(table):
+        return []
     order = {title: k for k, title in enumerate(MEASURES)}
-    table = table.assign(order=table["measure"].map(order)).sort_values(
-        ["order", "dataset", "target", "score", "method", "space"], kind="stable"
-    )
-    lines = table.head(COMPARED).replace({np.nan: None}).to_dict("records")
-    return [{str(key): value for key, value in line.items()} for line in lines]
+    names = ["order", "dataset", "target", "score", "method"]
+    table = table.assign(order=table["measure"].map(order)).sort_values(names, kind="stable")
+    lines = table.head(COMPARED).to_dict("records")
+    return [
+        {str(key): None if isinstance(v, float) and math.isnan(v) else v for key, v in line.items()} for line in lines
+    ]
 
 
 def _text(value: Any) -> str:

@@ -65,7 +65,7 @@ def style(k: int) -> dict[str, Any]:
 
 
 def seed_points(part: pd.DataFrame, title: str) -> bytes:
-    """Every seed's figure, and the mean's 95 % interval where there are two seeds or more.
+    """Every seed's figure, and the mean's 95 % interval where it is known.
 
     Args:
         part: lines of a `leaderboard` frame for one figure of one data set, in the order to draw.
@@ -75,15 +75,44 @@ def seed_points(part: pd.DataFrame, title: str) -> bytes:
         figure = Figure(figsize=(7, 0.8 + 0.24 * len(part)))
         axes = figure.add_subplot()
         for k, r in enumerate(part.to_dict("records")):
-            values = [float(v) for v in r["values"].split()]
-            axes.plot(values, [k] * len(values), "o", color=COLOURS[5], markersize=4)
-            if r["n"] > 1:
+            axes.plot(r["values"], [k] * len(r["values"]), "o", color=COLOURS[5], markersize=4)
+            if not math.isnan(r["low"]):
                 axes.plot([r["low"], r["high"]], [k, k], color=COLOURS[3], linewidth=1.5)
                 axes.plot([r["mean"]], [k], "|", color=COLOURS[3], markersize=9)
         names = [f"{_short(r['method'])} / {_short(r['space'], 24)} (n={r['n']})" for r in part.to_dict("records")]
         axes.set_yticks(range(len(part)), names)
         axes.set_ylim(len(part) - 0.4, -0.6)
         axes.set_xlabel(title)
+        return svg(figure)
+
+
+def pair(table: pd.DataFrame, x: str, y: str) -> bytes:
+    """A point a method with its intervals: `mean`, `low`, `high` upright, `mean_leak`, ... level.
+
+    Args:
+        table: `method`, `labels` and these six columns.
+        x: title of the level axis.
+        y: title of the upright axis.
+    """
+    with drawing():
+        figure = Figure(figsize=(6.4, 4.2))
+        axes = figure.add_subplot()
+        for r in table.to_dict("records"):
+            saw = "content" in r["labels"].split(", ")
+            bars: Any = {
+                "fmt": "s" if saw else "o",
+                "color": COLOURS[3 if saw else 0],
+                "elinewidth": 0.8,
+                "markersize": 4,
+            }
+            half = [np.nan_to_num((r["high" + end] - r["low" + end]) / 2) for end in ("_leak", "")]
+            axes.errorbar(r["mean_leak"], r["mean"], xerr=half[0], yerr=half[1], **bars)
+            axes.annotate(
+                _short(r["method"], 24), (r["mean_leak"], r["mean"]), (4, 3), textcoords="offset points", fontsize=7
+            )
+        axes.margins(x=0.15)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
         return svg(figure)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
+from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts, sheets
-from disentangle_bench.evaluation.records import FILE, write_json
-
-Record = dict[str, Any]
+from disentangle_bench.evaluation.records import FILE, Record, seal, write_json
 
 
 def _hash(*parts: object) -> str:
@@ -27,6 +27,7 @@ def make_record(
     top1: float | None = 0.9,
     *,
     space: str = "features",
+    invariant_space: str | None = None,
     labels: tuple[str, ...] = (),
     options: dict[str, Any] | None = None,
     budget: dict[str, float] | None = None,
@@ -38,8 +39,7 @@ def make_record(
     settings = _hash(dataset, method, options, budget)
     row = {"space": space, "target": "class", "parameters": {}, "reason": None, "seconds": 0.1}
     scores = {"top1": top1, "nll": 0.25} if top1 is not None else None
-    return {
-        "schema": 1,
+    content = {
         "cell": {
             "dataset": dataset,
             "method": method,
@@ -90,15 +90,49 @@ def make_record(
             *[row | extra for extra in metrics or []],
         ],
     }
+    spaces = {"primary_space": space, "invariant_space": invariant_space or space}
+    return seal(content | spaces, Path("no outcomes"))
+
+
+def at(records: Iterable[Record]) -> dict[Path, Record]:
+    """Records by paths that don't exist, as `find_records` gives them: without outcomes or pictures."""
+    return {Path("nowhere") / str(k) / FILE: record for k, record in enumerate(records)}
+
+
+def right_or_wrong(accuracies: Iterable[float], images: int = 400, seed: int = 0) -> list[np.ndarray]:
+    """Bool [images] a run: as many right as the accuracy says, the easy ones rather than the hard ones."""
+    rng = np.random.default_rng(seed)
+    easy = rng.normal(size=images)
+    return [np.argsort(np.argsort(-easy - rng.normal(size=images))) < round(a * images) for a in accuracies]
+
+
+def write_judged(root: Path, record: Record, right: np.ndarray, measure: str = "linear@1", score: str = "top1") -> Path:
+    """Write a record and the outcomes of one of its figures, which becomes their mean; returns the record's path."""
+    row = next(row for row in record["metrics"] if row["measure"] == measure)
+    found, outcome = Outcomes(), Outcome(right)
+    row["scores"] = (row["scores"] or {}) | {score: outcome.figure}
+    found.add(measure, row["space"], row["target"], Measured({}, {score: outcome}))
+    cell = record["cell"]
+    path = root / cell["dataset"] / cell["method"] / cell["hash"] / FILE
+    path.parent.mkdir(parents=True)
+    write_outcomes(path.with_name(OUTCOMES), found)
+    write_json(path, seal(record, path.with_name(OUTCOMES)))
+    return path
 
 
 def write_run(root: Path, record: Record, pictures: bool = True) -> Path:
     """Write a run: its record, and with `pictures` all that the report can show."""
     cell = record["cell"]
     run = root / cell["hash"]
-    write_json(run / FILE, record)
     if not pictures:
+        write_json(run / FILE, record)
         return run
+    run.mkdir(parents=True)
+    found, guessed = Outcomes(), np.array([0, 0, 1, 1, 2, 2, 2])
+    ids = {"predicted": guessed, "labels": np.array([0, 0, 1, 2, 2, 2, 0])}
+    found.add("linear@1", "features", "class", Measured({}, ids=ids))
+    write_outcomes(run / OUTCOMES, found)
+    write_json(run / FILE, seal(record, run / OUTCOMES))
     logs = run / "logs" / "attempt_0"
     logs.mkdir(parents=True)
     (logs / "metrics.csv").write_text("loss,step\n" + "".join(f"{2 / (s + 1):.4f},{s}\n" for s in range(0, 100, 10)))
@@ -112,18 +146,12 @@ def write_run(root: Path, record: Record, pictures: bool = True) -> Path:
     (folder / artefacts.NEIGHBOURS).write_bytes(image)
     (folder / artefacts.VIEWS).write_bytes(image)
     near = {"query": 0, "rank": 1, "neighbour": 3, "cosine": 0.9, "query_class": 1, "neighbour_class": 1}
-    moves = [("rotation (degrees)", 0.0, 1.0), ("rotation (degrees)", 20.0, 0.4), ("brightness (factor)", 0.5, 0.8)]
     index = {
         "schema": artefacts.SCHEMA,
         "images": 40,
         "targets": [{"name": "class", "kind": "class", "size": 3, "role": "content"}],
         "spaces": {"features": 6},
-        "decodable": [{"space": "features", "target": "class", "role": "content", "score": 0.875}],
-        "confusion": {"target": "class", "train": 100, "counts": [[9, 1, 0], [0, 8, 2], [1, 0, 9]]},
         "neighbours": [near],
-        "invariance": [
-            {"space": "features", "transform": name, "severity": at, "similarity": value} for name, at, value in moves
-        ],
     }
     write_json(folder / artefacts.INDEX, index)
     (run / "images").mkdir()

@@ -11,8 +11,6 @@ from PIL import Image
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.pictures import artefacts, sheets
-from disentangle_bench.evaluation.pictures.robustness import curves
-from disentangle_bench.evaluation.transforms import TRANSFORMS
 
 TARGETS = (
     TargetSpec("class", "class", 4, "content"),
@@ -52,18 +50,12 @@ def make_bank(count=400, width=16, channels=3, spaces=("features", "style/color"
 
 
 class Encoder(torch.nn.Module):
-    """Mean colour: blind to where things are."""
+    """What undoes the normalising of its views."""
 
     def __init__(self):
         super().__init__()
         self.register_buffer("mean", torch.full((3, 1, 1), 0.5))
         self.register_buffer("std", torch.full((3, 1, 1), 0.25))
-        self.scale = torch.nn.Parameter(torch.ones(3))
-
-    def embed(self, image):
-        assert not self.training
-        assert image.dtype == torch.uint8
-        return {"features": image.float().mean(dim=(2, 3)) * self.scale}
 
     def views(self, batch):
         return [(batch["image"] / 255 - self.mean) / self.std] * 2
@@ -73,9 +65,7 @@ class Encoder(torch.nn.Module):
 def written(tmp_path_factory):
     bank, batches = make_bank()
     run, encoder = tmp_path_factory.mktemp("run"), Encoder()
-    encoder.train()
-    artefacts.write(run, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
-    assert encoder.training  # as it was
+    artefacts.write(run, bank, TARGETS, batches, module=encoder, views=encoder.views)
     return run, bank, batches
 
 
@@ -87,24 +77,6 @@ def test_index_and_sample_come_back(written):
     assert sample["space/features"].dtype == np.float16
     assert sample["target/class"].tolist() == bank.targets["test"]["class"][: artefacts.POINTS].tolist()
     assert [spec["name"] for spec in index["targets"]] == ["class", "color", "angle", "size"]
-
-
-def test_the_heat_map_tells_what_stands_where(written):
-    told = {(row["space"], row["target"]): row["score"] for row in artefacts.read(written[0])[0]["decodable"]}
-    assert told["features", "class"] > 0.95
-    assert told["style/color", "color"] > 0.95
-    assert told["features", "angle"] > 0.8
-    assert told["features", "color"] < 0.2
-    assert told["style/color", "class"] < 0.2
-    assert told["style/color", "angle"] == told["features", "size"] == 0
-
-
-def test_the_confusion_matrix_counts_test_images(written):
-    found = artefacts.read(written[0])[0]["confusion"]
-    counts = np.array(found["counts"])
-    assert counts.shape == (4, 4)
-    assert counts.sum(axis=1).tolist() == np.bincount(written[1].targets["test"]["class"]).tolist()
-    assert np.trace(counts) > 0.95 * counts.sum()
 
 
 def test_neighbours_are_the_nearest_others(written):
@@ -125,18 +97,10 @@ def test_views_are_shown_as_the_images_that_they_are(written):
     assert np.abs(picture[:, :side] - picture[:, side : 2 * side]).max() <= 2  # un-normalised to the same image
 
 
-def test_invariance_of_a_mean_colour(written):
-    points = artefacts.read(written[0])[0]["invariance"]
-    found = {(p["transform"], p["severity"]): p["similarity"] for p in points}
-    assert {name for name, _ in found} == {f"{name} ({transform.unit})" for name, transform in TRANSFORMS.items()}
-    assert found["blur (pixels)", 1] > 0.9
-    assert found["hue (turn)", 0.5] < found["hue (turn)", 0.05]
-
-
 def test_writing_twice_gives_equal_files(written, tmp_path):
     run, bank, batches = written
     encoder = Encoder()
-    artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
+    artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, views=encoder.views)
     for path in (run / "artefacts").iterdir():
         if path.suffix != ".npz":  # zip files hold a time
             assert path.read_bytes() == (tmp_path / "artefacts" / path.name).read_bytes(), path.name
@@ -146,7 +110,7 @@ def test_many_spaces_and_large_images_stay_below_300_kb(tmp_path):
     spaces = ("features", *[f"style/{k}" for k in range(9)])
     bank, batches = make_bank(count=1200, width=64, spaces=spaces, dims=100)
     encoder = Encoder()
-    out = artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, embed=encoder.embed, views=encoder.views)
+    out = artefacts.write(tmp_path, bank, TARGETS, batches, module=encoder, views=encoder.views)
     assert sum(path.stat().st_size for path in out.iterdir()) < 300 * 1024
     index, sample = artefacts.read(tmp_path)
     assert index["images"] == artefacts.LIMIT
@@ -156,7 +120,7 @@ def test_many_spaces_and_large_images_stay_below_300_kb(tmp_path):
 def test_without_encoder_and_views_the_rest_is_written(tmp_path):
     bank, batches = make_bank(count=40, channels=1)
     out = artefacts.write(tmp_path, bank, TARGETS, batches)
-    assert artefacts.read(tmp_path)[0]["invariance"] == []
+    assert artefacts.read(tmp_path) is not None
     assert not (out / artefacts.VIEWS).exists()
 
 
@@ -181,26 +145,6 @@ def test_components_keep_distances_and_have_one_sign():
     assert np.corrcoef(gaps[0].ravel(), gaps[1].ravel())[0, 1] == pytest.approx(1)
     assert z[:, 0].std() == pytest.approx(1)
     assert artefacts.components(x[:, ::-1]) == pytest.approx(z)
-
-
-def test_curves_of_a_representation_that_does_not_move_and_of_one_that_collapsed():
-    images = torch.randint(0, 256, (8, 1, 8, 8), dtype=torch.uint8, generator=torch.manual_seed(0))
-    steady = torch.eye(8)
-    points = curves(lambda x: {"steady": steady, "collapsed": torch.ones(len(x), 4)}, images)
-    assert {p["space"] for p in points} == {"steady"}
-    assert {p["similarity"] for p in points} == {1.0}
-    assert not any(p["transform"].startswith("hue") for p in points)  # no colour to turn
-
-
-def test_a_representation_that_becomes_another_images_has_similarity_zero():
-    images = torch.zeros(8, 3, 8, 8, dtype=torch.uint8)
-    codes, calls = torch.eye(8) + 0.5, []
-
-    def embed(x):
-        calls.append(len(x))
-        return {"features": codes if len(calls) == 1 else codes.roll(1, 0)}  # cosine 0.75 of any two
-
-    assert {p["similarity"] for p in curves(embed, images) if p["severity"]} == {0.0}
 
 
 def test_tiles_of_any_shape():

@@ -1,9 +1,18 @@
 """The comparison of two sides, and the gate that rests on it."""
 
+import numpy as np
 import pytest
 
-from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, compare, compare_methods, compare_records
+from disentangle_bench.evaluation.leaderboard.compare import (
+    NothingToCompare,
+    against,
+    compare,
+    compare_methods,
+    compare_records,
+)
+from disentangle_bench.evaluation.leaderboard.frame import observations
 from disentangle_bench.evaluation.records import FILE, write_json
+from tests.evaluation.leaderboard.conftest import at, write_judged
 
 NOISE = (0.001, -0.002, 0.0015, 0.0005)
 
@@ -22,90 +31,142 @@ def put(root, records):
 
 def test_a_loss_beyond_noise_and_threshold_is_worse(record, tmp_path):
     result = compare(put(tmp_path / "a", side(record)), put(tmp_path / "b", side(record, -0.05)))
-    assert result.worse
     assert result.exit_code == 3
     only = result.table.iloc[0]
     assert (only["n"], only["verdict"]) == (4, "worse")
     assert only["gain"] == pytest.approx(-0.05 + sum(NOISE) / 4)
-    assert "WORSE: 1 of 1 figures lost more than 0.01" in result.text()
+    half = 3.182446 * np.std(NOISE, ddof=1) / 2  # t quantile with 3 degrees of freedom, from a table
+    assert only["low"] == pytest.approx(only["gain"] - half)
+    assert "1 figures: 1 worse, 0 underpowered, 0 better, 0 same" in result.text()
 
 
-def test_the_same_runs_are_not_worse(record):
-    result = compare_records(side(record), side(record))
-    assert not result.worse
+def test_the_same_runs_are_the_same(record):
+    result = compare_records(at(side(record)), at(side(record)))
     assert result.exit_code == 0
-    assert result.table["verdict"].tolist() == ["not distinguishable"]
-    assert "not worse: 0 of 1 figures" in result.text()
+    assert result.table["verdict"].tolist() == ["same"]
 
 
 def test_a_gain_is_better_and_not_held_against(record):
-    result = compare_records(side(record), side(record, 0.05))
+    result = compare_records(at(side(record)), at(side(record, 0.05)))
     assert result.table["verdict"].tolist() == ["better"]
-    assert not result.worse
+    assert result.exit_code == 0
 
 
-def test_a_loss_below_the_threshold_is_told_but_passes(record):
-    before, after = side(record), side(record, -0.02)
-    assert compare_records(before, after, 0.03).table["verdict"].tolist() == ["worse"]
-    assert not compare_records(before, after, 0.03).worse
-    assert compare_records(before, after, 0.01).worse
+def test_a_loss_below_the_threshold_passes(record):
+    before, after = at(side(record)), at(side(record, -0.02))
+    assert compare_records(before, after, 0.03).table["verdict"].tolist() == ["same"]
+    assert compare_records(before, after, 0.01).exit_code == 3
 
 
-def test_a_loss_within_noise_passes(record):
+def test_a_loss_within_noise_is_underpowered(record):
     before = [record(seed=s, top1=v) for s, v in enumerate((0.8, 0.9, 0.7, 0.85))]
     after = [record(seed=s, top1=v) for s, v in enumerate((0.9, 0.7, 0.6, 0.87))]
-    result = compare_records(before, after)
+    result = compare_records(at(before), at(after))
     assert result.table["gain"].iloc[0] < -0.04
-    assert not result.worse
+    assert result.table["verdict"].tolist() == ["underpowered"]
+    assert result.exit_code == 4
+    assert "underpowered" in result.text()
 
 
-def test_one_seed_is_held_to_the_threshold_alone(record):
-    assert compare_records([record(top1=0.8)], [record(top1=0.78)]).worse
-    assert not compare_records([record(top1=0.8)], [record(top1=0.795)]).worse
+def test_one_seed_without_outcomes_tells_nothing(record):
+    result = compare_records(at([record(top1=0.8)]), at([record(top1=0.2)]))
+    assert result.exit_code == 4
+    assert result.table[["low", "high", "p_worse", "p_same"]].isna().all(axis=None)
+
+
+def test_one_seed_with_outcomes_is_judged_by_its_images(record, tmp_path):
+    images = np.arange(400)
+    for name, right in (("before", images < 360), ("same", images < 360), ("worse", images < 300)):
+        write_judged(tmp_path / name, record(), right)
+    assert compare(tmp_path / "before", tmp_path / "same").exit_code == 0
+    assert compare(tmp_path / "before", tmp_path / "worse").exit_code == 3
+
+
+def judged(root, record, rng, methods, accuracy, seeds=3, images=360):
+    """Runs with outcomes by image, of the same images on both sides: seeds differ by 1.2 points."""
+    easy = np.random.default_rng(0).normal(size=images)
+    for method in methods:
+        for seed in range(seeds):
+            own = accuracy + 0.012 * rng.normal()
+            order = np.argsort(np.argsort(-easy - rng.normal(size=images)))
+            write_judged(root, record(method=method, seed=seed), order < round(own * images))
+    return root
+
+
+def test_ten_points_lost_are_flagged_and_no_change_is_not(record, tmp_path):
+    """Three methods, n = 3, N = 360."""
+    rng, methods = np.random.default_rng(0), ("a", "b", "c")
+    flagged = {0.8: 0, 0.9: 0}
+    for k in range(12):
+        before = judged(tmp_path / f"{k}", record, rng, methods, 0.9)
+        for accuracy in flagged:
+            after = judged(tmp_path / f"{k} {accuracy}", record, rng, methods, accuracy)
+            flagged[accuracy] += compare(before, after).exit_code == 3
+    assert flagged[0.8] == 12
+    assert flagged[0.9] <= 1
 
 
 def test_more_leakage_is_worse(record):
     def leaking(value):
-        row = {"measure": "leakage@1", "target": "color", "scores": {"linear": value, "chance": 0.1}}
-        return [record(metrics=[row])]
+        rows = [{"measure": "leakage@3", "target": "color", "scores": {"leakage": value, "chance": 0.1}}]
+        return at([record(seed=s, metrics=rows) for s in range(3)])
 
     result = compare_records(leaking(0.3), leaking(0.5))
-    assert result.table.loc[result.table["regressed"], "measure"].tolist() == ["leakage@1"]
-    assert not compare_records(leaking(0.3), leaking(0.5), only=["linear@1"]).worse
+    assert result.table.loc[result.table["verdict"] == "worse", "measure"].tolist() == ["leakage@3"]
+    assert compare_records(leaking(0.3), leaking(0.5), only=["linear@1"]).exit_code == 0
+
+
+def test_only_what_speaks_for_a_method_and_has_a_direction_is_compared(record):
+    rows = [
+        {"space": "projection", "measure": "linear@1", "target": "class", "scores": {"top1": 0.5}},
+        {"measure": "intrinsic@1", "target": "", "scores": {"rankme": 3.0}},
+        {"measure": "informativeness@1", "target": "hue", "scores": {"told": 0.5}},
+    ]
+    found = at([record(seed=s, metrics=rows) for s in range(3)])
+    assert compare_records(found, found).table[["measure", "space"]].to_numpy().tolist() == [["linear@1", "features"]]
 
 
 def test_what_is_on_one_side_only_is_named(record):
-    result = compare_records([record(), record(method="old")], [record(), record(method="new")])
-    assert result.missing == ["digits/old/features linear@1 top1 (class)"]
-    assert result.new == ["digits/new/features linear@1 top1 (class)"]
+    before, after = at([record(), record(method="old")]), at([record(), record(method="new")])
+    result = compare_records(before, after)
+    assert result.missing == ["digits/old linear@1 top1 (class)"]
+    assert result.new == ["digits/new linear@1 top1 (class)"]
     assert "missing on the second side: digits/old" in result.text()
 
 
 def test_equal_settings_are_one_method_whatever_their_label_on_either_side(record):
     before = side(record, options={"temperature": 0.5})
     after = side(record, -0.05, options={"temperature": 0.5}) + side(record, options={"temperature": 0.1})
-    result = compare_records(before, after)
-    assert result.worse
+    result = compare_records(at(before), at(after))
+    assert result.exit_code == 3
     assert result.missing == []
 
 
 def test_sides_that_share_nothing_are_refused(record, tmp_path):
     with pytest.raises(NothingToCompare, match="no figure"):
-        compare_records([record(seed=0)], [record(seed=1)])
+        compare_records(at([record(seed=0)]), at([record(seed=1)]))
     with pytest.raises(NothingToCompare):
         compare(put(tmp_path / "a", [record()]), tmp_path / "nowhere")
     with pytest.raises(ValueError, match="threshold"):
-        compare_records([record()], [record()], threshold=-1)
+        compare_records(at([record()]), at([record()]), threshold=-1)
 
 
 def test_two_methods_of_one_set_of_records(record):
-    records = side(record) + side(record, -0.05, method="vicreg")
-    result = compare_methods(records, "simclr", "vicreg")
+    found = at(side(record) + side(record, -0.05, method="vicreg"))
+    result = compare_methods(found, "simclr", "vicreg")
     assert result.table["method"].tolist() == ["simclr -> vicreg"]
-    assert result.worse
-    assert not compare_methods(records, "vicreg", "simclr").worse
+    assert result.exit_code == 3
+    assert compare_methods(found, "vicreg", "simclr").exit_code == 0
     with pytest.raises(NothingToCompare, match="no method 'byol' among the records: simclr, vicreg"):
-        compare_methods(records, "simclr", "byol")
+        compare_methods(found, "simclr", "byol")
+
+
+def test_every_method_against_a_baseline(record):
+    seen = observations(at(side(record) + side(record, -0.05, method="vicreg") + side(record, 0.05, method="byol")))
+    table = against(seen, "simclr")
+    assert dict(zip(table["method"], table["verdict"], strict=True)) == {"byol": "better", "vicreg": "worse"}
+    with pytest.raises(ValueError, match="no baseline 'nobody' in these records: byol, simclr, vicreg"):
+        against(seen, "nobody")
 
 
 def test_skipped_records_and_names_for_the_terminal(record, tmp_path):

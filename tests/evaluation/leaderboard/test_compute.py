@@ -5,6 +5,7 @@ import pytest
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality, front, match, spent, tradeoff
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_markdown
+from tests.evaluation.leaderboard.conftest import at
 
 
 def test_front_of_known_points():
@@ -38,8 +39,8 @@ def runs(record):
     return found
 
 
-def kept(records):
-    return [(r["cell"]["method"], r["provenance"]["epoch"]) for r in records]
+def kept(found):
+    return [(r["cell"]["method"], r["provenance"]["epoch"]) for r in found.values()]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +53,19 @@ def kept(records):
     ],
 )
 def test_budgets_match_by_the_unit_asked_for(record, by, wanted):
-    assert kept(match(runs(record), by)) == wanted
+    assert kept(match(at(runs(record)), by)) == wanted
 
 
 def test_a_named_amount_is_matched_within_the_tolerance(record):
-    assert kept(match(runs(record), "epochs", 19, tolerance=0.1)) == [("two", 20), ("four", 20), ("pixels", 0)]
-    assert kept(match(runs(record), "epochs", 15)) == [("pixels", 0)]
+    assert kept(match(at(runs(record)), "epochs", 19, tolerance=0.1)) == [("two", 20), ("four", 20), ("pixels", 0)]
+    assert kept(match(at(runs(record)), "epochs", 15)) == [("pixels", 0)]
     assert spent(runs(record)[0], "minutes") == 2.0
     with pytest.raises(ValueError, match="not 'steps'"):
-        match([], "steps")
+        match({}, "steps")
 
 
 def test_the_table_says_which_costs_are_equal(record):
-    frame = leaderboard(match(runs(record), "forward_passes"))
+    frame = leaderboard(match(at(runs(record)), "forward_passes"))
     said = equality(frame)
     assert "equal within 10%: forward passes (8,000)" in said
     assert "unequal: images seen (2,000 to 4,000)" in said
@@ -72,7 +73,15 @@ def test_the_table_says_which_costs_are_equal(record):
 
 
 def test_tradeoff_joins_figures_with_costs(record):
-    frame = leaderboard(runs(record))
+    frame = leaderboard(at(runs(record)))
     table = tradeoff(frame, ("linear@1", "top1", "class"), "forward_passes")
     assert table["cost"].tolist() == [0, 2000, 4000, 4000, 8000, 8000, 16000]
     assert table["front"].tolist() == [True] + 6 * [False]  # all are equally accurate: the free one beats them
+
+
+def test_settings_that_two_methods_share_are_no_error(record):
+    records = [record(method=m, top1=v, cost={"train_seconds": c}) for m, v, c in (("a", 0.5, 1.0), ("b", 0.9, 2.0))]
+    for each in records:
+        each["cell"]["settings"] = "same"
+    table = tradeoff(leaderboard(at(records)), ("linear@1", "top1", "class"), "train_seconds")
+    assert table["cost"].tolist() == [1, 2]

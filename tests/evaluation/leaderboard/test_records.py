@@ -1,11 +1,22 @@
 """Records: what is accepted, what is skipped and why."""
 
 import copy
+import hashlib
 import json
 
 import pytest
 
-from disentangle_bench.evaluation.records import FILE, BadRecord, find_records, read_record, read_records, write_json
+from disentangle_bench.evaluation.records import (
+    FILE,
+    SCHEMA,
+    BadRecord,
+    digest_of,
+    find_records,
+    read_record,
+    read_records,
+    seal,
+    write_json,
+)
 
 
 def put(root, record, folder=None):
@@ -23,7 +34,7 @@ def test_a_record_comes_back_as_written(tmp_path, record):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda r: r.update(schema=2), "schema version 2"),
+        (lambda r: r.update(schema=1), "schema version 1"),
         (lambda r: r.update(schema=True), "schema version True"),
         (lambda r: r.pop("schema"), "schema version None"),
         (lambda r: r.pop("cost"), "`cost` is missing"),
@@ -39,6 +50,15 @@ def test_a_record_comes_back_as_written(tmp_path, record):
         (lambda r: r["metrics"][0]["scores"].update(top1=None), "not a finite number"),
         (lambda r: r["metrics"][0]["scores"].update(top1=True), "not a finite number"),
         (lambda r: r["metrics"][0]["scores"].update(top1=10**400), "not a finite number"),
+        (lambda r: r["metrics"][0]["scores"].update(top1=1.01), "linear@1 of features: top1 is 1.01, outside 0 to 1"),
+        (lambda r: r["metrics"][0]["scores"].update(top1=-0.01), "top1 is -0.01"),
+        (lambda r: r["cost"].update(train_seconds=-1), r"`cost.train_seconds` is negative \(-1\)"),
+        (lambda r: r["cost"].update(ranks=[{"seconds": -1}]), r"`cost.ranks\[0\].seconds` is negative"),
+        (lambda r: r.pop("primary_space"), "`primary_space` is missing or not a str"),
+        (lambda r: r.update(outcomes=3), "`outcomes` is missing or not a str or null"),
+        (lambda r: r.pop("digest"), "`digest`"),
+        (lambda r: r["config"].update(budget=[3]), "`config.budget` is missing or not a dict"),
+        (lambda r: r["provenance"].update(git="abc"), "`provenance.git` is missing or not a dict"),
     ],
 )
 def test_a_wrong_record_is_refused_with_what_is_wrong(tmp_path, record, spoil, said):
@@ -51,7 +71,7 @@ def test_a_wrong_record_is_refused_with_what_is_wrong(tmp_path, record, spoil, s
     assert str(path) in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema": 1, "cell":', "[" * 100_000, "\x00"])
+@pytest.mark.parametrize("text", ["", "[]", "null", '{"schema": 2, "cell":', "[" * 100_000, "\x00"])
 def test_what_is_no_record_is_refused(tmp_path, text):
     (tmp_path / FILE).write_text(text)
     with pytest.raises(BadRecord):
@@ -101,3 +121,17 @@ def test_writing_what_json_has_not_leaves_the_old_file(tmp_path):
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == [FILE]
+
+
+def test_a_sealed_record_knows_its_outcomes_and_itself(tmp_path, record):
+    outcomes = tmp_path / "outcomes.npz"
+    outcomes.write_bytes(b"bits")
+    content = {key: value for key, value in record().items() if key not in ("primary_space", "schema", "digest")}
+    sealed = seal(content, outcomes)
+    assert sealed["schema"] == SCHEMA
+    assert sealed["primary_space"] == "features"
+    assert sealed["outcomes"] == hashlib.sha256(b"bits").hexdigest()
+    assert read_record(put(tmp_path, sealed)) == sealed
+    assert sealed["digest"] == digest_of(sealed) == digest_of(json.loads(json.dumps(sealed)))
+    sealed["metrics"][0]["scores"]["top1"] += 1e-9
+    assert sealed["digest"] != digest_of(sealed)

@@ -2,16 +2,20 @@
 
 import csv
 import io
+import math
 import random
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from disentangle_bench.evaluation.leaderboard.formats import ABSENT
 from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_csv, to_html, to_latex, to_markdown
-from disentangle_bench.evaluation.leaderboard.table import ABSENT
+from disentangle_bench.evaluation.records import find_records
+from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
 
 HOSTILE = "<script>alert(1)</script>|a\\b_{c}*&%$#~^\n`x`"
 
@@ -27,9 +31,21 @@ def rows(markdown):
     return [[c.strip() for c in row.strip("|").split(" | ")] for row in markdown.splitlines() if row.startswith("|")]
 
 
+def body(markdown):
+    """Rows of the first table without header and chance."""
+    table = markdown.split("\n\nHow to read")[0]
+    return [row for row in rows(table)[2:] if row[0] != "chance"]
+
+
+def judged(root, record, accuracies, **options):
+    """Runs with outcomes by image, a seed each."""
+    for seed, right in enumerate(right_or_wrong(accuracies)):
+        write_judged(root, record(seed=seed, **options), right)
+
+
 def test_mean_spread_and_interval_of_known_seeds(record):
     values = [0.90, 0.92, 0.97]
-    frame = leaderboard([record(seed=s, top1=v) for s, v in enumerate(values)])
+    frame = leaderboard(at([record(seed=s, top1=v) for s, v in enumerate(values)]))
     found = line(frame, measure="linear@1", score="top1")
     assert found.n == 3
     assert found["mean"] == pytest.approx(0.93)
@@ -37,37 +53,90 @@ def test_mean_spread_and_interval_of_known_seeds(record):
     half = 4.302653 * 0.0360555 / 3**0.5  # t quantile of 0.975 with 2 degrees of freedom, from a table
     assert found.low == pytest.approx(0.93 - half, abs=1e-6)
     assert found.high == pytest.approx(0.93 + half, abs=1e-6)
-    assert found.seeds == "0 1 2"
-    assert list(map(float, found["values"].split())) == values
-    assert line(frame, measure="cost", score="train_seconds")["mean"] == pytest.approx(11)
+    assert math.isnan(found.image_part)
+    assert (found.rank_low, found.rank_high, found.best) == (1, 1, True)
+    assert found.seeds == (0, 1, 2)
+    assert found["values"] == tuple(values)
+    cost = line(frame, measure="cost", score="train_seconds")
+    assert cost["mean"] == pytest.approx(11)
+    assert math.isnan(cost.low)
 
 
-def test_one_seed_has_no_interval_and_says_so(record):
-    frame = leaderboard([record(top1=0.5)])
-    assert line(frame, score="top1")[["std", "low", "high"]].isna().all()
-    text = to_markdown(frame)
-    assert "50.0" in text
-    assert "50.0 ±" not in text
-    assert "n = 1: one run, so neither a spread nor an interval." in text
-    assert "± is" not in text
+def test_outcomes_beside_the_record_give_the_image_part(record, tmp_path):
+    judged(tmp_path, record, (0.9, 0.92, 0.88))
+    frame = leaderboard(find_records(tmp_path)[0])
+    found = line(frame, score="top1")
+    by_image = np.mean(right_or_wrong((0.9, 0.92, 0.88)), axis=0)
+    assert found.image_part == pytest.approx(by_image.var(ddof=1) / 400)
+    assert found.seed_part == pytest.approx(0.02**2 / 3)
+    assert frame.attrs["problems"] == []
 
 
-def test_markdown_shows_percent_budget_and_what_plus_minus_is(record):
-    text = to_markdown(leaderboard([record(seed=s, top1=v) for s, v in enumerate((0.9, 0.92, 0.97))]))
-    header, _, only = rows(text)
+@pytest.mark.parametrize("damage", ["missing", "other", "disagrees"])
+def test_outcomes_that_are_not_the_records_are_not_used_and_said_so(record, tmp_path, damage):
+    judged(tmp_path, record, (0.9, 0.92, 0.88))
+    found, _ = find_records(tmp_path)
+    first = next(iter(found))
+    outcomes = first.with_name("outcomes.npz")
+    if damage == "missing":
+        outcomes.unlink()
+    elif damage == "other":
+        outcomes.write_bytes(b"PK")
+    else:
+        found[first]["metrics"][0]["scores"]["top1"] = 0.5
+    frame = leaderboard(found)
+    assert math.isnan(line(frame, score="top1").image_part)
+    assert len(frame.attrs["problems"]) == 1
+    assert "## Skipped" in to_markdown(frame)
+    assert str(first.parent) in to_markdown(frame).replace("\\_", "_")
+
+
+def test_runs_on_other_test_images_cost_nobody_the_table(record, tmp_path):
+    for k, method in enumerate(("a", "b", "c")):
+        for seed, right in enumerate(right_or_wrong((0.9, 0.9, 0.9), images=400 if k else 300)):
+            write_judged(tmp_path, record(method=method, seed=seed), right)
+    frame = leaderboard(find_records(tmp_path)[0])
+    parts = frame[frame["score"] == "top1"].set_index("method")["image_part"]
+    assert parts.isna().to_dict() == {"a": True, "b": False, "c": False}
+
+
+def test_one_seed_is_not_ranked_and_says_so(record, tmp_path):
+    text = to_markdown(leaderboard(at([record(top1=0.5)])))
+    assert body(text)[0][4] == "50.0"
+    assert "n = 1: too few seeds to rank" in text
+    judged(tmp_path, record, (0.5,))
+    judged(tmp_path, record, (0.9,), method="vicreg")
+    table = {row[0]: row[4] for row in body(to_markdown(leaderboard(find_records(tmp_path)[0])))}
+    assert table["vicreg"].startswith("**90.0 ± 3.0**")  # 1.966 sqrt(0.9 0.1 / 399)
+    assert table["simclr"].startswith("50.0 ± 4.9")
+
+
+def test_markdown_shows_percent_ranks_and_what_they_mean(record):
+    text = to_markdown(leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, 0.92, 0.97))])))
+    header = rows(text)[0]
     assert header[4] == "linear@1 top1 % ↑"
     assert "nll" not in text  # in the record and the csv, not among the protocol's shown scores
-    assert only[:5] == ["simclr", "features", "none", "3", "**93.0 ± 3.6**"]
+    only = body(text)[0]
+    assert only[:5] == ["simclr", "features", "none", "3", "**93.0 ± 9.0 (1)**"]
     assert only[5:] == ["11", "300", "120,000", "512"]
-    assert "standard deviation (ddof = 1) over the n runs of a row, which differ in the training seed only" in text
-    assert "Budget: 30 epochs for every method." in text
+    assert "How to read a cell" in text
+    assert "Chance: share of the most frequent class (linear@1 top1)." in text
+    assert "Budget: 30 epochs for every method. Options: untuned defaults for every method." in text
+
+
+def test_tuned_options_are_told_from_defaults(record):
+    tuned = record(method="vicreg")
+    tuned["config"]["tuned"] = 12
+    assert "Options: tuned, 12 draws for vicreg; untuned defaults for simclr." in to_markdown(
+        leaderboard(at([record(), tuned]))
+    )
 
 
 def test_order_of_records_makes_no_difference_to_a_byte(record):
     records = [record(d, m, s, 0.1 * s + 0.05 * len(m)) for d in "ab" for m in ("simclr", "vicreg") for s in range(4)]
-    first = [to(leaderboard(records)) for to in (to_markdown, to_csv, to_latex, to_html)]
+    first = [to(leaderboard(at(records))) for to in (to_markdown, to_csv, to_latex, to_html)]
     random.Random(1).shuffle(records)
-    assert [to(leaderboard(records)) for to in (to_markdown, to_csv, to_latex, to_html)] == first
+    assert [to(leaderboard(at(records))) for to in (to_markdown, to_csv, to_latex, to_html)] == first
 
 
 def test_bytes_are_equal_in_another_process(record, tmp_path):
@@ -77,12 +146,13 @@ def test_bytes_are_equal_in_another_process(record, tmp_path):
     records = [record("d", m, s, 0.5, labels=("style", "domain")) for m in "abcdef" for s in range(2)]
     (tmp_path / "records.json").write_text(json.dumps(records))
     code = (
-        "import json, sys; from evaluation.leaderboard.tables import *;"
-        "f = leaderboard(json.load(open(sys.argv[1]))); sys.stdout.buffer.write((to_markdown(f) + to_csv(f)).encode())"
+        "import json, sys; from pathlib import Path; from disentangle_bench.evaluation.leaderboard.summary import *;"
+        "found = {Path(str(k)): r for k, r in enumerate(json.load(open(sys.argv[1])))};"
+        "f = leaderboard(found); sys.stdout.buffer.write((to_markdown(f) + to_csv(f)).encode())"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "records.json")]
     other = subprocess.run(command, capture_output=True, check=True, env={"PYTHONHASHSEED": "7"}).stdout
-    frame = leaderboard(records)
+    frame = leaderboard(at(records))
     assert other.decode() == to_markdown(frame) + to_csv(frame)
 
 
@@ -90,7 +160,7 @@ def test_two_settings_of_a_method_are_never_averaged(record):
     records = [record(seed=s, top1=0.9, options={"temperature": 0.5, "dim": 8}) for s in range(2)]
     records += [record(seed=s, top1=0.1, options={"temperature": 0.1, "dim": 8}) for s in range(2)]
     records += [record("other", seed=0, top1=0.3, options={"temperature": 0.5, "dim": 8})]
-    frame = leaderboard(records)
+    frame = leaderboard(at(records))
     top1 = frame[(frame["score"] == "top1") & (frame["dataset"] == "digits")]
     assert dict(zip(top1["method"], top1["mean"], strict=True)) == {
         "simclr (temperature=0.5)": pytest.approx(0.9),
@@ -105,7 +175,7 @@ def test_a_method_with_one_setting_keeps_its_name_though_budgets_differ_between_
 
 
 def test_budgets_that_differ_are_in_the_label_and_in_the_foot(record):
-    frame = leaderboard([record(budget={"epochs": 3}), record(budget={"minutes": 2.5})])
+    frame = leaderboard(at([record(budget={"epochs": 3}), record(budget={"minutes": 2.5})]))
     assert set(frame["method"]) == {"simclr (epochs=3)", "simclr (minutes=2.5)"}
     text = to_markdown(frame)
     assert "Budget: 2.5 minutes for simclr (minutes=2.5); 3 epochs for simclr (epochs=3)." in text
@@ -114,70 +184,132 @@ def test_budgets_that_differ_are_in_the_label_and_in_the_foot(record):
 def test_settings_that_differ_in_no_option_are_told_apart_by_their_hash(record):
     other = record(seed=1)
     other["cell"]["settings"] = "abcdef0123456789"
-    frame = leaderboard([record(), other])
+    frame = leaderboard(at([record(), other]))
     assert "simclr [abcdef01]" in set(frame["method"])
     assert frame["method"].nunique() == 2
 
 
-def test_best_is_bold_among_those_that_saw_no_content_label(record):
+def test_bold_is_inside_blocks_by_labels_seen(record):
+    def runs(method, top1, labels=()):
+        return [record(method=method, seed=s, top1=top1 + 0.001 * s, labels=labels) for s in range(3)]
+
     records = [
-        record(method="supervised", top1=0.99, labels=("content",)),
-        record(method="domains", top1=0.80, labels=("domain",)),
-        record(method="simclr", top1=0.70),
+        *runs("supervised", 0.99, ("content",)),
+        *runs("domains", 0.80, ("domain",)),
+        *runs("weaker", 0.60, ("domain",)),
+        *runs("simclr", 0.70),
         record(method="broken", top1=None),
     ]
-    table = rows(to_markdown(leaderboard(records)))[2:]
-    assert [row[0] for row in table] == ["supervised", "domains", "simclr", "broken"]  # best first, undefined last
-    assert [row[4] for row in table] == ["99.0", "**80.0**", "70.0", "\N{EN DASH}<sup>1</sup>"]
+    text = to_markdown(leaderboard(at(records)))
+    table = body(text)
+    assert [row[0] for row in table] == ["simclr", "broken", "domains", "weaker", "supervised"]
+    assert [row[4].split(" ")[0] for row in table] == ["**70.1", "\N{EN DASH}<sup>1</sup>", "**80.1", "60.1", "**99.1"]
+    assert [row[4].endswith("(1)**") for row in table] == [True, False, True, False, True]
+    assert "(2)" in table[3][4]
+    assert "Ceiling: supervised, which saw the labels that are asked for." in text
 
 
-def test_less_is_better_where_the_protocol_says_so(record):
-    leak = {"measure": "leakage@1", "target": "color"}
-    chance = {"chance": 0.1}
+def leak(value, **others):
+    return {"measure": "leakage@3", "target": "color", "scores": {"leakage": value, "chance": 0.13} | others}
+
+
+def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(record):
+    other = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
     records = [
-        record(method="tight", top1=0.5, metrics=[leak | {"scores": {"linear": 0.2} | chance}]),
-        record(method="leaky", top1=0.5, metrics=[leak | {"scores": {"linear": 0.7} | chance}]),
+        record(method=m, seed=s, top1=0.5, metrics=[other, leak(v + 0.001 * s)])
+        for m, v in (("tight", 0.2), ("leaky", 0.7))
+        for s in range(3)
     ]
-    header, _, leaky, tight = rows(to_markdown(leaderboard(records)))
-    assert header[5] == "leakage@1 linear % ↓"
-    assert (tight[5], leaky[5]) == ("**20.0**", "70.0")
-    assert (tight[6], leaky[6]) == ("10.0", "10.0")  # a chance level is nobody's merit
+    text = to_markdown(leaderboard(at(records)))
+    assert rows(text)[0][4:7] == ["linear@1 top1 % ↑", "leakage@3 % ↓", "knn@1 top1 % ↑"]
+    table = {row[0]: row[5] for row in body(text)}
+    assert table["tight"].startswith("**20.1")
+    assert table["leaky"].startswith("70.1")
+    assert next(row for row in rows(text) if row[0] == "chance")[4:6] == [ABSENT, "0.0"]
+
+
+def test_a_leakage_that_still_rises_is_a_lower_bound(record):
+    records = [record(method=m, metrics=[leak(0.5, rising=r)]) for m, r in (("rising", 0.03), ("flat", 0.01))]
+    text = to_markdown(leaderboard(at(records)))
+    table = {row[0]: row[5] for row in body(text)}
+    assert table["rising"] == "≥ 50.0<sup>1</sup>"
+    assert table["flat"] == "50.0"
+    assert "<sup>1</sup> Still rising" in text
+
+
+def test_each_method_has_one_row_and_speaks_by_the_space_that_it_declared(record):
+    def styled(seed):
+        spaces = [
+            {"space": "content", "measure": "linear@1", "target": "class", "scores": {"top1": 0.7}},
+            {"space": "content", **leak(0.1)},
+            leak(0.8),
+        ]
+        return record(method="styled", seed=seed, top1=0.9, invariant_space="content", metrics=spaces)
+
+    frame = leaderboard(at([styled(s) for s in range(3)]))
+    (row,) = body(to_markdown(frame))
+    assert row[1] == "features; invariance: content"
+    assert row[4].startswith("**90.0")
+    assert row[5].startswith("**10.0")
+    matrix = rows(to_markdown(frame).split("which space tells what")[1])
+    assert [r[:2] for r in matrix[2:]] == [["styled", "features"], ["styled", "content"]]
+    assert [r[3].split(" ")[0] for r in matrix[2:]] == ["80.0", "10.0"]
+    asked = leaderboard(at([styled(s) for s in range(3)]), spaces=["content"])
+    assert [[r[1], r[4].split(" ")[0]] for r in body(to_markdown(asked))] == [["content", "**70.0"]]
+
+
+def test_what_describes_has_no_arrow_no_rank_and_no_bold(record):
+    rank = {"measure": "intrinsic@1", "target": "", "scores": {"rankme": 12.0}}
+    text = to_markdown(leaderboard(at([record(seed=s, metrics=[rank]) for s in range(3)])))
+    assert rows(text)[0][5] == "intrinsic@1 rankme"
+    assert body(text)[0][5] == "12.000 ± 0.000"
+
+
+def test_columns_measures_and_order_can_be_chosen(record):
+    knn = lambda value: [{"measure": "knn@1", "target": "class", "scores": {"top1": value}}]  # noqa: E731
+    found = at([record(method="a", top1=0.9, metrics=knn(0.1)), record(method="b", top1=0.5, metrics=knn(0.8))])
+    frame = leaderboard(found)
+    assert [row[0] for row in body(to_markdown(frame))] == ["a", "b"]
+    assert [row[0] for row in body(to_markdown(frame, sort="knn"))] == ["b", "a"]
+    assert rows(to_markdown(frame, columns=["knn@1 top1", "train_seconds"]))[0][4:] == ["knn@1 top1 % ↑", "train s"]
+    assert set(leaderboard(found, measures=["knn"])["measure"]) == {"knn@1", "cost"}
 
 
 def test_undefined_figures_show_a_dash_and_the_reason(record):
-    text = to_markdown(leaderboard([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))]))
-    assert "**85.0 ± 7.1 (n=2)**<sup>1</sup>" in text
+    text = to_markdown(leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))])))
+    assert "85.0 ± 63.5 (n = 2)<sup>1</sup>" in text  # 12.7062 sqrt(0.1^2 / 2 / 2), t with one degree of freedom
     assert "<sup>1</sup> linear@1 of class: 1 of the runs have none: one class only" in text
 
 
 def test_several_targets_of_a_measure_have_a_column_each(record):
     extra = [{"measure": "linear@1", "target": "shape", "scores": {"top1": 0.4}}]
-    header, _, row = rows(to_markdown(leaderboard([record(metrics=extra)])))
+    text = to_markdown(leaderboard(at([record(seed=s, metrics=extra) for s in range(3)])))
+    header, row = rows(text)[0], body(text)[0]
     assert header[4:6] == ["linear@1 top1 (class) % ↑", "linear@1 top1 (shape) % ↑"]
-    assert row[4:6] == ["**90.0**", "**40.0**"]
+    assert row[4:6] == ["**90.0 ± 0.0 (1)**", "**40.0 ± 0.0 (1)**"]
 
 
 def test_other_versions_of_a_protocol_have_no_column_but_are_named(record):
     extra = [{"measure": "linear@0", "target": "class", "scores": {"top1": 0.123}}]
-    frame = leaderboard([record(metrics=extra)])
+    frame = leaderboard(at([record(metrics=extra)]))
     text = to_markdown(frame)
     assert "12.3" not in text
     assert "unknown to this version of the protocol: linear@0" in text
     assert "linear@0,top1" in to_csv(frame)
 
 
-def test_rows_that_cannot_be_told_from_the_best_are_marked(record):
+def test_rows_that_cannot_be_told_from_the_best_share_its_rank(record):
     best, near, far = (0.90, 0.92, 0.91, 0.93), (0.91, 0.90, 0.92, 0.905), (0.50, 0.53, 0.52, 0.53)
     named = {"best": best, "near": near, "far": far}
     records = [record(method=m, seed=s, top1=v) for m, vs in named.items() for s, v in enumerate(vs)]
-    cells = {row[0]: row[4] for row in rows(to_markdown(leaderboard(records)))[2:]}
-    assert cells["near"].endswith("≈")
-    assert not cells["best"].endswith("≈")
-    assert not cells["far"].endswith("≈")
+    cells = {row[0]: row[4] for row in body(to_markdown(leaderboard(at(records))))}
+    assert cells["best"].endswith("(1-2)**")
+    assert cells["near"].endswith("(1-2)**")
+    assert cells["far"].endswith("(3)")
 
 
 def test_csv_holds_every_score_in_full(record):
-    found = list(csv.DictReader(io.StringIO(to_csv(leaderboard([record(top1=1 / 3)])))))
+    found = list(csv.DictReader(io.StringIO(to_csv(leaderboard(at([record(top1=1 / 3)]))))))
     by_score = {row["score"]: row for row in found}
     assert float(by_score["top1"]["mean"]) == 1 / 3
     assert {"nll", "forward_passes", "images_seen", "peak_memory_mb"} <= by_score.keys()
@@ -187,12 +319,13 @@ def test_csv_holds_every_score_in_full(record):
 def test_hostile_names_are_shown_as_text_in_every_format(record):
     records = [record(HOSTILE, HOSTILE, space=HOSTILE, labels=(HOSTILE,)), record(HOSTILE, "m", top1=None)]
     records[1]["metrics"][0]["reason"] = HOSTILE
-    frame = leaderboard(records)
+    frame = leaderboard(at(records))
     markdown, latex, html = to_markdown(frame), to_latex(frame), to_html(frame)
     assert "<script" not in markdown + html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in markdown
     assert "&lt;script&gt;" in html
-    columns = {len(re.split(r"(?<!\\)\|", row)) for row in markdown.splitlines() if row.startswith("|")}
+    board = markdown.split("How to read")[0]
+    columns = {len(re.split(r"(?<!\\)\|", row)) for row in board.splitlines() if row.startswith("|")}
     assert len(columns) == 1  # no name has added a column
     assert r"\textless{}script\textgreater{}alert(1)" in latex
     assert r"\textbar{}a\textbackslash{}b\_\{c\}*\&\%\$\#\textasciitilde{}\textasciicircum{} `x`" in latex
@@ -202,14 +335,14 @@ def test_hostile_names_are_shown_as_text_in_every_format(record):
 
 
 def test_latex_is_a_booktabs_table(record):
-    text = to_latex(leaderboard([record(seed=s) for s in range(2)]))
-    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"\textbf{90.0 $\pm$ 0.0}", r"top1 \% $\uparrow$"):
+    text = to_latex(leaderboard(at([record(seed=s) for s in range(2)])))
+    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"90.0 $\pm$ 0.0", r"top1 \% $\uparrow$"):
         assert part in text
     assert text.count(r"\begin") == text.count(r"\end") == 2
 
 
 def test_no_records_are_no_error():
-    frame = leaderboard([])
+    frame = leaderboard({})
     assert to_markdown(frame) == "No complete runs.\n"
     assert "No complete runs" in to_html(frame)
     assert "No complete runs" in to_latex(frame)
@@ -236,25 +369,37 @@ def told(space, target, value):
 
 def test_which_space_tells_what_is_a_table_of_its_own(record):
     found = [told(s, t, v) for s, t, v in (("features", "class", 0.9), ("features", "hue", 0.8), ("style", "hue", 1.0))]
-    frame = leaderboard([record(seed=0, metrics=found), record(seed=1, metrics=found)])
+    frame = leaderboard(at([record(seed=0, metrics=found), record(seed=1, metrics=found)]))
     text = to_markdown(frame)
     board, matrix = text.split("## digits: which space tells what")
     assert "hue" not in board
     assert rows(matrix) == [
-        ["method", "space", "class", "hue"],
+        ["method", "space", "class", "hue", "linear@1 top1 %"],
         rows(matrix)[1],
-        ["simclr", "features", "0.900 ± 0.000", "0.800 ± 0.000"],
-        ["simclr", "style", ABSENT, "1.000 ± 0.000"],
+        ["simclr", "features", "0.900 ± 0.000", "0.800 ± 0.000", "90.0 ± 0.0"],
+        ["simclr", "style", ABSENT, "1.000 ± 0.000", ABSENT],
     ]
     assert "**" not in matrix  # best means nothing here
     assert "which space tells what" in to_html(frame)
     assert "which space tells what" in to_latex(frame)
-    assert "which space tells what" not in to_markdown(leaderboard([record()]))
+    assert "which space tells what" not in to_markdown(leaderboard(at([record()])))
 
 
-def test_what_a_space_tells_is_not_compared_as_better_or_worse(record):
-    from disentangle_bench.evaluation.leaderboard.frame import observations
-    from disentangle_bench.evaluation.leaderboard.statistics import scored
+@pytest.mark.parametrize("start", list("=+-@\t"))
+def test_text_is_no_formula_in_a_spreadsheet(record, start):
+    found = next(csv.DictReader(io.StringIO(to_csv(leaderboard(at([record(method=f"{start}cmd|' /C calc'!A0")]))))))
+    assert found["method"].startswith("'" + start)
+    assert float(found["mean"]) == float(found["mean"])
 
-    seen = observations([record(metrics=[told("features", "hue", 0.8)])])
-    assert set(scored(seen)["measure"]) == {"linear@1"}
+
+def test_equal_names_and_equal_settings_of_different_methods_are_told_apart(record):
+    one, other = record(method="simclr"), record(method="simclr [abcdef01]", top1=0.2)
+    twin = record(method="simclr", seed=1, top1=0.4)
+    for each in (one, other):
+        each["cell"]["settings"] = "abcdef0123456789"
+    twin["cell"]["settings"] = "abcdef01ffffffff"
+    frame = leaderboard(at([one, other, twin]))
+    tops = frame[frame["score"] == "top1"]
+    assert sorted(tops["mean"]) == [0.2, 0.4, 0.9]
+    assert len(body(to_markdown(frame))) == 3
+    assert to_html(frame)

@@ -29,19 +29,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-// Filter: rows that contain every word, of the chosen space, and (if asked) of methods that saw no content labels.
+// Filter: rows that contain every word, and (if asked) of methods that saw no content labels.
 for (const form of document.querySelectorAll("form.filters")) {
   const rows = [...document.getElementById(form.dataset.table).tBodies[0].rows];
   const count = form.querySelector("output");
   const update = () => {
     const words = form.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const space = form.elements.space.value;
     const blind = form.elements.blind.checked;
     let shown = 0;
     for (const row of rows) {
       const text = row.textContent.toLowerCase();
-      const saw = row.cells[2].textContent.split(", ").includes("content");
-      const keep = words.every((word) => text.includes(word)) && (!space || row.cells[1].textContent === space);
+      const saw = row.dataset.block === "content";
+      const keep = words.every((word) => text.includes(word));
       row.hidden = !keep || (blind && saw);
       shown += !row.hidden;
     }

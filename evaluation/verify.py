@@ -1,0 +1,146 @@
+"""A board that anybody can check: records, outcomes and the table made of them, and nothing else.
+
+    <board>/leaderboard.md
+    <board>/records/<data set>/<method>/<hash>/{result.json, outcomes.npz}
+
+`export_board` writes one from runs; `verify` recomputes what it says. Weights and features stay where the runs are.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from disentangle_bench.evaluation import outcomes, records
+from disentangle_bench.evaluation.records import Record
+
+RECORDS, TABLE = "records", "leaderboard.md"
+EXACT, SINGLE = 1e-9, 1e-5
+"""By which a figure may differ from its outcomes: right or wrong, and numbers, which are stored in single precision."""
+
+
+@dataclass
+class Verification:
+    """What was checked.
+
+    Attributes:
+        records: how many records were read.
+        recomputed: figures that were computed again.
+        without: figures that the outcomes can't give (no mean over test images, no clusters).
+        findings: what is wrong, a line each.
+    """
+
+    records: int = 0
+    recomputed: int = 0
+    without: int = 0
+    findings: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """For the terminal."""
+        counts = f"{self.records} records, {self.recomputed} figures recomputed from outcomes by image"
+        rest = f"{self.without} others stand by their record's digest alone"
+        verdict = f"{len(self.findings)} findings" if self.findings else "all as recorded"
+        return "\n".join([*self.findings, f"{counts}; {rest}: {verdict}"]) + "\n"
+
+
+def export_board(found: Mapping[Path, Record], to: Path) -> Path:
+    """Copy records and outcomes to `<to>/records/` and write the table made of them; what was there before goes.
+
+    Args:
+        found: path -> record of the runs.
+        to: folder of the board.
+
+    Returns:
+        The table's file.
+    """
+    staged = to / f".{RECORDS}.tmp"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for path, record in found.items():
+        cell = record["cell"]
+        folder = staged.joinpath(*(_plain(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"])))
+        folder.mkdir(parents=True)
+        for file in (path, path.with_name(outcomes.FILE)):
+            if file.exists():
+                shutil.copyfile(file, folder / file.name)
+    shutil.rmtree(to / RECORDS, ignore_errors=True)
+    staged.rename(to / RECORDS)
+    beside = to / f".{TABLE}.tmp"
+    beside.write_text(_table(to), encoding="utf-8")
+    return beside.replace(to / TABLE)
+
+
+def verify(folder: Path) -> Verification:
+    """Check a board, or a folder of runs: digests, every figure that has outcomes, and (of a board) its table."""
+    report = Verification()
+    found, problems = records.find_records(folder)
+    report.findings += [problem.reason for problem in problems]
+    for path, record in found.items():
+        report.records += 1
+        _check(path, record, report)
+    if (folder / RECORDS).is_dir():
+        table = folder / TABLE
+        if not table.exists() or table.read_bytes() != _table(folder).encode():
+            report.findings.append(f"{table}: not the table that the records give")
+    elif not found:
+        report.findings.append(f"{folder}: no records")
+    return report
+
+
+def _table(board: Path) -> str:
+    """The board's table, from its records."""
+    from disentangle_bench.evaluation.leaderboard.summary import document
+
+    return document(records.find_records(board / RECORDS)[0])
+
+
+def _check(path: Path, record: Record, report: Verification) -> None:
+    """The digests and figures of one record."""
+    if record["digest"] != records.digest_of(record):
+        report.findings.append(f"{path}: not as it was sealed: edited by hand (its digest is of another content)")
+    beside = path.with_name(outcomes.FILE)
+    if records.digest_of_file(beside) != record.get("outcomes"):
+        report.findings.append(f"{beside}: not the outcomes that the record was made with")
+    try:
+        kept = outcomes.read_outcomes(beside)
+    except outcomes.BadOutcomes as bad:
+        report.findings.append(str(bad))
+        return
+    for row in record["metrics"]:
+        place = (row["measure"], row["space"], row["target"])
+        again = {
+            key.score: (outcome.figure, EXACT if outcome.values.dtype == np.bool_ else SINGLE)
+            for key, outcome in kept.outcomes.items()
+            if key[:3] == place
+        }
+        again |= {name: (value, EXACT) for name, value in _agreement(kept, place).items()}
+        for score, value in (row["scores"] or {}).items():
+            if score not in again:
+                report.without += 1
+                continue
+            report.recomputed += 1
+            figure, slack = again[score]
+            if not abs(figure - value) <= slack * max(1.0, abs(value)):
+                name = " ".join(part for part in (*place, score) if part)
+                report.findings.append(f"{path}: {name} is recorded as {value!r}, its outcomes give {figure!r}")
+
+
+def _agreement(kept: outcomes.Outcomes, place: tuple[str, str, str]) -> dict[str, float]:
+    """Scores of clusters [draws, N] against labels [N]: means over the draws."""
+    clusters, labels = (kept.ids.get(outcomes.Key(*place, name)) for name in ("clusters", "labels"))
+    if clusters is None or labels is None:
+        return {}
+    from disentangle_bench.evaluation.metrics.clustering import cluster_scores
+
+    draws = [cluster_scores(labels.astype(np.int64), draw.astype(np.int64)) for draw in np.atleast_2d(clusters)]
+    return {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
+
+
+def _plain(name: str) -> str:
+    """A name of one folder, whatever a record says."""
+    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".") or "_"

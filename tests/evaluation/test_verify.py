@@ -1,0 +1,125 @@
+"""A board is what its records and outcomes give, and what was edited by hand is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.evaluation.metrics.clustering import cluster_scores
+from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
+from disentangle_bench.evaluation.outcomes import Measured, Outcomes, write_outcomes
+from disentangle_bench.evaluation.records import FILE, find_records, seal, write_json
+from disentangle_bench.evaluation.verify import export_board, verify
+from tests.evaluation.leaderboard.conftest import make_record, right_or_wrong, write_judged
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for method in ("simclr", "vicreg"):
+        for seed, right in enumerate(right_or_wrong((0.9, 0.91, 0.89))):
+            path = write_judged(tmp_path / "runs", make_record(method=method, seed=seed), right)
+            (path.parent / "encoder.safetensors").write_bytes(b"weights")
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def board(runs, tmp_path):
+    export_board(find_records(runs)[0], tmp_path / "board")
+    return tmp_path / "board"
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+
+
+def test_a_board_holds_records_outcomes_and_table_and_nothing_else(board):
+    files = [path.relative_to(board) for path in board.rglob("*") if path.is_file()]
+    assert sorted({path.name for path in files}) == ["leaderboard.md", "outcomes.npz", "result.json"]
+    assert {path.parts[:3] for path in files if len(path.parts) > 1} == {
+        ("records", "digits", "simclr"),
+        ("records", "digits", "vicreg"),
+    }
+    report = verify(board)
+    assert report.findings == []
+    assert (report.records, report.recomputed, report.without) == (6, 6, 6)
+    assert "all as recorded" in report.text()
+
+
+def test_the_table_is_the_same_from_anywhere_and_each_time(board, runs, tmp_path):
+    board.rename(tmp_path / "elsewhere")
+    assert verify(tmp_path / "elsewhere").findings == []
+    again = export_board(find_records(runs)[0], tmp_path / "again")
+    assert again.read_bytes() == (tmp_path / "elsewhere" / "leaderboard.md").read_bytes()
+
+
+def test_an_export_replaces_what_was_there(board, runs):
+    found, _ = find_records(runs)
+    export_board({path: r for path, r in found.items() if r["cell"]["method"] == "simclr"}, board)
+    assert {path.parts[-3] for path in board.rglob(FILE)} == {"simclr"}
+    assert verify(board).findings == []
+
+
+def test_one_digit_changed_by_hand_is_named(board, capsys):
+    path = sorted(board.rglob(FILE))[0]
+    edit(path, '"train_seconds": 1', '"train_seconds": 2')
+    assert main(["verify", str(board)]) == 1
+    said = capsys.readouterr().out
+    assert f"{path}: not as it was sealed: edited by hand" in said
+    assert "not the table that the records give" in said  # it shows training seconds
+
+
+def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_sealed_anew(board):
+    path = sorted(board.rglob(FILE))[0]
+    record = json.loads(path.read_text())
+    record["metrics"][0]["scores"]["top1"] += 1e-6
+    write_json(path, seal(record, path.with_name(OUTCOMES)))
+    (finding, *_) = verify(board).findings
+    assert f"{path}: linear@1 features class top1 is recorded as" in finding
+
+
+def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
+    paths = sorted(board.rglob(FILE))
+    paths[0].with_name(OUTCOMES).write_bytes(paths[-1].with_name(OUTCOMES).read_bytes()[:-9])
+    (board / "leaderboard.md").write_text("| simclr | 100.0 |")
+    paths[1].write_text("{")
+    text = verify(board).text()
+    assert "not the outcomes that the record was made with" in text
+    assert "no readable outcomes" in text
+    assert "not readable as JSON" in text
+    assert "not the table" in text
+
+
+def test_scores_of_clusters_are_recomputed(tmp_path):
+    rng = np.random.default_rng(0)
+    labels, draws = rng.integers(5, size=200), rng.integers(5, size=(3, 200))
+    means = {key: float(np.mean([cluster_scores(labels, d)[key] for d in draws])) for key in ("nmi", "acc")}
+    found = Outcomes()
+    found.add("kmeans@2", "features", "class", Measured(means, ids={"clusters": draws, "labels": labels}))
+    write_outcomes(tmp_path / OUTCOMES, found)
+    row = {"measure": "kmeans@2", "target": "class", "scores": means}
+    write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
+    report = verify(tmp_path)
+    assert (report.recomputed, report.findings) == (2, [])
+    row["scores"] = means | {"nmi": means["nmi"] + 1e-6}
+    write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
+    assert "kmeans@2 features class nmi" in verify(tmp_path).text()
+
+
+def test_names_in_records_choose_no_folder(runs, tmp_path):
+    path = next(iter(find_records(runs)[0]))
+    record = make_record("../../out", "..", 7)
+    record["cell"]["hash"] = "../../x"
+    write_json(path, seal(record, path.with_name(OUTCOMES)))
+    board = tmp_path / "deep" / "board"
+    export_board(find_records(runs)[0], board)
+    assert {p.name for p in tmp_path.iterdir()} == {"runs", "deep"}
+    assert {p.name for p in (tmp_path / "deep").iterdir()} == {"board"}
+
+
+def test_what_is_no_folder_is_refused(tmp_path, capsys):
+    assert main(["verify", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert verify(tmp_path).findings == [f"{tmp_path}: no records"]
