@@ -14,7 +14,7 @@ from disentangle_bench.benchmarks.execution.distributed import place
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataModule
+from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, ImageDataModule
 from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
@@ -105,16 +105,33 @@ def encode_splits(
     encoder: str,
     follow: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
 ) -> features.FeatureBank:
-    """The features of a cell; in a process group all processes call this together, each with its part of the images."""
+    """The features of a cell; in a process group all processes call this together, each with its part of the images.
+
+    A probe split of the same images as another split, under weights, is not encoded again.
+    """
     rank, processes = place()
-    return features.encode(
+    origins = {
+        probe: split
+        for probe in PROBES
+        for split in SPLITS
+        if data.splits[probe].images is data.splits[split].images and data.splits[probe].rows is data.splits[split].rows
+    }
+    bank = features.encode(
         method,
         method.embed,
-        {split: data.eval_dataloader(split, rank=rank, num_replicas=processes) for split in SPLITS},
+        {
+            split: data.eval_dataloader(split, rank=rank, num_replicas=processes)
+            for split in (*SPLITS, *PROBES)
+            if split not in origins
+        },
         run.features,
         {"encoder": encoder, "data": data.fingerprint},
         follow,
+        {split: data.splits[split].weights for split in (*SPLITS, *PROBES)},
     )
+    for probe, split in origins.items():
+        bank = bank.also(probe, split, data.splits[probe].weights)
+    return bank
 
 
 def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
