@@ -43,13 +43,12 @@ class FeatureBank:
     targets: dict[str, dict[str, np.ndarray]]
     weights: dict[str, np.ndarray | None] = field(default_factory=dict)
 
-    def sharing(self, same: Mapping[str, str], weights: Mapping[str, np.ndarray | None]) -> FeatureBank:
-        """The bank with further splits that hold the images of others (new name -> the other's), weighted anew."""
-        add = {name: origin for name, origin in same.items() if name not in self.weights}
+    def also(self, split: str, origin: str, weights: np.ndarray | None) -> FeatureBank:
+        """The bank with one more split, of the same images as another one, under weights of its own."""
         return FeatureBank(
-            {space: x | {name: x[origin] for name, origin in add.items()} for space, x in self.features.items()},
-            self.targets | {name: self.targets[origin] for name, origin in add.items()},
-            self.weights | dict(weights),
+            {space: {**parts, split: parts[origin]} for space, parts in self.features.items()},
+            {**self.targets, split: self.targets[origin]},
+            {**self.weights, split: weights},
         )
 
 

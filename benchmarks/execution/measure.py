@@ -14,9 +14,8 @@ from disentangle_bench.benchmarks.execution.distributed import place
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.datamodules.base import SPLITS, BatchDataset, ImageDataModule
+from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, ImageDataModule
 from disentangle_bench.datamodules.batches.loader import loader
-from disentangle_bench.datamodules.splits.probe import MADE_FROM
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
@@ -92,7 +91,9 @@ def measure(
         data.targets,
         data.eval_dataloader("test"),
         module=method,
+        embed=method.embed,
         views=method.views,
+        rows=measured.rows,
     )
     return measured
 
@@ -106,29 +107,31 @@ def encode_splits(
 ) -> features.FeatureBank:
     """The features of a cell; in a process group all processes call this together, each with its part of the images.
 
-    Probe splits of data that can't be rendered anew hold the images of another split, which are encoded once.
+    A probe split of the same images as another split, under weights, is not encoded again.
     """
     rank, processes = place()
-    splits = data.splits
-    same: dict[str, str] = {
-        probe: origin
-        for probe, origin in MADE_FROM.items()
-        if splits[probe].images is splits[origin].images and splits[probe].rows is splits[origin].rows
+    origins = {
+        probe: split
+        for probe in PROBES
+        for split in SPLITS
+        if data.splits[probe].images is data.splits[split].images and data.splits[probe].rows is data.splits[split].rows
     }
-    encoded = features.encode(
+    bank = features.encode(
         method,
         method.embed,
         {
             split: data.eval_dataloader(split, rank=rank, num_replicas=processes)
-            for split in splits
-            if split not in same
+            for split in (*SPLITS, *PROBES)
+            if split not in origins
         },
         run.features,
         {"encoder": encoder, "data": data.fingerprint},
         follow,
-        {split: splits[split].weights for split in splits},
+        {split: data.splits[split].weights for split in (*SPLITS, *PROBES)},
     )
-    return encoded.sharing(same, {name: split.weights for name, split in splits.items() if name in same})
+    for probe, split in origins.items():
+        bank = bank.also(probe, split, data.splits[probe].weights)
+    return bank
 
 
 def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
@@ -143,7 +146,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
     return Measured(
         record["config"]["measures"],
-        [dict(row) for row in record["metrics"]],
+        record["metrics"],
         outcomes,
         record["cost"].get("eval_seconds", 0.0),
         [*record["provenance"].get("earlier", []), came],

@@ -49,6 +49,8 @@ class Space:
     def weigh(self, split: str) -> np.ndarray | None:
         """Weights float64 [N] of a split's images, or None: all equal."""
         weights = self.weights.get(split)
+        if weights is not None and not np.any(weights):
+            raise MetricUndefined(f"no class of split {split!r} has images in every domain")
         return None if weights is None else np.asarray(weights, np.float64)
 
     def need_probe(self) -> None:

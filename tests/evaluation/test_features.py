@@ -125,3 +125,18 @@ def test_the_network_is_left_as_it_was(tmp_path):
     assert network.training
     assert not network.head.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_weights_lie_beside_the_features_and_a_split_of_the_same_images_is_not_encoded_again(tmp_path):
+    network, weights = Network(), np.linspace(0, 2, COUNTS["test"]).astype(np.float32)
+    bank = features.encode(network, network.embed, loaders(), tmp_path, KEY, weights={"test": weights, "val": None})
+    again = features.open_bank(tmp_path, list(COUNTS))
+    for found in (bank, again):
+        np.testing.assert_array_equal(found.weights["test"], weights)
+        assert found.weights["train"] is None
+        assert found.weights["val"] is None
+    more = again.also("probe", "train", np.ones(COUNTS["train"], np.float32))
+    assert more.features["features"]["probe"] is again.features["features"]["train"]
+    np.testing.assert_array_equal(more.targets["probe"]["class"], again.targets["train"]["class"])
+    assert more.weights["probe"].sum() == COUNTS["train"]
+    assert "probe" not in again.weights

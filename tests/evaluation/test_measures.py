@@ -204,6 +204,8 @@ def test_weights_take_the_place_of_independent_images():
     assert scores(plain, "informativeness@2", "color")["told"] > 0.4
     assert scores(weighed, "informativeness@2", "color")["told"] < 0.12
     assert scores(weighed, "informativeness@2", "class")["told"] > 0.98
+    nothing = FeatureBank(plain.features, y, weights | {"probe": np.zeros(COUNTS["probe"], np.float32)})
+    assert "in every domain" in measured(nothing, ["leakage@3"])["leakage@3", "color"]["reason"]
     told = FeatureBank(bank(all_told, y).features, y, weights)
     assert scores(told, "leakage@3", "color")["leakage"] > 0.98
 
