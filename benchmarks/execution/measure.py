@@ -91,9 +91,7 @@ def measure(
         data.targets,
         data.eval_dataloader("test"),
         module=method,
-        embed=method.embed,
         views=method.views,
-        rows=measured.rows,
     )
     return measured
 
@@ -146,7 +144,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
     return Measured(
         record["config"]["measures"],
-        record["metrics"],
+        [dict(row) for row in record["metrics"]],
         outcomes,
         record["cost"].get("eval_seconds", 0.0),
         [*record["provenance"].get("earlier", []), came],
