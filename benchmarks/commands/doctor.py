@@ -52,7 +52,7 @@ def _results(out: Path) -> list[list[str]]:
     advice = "" if writable else f"make {existing} writable, or choose another folder with --out"
     return [
         ["results", f"{out} ({'writable' if writable else 'NOT writable'})", advice],
-        ["disk", f"{free:.0f} GB free", "" if free > 5 else "free some: checkpoints and feature banks need it"],
+        ["disk", f"{free:.0f} GB free", "" if free > 5 else "free some: checkpoints and encoded features need it"],
     ]
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from disentangle_bench.benchmarks import signals
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.checkpoint_io import checkpoint_path
 from disentangle_bench.benchmarks.execution.distributed import agree, gather
 from disentangle_bench.benchmarks.execution.failures import NotFinite
 from disentangle_bench.benchmarks.execution.nonfinite import BadStep
@@ -146,7 +147,7 @@ class StepCheckpoints(Checkpoint):
             bad = BadStep(trainer.global_step - 1, trainer.current_epoch, "weights")
         if agree(StepAction.NOT_FINITE if bad else StepAction.GO_ON, self._group) == StepAction.NOT_FINITE:
             self._give_up(trainer, bad)
-        trainer.save_checkpoint(self.run.checkpoints / f"step={trainer.global_step}.ckpt")
+        trainer.save_checkpoint(checkpoint_path(self.run.checkpoints, trainer.global_step))
         self._saved = time.monotonic()
 
     def _stop(self) -> None:

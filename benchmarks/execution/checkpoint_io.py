@@ -60,6 +60,11 @@ class CheckpointFiles(TorchCheckpointIO):
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Where the checkpoint after so many steps lies."""
+    return folder / f"step={step}.ckpt"
+
+
 def newest_intact(folder: Path, cell: str) -> Path | None:
     """The newest checkpoint that is whole, or None; one that is damaged is passed over for the one before.
 

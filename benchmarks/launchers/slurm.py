@@ -124,6 +124,8 @@ class JobHandle:
             self._gone = 0 if here else self._gone + 1
         if self._gone <= 1:
             return None
+        if not self.job:
+            return Ending(ExitStatus.FAILED, "the process that was at it ended without a record")
         how = slurm_queue.ending(self.job) or "SLURM has forgotten how"
         return Ending(ExitStatus.FAILED, f"job {self.job} ended without a record ({how})")
 

@@ -40,10 +40,14 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
         parsed = parser.parse_object(options)
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
         resolved = json.loads(parser.dump(parsed, format="json", skip_none=False))
-        json.dumps(resolved, allow_nan=False)  # what can't stand in a record is no setting
-        return resolved
     except Exception as error:  # jsonargparse raises its own and argparse's kinds
         raise RequestError(f"{where}: {_one_line(error)}") from error
+    for key, value in resolved.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError:  # what can't stand in a record is no setting
+            raise RequestError(f"{where}: {key} is NaN or infinite") from None
+    return resolved
 
 
 def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         if len(self.given) != 1:
-            raise ValueError(f"exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
+            raise ValueError(f"budget: exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
 
     @property
     def given(self) -> dict[str, float]:

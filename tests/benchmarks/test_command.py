@@ -1,5 +1,6 @@
 """Bad input: one clear line on standard error, exit code 2, nothing written. And what the command line promises."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning import suite
+from disentangle_bench.benchmarks.planning.plan import plan
 
 BAD = {
     "unknown method": (["--method", "simcrl"], "unknown method 'simcrl': did you mean simclr"),
@@ -45,6 +49,10 @@ BAD = {
 }
 
 
+GOOD = "datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1}"
+BOMB = "a0: &a0 [x]\n" + "\n".join(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -74,16 +82,51 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, c
             "seeds: Not of type NonNegativeInt",
         ),
         ("datasets: digits\nmeasures: [linear@1]\nbudget: {epochs: 1}", "datasets: Expected a <class 'list'>"),
+        ("datasets: [digits]\nmeasures: [linear@1]", "budget: exactly one of"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: 3", "budget must hold epochs, minutes, steps, got 3"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1, steps: 2}", "exactly one of epochs, steps"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .nan}", "budget.minutes: Not of type"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .inf}", "budget.minutes: Not of type"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: true}", "budget.epochs: Not of type"),
+        (f"{GOOD}\nthreads: 0", "threads: Not of type PositiveInt"),
+        (f"{GOOD}\nprecision: fp8", "precision: Expected"),
+        (f"{GOOD}\nsettings: {{data: 3}}", "settings: Expected"),
+        (f"{GOOD}\nseeds: []", "`seeds` must not be empty"),
+        (f"{GOOD}\nseeds: [0]\nseeds: [1]", "seeds stands twice"),
+        (f"{GOOD}\nsettings: {{simclr: {{lr: 1, lr: 2}}}}", "lr stands twice"),
+        (f"{GOOD}\nsettings: {{simclr: {{lr: .inf}}}}", "suite mine: settings is NaN or infinite"),
+        (BOMB, "its aliases unfold into too much"),
+        ("a: &a [*a]", "its aliases unfold into too much"),
+        ("[" * 5000, "not readable as YAML"),
+        ("!!python/object/apply:os.system [true]", "not readable as YAML"),
     ],
 )
-def test_bad_suite_file(content, message, tmp_path, capsys):
+def test_bad_suite_file(content, message, tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text(content)
-    assert main(["run", "--suite", str(file), "--out", str(tmp_path / "runs")]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert len(error.splitlines()) == 1
-    assert not (tmp_path / "runs").exists()
+    with pytest.raises(RequestError) as caught:
+        plan(suite.read(str(file)))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_suite_is_a_regular_file_of_reasonable_size(tmp_path):
+    pipe, large, folder = (tmp_path / f"{name}.yaml" for name in ("pipe", "large", "folder"))
+    os.mkfifo(pipe)
+    large.write_text(GOOD + "#" * suite.LARGEST_FILE)
+    folder.mkdir()
+    for path, message in ((pipe, "not a regular file"), (large, "larger than"), (folder, "not a regular file")):
+        with pytest.raises(RequestError, match=message):
+            suite.read(str(path))
+
+
+def test_suites_of_the_package_and_aliases_of_a_reasonable_size_are_read(tmp_path):
+    assert {suite.read(name).name for name in suite.names()} == set(suite.names())
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        f"{GOOD}\nsettings:\n  data: &usual {{batch_size: 64}}\n  digits:\n    <<: *usual\n    val_fraction: 0.2\n"
+    )
+    assert suite.read(str(file)).settings["digits"] == {"batch_size": 64, "val_fraction": 0.2}
 
 
 def test_checkpoint_of_another_configuration(cell, tmp_path, capsys):
@@ -108,11 +151,8 @@ def test_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_settings_reach_the_methods_that_have_them(tmp_path):
-    from disentangle_bench.benchmarks.planning.plan import plan
-    from disentangle_bench.benchmarks.planning.suite import choose
-
     given = ["method.temperature=0.3", "supervised.lr=0.5", "data.batch_size=64"]
-    cells = plan(choose("smoke", "simclr,supervised", None, None, given))
+    cells = plan(suite.choose("smoke", "simclr,supervised", None, None, given))
     options = {cell.method: cell.options for cell in cells}
     assert options["simclr"]["temperature"] == 0.3
     assert "temperature" not in options["supervised"]

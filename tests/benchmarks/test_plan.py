@@ -1,5 +1,7 @@
 """What makes two cells the same, and which are left out."""
 
+import importlib
+import sys
 from dataclasses import replace
 
 import pytest
@@ -67,3 +69,20 @@ def test_measures_by_name_are_the_newest_versions():
     assert cell.measures == ["leakage@3", "linear@1"]
     with pytest.raises(RequestError, match="unknown measure 'linaer': did you mean linear"):
         plan(choose("quick", "pixels", "digits", "0", [], "linaer"))
+
+
+def test_hash_is_also_of_the_users_own_code(tmp_path, monkeypatch):
+    (tmp_path / "own_base.py").write_text(
+        "from disentangle_bench.methods.simclr import SimCLR as Base\nclass Own(Base): 1"
+    )
+    file = tmp_path / "own_method.py"
+    hashes = []
+    for content in ("pass", "pass", "lr = 3"):
+        file.write_text(f"from own_base import Own\nclass MyMethod(Own):\n    name = 'mine'\n    {content}\n")
+        monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+        for name in ("own_base", "own_method"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        hashes.append(planned("own_method.MyMethod", "digits")[0].hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert not planned("simclr")[0].source

@@ -1,0 +1,126 @@
+"""The state of a run from its folder: whatever lies there is named, and takes no other run along."""
+
+import json
+import os
+import time
+
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import run, survey
+from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.planning.cell import LONGEST_NAME, file_name
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder, State
+from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.evaluation.records import write_json
+from tests.benchmarks.conftest import make_cell
+
+SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)
+PROCESS = {"host": lock.ProcessId.this().host, "pid": os.getpid()}
+
+
+@pytest.fixture
+def started(cell, launch) -> RunFolder:
+    """A run that was begun, and whose process is gone."""
+    folder = prepare(cell, launch)
+    folder.log.touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["config", "failure", "job"])
+def test_a_side_file_that_is_not_what_it_should_be_is_unknown_and_named(name, started, launch, capsys):
+    path = getattr(started, name)
+    for text in SPOILT:
+        path.write_text(text)
+        found = started.state()
+        assert found.state == State.UNKNOWN, text
+        assert found.detail.startswith(path.name), text
+    path.unlink()
+    path.mkdir()
+    assert started.state().detail == f"{path.name}: not a file"
+    other = prepare(make_cell("random_init"), launch)
+    assert other.state().state == State.QUEUED
+    assert main(["status", "--out", str(launch.out)]) == 0
+    assert "1 queued, 1 unknown" in capsys.readouterr().out
+    with lock.hold(started.lock):
+        assert started.state().state == State.RUNNING, "who holds the lock is at it, whatever lies beside"
+
+
+@pytest.mark.parametrize("figure", ["NaN", "Infinity", "1e999", "true", "null"])
+def test_figures_that_are_none_are_unknown(figure, started):
+    started.failure.write_text(f'{{"reason": "out of memory", "time": {figure}}}')
+    assert started.state().state == State.UNKNOWN
+    started.failure.write_text('{"reason": "out of memory", "time": 1.5}')
+    assert (started.state().state, started.state().since) == (State.FAILED, 1.5)
+
+
+def test_progress_that_cannot_be_read_does_not_stop_a_watcher(started):
+    for text in SPOILT[:-3]:
+        started.progress.write_text(text)
+        assert started.read_progress().phase == "starting", text
+
+
+def test_the_cluster_decides_on_its_jobs(started):
+    write_json(started.job, {"id": "7_0", "time": time.time(), "cancelled": False})
+    answers = {None: State.UNKNOWN, "RUNNING": State.RUNNING, "PENDING: Priority": State.QUEUED, "": State.STALE}
+    for said, state in answers.items():
+        assert started.state(None if said is None else {"7_0": said} if said else {}).state == state
+
+
+def test_configuration_goes_through_json_unchanged(cell, launch):
+    config = RunConfig(cell.as_dict(), launch.of_cell(0))
+    assert fit(RunConfig, json.loads(json.dumps(config.as_dict())), "config") == config
+    assert fit(type(cell), json.loads(json.dumps(config.cell)), "cell") == cell
+    with pytest.raises(Unfit, match="launch: devices: int expected, got '2'"):
+        fit(RunConfig, {"cell": {}, "launch": {"command": "", "devices": "2"}}, "config")
+    with pytest.raises(Unfit, match="command is missing"):
+        fit(CellLaunch, {}, "config")
+
+
+def test_a_number_that_is_another_process_now_is_not_asked_to_stop(started, launch, monkeypatch, capsys):
+    """A killed run's number may have been given to somebody else's process since."""
+    asked = []
+    monkeypatch.setattr(survey.os, "kill", lambda pid, number: asked.append(pid))
+    with lock.hold(started.lock):
+        started.lock.write_text(json.dumps(PROCESS | {"created": 1.0}))
+        assert main(["cancel", "--out", str(launch.out)]) == 1
+        assert "cancel it there" in capsys.readouterr().err
+        assert not asked
+        started.lock.write_text(json.dumps(PROCESS | {"created": lock.ProcessId.this().created}))
+        assert main(["cancel", "simclr", "--out", str(launch.out)]) == 0
+        assert asked == [os.getpid()]
+
+
+def test_one_blocked_cell_does_not_stop_the_others(cell, launch):
+    other = make_cell("random_init", "budget.epochs=1")
+    path = cell.folder(launch.out)
+    path.parent.mkdir(parents=True)
+    path.write_text("a file where the run's folder should be")
+    outcome = run("local", [cell, other], launch)
+    assert outcome.complete == [other]
+    assert "its folder can't be used" in outcome.failed[cell.title]
+
+
+def test_file_names_are_safe_short_and_unique():
+    for name in ("simclr", "my_file.MyMethod", "a-b"):
+        assert file_name(name) == name
+    odd = [
+        "timm:resnet18",
+        "timm/resnet18",
+        "..",
+        ".hidden",
+        "-x",
+        "",
+        "a" * 300,
+        "a" * 301,
+        "simclr (digits)",
+        "é",
+        "a b",
+    ]
+    made = [file_name(name) for name in odd]
+    assert len(set(made)) == len(odd)
+    for name in made:
+        assert len(name) <= LONGEST_NAME
+        assert not set(name) & set("/:() \0")
+        assert name[0] not in ".-"
