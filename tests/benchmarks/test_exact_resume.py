@@ -67,7 +67,7 @@ def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, l
     while process.ending() is None:
         time.sleep(0.01)
     saved = torch.load(newest_intact(folder / "checkpoints", cell.hash), weights_only=True)
-    place = saved["ColoredDigits"]
+    place = saved["TrainingView"]
     per_epoch = saved["global_step"] - place["batches"]
     assert place["epoch"] == 1
     assert 0 < place["batches"] < per_epoch, "the kill came too late to show anything"
