@@ -7,16 +7,27 @@ from pathlib import Path
 from disentangle_bench.benchmarks.errors import RequestError
 
 
-def command(folder: str) -> int:
+def command(folder: str, *, retrain: int = 0) -> int:
     """Check a board: digests of its records, every figure that its outcomes give, its table; exit code 1 if one fails.
 
     Args:
         folder: of a board (`bench leaderboard --board`), or of runs.
+        retrain: how many of its runs to train and judge again besides; they must give the same figures to the last
+            digit (on the same kind of processor, with the same versions).
     """
+    from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.verify import verify
 
     if not Path(folder).is_dir():
         raise RequestError(f"verify {folder}: no such folder")
+    if retrain < 0:
+        raise RequestError(f"--retrain {retrain}: a number of runs is expected")
     report = verify(Path(folder))
+    if retrain:
+        from disentangle_bench.benchmarks.launchers.again import differences
+
+        found, _ = records.find_records(Path(folder))
+        report.findings += differences(found, retrain)
+        print(f"{min(retrain, len(found))} of {len(found)} runs were run again")
     print(report.text(), end="")
     return 1 if report.findings else 0

@@ -1,0 +1,78 @@
+"""Recorded runs again: the same configuration must give the same figures, to the last digit."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.machine import count_cores, find_devices
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.evaluation.records import BadRecord, Record, read_record
+
+
+def differences(found: Mapping[Path, Record], count: int) -> list[str]:
+    """Run the cells of some records again, elsewhere, and say which figures came out otherwise; a line each.
+
+    Args:
+        found: path -> record.
+        count: how many; which ones is decided by their hashes, so the same ones each time.
+    """
+    chosen = sorted(found.items(), key=lambda item: item[1]["cell"]["hash"])[:count]
+    findings, cells = [], dict[Path, Cell]()
+    for path, record in chosen:
+        try:
+            cell = fit(Cell, record["config"], str(path))
+        except Unfit as unfit:
+            findings.append(str(unfit))
+            continue
+        if cell.hash == record["cell"]["hash"]:
+            cells[path] = cell
+        else:
+            findings.append(f"{path}: its configuration belongs to another run ({cell.hash})")
+    (accelerator, devices), cores = find_devices(), count_cores()
+    threads = max((cell.threads or cores for cell in cells.values()), default=cores)
+    with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
+        launch = Launch(
+            out=Path(folder),
+            command=" ".join(["bench", *sys.argv[1:]]),
+            accelerator=accelerator,
+            jobs=devices if accelerator == "gpu" else max(1, cores // threads),
+            device_ids=tuple(range(devices)) if accelerator == "gpu" else (),
+            threads=cores,
+        )
+        outcome = local.run(list(cells.values()), launch)
+        for path, cell in cells.items():
+            if cell.title in outcome.failed:
+                findings.append(f"{path}: could not be run again: {outcome.failed[cell.title]}")
+                continue
+            try:
+                findings += _differing(path, found[path], read_record(RunFolder(cell.folder(launch.out)).record))
+            except BadRecord as bad:
+                findings.append(str(bad))
+    return findings
+
+
+def _differing(path: Path, before: Record, after: Record) -> list[str]:
+    """Figures of two records of one cell that differ, after what may explain it."""
+    lines = []
+    again = {(row["measure"], row["space"], row["target"]): row["scores"] for row in after["metrics"]}
+    for row in before["metrics"]:
+        place = (row["measure"], row["space"], row["target"])
+        new = again.get(place) or {}
+        lines += [
+            f"{path}: {' '.join(filter(None, place))} {score} was {value!r}, is {new.get(score)!r}"
+            for score, value in (row["scores"] or {}).items()
+            if new.get(score) != value
+        ]
+    for what in ("versions", "hardware"):
+        then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
+        changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
+        if lines and changed:
+            lines.append(f"{path}: {what} differ: {', '.join(changed)}")
+    return lines

@@ -1,0 +1,56 @@
+"""`bench verify --retrain`: a run again gives the same figures, and a record that says otherwise is named."""
+
+import shutil
+
+import pytest
+
+from disentangle_bench.benchmarks.commands import verify
+from disentangle_bench.benchmarks.launchers import again, local
+from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.evaluation.records import find_records, read_record, seal, write_json
+from tests.benchmarks.conftest import make_cell
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> RunFolder:
+    cell = make_cell("random_init", "budget.epochs=1")
+    launch = Launch(out=tmp_path_factory.mktemp("runs"), command="bench run")
+    assert not local.run([cell], launch).failed
+    return RunFolder(cell.folder(launch.out))
+
+
+@pytest.fixture
+def run(finished, tmp_path) -> RunFolder:
+    shutil.copytree(finished.out, tmp_path / "runs")
+    return RunFolder(tmp_path / "runs" / finished.path.relative_to(finished.out))
+
+
+def test_a_run_again_gives_the_same(run, capsys):
+    assert verify.command(str(run.out), retrain=1) == 0
+    assert "1 of 1 runs were run again" in capsys.readouterr().out
+
+
+def test_a_record_that_no_run_gives_is_named(run):
+    record = read_record(run.record)
+    (row,) = (row for row in record["metrics"] if row["measure"] == "knn@1")
+    row["scores"]["top1"] -= 1 / 360
+    write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
+    (finding,) = again.differences(find_records(run.out)[0], 1)
+    assert "knn@1 features class top1 was" in finding
+
+
+def test_a_record_of_another_configuration_is_named(run):
+    record = read_record(run.record)
+    record["config"]["seed"] = 5
+    write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
+    (finding,) = again.differences(find_records(run.out)[0], 1)
+    assert "its configuration belongs to another run" in finding
+
+
+def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):
+    record = read_record(run.record)
+    record["config"] = {"dataset": "digits"}
+    write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
+    (finding,) = again.differences(find_records(run.out)[0], 1)
+    assert "method is missing" in finding
