@@ -145,3 +145,14 @@ def test_methods_folder_holds_methods_only():
         classes = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)]
         own = [c for c in classes if any(isinstance(b, ast.Name) and b.id == "Method" for b in c.bases)]
         assert len(own) == 1, path
+
+
+def test_the_map_leads_somewhere():
+    """CONTRIBUTING answers "where do I find ...?" by one path each; none is stale."""
+    text = (ROOT / "CONTRIBUTING.md").read_text().split("## Where do I find ...?")[1].split("\n## ")[0]
+    rows = [
+        line.split("|") for line in text.splitlines() if line.startswith("| ") and not line.startswith("| question")
+    ]
+    paths = [row[2].strip().strip("`") for row in rows]
+    assert len(paths) == 15
+    assert all((ROOT / path).exists() for path in paths), paths
