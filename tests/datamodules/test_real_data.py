@@ -24,7 +24,7 @@ def test_cifar10_as_an_image_folder_and_as_cifar10(cifar10_files, monkeypatch):
     mean, std = module.statistics  # those of CIFAR-10 in the literature
     assert mean == pytest.approx((0.4914, 0.4822, 0.4465), abs=0.01)
     assert std == pytest.approx((0.2470, 0.2435, 0.2616), abs=0.01)
-    assert module.fingerprint == "eae058e37d5ee5ad7759c43961dd4be6"
+    assert module.fingerprint == "ff0d4fa1683bd41d9e25e10212f32e0b"
     named = datamodules.build("cifar10", root=str(cifar10_files))
     assert named.fingerprint == module.fingerprint
     monkeypatch.setattr(files.decode, "decode", lambda *_: pytest.fail("decoded again"))
@@ -49,7 +49,14 @@ def test_pacs_from_its_archive(pacs_archive, tmp_path):
     module = datamodules.build("pacs", root=str(pacs_archive), balance="domain", batch_size=128)
     assert [len(module.splits[s]) for s in SPLITS] == [7192, 800, 1999]
     assert module.image_shape == (3, 64, 64)
-    assert module.fingerprint == "e4b140e84827593f92bc630e4e642e2a"
+    assert module.fingerprint == "d921d6cf4527c180e3ee2cc64b6680b6"
+    assert module.describe()["probe"]["left_out"] == {}  # all seven classes are in all four domains, in each split
+    for split in (module.splits[name] for name in ("probe", "probe_val", "test")):
+        of_domain = [split.weights[split.targets["domain"] == number] for number in range(4)]
+        share = np.bincount(split.targets["class"]) / len(split)
+        for number, weights in enumerate(of_domain):
+            classes = split.targets["class"][split.targets["domain"] == number]
+            assert np.bincount(classes, weights) / weights.sum() == pytest.approx(share, rel=1e-4)
     for batch in module.train_dataloader():
         assert torch.bincount(batch["target/domain"]).tolist() == [32] * 4
     report = check(datamodules.build("pacs", root=str(pacs_archive)))
