@@ -108,12 +108,8 @@ def encode_splits(
     A probe split of the same images as another split, under weights, is not encoded again.
     """
     rank, processes = place()
-    origins = {
-        probe: split
-        for probe in PROBES
-        for split in SPLITS
-        if data.splits[probe].images is data.splits[split].images and data.splits[probe].rows is data.splits[split].rows
-    }
+    splits = data.splits
+    origins = {probe: split for probe in PROBES for split in SPLITS if splits[probe].same_images(splits[split])}
     bank = features.encode(
         method,
         method.embed,
@@ -125,10 +121,10 @@ def encode_splits(
         run.features,
         {"encoder": encoder, "data": data.fingerprint},
         follow,
-        {split: data.splits[split].weights for split in (*SPLITS, *PROBES)},
+        {split: splits[split].weights for split in (*SPLITS, *PROBES)},
     )
     for probe, split in origins.items():
-        bank = bank.also(probe, split, data.splits[probe].weights)
+        bank = bank.also(probe, split, splits[probe].weights)
     return bank
 
 
