@@ -41,7 +41,7 @@ def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
     """The installed command, in an environment that says nothing of paths."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     command = [str(Path(sys.executable).parent / "bench"), *REQUEST, *arguments]
-    return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True)
+    return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("devices", ["1", "2"])
