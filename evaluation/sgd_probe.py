@@ -102,7 +102,7 @@ def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> 
     head.eval()
     guesses: list[Tensor] = []
     truth: list[Tensor] = []
-    with inference_mode(encoder.module), full_precision():
+    with inference_mode(encoder.module):
         for batch in encoder.batches("test"):
             features = encoder.embed(batch["image"].to(encoder.device))[space].float()
             guesses.append(head(features).double().log_softmax(dim=1).cpu())

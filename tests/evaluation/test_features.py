@@ -140,3 +140,31 @@ def test_weights_lie_beside_the_features_and_a_split_of_the_same_images_is_not_e
     np.testing.assert_array_equal(more.targets["probe"]["class"], again.targets["train"]["class"])
     assert more.weights["probe"].sum() == COUNTS["train"]
     assert "probe" not in again.weights
+
+
+def test_encoding_rounds_no_product_to_tf32_or_bfloat16(tmp_path):
+    network, seen = Network(), []
+
+    def embed(images):
+        seen.append(
+            (
+                torch.get_float32_matmul_precision(),
+                torch.backends.cudnn.allow_tf32,
+                torch.is_autocast_enabled("cpu"),
+                torch.is_autocast_enabled("cuda"),
+            )
+        )
+        return network.embed(images)
+
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = True
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            features.encode(network, embed, loaders(), tmp_path, KEY)
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+        torch.set_float32_matmul_precision("highest")
+    assert set(seen) == {("highest", False, False, False)}

@@ -167,11 +167,28 @@ def test_leakage_of_everything_and_of_nothing():
     assert scores(bank(lambda y: np.ones((len(y["class"]), 4))), "leakage@3", "color")["leakage"] == 0
 
 
-def test_leakage_does_not_take_the_class_for_the_domain():
-    """In training the colour goes with the class; codes of the class alone tell nothing of it where it doesn't."""
+def test_leakage_is_that_of_the_strongest_adversary_above_chance():
+    def faint(y):
+        return onehot(y["color"], 3, 1.5) + noise(y)[:, :3]
+
+    found = scores(bank(faint), "leakage@3", "color")
+    strongest = (found["linear"], found["mlp"], found["knn"])[int(found["adversary"])]
+    assert 0.05 < found["leakage"] < 0.95
+    assert found["leakage"] == pytest.approx((strongest - found["chance"]) / (1 - found["chance"]), abs=1e-12)
+    assert found["rising"] == pytest.approx(strongest - found["half"], abs=1e-7)
+
+
+def test_adversaries_learn_the_domain_where_the_class_does_not_give_it_away():
+    """In training the colour is the class's; who learns it there looks at the class, and misses the colour itself."""
     y = labels()
-    y["train"]["color"] = y["train"]["class"] % 3
-    y["val"]["color"] = y["val"]["class"] % 3
+    for split in ("train", "val"):
+        y[split]["color"] = y[split]["class"] % 3
+
+    def faint(y):
+        return np.concatenate([onehot(y["class"], 4), onehot(y["color"], 3, 0.5) + 0.05 * noise(y)[:, :3]], axis=1)
+
+    assert scores(bank(faint, y), "leakage@3", "color")["leakage"] > 0.95
+    assert scores(bank(faint, y), "informativeness@2", "color")["told"] > 0.95
     assert scores(bank(content_only, y), "leakage@3", "color")["leakage"] < 0.15
 
 

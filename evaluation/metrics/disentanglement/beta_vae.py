@@ -1,8 +1,10 @@
 """The beta-VAE score, and its pairs from codes and factors."""
 
+import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -41,7 +43,8 @@ def beta_vae(
     x, y = points_and_factors(mean_differences(pairs_z, "pairs_z"), factor_index, "pairs_z", "factor_index")
     if len(np.unique(y)) < 2:
         raise MetricUndefined(f"beta-VAE needs two factors or more, all points share factor {y[0]}")
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the library's 100 iterations are part of the score
         model = LogisticRegression(random_state=seed).fit(x, y)
         scores = {"train_accuracy": float(model.score(x, y))}
         if eval_pairs_z is not None:

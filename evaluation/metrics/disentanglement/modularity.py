@@ -1,8 +1,10 @@
 """Modularity of single codes, explicitness of all of them."""
 
+import warnings
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     roc_auc_score,
@@ -41,7 +43,8 @@ def modularity_explicitness(
     mean, std = train_z[:, varying].mean(axis=0), train_z[:, varying].std(axis=0)
     train_x, test_x = ((z[:, varying] - mean) / std for z in (train_z, test_z))
     areas = np.zeros((2, train_factors.shape[1]))
-    with threadpool_limits(1):  # sums in one order
+    with threadpool_limits(1), warnings.catch_warnings():  # sums in one order
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the library's 100 iterations are part of the score
         for j, (train_y, test_y) in enumerate(zip(train_factors.T, test_factors.T, strict=True)):
             model = LogisticRegression().fit(train_x, train_y)
             areas[:, j] = _area(model, train_x, train_y, j), _area(model, test_x, test_y, j)

@@ -265,9 +265,10 @@ def test_equally_near_rows_count_by_position_on_any_number_of_threads():
     assert (found[0] == found[2]).all()
     length = np.maximum(np.linalg.norm(rows, axis=1), 1e-12)
     cosine = torch.from_numpy(np.round(queries @ rows.T / length, 6))
-    _, index = nearest(cosine, 20)
-    expected = np.argsort(-cosine.numpy(), axis=1, kind="stable")[:, :20]
-    assert (index.numpy() == expected).all()
+    for part in (cosine, cosine[:, :500]):  # the larger one is selected from in another way than the smaller one
+        _, index = nearest(part, 20)
+        expected = np.argsort(-part.numpy(), axis=1, kind="stable")[:, :20]
+        assert (index.numpy() == expected).all()
     assert (np.bincount(y[:20], minlength=5) == found[0][0]).all()  # all cosines of a row of zeros are 0
 
 
