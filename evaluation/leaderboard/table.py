@@ -347,8 +347,8 @@ HOW_TO_READ = (
     "\N{EN DASH}: not measured."
 )
 HOW_COMPUTED = (
-    "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at once, "
-    "at 95 % (Tukey-Kramer)."
+    "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at "
+    "once, at 95 % (Tukey-Kramer)."
 )
 
 
