@@ -156,6 +156,7 @@ class _Figure(NamedTuple):
     mean: float
     low: float
     high: float
+    image_part: float
     rank_low: float
     rank_high: float
     best: bool
@@ -314,7 +315,11 @@ class _Board:
             foot.append(f"{' and '.join(few)}: too few seeds to rank; bold there rests on the test images alone.")
         if 1 in self.runs.values():
             foot.append("n = 1: the interval is of the test images alone; other seeds may differ by more.")
-        foot.append(HOW_COMPUTED)
+        shown = [f for f in self.shown.values() if f.n and f.key in keys]
+        by_image = {f.key for f in shown if not math.isnan(f.image_part)}
+        alone = [key for key in keys if key not in by_image and any(f.key == key and f.n > 1 for f in shown)]
+        told = ", ".join(dict.fromkeys(f"{title} {score}" for title, score, _ in alone))
+        foot.append(HOW_COMPUTED + (f" Over seeds alone, which is too narrow: {told}." if alone else ""))
         words: dict[str, list[str]] = {}
         for title, score, target in keys:
             known = score_of(title, score)
@@ -342,8 +347,8 @@ HOW_TO_READ = (
     "\N{EN DASH}: not measured."
 )
 HOW_COMPUTED = (
-    "± is the half-width of the 95 % interval over seeds and test images, or over seeds alone where a figure is no "
-    "mean over images. The ranks hold for all rows of a column at once, at 95 % (Tukey-Kramer)."
+    "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at "
+    "once, at 95 % (Tukey-Kramer)."
 )
 
 
