@@ -43,7 +43,7 @@ def make_record(
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
         "config": cell.as_dict() | {"measures": measured.measures},
-        "labels": sorted(method.uses_targets),
+        "labels": sorted(type(method).uses_targets),
         "primary_space": method.primary_space,
         "invariant_space": method.invariant_space,
         "provenance": {
