@@ -24,6 +24,8 @@ SHOWN_COSTS = {
 """Costs that the tables show, and their headings."""
 BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content labels"}
 """What competes with what, in the order of the table."""
+CHANCE = "chance"
+"""Score that tells what guessing gives; it has no column, but the last row."""
 RISING, RISES = "rising", 0.02
 """Score that tells what the last doubling of a probe's images added, and from where on its figure is a lower bound."""
 
@@ -106,6 +108,7 @@ def column_keys(part: pd.DataFrame) -> list[Key]:
         if not measure.matrix
         for target in sorted(present.loc[present["measure"] == title, "target"])
         for score in measure.scores
+        if score != CHANCE
     ]
     beside = [key for key in keys if MEASURES[key[0]].name == LEAKAGE]
     rest = [key for key in keys if key not in beside]
@@ -206,7 +209,7 @@ class _Board:
             grid.blocks.append(block)
         chance = [Cell(self._chance(c.key) if c.kind == "figure" and c.key else None) for c in told]
         if any(cell.value is not None for cell in chance):
-            grid.chance = [Cell("chance"), Cell(""), Cell(""), Cell(), *chance]
+            grid.chance = [Cell(CHANCE), Cell(""), Cell(""), Cell(), *chance]
         grid.foot = self._foot([c.key for c in told if c.kind == "figure" and c.key])
         return grid
 
@@ -226,7 +229,10 @@ class _Board:
         if not matrix and len(spaces) == len(self.runs):
             return None
         keys = [key for key in (*matrix, *content, *beside) if key in measured]
-        titles = [key[2] if key in matrix else heading(key, self.keys).rstrip(" ↑↓") for key in keys]
+        titles = [heading(key, self.keys).rstrip(" ↑↓") for key in keys]
+        for k, key in enumerate(keys):
+            if key in matrix:
+                titles[k] = f"{key[2]}{' %' if _unit(key) == PERCENT else ''}"
         columns = [Column(title, key=key, unit=_unit(key)) for key, title in zip(keys, titles, strict=True)]
         names = [Column("method", "text"), Column("space", "text")]
         grid = Grid(self.dataset, f"{self.dataset}: which space tells what", [*names, *columns])
@@ -294,17 +300,16 @@ class _Board:
         return Cell(found.mean, (found.high - found.low) / 2, ranks, found.best, bound, fewer, notes)
 
     def _chance(self, key: Key) -> float | None:
-        """What guessing gives: as the protocol knows it, or `chance` of the record, which is of the first score."""
-        from disentangle_bench.evaluation.protocol import MEASURES
-
+        """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
         title, score, target = key
         known = score_of(title, score)
+        if known is None:
+            return None
         try:
-            return float(known.chance) if known else None
+            return float(known.chance)
         except ValueError:
-            pass
-        recorded = [f.mean for f in self.figures if f.key == (title, "chance", target) and f.n]
-        return float(np.mean(recorded)) if recorded and score == next(iter(MEASURES[title].scores)) else None
+            recorded = [f.mean for f in self.figures if f.key == (title, CHANCE, target) and f.n]
+            return float(np.mean(recorded)) if recorded and CHANCE in known.chance else None
 
     def _foot(self, keys: list[Key]) -> list[str]:
         from disentangle_bench.evaluation.protocol import MEASURES

@@ -228,6 +228,19 @@ def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(reco
     assert next(row for row in rows(text) if row[0] == "chance")[4:6] == [ABSENT, "0.0"]
 
 
+def test_chance_that_was_recorded_stands_in_the_last_row_and_has_no_column(record):
+    scores = {"nmi": 0.5, "ami": 0.4, "nmi_domain": 0.3, "chance": 0.054}
+    text = to_markdown(
+        leaderboard(at([record(metrics=[{"measure": "kmeans@2", "target": "class", "scores": scores}])]))
+    )
+    header, chance = rows(text)[0], next(row for row in rows(text) if row[0] == "chance")
+    told = dict(zip(header, chance, strict=True))
+    assert "kmeans@2 chance" not in header
+    assert told["kmeans@2 nmi ↑"] == told["kmeans@2 nmi_domain ↓"] == "0.054"
+    assert (told["kmeans@2 ami ↑"], told["kmeans@2 acc % ↑"]) == ("0.000", ABSENT)
+    assert "a little over 1 / classes (kmeans@2 acc)" in text
+
+
 def test_a_leakage_that_still_rises_is_a_lower_bound(record):
     records = [record(method=m, metrics=[leak(0.5, rising=r)]) for m, r in (("rising", 0.03), ("flat", 0.01))]
     text = to_markdown(leaderboard(at(records)))
@@ -364,7 +377,7 @@ def test_cautions_name_data_and_versions_that_differ(record):
 
 
 def told(space, target, value):
-    return {"space": space, "measure": "informativeness@1", "target": target, "scores": {"told": value}}
+    return {"space": space, "measure": "informativeness@2", "target": target, "scores": {"told": value}}
 
 
 def test_which_space_tells_what_is_a_table_of_its_own(record):
@@ -374,10 +387,10 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
     board, matrix = text.split("## digits: which space tells what")
     assert "hue" not in board
     assert rows(matrix) == [
-        ["method", "space", "class", "hue", "linear@1 top1 %"],
+        ["method", "space", "class %", "hue %", "linear@1 top1 %"],
         rows(matrix)[1],
-        ["simclr", "features", "0.900 ± 0.000", "0.800 ± 0.000", "90.0 ± 0.0"],
-        ["simclr", "style", ABSENT, "1.000 ± 0.000", ABSENT],
+        ["simclr", "features", "90.0 ± 0.0", "80.0 ± 0.0", "90.0 ± 0.0"],
+        ["simclr", "style", ABSENT, "100.0 ± 0.0", ABSENT],
     ]
     assert "**" not in matrix  # best means nothing here
     assert "which space tells what" in to_html(frame)
