@@ -26,8 +26,10 @@ from disentangle_bench.evaluation.metrics.probes.scoring import by_blocks, check
 
 L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 """Default strengths of the linear probe: scikit-learn's C is 1 / (l2 N)."""
-COARSE_GRID = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
+COARSE_GRID = (1.0, 1e-2, 1e-4, 1e-5)
 """Strengths for many heads on many samples, each fitted once."""
+PATH_TOLERANCE, COARSE_TOLERANCE = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-3, "ftol": 1e-6}
+"""Where the search for one strength ends: before the one chosen is refitted, and where it is not."""
 SMALL = 2**26
 """Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
 
@@ -188,11 +190,12 @@ class Design:
 
             penalty = 2.0 if len(classes) == 2 else 1.0  # ||w||^2 of the difference w is twice ||W||^2 of both columns
             l2, point = strengths[0], None
+            tolerance = PATH_TOLERANCE if refit else COARSE_TOLERANCE
             if len(strengths) > 1:
                 fit, validation = problem(slice(fitted)), problem(slice(fitted, None))
                 step, best = fit.start(), np.inf
                 for strength in strengths:
-                    step = fit.search(penalty * strength, step, gtol=3e-4, ftol=1e-7)
+                    step = fit.search(penalty * strength, step, **tolerance)
                     nll = validation.loss(*step)[0]
                     if nll < best:
                         best, l2, point = nll, strength, step
