@@ -120,7 +120,7 @@ def test_only_what_speaks_for_a_method_and_has_a_direction_is_compared(record):
     rows = [
         {"space": "projection", "measure": "linear@1", "target": "class", "scores": {"top1": 0.5}},
         {"measure": "intrinsic@1", "target": "", "scores": {"rankme": 3.0}},
-        {"measure": "informativeness@1", "target": "hue", "scores": {"told": 0.5}},
+        {"measure": "informativeness@2", "target": "hue", "scores": {"told": 0.5}},
     ]
     found = at([record(seed=s, metrics=rows) for s in range(3)])
     assert compare_records(found, found).table[["measure", "space"]].to_numpy().tolist() == [["linear@1", "features"]]
