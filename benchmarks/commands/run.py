@@ -56,15 +56,17 @@ def command(
     feature_cache.limit()
     preconditions.require_wandb(logger)
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
-    if launcher == "local" and not dry_run:
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
+
+    least = len(request.seeds) * len(request.datasets) * (1 if request.methods == "all" else len(request.methods))
+    if launcher == "local" and not dry_run and sum(run.record.exists() for run in RunFolder.all_in(folder)) < least:
         from disentangle_bench.benchmarks.launchers.local import warm_up
 
-        warm_up()  # imports in the background what planning imports here
+        warm_up()  # imports in the background what planning imports here; a run that is complete does without
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.launchers import Launch, Outcome, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
-    from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.benchmarks.signals import as_ctrl_c
 
     resources = request.resources
