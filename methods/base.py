@@ -321,9 +321,10 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def configure_optimizers(self) -> Any:
         """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
-        betas: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
+        given: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
+        given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
         optimizer = create_optimizer_v2(
-            self.param_groups(), opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **betas
+            self.param_groups(), opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given
         )
         return {
             "optimizer": optimizer,

@@ -11,6 +11,7 @@ import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
 from disentangle_bench.evaluation.leaderboard.frame import COST, INVARIANCE, LEAKAGE, PERCENT, Key, score_of
+from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +27,8 @@ BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content la
 """What competes with what, in the order of the table."""
 CHANCE = "chance"
 """Score that tells what guessing gives; it has no column, but the last row."""
-RISING, RISES = "rising", 0.02
-"""Score that tells what the last doubling of a probe's images added, and from where on its figure is a lower bound."""
+RISING = "rising"
+"""Score that tells what the last doubling of a probe's images added."""
 
 
 @dataclass(frozen=True)
@@ -291,9 +292,9 @@ class _Board:
         if found.missing:
             notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
         rising = self.shown.get((row, (title, RISING, target)))
-        bound = rising is not None and rising.mean > RISES
+        bound = rising is not None and rising.mean > LOWER_BOUND
         if bound:
-            text = "Still rising: a probe with twice the images would read more, so this is a lower bound."
+            text = "Still rising with the number of images that the probe learns from: a lower bound."
             notes = (*notes, grid.note(text))
         ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
         fewer = None if found.n == self.runs[row.method] else found.n

@@ -24,7 +24,7 @@ from disentangle_bench.evaluation.measures.probing import (
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Measured, Outcome
 
-RISING = 0.02
+LOWER_BOUND = 0.02
 """Accuracy that the last doubling of the probe images may add before a leakage counts as a lower bound."""
 
 
