@@ -1,0 +1,47 @@
+"""The committed boards are what their records say, to the byte, and the README's excerpt is the board's."""
+
+from pathlib import Path
+
+import pytest
+
+from disentangle_bench.evaluation.leaderboard import summary
+from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.verify import RECORDS, TABLE, verify
+
+ROOT = Path(__file__).parent.parent
+BOARDS = sorted(path.parent for path in (ROOT / "results").glob(f"*/{TABLE}") if (path.parent / RECORDS).is_dir())
+EXCERPT = ("linear@1 top1", "leakage@3", "knn@1", "kmeans@2 nmi", "kmeans@2 nmi_domain")
+
+
+def test_there_is_a_board():
+    assert ROOT / "results" / "quick" in BOARDS
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+def test_a_committed_board_can_be_checked(board):
+    report = verify(board)
+    assert report.findings == []
+    assert report.records
+    assert report.recomputed
+
+
+def test_an_edited_record_is_named(tmp_path):
+    """One digit by hand."""
+    (path, *_) = sorted((ROOT / "results" / "quick" / RECORDS).rglob("result.json"))
+    copy = tmp_path / path.relative_to(ROOT / "results" / "quick" / RECORDS)
+    copy.parent.mkdir(parents=True)
+    copy.with_name("outcomes.npz").write_bytes(path.with_name("outcomes.npz").read_bytes())
+    text = path.read_text()
+    at = text.index('"top1": 0.') + len('"top1": 0.')
+    copy.write_text(text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :])
+    findings = verify(tmp_path).findings
+    assert len(findings) == 2  # its digest, and the figure that its outcomes give
+    assert all(str(copy) in finding for finding in findings)
+
+
+def test_the_readme_shows_the_board():
+    frame = summary.leaderboard(find_records(ROOT / "results" / "quick" / RECORDS)[0])
+    shown = [line for line in summary.to_markdown(frame, columns=EXCERPT).splitlines() if line.startswith("|")]
+    readme = (ROOT / "README.md").read_text().splitlines()
+    for line in shown:
+        assert line in readme
