@@ -137,3 +137,18 @@ def test_built_in_splits_are_disjoint_and_stratified(name):
     if name == "sprites":
         rows = [module.splits[split].rows for split in SPLITS]
         assert sorted(np.concatenate(rows)) == list(range(len(module.splits["train"].images)))
+
+
+def test_fewer_training_images_keep_classes_and_leave_the_test_split_alone():
+    whole = datamodules.build("digits", batch_size=8)
+    part = datamodules.build("digits", batch_size=8, train_images=100)
+    whole.setup()
+    part.setup()
+    assert len(part.splits["train"]) == 100
+    share = 100 / len(whole.splits["train"])
+    assert len(part.splits["val"]) == pytest.approx(share * len(whole.splits["val"]), abs=1)
+    assert set(part.splits["train"].rows) <= set(whole.splits["train"].rows)
+    assert set(np.bincount(part.splits["train"].targets["class"])) <= {9, 10, 11}
+    assert np.array_equal(part.splits["test"].rows, whole.splits["test"].rows)
+    with pytest.raises(DataMismatch, match="has 1"):
+        datamodules.build("digits", train_images=100_000).setup()
