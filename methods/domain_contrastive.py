@@ -40,6 +40,7 @@ class DomainContrastive(Method):
         temperature: tau.
         positives: transforms of which a positive gets one: name -> range, see `methods.views.Positives`.
         num_positives: P, positives an image, each by another transform.
+        all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
         projection_dim: width of the code.
         reconstruction: whether a generator learns to give the image back from code and domain.
         reconstruction_weight: of that loss.
@@ -65,6 +66,7 @@ class DomainContrastive(Method):
         temperature: PositiveFloat = 0.2,
         positives: dict[str, list[float]] | None = None,
         num_positives: PositiveInt = 1,
+        all_negatives: bool = False,
         projection_dim: PositiveInt = 128,
         reconstruction: bool = False,
         reconstruction_weight: NonNegativeFloat = 0.3,
@@ -84,6 +86,7 @@ class DomainContrastive(Method):
         self.positives = Positives(positives) if positives else Positives()
         if num_positives > len(self.positives.ranges):
             raise ValueError(f"num_positives is {num_positives}, but only {len(self.positives.ranges)} are listed")
+        self.all_negatives = all_negatives
         self.projector = nn.Linear(self.num_features, projection_dim)
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
@@ -139,7 +142,8 @@ class DomainContrastive(Method):
             views = [self.prepare(self.positives.apply(scaled, params)) for params in drawn]
         codes = self.code(self.prepare(image))
         positives = torch.stack([self.code(view) for view in views], 1)
-        loss = domain_info_nce(codes, positives, domains, self.temperature, gather=self.gather)
+        shared = torch.zeros_like(domains) if self.all_negatives else domains
+        loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
         if self.reconstruction:
             distance = self.distance(self.generate(codes, domains), scaled)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})
