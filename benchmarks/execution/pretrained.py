@@ -118,16 +118,22 @@ def _open(
             note = file.metadata() or {}
     except SafetensorError as error:
         raise RequestError(f"--encoder {encoder}: not a safetensors file ({error})") from error
-    if "backbone" not in note:
-        raise RequestError(f"--encoder {encoder}: not an encoder of this suite (no backbone named in its metadata)")
-    if json.loads(note["image_shape"]) != list(image_shape):
-        raise RequestError(f"--encoder {encoder}: made for images {note['image_shape']}, these are {list(image_shape)}")
+    if not {"backbone", "stem", "image_shape"} <= note.keys():
+        raise RequestError(
+            f"--encoder {encoder}: not an encoder of this suite (no backbone and stem named in its metadata)"
+        )
+    views = [image_shape[0], *data["view_shape"]]
+    if json.loads(note["image_shape"]) != views:
+        raise RequestError(
+            f"--encoder {encoder}: made for views {note['image_shape']}, these are {views} (see data.view_size)"
+        )
     if note["step"] == "0" and not untrained:
         raise RequestError(
             f"--encoder {encoder}: this encoder has not been trained; --untrained judges it all the same"
         )
     try:
-        method = GivenEncoder(image_shape=image_shape, data=data, backbone=note["backbone"], init=encoder)
+        kind: Any = {"backbone": note["backbone"], "stem": note["stem"]}
+        method = GivenEncoder(image_shape=image_shape, data=data, init=encoder, **kind)
     except ValueError as error:
         raise RequestError(f"--encoder {encoder}: {error}") from error
     return f"{note['method']} ({note['dataset']})", method, int(note["step"])
