@@ -13,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import measure
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
@@ -76,7 +78,9 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
         encoder_parameters=sum(p.numel() for p in method.backbone.parameters()),
     )
     trained = Trained(state, step, 0, cost)
-    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), git=git_state())
+    command = " ".join(["bench", *sys.argv[1:]])
+    launch = CellLaunch(command=command, accelerator=find_devices()[0], git=git_state())
+    method.to(device_of(launch))
     try:
         with lock.hold(run.lock):
             measured = measure(cell, method, data, run, state, ProgressFile(run))
