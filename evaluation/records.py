@@ -97,6 +97,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "git": (dict,),
         "versions": (dict,),
         "hardware": (dict,),
+        "device": _TEXT,
         "data": (dict,),
         "card": (dict,),
         "epoch": (int, float, type(None)),

@@ -40,6 +40,7 @@ def make_record(
 ) -> dict[str, Any]:
     """The run record (see `evaluation.records`) without its digests, which `seal` adds."""
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
+    from disentangle_bench.evaluation.features import device_of
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
@@ -54,6 +55,7 @@ def make_record(
             "git": launch.git,
             "versions": versions(),
             "hardware": hardware(),
+            "device": str(device_of(method)),
             "data": {"fingerprint": data.fingerprint} | {name: len(split) for name, split in data.splits.items()},
             "encoder": trained.encoder,
             "epoch": trained.epoch,
