@@ -137,19 +137,19 @@ class DomainContrastive(Method):
         """Domain-wise InfoNCE (eq. 3) and, if asked for, the reconstruction's distance (eq. 6)."""
         image, domains = batch["image"], batch[self.domain]
         with torch.autocast(image.device.type, enabled=False):
-            scaled = image.float() / 255
+            stored, plain = image.float() / 255, self.plain_view(image)
             drawn = on_device(self.draw_positives(len(image)), image.device)
-            views = [self.prepare(self.positives.apply(scaled, params)) for params in drawn]
-        codes = self.code(self.prepare(image))
+            views = [self.prepare(self.positives.apply(stored, params, plain.shape[2:])) for params in drawn]
+        codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views], 1)
         shared = torch.zeros_like(domains) if self.all_negatives else domains
         loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
         if self.reconstruction:
-            distance = self.distance(self.generate(codes, domains), scaled)
+            distance = self.distance(self.generate(codes, domains), plain)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})
             loss = loss + self.reconstruction_weight * distance
             if batch_idx == 0:
-                self._shown = (image[:8], domains[:8])
+                self._shown = (plain[:8], domains[:8])
         self.log("loss", loss)
         return loss
 
@@ -165,14 +165,14 @@ class DomainContrastive(Method):
         if not due or not self.trainer.is_global_zero:
             return
         self.eval()
-        image, domains = self._shown
-        codes = self.code(self.prepare(image))
+        plain, domains = self._shown
+        codes = self.code(self.prepare(plain))
         swaps = [self.generate(codes, torch.full_like(domains, d)) for d in range(min(self.num_domains, 10))]
         self.train()
         folder = Path(self.trainer.default_root_dir) / "images"
         folder.mkdir(parents=True, exist_ok=True)
-        rows = torch.cat([image.float() / 255, self.generate(codes, domains), *swaps])
-        save_image(make_grid(rows.cpu(), nrow=len(image)), folder / f"epoch={done:04d}.png")
+        rows = torch.cat([plain, self.generate(codes, domains), *swaps])
+        save_image(make_grid(rows.cpu(), nrow=len(plain)), folder / f"epoch={done:04d}.png")
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Encoder, generator and domain embedding learn at rates of their own."""

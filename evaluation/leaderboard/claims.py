@@ -230,9 +230,9 @@ def _runs(claim: Claim, side: Side, lines: Mapping[Line, list[Run]]) -> dict[int
 
 
 def table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """A line a claim, as text: paper, claim, published, measured, needed, verdict, n, cost, command. For a page or a tab.
+    """A line a claim, as text, for a page or a tab.
 
-    `cost` is that of the runs of both sides, in minutes.
+    Columns: paper, claim, data, published, measured, needed, verdict, n, cost (of the runs of both sides), command.
     """
     import pandas as pd
 
@@ -264,8 +264,8 @@ def markdown(judged: Sequence[Judged]) -> str:
     parts = [tabulate(frame.values.tolist(), list(frame.columns), "pipe", disable_numparse=True)]
     parts.append(", ".join(f"{count} {name}" for name, count in counts.items()) + f" of {len(judged)} claims.")
     parts.append(
-        f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test images "
-        "(for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and as large "
+        f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test "
+        "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and as large "
         "as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not shown: these "
         "runs can tell neither. Comparisons were fixed before the runs."
     )
