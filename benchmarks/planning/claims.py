@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jsonargparse.typing import NonNegativeInt
-
 from disentangle_bench.benchmarks.errors import RequestError, unknown
-from disentangle_bench.benchmarks.planning import options, suite
+from disentangle_bench.benchmarks.planning import suite
+from disentangle_bench.benchmarks.typed_json import fit
 from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
 from disentangle_bench.evaluation.leaderboard.frame import COST
 
@@ -29,8 +28,8 @@ class File:
 
     paper: str
     suite: str
-    seeds: list[NonNegativeInt]
-    claims: list[dict[str, Any]]
+    seeds: list[int]
+    claims: list[Claim]
 
 
 def names() -> list[str]:
@@ -88,27 +87,29 @@ def _file(path: Path) -> list[Claim]:
     """The claims of one file, every key and value checked."""
     where = f"claims file {path}"
     content = suite.content_of(path, where)
-    file = _made(File, content, where)
-    found: list[Claim] = []
-    for number, given in enumerate(file.claims, 1):
-        at = f"{where}, claim {given.get('name', number)}"
-        sides = {key: asdict(_made(Side, given.get(key), f"{at}, {key}")) for key in ("a", "b")}
-        own = {"paper": file.paper, "suite": file.suite, "seeds": file.seeds}
-        found.append(_made(Claim, own | given | sides, at))
+    own = {key: content[key] for key in ("paper", "suite", "seeds") if key in content}
+    given = content.get("claims")
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise RequestError(f"{where}: `claims` must be a list of mappings")
+    _only(File, content, where)
+    for one in given:
+        at = f"{where}, claim {one.get('name')}"
+        _only(Claim, one, at)
+        for side in ("a", "b"):
+            _only(Side, one.get(side), f"{at}, {side}")
+    try:
+        found = fit(File, content | {"claims": [own | one for one in given]}, where).claims
+    except ValueError as error:  # Unfit is one
+        raise RequestError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
     names_found = [claim.name for claim in found]
     if twice := [name for name in names_found if names_found.count(name) > 1]:
         raise RequestError(f"{where}: two claims are called {twice[0]!r}")
     return found
 
 
-def _made(cls: Any, given: Any, where: str) -> Any:
-    """An instance of a dataclass from plain values."""
-    if not isinstance(given, dict):
-        raise RequestError(f"{where}: a mapping was expected, got {given!r}")
-    needed = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-    if missing := [name for name in needed if name not in given]:
-        raise RequestError(f"{where}: `{missing[0]}` is missing")
-    try:
-        return cls(**options.instantiate(cls, options.resolve(cls, given, where)))
-    except (TypeError, ValueError) as error:
-        raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
+def _only(cls: type, given: Any, where: str) -> None:
+    """Raise RequestError for a key that the dataclass doesn't have."""
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    for key in given if isinstance(given, dict) else ():
+        if key not in known:
+            raise RequestError(f"{where}: {unknown('key', str(key), known)}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -71,7 +71,7 @@ class Claim:
         measure: title, or `cost` with a score such as train_seconds.
         score: of the measure.
         target: that it is taken on; empty for costs.
-        direction: whether A should be higher or lower.
+        direction: `up` or `down`: whether A should be higher or lower.
         at_least: smallest difference that matters, in the score's own unit; for costs a factor. Below 0: A may be worse
             by so much ("at no loss of ...").
         published: the paper's own figure, as it was read.
@@ -91,7 +91,7 @@ class Claim:
     score: str
     at_least: float
     target: str = ""
-    direction: Literal["up", "down"] = "up"
+    direction: str = "up"
     published: str = "not obtained"
     note: str = ""
     paper: str = ""
@@ -101,6 +101,8 @@ class Claim:
     def __post_init__(self) -> None:
         if not math.isfinite(self.at_least) or (self.is_cost and self.at_least <= 0):
             raise ValueError(f"claim {self.name}: at_least is a number, for costs a factor above 0")
+        if self.direction not in ("up", "down"):
+            raise ValueError(f"claim {self.name}: direction is up or down, got {self.direction!r}")
         if self.a.value is not None:
             raise ValueError(f"claim {self.name}: a is a row, only b may be a value")
 

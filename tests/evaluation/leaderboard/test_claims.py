@@ -1,0 +1,157 @@
+"""Verdicts on claims, from planted outcomes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from disentangle_bench.evaluation.leaderboard.claims import (
+    CONTRADICTED,
+    HOLDS,
+    NOT_RUN,
+    NOT_SHOWN,
+    WEAKER,
+    Claim,
+    Side,
+    judge,
+    markdown,
+    verdict,
+)
+from disentangle_bench.evaluation.records import find_records
+from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
+
+CLAIM = Claim(
+    name="a_beats_b",
+    statement="A is better than B",
+    source="table 1",
+    dataset="digits",
+    a=Side(row="ip_irm"),
+    b=Side(row="simclr"),
+    measure="linear@1",
+    score="top1",
+    target="class",
+    at_least=0.05,
+    seeds=[0, 1, 2, 3, 4],
+)
+NOISE = (0.004, -0.006, 0.003, 0.001, -0.002)
+
+
+def runs(record, gain, noise=1.0, seeds=range(5), **options):
+    return [record(method="simclr", seed=s, top1=0.7) for s in seeds] + [
+        record(method="ip_irm", seed=s, top1=0.7 + gain + noise * NOISE[s % 5], **options) for s in seeds
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gain", "noise", "expected"),
+    [
+        (0.08, 1, HOLDS),
+        (0.02, 1, WEAKER),
+        (-0.08, 1, CONTRADICTED),
+        (0.0, 1, CONTRADICTED),  # what would matter is excluded
+        (0.04, 20, NOT_SHOWN),
+    ],
+)
+def test_each_verdict(record, gain, noise, expected):
+    (one,) = judge([CLAIM], at(runs(record, gain, noise)))
+    assert one.verdict == expected
+    assert one.n == 5
+    assert one.gain == pytest.approx(gain + noise * np.mean(NOISE))
+    half = 2.776445 * noise * np.std(NOISE, ddof=1) / np.sqrt(5)  # t quantile with 4 degrees of freedom, from a table
+    assert (one.low, one.high) == pytest.approx((one.gain - half, one.gain + half))
+
+
+def test_outcomes_by_image_widen_the_interval(record, tmp_path):
+    """What few test images can't tell is not shown, however much the seeds agree."""
+    for count, expected in ((4000, HOLDS), (40, NOT_SHOWN)):
+        for method, share, draw in (("simclr", 0.7, 1), ("ip_irm", 0.76, 2)):
+            for seed, right in enumerate(right_or_wrong([share] * 5, count, draw)):
+                write_judged(tmp_path / str(count), record(method=method, seed=seed), right)
+        found, problems = find_records(tmp_path / str(count))
+        assert not problems
+        assert judge([CLAIM], found)[0].verdict == expected
+
+
+def test_down_turns_the_difference_round(record):
+    (one,) = judge([replace(CLAIM, direction="down")], at(runs(record, 0.08)))
+    assert one.verdict == CONTRADICTED
+    assert one.gain < 0
+
+
+def test_no_worse_than_so_much():
+    assert verdict(-0.01, -0.02, 0.0, -0.03) == HOLDS
+    assert verdict(-0.05, -0.06, -0.04, -0.03) == CONTRADICTED
+    assert verdict(-0.02, -0.05, 0.01, -0.03) == NOT_SHOWN
+    assert verdict(0.1, np.nan, np.nan, 0.0) == NOT_SHOWN
+
+
+def test_against_a_constant(record):
+    low = replace(CLAIM, b=Side(value=0.9), direction="down", at_least=0.0)
+    assert judge([low], at(runs(record, 0.05)))[0].verdict == HOLDS
+    assert judge([replace(low, b=Side(value=0.5))], at(runs(record, 0.05)))[0].verdict == CONTRADICTED
+
+
+def test_costs_are_compared_by_their_ratio(record):
+    claim = replace(CLAIM, measure="cost", score="train_seconds", target="", direction="down", at_least=2)
+    slow = [record(method="simclr", seed=s, cost={"train_seconds": 30.0 + s}) for s in range(5)]
+    for seconds, expected in ((10.0, HOLDS), (20.0, WEAKER), (40.0, CONTRADICTED)):
+        fast = [record(method="ip_irm", seed=s, cost={"train_seconds": seconds}) for s in range(5)]
+        (one,) = judge([claim], at(slow + fast))
+        assert one.verdict == expected
+        assert np.exp(one.gain) == pytest.approx(32 / seconds, rel=0.01)
+    assert "(x0.80 [" in markdown([one])
+
+
+def test_spaces_of_one_row(record):
+    def metrics(value):
+        row = {"measure": "leakage@3", "target": "color", "reason": None, "seconds": 0.1, "parameters": {}}
+        return [row | {"space": space, "scores": {"leakage": figure}} for space, figure in value.items()]
+
+    rows = [
+        record(method="ip_irm", seed=s, metrics=metrics({"features": 0.9 + NOISE[s], "projection": 0.3}))
+        for s in range(5)
+    ]
+    claim = replace(
+        CLAIM,
+        measure="leakage@3",
+        score="leakage",
+        target="color",
+        a=Side(row="ip_irm", space="projection"),
+        b=Side(row="ip_irm", space="features"),
+        direction="down",
+        at_least=0.5,
+    )
+    (one,) = judge([claim], at(rows))
+    assert (one.verdict, one.a) == (HOLDS, pytest.approx(0.3))
+    assert "30.0 against 90.0 (+60.0 [" in markdown([one])
+
+
+def test_only_the_seeds_that_were_named_count_and_few_show_nothing(record):
+    (one,) = judge([replace(CLAIM, seeds=[0, 1])], at(runs(record, 0.2)))
+    assert (one.verdict, one.n, one.reason) == (NOT_SHOWN, 2, "fewer than 3 seeds")
+
+
+def test_what_was_not_run_is_said(record):
+    (one,) = judge([CLAIM], at([record(method="simclr", seed=s) for s in range(5)]))
+    assert (one.verdict, one.n) == (NOT_RUN, 0)
+    text = markdown([one, replace(one, claim=replace(CLAIM, note="Its rows are dear."))])
+    assert "no figure of ip_irm" in text
+    assert "Its rows are dear." in text
+    assert "2 not run of 2 claims." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"a": {"value": 0.5}}, "only b may be a value"),
+        ({"direction": "sideways"}, "direction is up or down"),
+        ({"at_least": float("nan")}, "at_least is a number"),
+        ({"measure": "cost", "at_least": 0}, "a factor above 0"),
+    ],
+)
+def test_a_claim_that_cannot_be_tried_is_refused(change, words):
+    change = {key: Side(**value) if isinstance(value, dict) else value for key, value in change.items()}
+    with pytest.raises(ValueError, match=words):
+        replace(CLAIM, **change)
+    with pytest.raises(ValueError, match="either a row or a value"):
+        Side()
