@@ -41,7 +41,8 @@ def read(chosen: list[str]) -> list[Claim]:
     """Claims by their own names, by a file's name, or from YAML files; all that ship with the package if none is named.
 
     Raises:
-        RequestError: there is none of that name, or a file says something wrong; the message names file and claim.
+        RequestError: there is none of that name, a file says something wrong, or its suite has no such rows, measures
+            or seeds; the message names the claim.
     """
     shipped = {name: _file(FOLDER / f"{name}.yaml") for name in names()}
     known = {claim.name: claim for claims in shipped.values() for claim in claims}
@@ -56,31 +57,35 @@ def read(chosen: list[str]) -> list[Claim]:
         else:
             raise unknown("claim", name, [*shipped, *known])
         found |= {claim.name: claim for claim in picked}
+    suites = {name: suite.read(name) for name in dict.fromkeys(claim.suite for claim in found.values())}
+    for claim in found.values():
+        _check(claim, suites[claim.suite])
     return list(found.values())
 
 
-def check(claim: Claim, rows: set[tuple[str, str]]) -> None:
-    """Raise RequestError unless rows (data set, label), measures and scores of a claim are there.
-
-    Args:
-        claim: to check.
-        rows: of the table of its suite.
-    """
+def _check(claim: Claim, of: suite.Suite) -> None:
+    """Raise RequestError unless the rows, measures and scores of a claim are those of its suite."""
+    from disentangle_bench import methods
     from disentangle_bench.evaluation.protocol import MEASURES
 
+    matrix = methods.available() if of.methods == "all" else of.methods
+    rows = {name for name in matrix if claim.dataset in of.datasets}
+    rows |= {one.label for one in of.experiments if one.dataset == claim.dataset}
+    where = f"claim {claim.name}: "
+    if strangers := set(claim.seeds) - set(of.seeds):
+        raise RequestError(f"{where}suite {claim.suite} has no seed {min(strangers)}")
     for side in (claim.a, claim.b):
-        where = f"claim {claim.name}: "
-        if side.row and (claim.dataset, side.row) not in rows:
-            raise RequestError(where + str(unknown("row", side.row, {label for _, label in rows})))
+        if not side.row:
+            continue
+        if side.row not in rows:
+            raise RequestError(where + str(unknown(f"row of {claim.dataset} in suite {claim.suite}", side.row, rows)))
         measure, score, _ = claim.figure(side)
         if measure == COST:
             continue
-        if measure not in MEASURES:
-            raise RequestError(where + str(unknown("measure", measure, MEASURES)))
+        if measure not in of.measures:
+            raise RequestError(where + str(unknown(f"measure of suite {claim.suite}", measure, of.measures)))
         if score not in MEASURES[measure].scores:
             raise RequestError(where + str(unknown("score", score, MEASURES[measure].scores)))
-        if side.row and measure not in suite.read(claim.suite).measures:
-            raise RequestError(f"{where}suite {claim.suite} does not take {measure}")
 
 
 def _file(path: Path) -> list[Claim]:

@@ -58,8 +58,9 @@ def fewer(labels: np.ndarray | int, share: float, seed: int) -> np.ndarray:
     """
     if share == 1:
         return np.arange(len(labels) if isinstance(labels, np.ndarray) else labels)
-    cut = stratified_split if isinstance(labels, np.ndarray) else random_split
-    return cut(labels, share, seed)[1]  # type: ignore[operator]
+    if isinstance(labels, np.ndarray):
+        return stratified_split(labels, share, seed)[1]
+    return random_split(labels, share, seed)[1]
 
 
 def three_way(

@@ -198,7 +198,7 @@ def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, 
         pairs = [(np.log(x.value), np.log(y.value)) for x, y in zip(a, b, strict=True)]
         gains = np.array([sign * (x - y) for x, y in pairs])
     else:
-        gains = sign * differences(a, b if claim.b.row else claim.b.value)
+        gains = sign * differences(a, b if claim.b.value is None else claim.b.value)
     layout = Layout.of([gains])
     spread = layout.means()
     gain = float(layout.mean[0])
