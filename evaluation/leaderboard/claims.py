@@ -226,9 +226,17 @@ def _runs(claim: Claim, side: Side, lines: Mapping[Line, list[Run]]) -> dict[int
         place = (line.dataset, line.method, line.measure, line.score, line.target)
         if place != (claim.dataset, side.row, *claim.figure(side)):
             continue
-        if line.measure == COST or line.space == side.space or (not side.space and line.row()):
+        if line.measure == COST or (line.space == side.space if side.space else _speaks(line)):
             found |= {run.seed: run for run in runs if not claim.seeds or run.seed in claim.seeds}
     return found
+
+
+def _speaks(line: Line) -> bool:
+    """Whether the space is the one that speaks for the method: its primary one where no column of a table says."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    matrix = line.measure in MEASURES and MEASURES[line.measure].matrix
+    return line.space == line.primary_space if matrix else bool(line.row())
 
 
 def table(judged: Sequence[Judged]) -> pd.DataFrame:
@@ -267,9 +275,9 @@ def markdown(judged: Sequence[Judged]) -> str:
     parts.append(", ".join(f"{count} {name}" for name, count in counts.items()) + f" of {len(judged)} claims.")
     parts.append(
         f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test "
-        "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and as large "
-        "as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not shown: these "
-        "runs can tell neither. Comparisons were fixed before the runs."
+        "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and "
+        "as large as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not "
+        "shown: these runs can tell neither. Comparisons were fixed before the runs."
     )
     for one in judged:
         if one.claim.note or one.reason:

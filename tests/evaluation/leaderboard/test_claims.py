@@ -126,6 +126,30 @@ def test_spaces_of_one_row(record):
     assert "30.0 against 90.0 (+60.0 [" in markdown([one])
 
 
+def test_without_a_space_the_one_that_speaks_for_the_method_is_judged(record):
+    """Of a measure of the main table by its question; of one that makes a matrix, the primary one."""
+
+    def figures(method, seed, told):
+        row = {"reason": None, "seconds": 0.1, "parameters": {}}
+        informed = row | {"measure": "informativeness@2", "target": "class"}
+        leaks = row | {"measure": "leakage@3", "target": "color"}
+        metrics = [informed | {"space": space, "scores": {"told": told[space]}} for space in told]
+        metrics += [leaks | {"space": space, "scores": {"leakage": told[space]}} for space in told]
+        return record(method=method, seed=seed, metrics=metrics, invariant_space="content")
+
+    rows = [figures("ip_irm", s, {"features": 0.9, "content": 0.1}) for s in range(5)]
+    rows += [figures("simclr", s, {"features": 0.5 + NOISE[s], "content": 0.4}) for s in range(5)]
+    told, leaked = judge(
+        [
+            replace(CLAIM, measure="informativeness@2", score="told"),
+            replace(CLAIM, measure="leakage@3", score="leakage", target="color", direction="down"),
+        ],
+        at(rows),
+    )
+    assert (told.a, told.b) == (pytest.approx(0.9), pytest.approx(0.5 + np.mean(NOISE)))
+    assert (leaked.a, leaked.b) == (pytest.approx(0.1), pytest.approx(0.4))
+
+
 def test_only_the_seeds_that_were_named_count_and_few_show_nothing(record):
     (one,) = judge([replace(CLAIM, seeds=[0, 1])], at(runs(record, 0.2)))
     assert (one.verdict, one.n, one.reason) == (NOT_SHOWN, 2, "fewer than 3 seeds")
