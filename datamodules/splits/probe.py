@@ -20,10 +20,10 @@ from disentangle_bench.datamodules.splits.stratified import joint_labels
 from disentangle_bench.datamodules.targets import TargetSpec
 
 ProbeName = Literal["probe", "probe_val"]
-VERSION = 1
+VERSION = 2
 """Part of every fingerprint: raise it when the same data and options would give other probe splits."""
 MADE_FROM: dict[ProbeName, SplitName] = {"probe": "train", "probe_val": "val"}
-LEAST: dict[ProbeName, int] = {"probe": 8_000, "probe_val": 1_500}
+LEAST: dict[ProbeName, int] = {"probe": 12_500, "probe_val": 1_500}
 """Few images are drawn several times, until there are so many or each was drawn in all its values."""
 
 
