@@ -13,9 +13,11 @@ from safetensors import SafetensorError, safe_open
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import measure
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
@@ -76,7 +78,9 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
         encoder_parameters=sum(p.numel() for p in method.backbone.parameters()),
     )
     trained = Trained(state, step, 0, cost)
-    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), git=git_state())
+    command = " ".join(["bench", *sys.argv[1:]])
+    launch = CellLaunch(command=command, accelerator=find_devices()[0], git=git_state())
+    method.to(device_of(launch))
     try:
         with lock.hold(run.lock):
             measured = measure(cell, method, data, run, state, ProgressFile(run))
@@ -118,16 +122,22 @@ def _open(
             note = file.metadata() or {}
     except SafetensorError as error:
         raise RequestError(f"--encoder {encoder}: not a safetensors file ({error})") from error
-    if "backbone" not in note:
-        raise RequestError(f"--encoder {encoder}: not an encoder of this suite (no backbone named in its metadata)")
-    if json.loads(note["image_shape"]) != list(image_shape):
-        raise RequestError(f"--encoder {encoder}: made for images {note['image_shape']}, these are {list(image_shape)}")
+    if not {"backbone", "stem", "image_shape"} <= note.keys():
+        raise RequestError(
+            f"--encoder {encoder}: not an encoder of this suite (no backbone and stem named in its metadata)"
+        )
+    views = [image_shape[0], *data["view_shape"]]
+    if json.loads(note["image_shape"]) != views:
+        raise RequestError(
+            f"--encoder {encoder}: made for views {note['image_shape']}, these are {views} (see data.view_size)"
+        )
     if note["step"] == "0" and not untrained:
         raise RequestError(
             f"--encoder {encoder}: this encoder has not been trained; --untrained judges it all the same"
         )
     try:
-        method = GivenEncoder(image_shape=image_shape, data=data, backbone=note["backbone"], init=encoder)
+        kind: Any = {"backbone": note["backbone"], "stem": note["stem"]}
+        method = GivenEncoder(image_shape=image_shape, data=data, init=encoder, **kind)
     except ValueError as error:
         raise RequestError(f"--encoder {encoder}: {error}") from error
     return f"{note['method']} ({note['dataset']})", method, int(note["step"])

@@ -91,7 +91,8 @@ def train(
     ranks = meter.ranks()
     seconds = max((used["seconds"] for used in ranks), default=0.0)
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
-    note |= {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
+    note |= {key: str(cell.options.get(key, "")) for key in ("backbone", "stem")}
+    note |= {"image_shape": json.dumps(method.image_shape)}
     if rank() == 0:
         save_weights(method, run.weights, note)
         save_weights(method.backbone, run.encoder, note)

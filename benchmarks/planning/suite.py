@@ -6,46 +6,27 @@ Reading one needs neither torch nor the methods, so that the command line answer
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from jsonargparse.typing import NonNegativeInt, PositiveInt, restricted_number_type
+from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.experiment import (
+    Budget,
+    Experiment,
+    ExperimentSettings,
+    PositiveNumber,
+    Published,
+)
 
 FOLDER = Path(__file__).parents[1] / "suites"
 LARGEST_FILE = 1_000_000
 """Bytes of a suite file, and values that it may hold once its aliases are written out."""
-
-PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", float("inf"))])
-"""Not NaN either."""
-
-
-@dataclass
-class Budget:
-    """How long a cell trains: exactly one of them.
-
-    Attributes:
-        epochs: passes over the training images.
-        steps: of the optimiser.
-        minutes: of training.
-    """
-
-    epochs: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    minutes: PositiveNumber | None = None  # type: ignore[valid-type]
-
-    def __post_init__(self) -> None:
-        if len(self.given) != 1:
-            raise ValueError(f"budget: exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
-
-    @property
-    def given(self) -> dict[str, float]:
-        """The one that is given, by its name."""
-        return {unit: amount for unit, amount in asdict(self).items() if amount is not None}
 
 
 @dataclass
@@ -84,9 +65,10 @@ class Suite:
     """What a suite file says.
 
     Attributes:
-        datasets: names or dotted paths.
         measures: `name@version`, see `bench list metrics`.
         budget: exactly one of `epochs`, `steps` and `minutes`.
+        datasets: names or dotted paths; every method is run on each.
+        experiments: further rows of the table, each one method on one data set under settings of its own.
         name: of the file.
         description: one sentence.
         methods: names or dotted paths, or `all` that are built in.
@@ -98,9 +80,10 @@ class Suite:
         resources: what a job gets on a cluster.
     """
 
-    datasets: list[str]
     measures: list[str]
     budget: Budget
+    datasets: list[str] = field(default_factory=list)
+    experiments: list[Experiment] = field(default_factory=list)
     name: str = ""
     description: str = ""
     methods: list[str] | Literal["all"] = "all"
@@ -109,11 +92,18 @@ class Suite:
     threads: PositiveInt | None = None
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    overrides: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    """Settings from the command line, which hold for experiments too, whatever they say themselves."""
 
     def __post_init__(self) -> None:
-        for name in ("datasets", "measures", "methods", "seeds"):
+        for name in ("measures", "methods", "seeds"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` must not be empty")
+        if not self.datasets and not self.experiments:
+            raise ValueError("`datasets` or `experiments` must not be empty")
+        places = [(one.dataset, one.label) for one in self.experiments]
+        if twice := [label for k, (dataset, label) in enumerate(places) if (dataset, label) in places[:k]]:
+            raise ValueError(f"experiments: two rows of one data set are called {twice[0]!r}")
 
 
 def names() -> list[str]:
@@ -140,10 +130,12 @@ def choose(
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
-    if method:
-        content["methods"] = "all" if method == "all" else names_in(method)
+    if method and method != "all":
+        _keep(content, "method", names_in(method))
+    elif method:
+        content["methods"] = "all"
     if dataset:
-        content["datasets"] = names_in(dataset)
+        _keep(content, "dataset", names_in(dataset))
     if seeds:
         try:
             content["seeds"] = [int(seed) for seed in seeds.split(",")]
@@ -153,7 +145,8 @@ def choose(
         from disentangle_bench.evaluation.protocol import newest
 
         content["measures"] = list(newest()) if measures == "all" else names_in(measures)
-    for head, value in assigned(assignments or []).items():
+    overrides = assigned(assignments or [])
+    for head, value in overrides.items():
         if head in ("precision", "threads"):
             content[head] = value
         elif not isinstance(value, dict):
@@ -164,8 +157,30 @@ def choose(
         elif head == "budget":
             content[head] = value
         else:
-            _merge(content, {head: value} if head == "resources" else {"settings": {head: value}})
-    return _typed(content)
+            _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
+    chosen = _typed(content)
+    chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
+    return chosen
+
+
+def _keep(content: dict[str, Any], key: Literal["method", "dataset"], names: list[str]) -> None:
+    """Put names in place of the suite's methods or data sets; experiments that they don't name are left out.
+
+    An experiment is named by its label too. Raises RequestError if nothing is left.
+    """
+    given = content.get("experiments") or []
+    experiments = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    labels = {str(one.get("label")) for one in experiments} if key == "method" else set()
+    kept = [one for one in experiments if one.get(key) in names or one.get("label") in labels & set(names)]
+    if experiments:
+        content["experiments"] = kept
+    if content.get("datasets") or not experiments:
+        content[f"{key}s"] = [name for name in names if name not in labels]
+        if not content[f"{key}s"]:
+            content["datasets"], content["methods"] = [], "all"
+    elif not kept:
+        known = labels | {str(one.get(key)) for one in experiments}
+        raise unknown(f"{key} of suite {content['name']}", names[0], known)
 
 
 def assigned(assignments: list[str]) -> dict[str, Any]:
@@ -197,7 +212,12 @@ def _content(name: str) -> dict[str, Any]:
     path = FOLDER / f"{name}.yaml" if shipped else Path(name)
     if not shipped and path.suffix not in (".yaml", ".yml"):
         raise unknown("suite", name, names())
-    where = f"suite file {path}"
+    content = content_of(path, f"suite file {path}")
+    return content | {"name": name if shipped else path.stem}
+
+
+def content_of(path: Path, where: str) -> dict[str, Any]:
+    """A YAML file with a mapping, as plain values. Raises RequestError that begins with `where`."""
     try:
         if path.exists() and not path.is_file():
             raise RequestError(f"{where}: not a regular file")
@@ -210,23 +230,41 @@ def _content(name: str) -> dict[str, Any]:
         raise RequestError(f"{where}: not readable as YAML ({error})") from error
     content = _parsed(text, where)
     if not isinstance(content, dict):
-        raise RequestError(f"{where}: a mapping was expected, see benchmarks/suites/quick.yaml")
-    return content | {"name": name if shipped else path.stem}
+        raise RequestError(f"{where}: a mapping was expected")
+    return content
 
 
 def _typed(content: dict[str, Any]) -> Suite:
     """The suite of plain values, every key and value checked."""
     where = f"suite {content['name']}"
-    for name, cls in {"suite": Suite, "budget": Budget, "resources": Resources}.items():
-        part, keys = content if cls is Suite else content.get(name, {}), options.known_options(cls)
+    parts = [("suite", Suite, content), *((name, cls, content.get(name, {})) for name, cls in _PARTS.items())]
+    given = content.get("experiments", [])
+    for k, one in enumerate(given if isinstance(given, list) else [], 1):
+        name = f"experiment {one['label']!r}" if isinstance(one, dict) and "label" in one else f"experiment {k}"
+        if isinstance(one, dict):
+            parts.append((f"{name}: settings", ExperimentSettings, one.get("settings", {})))
+            figures = one.get("published", [])
+            parts += [(f"{name}: published", Published, figure) for figure in figures if isinstance(figures, list)]
+        parts.append((name, Experiment, one))
+    for name, cls, part in parts:
+        keys = {field.name for field in fields(cls) if field.init}
         if not isinstance(part, dict):
             raise RequestError(f"{where}: {name} must hold {', '.join(sorted(keys))}, got {part!r}")
+        at = f"{where}, {name}" if name.startswith("experiment") else where
         if wrong := [key for key in part if key not in keys]:
-            raise RequestError(f"{where}: {unknown('key', str(wrong[0]), keys)}")
+            raise RequestError(f"{at}: {unknown('key', str(wrong[0]), keys)}")
+        if cls in (Experiment, Published):
+            needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
+            if missing := [name for name in needed if name not in part]:
+                raise RequestError(f"{at}: `{missing[0]}` is missing")
+            options.resolve(cls, part, at)
     try:
         return Suite(**options.instantiate(Suite, options.resolve(Suite, content, where)))
     except ValueError as error:
         raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
+
+
+_PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources}
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -268,6 +306,13 @@ def _split(path: str) -> list[str]:
     words = path.split(".")
     ends = [number for number, word in enumerate(words) if number and word[:1].isupper()]
     return [".".join(words[: ends[0] + 1]), *words[ends[0] + 1 :]] if ends else words
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Both, mappings inside of them too; where both say something else, as `new` says."""
+    into = deepcopy(old)
+    _merge(into, new)
+    return into
 
 
 def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
