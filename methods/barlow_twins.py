@@ -25,6 +25,7 @@ class BarlowTwins(Method):
 
     name = "barlow_twins"
     source = "Zbontar et al.: Barlow Twins: Self-Supervised Learning via Redundancy Reduction (ICML 2021)"
+    search = Method.search | {"off_diagonal_weight": (0.002, 0.0051, 0.02)}
 
     def __init__(
         self,

@@ -131,6 +131,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
     """The space that the method is judged by in the main table: what its paper evaluates for content."""
     invariant_space: ClassVar[str] = "features"
     """The space whose leakage the paper's claim is about; `primary_space` unless the class says otherwise."""
+    search: ClassVar[dict[str, tuple[Any, ...]]] = {"lr": (5e-4, 1e-3, 2e-3, 4e-3), "weight_decay": (1e-5, 1e-4, 1e-3)}
+    """Values of options among which `bench tune` looks; a subclass adds its own."""
     mean: Tensor
     std: Tensor
 

@@ -49,6 +49,7 @@ class ContrastiveClustering(Method):
     source = "Sundareswaran et al.: Cluster Analysis with Deep Embeddings and Contrastive Learning (2021)"
     # The authors cluster the backbone's output by k-means, and report the argmax of `assignment` (train.py:93-139).
     primary_space = "features"
+    search = Method.search | {"temperature": (0.1, 0.2, 0.5), "start": (0.25, 0.5, 0.75)}
     started: Tensor
     counts: Tensor
 

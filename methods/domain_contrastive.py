@@ -58,6 +58,7 @@ class DomainContrastive(Method):
     # The authors' evaluation reads the unit code for attributes and domain alike (evaluation.py:166-185).
     primary_space = "code"
     uses_targets = frozenset({"domain"})
+    search = Method.search | {"temperature": (0.1, 0.2, 0.5)}
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class IPIRM(Method):
     # The authors' kNN and linear probes read the backbone's output h (main.py:194-237, linear.py:18-31); which output
     # their disentanglement scores read is not published.
     primary_space = "features"
+    search = Method.search | {"temperature": (0.1, 0.2, 0.5), "penalty_weight": (0.1, 0.2, 0.5)}
 
     def __init__(
         self,

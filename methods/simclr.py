@@ -28,6 +28,7 @@ class SimCLR(Method):
     source = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020)"
     # Representations are evaluated before the projector, which costs accuracy (section 4.2).
     primary_space = "features"
+    search = Method.search | {"temperature": (0.1, 0.2, 0.5)}
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class StyleBlocks(Method):
     # content block alone, since every style block is there to keep some.
     primary_space = "features"
     invariant_space = "content"
+    search = Method.search | {"temperature": (0.1, 0.2, 0.5), "weights_lr": (0.0, 0.05)}
     weights: Tensor
 
     def __init__(

@@ -29,6 +29,7 @@ class VICReg(Method):
 
     name = "vicreg"
     source = "Bardes et al.: VICReg: Variance-Invariance-Covariance Regularization (ICLR 2022)"
+    search = Method.search | {"invariance": (10.0, 25.0, 50.0), "covariance": (0.5, 1.0, 2.0)}
 
     def __init__(
         self,

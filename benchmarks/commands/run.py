@@ -10,6 +10,7 @@ from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
+    from disentangle_bench.benchmarks.planning.suite import Suite
 
 
 def command(
@@ -50,9 +51,40 @@ def command(
         dry_run: only list what would be done.
     """
     from disentangle_bench.benchmarks.planning.suite import choose
+
+    request = choose(suite, method, dataset, seeds, set, measures)
+    return carry_out(
+        request,
+        Path(out),
+        devices=devices,
+        nodes=nodes,
+        jobs=jobs,
+        launcher=launcher,
+        detach=detach,
+        logger=logger,
+        dry_run=dry_run,
+    )[1]
+
+
+def carry_out(
+    request: Suite,
+    folder: Path,
+    *,
+    devices: int = 1,
+    nodes: int = 1,
+    jobs: int | None = None,
+    launcher: Literal["local", "slurm"] = "local",
+    detach: bool = False,
+    logger: Literal["csv", "wandb"] = "csv",
+    dry_run: bool = False,
+) -> tuple[list[Cell], int]:
+    """Make every missing cell of a suite and print the leaderboard; options as of the command.
+
+    Returns:
+        All cells of the suite, and the exit code.
+    """
     from disentangle_bench.benchmarks.runs import feature_cache
 
-    request, folder = choose(suite, method, dataset, seeds, set, measures), Path(out)
     preconditions.check_writable(folder)
     feature_cache.limit()
     preconditions.require_wandb(logger)
@@ -83,7 +115,7 @@ def command(
     cells = plan(request, accelerator)
     preconditions.refuse_foreign_checkpoints(cells, folder)
     if dry_run:
-        return _list(cells, folder)
+        return cells, _list(cells, folder)
     outcome = Outcome(complete=cells)
     if all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
@@ -109,7 +141,7 @@ def command(
     show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
     for title, reason in outcome.failed.items():
         print(f"bench: failed {title}: {reason}", file=sys.stderr)
-    return 1 if outcome.failed else 0
+    return cells, 1 if outcome.failed else 0
 
 
 def _list(cells: list[Cell], folder: Path) -> int:

@@ -51,6 +51,7 @@ class Cell:
         experiments: of the suite that it is a run of, `Experiment.entry` of each: labels, and what was published. Not
             part of the hash: a row that is called otherwise is the same run.
         threads: of the processor; None: all.
+        tuned: draws that the method's options were chosen from, None: nobody chose; not part of the hash.
     """
 
     dataset: str
@@ -66,6 +67,7 @@ class Cell:
     suite: str = ""
     experiments: list[dict[str, Any]] = field(default_factory=list)
     threads: int | None = None
+    tuned: int | None = None
 
     @cached_property
     def settings(self) -> str:

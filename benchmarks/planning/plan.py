@@ -17,6 +17,7 @@ from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite, merged
+from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.protocol import MEASURES, newest
@@ -79,6 +80,7 @@ class _Planner:
     ):
         self.suite, self.method_classes, self.data_classes = suite, method_classes, data_classes
         self.precision, self.measures = precision, measures
+        self.choice = read_choice(suite) if suite.tuned else None
         self.loaded: dict[str, ImageDataModule] = {}
 
     def cell(
@@ -86,7 +88,7 @@ class _Planner:
     ) -> Cell | None:
         """The cell of the first seed; None where the data lack labels that a method needs, and it is `optional`."""
         suite, method_class, data_class = self.suite, self.method_classes[method], self.data_classes[dataset]
-        over = suite.overrides if experiment else {}
+        over = suite.overrides  # those of the suite's own rows are in its settings too, but a choice comes between
         where = f"experiment {experiment.label!r}: " if experiment else ""
         named = dict(suite.settings.get(method, {}))
         batches = _batch_options(named.pop("data", {}), method)
@@ -107,7 +109,8 @@ class _Planner:
             data.check_batches(roles=method_class.uses_targets, **given)
         except DataMismatch as error:
             raise RequestError(f"{where}data set {dataset}, method {method}: {error}") from error
-        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | own.method
+        tuned = self.choice.options_of(method) if self.choice else {}
+        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | tuned | own.method
         for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
             method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
         if experiment:
@@ -127,6 +130,7 @@ class _Planner:
             suite=suite.name,
             experiments=[experiment.entry(suite.name)] if experiment else [],
             threads=suite.threads,
+            tuned=self.choice.draws if self.choice and method in self.choice.methods else None,
         )
 
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:

@@ -61,6 +61,23 @@ class Resources:
 
 
 @dataclass
+class Tuning:
+    """How `bench tune` chooses every method's options, on validation images alone.
+
+    Attributes:
+        measure: title of what it chooses by; one that doesn't touch test images.
+        score: of the measure, higher being better.
+        seed: of its runs, none of the suite's.
+        draws: settings that are tried of every method; the first are the suite's own.
+    """
+
+    measure: str = "validation@1"
+    score: str = "top1"
+    seed: NonNegativeInt = 1000
+    draws: PositiveInt = 12
+
+
+@dataclass
 class Suite:
     """What a suite file says.
 
@@ -78,6 +95,8 @@ class Suite:
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster.
+        tune: how `bench tune` chooses.
+        tuned: file of its choice, beside the suite's; methods are run with the options in it.
     """
 
     measures: list[str]
@@ -92,6 +111,8 @@ class Suite:
     threads: PositiveInt | None = None
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    tune: Tuning = field(default_factory=Tuning)
+    tuned: str | None = None
     overrides: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     """Settings from the command line, which hold for experiments too, whatever they say themselves."""
 
@@ -101,6 +122,8 @@ class Suite:
                 raise ValueError(f"`{name}` must not be empty")
         if not self.datasets and not self.experiments:
             raise ValueError("`datasets` or `experiments` must not be empty")
+        if self.tune.seed in self.seeds:
+            raise ValueError(f"seed {self.tune.seed} is the one that `tune` chooses with, it can't report")
         places = [(one.dataset, one.label) for one in self.experiments]
         if twice := [label for k, (dataset, label) in enumerate(places) if (dataset, label) in places[:k]]:
             raise ValueError(f"experiments: two rows of one data set are called {twice[0]!r}")
@@ -213,7 +236,8 @@ def _content(name: str) -> dict[str, Any]:
     if not shipped and path.suffix not in (".yaml", ".yml"):
         raise unknown("suite", name, names())
     content = content_of(path, f"suite file {path}")
-    return content | {"name": name if shipped else path.stem}
+    beside = {"tuned": str(path.parent / content["tuned"])} if isinstance(content.get("tuned"), str) else {}
+    return content | beside | {"name": name if shipped else path.stem}
 
 
 def content_of(path: Path, where: str) -> dict[str, Any]:
@@ -264,7 +288,7 @@ def _typed(content: dict[str, Any]) -> Suite:
         raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
 
 
-_PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources}
+_PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources, "tune": Tuning}
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -30,6 +30,27 @@ def linear(space: Space, target: TargetSpec) -> Measured:
     return classified(answers, y, scores_of(answers, y) | {"l2": head.l2})
 
 
+def validation(space: Space, target: TargetSpec) -> dict[str, float]:
+    """The linear probe of the training images, scored on validation images whose class and domain are independent.
+
+    For choosing options: no test image is touched, and what goes with the class in training alone is worth nothing.
+    """
+    from disentangle_bench.evaluation.metrics.probes import Design
+    from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID
+    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights, share_right
+
+    space.need_probe()
+    x, y, weights = space.x, space.labels(target), space.weigh("probe_val")
+    head = Design.of(x["train"], x["probe_val"]).classifier(
+        np.concatenate([y["train"], y["probe_val"]]),
+        num_classes=target.size,
+        l2_grid=COARSE_GRID,
+        weights=None if weights is None else joint_weights(None, weights, len(x["train"]), len(x["probe_val"])),
+        refit=False,
+    )
+    return {"top1": share_right(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}
+
+
 def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, seed: int = 0) -> Measured:
     """The linear probe with few labels: the mean over several draws of them, and `spread`, the deviation of top1.
 
@@ -204,6 +225,16 @@ MEASURES = (
         aspect="content",
         scores={"top1": ACCURACY},
         run=linear,
+    ),
+    Measure(
+        name="validation",
+        version=1,
+        subjects=each("content"),
+        splits="fit on train, strength picked and scored on probe_val; never on test",
+        source="as linear, for choosing options",
+        aspect="content",
+        scores={"top1": ACCURACY},
+        run=validation,
     ),
     Measure(
         name="linear_1pct",

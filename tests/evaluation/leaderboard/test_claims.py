@@ -104,7 +104,7 @@ def test_costs_are_compared_by_their_ratio(record):
 
 def test_spaces_of_one_row(record):
     def metrics(value):
-        row = {"measure": "leakage@3", "target": "color", "reason": None, "seconds": 0.1, "parameters": {}}
+        row = {"measure": "leakage@4", "target": "color", "reason": None, "seconds": 0.1, "parameters": {}}
         return [row | {"space": space, "scores": {"leakage": figure}} for space, figure in value.items()]
 
     rows = [
@@ -113,7 +113,7 @@ def test_spaces_of_one_row(record):
     ]
     claim = replace(
         CLAIM,
-        measure="leakage@3",
+        measure="leakage@4",
         score="leakage",
         target="color",
         a=Side(row="ip_irm", space="projection"),
@@ -132,7 +132,7 @@ def test_without_a_space_the_one_that_speaks_for_the_method_is_judged(record):
     def figures(method, seed, told):
         row = {"reason": None, "seconds": 0.1, "parameters": {}}
         informed = row | {"measure": "informativeness@2", "target": "class"}
-        leaks = row | {"measure": "leakage@3", "target": "color"}
+        leaks = row | {"measure": "leakage@4", "target": "color"}
         metrics = [informed | {"space": space, "scores": {"told": told[space]}} for space in told]
         metrics += [leaks | {"space": space, "scores": {"leakage": told[space]}} for space in told]
         return record(method=method, seed=seed, metrics=metrics, invariant_space="content")
@@ -142,7 +142,7 @@ def test_without_a_space_the_one_that_speaks_for_the_method_is_judged(record):
     told, leaked = judge(
         [
             replace(CLAIM, measure="informativeness@2", score="told"),
-            replace(CLAIM, measure="leakage@3", score="leakage", target="color", direction="down"),
+            replace(CLAIM, measure="leakage@4", score="leakage", target="color", direction="down"),
         ],
         at(rows),
     )

@@ -1,0 +1,102 @@
+"""`bench tune`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.errors import RequestError
+
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.planning.cell import Cell
+
+
+def command(
+    *,
+    suite: str,
+    to: str,
+    method: str | None = None,
+    set: list[str] | None = None,
+    out: str = "results/tuning",
+    jobs: int | None = None,
+    launcher: Literal["local", "slurm"] = "local",
+    dry_run: bool = False,
+) -> int:
+    """Choose every method's options on validation images, from as many draws of its search space for each.
+
+    Its runs are ordinary ones, with a seed that the suite doesn't report; the same command goes on where it stopped.
+
+    Args:
+        suite: whose methods; its key `tune` says by which score, from how many draws and with which seed.
+        to: file for the choice, which the suite names under `tuned`.
+        method: only these, comma-separated.
+        set: KEY=VALUE, may be repeated, as in `bench run`.
+        out: folder of the runs.
+        jobs: cells side by side; default: as many as the machine has room for.
+        launcher: local or slurm.
+        dry_run: only list what would be done.
+    """
+    from disentangle_bench import methods
+    from disentangle_bench.benchmarks.commands.run import carry_out
+    from disentangle_bench.benchmarks.planning.plan import find_class, plan
+    from disentangle_bench.benchmarks.planning.suite import choose
+    from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw, tuning_suite
+    from disentangle_bench.evaluation.records import write_json
+
+    request = choose(suite, method, None, None, set)
+    preconditions.check_writable(Path(to).parent)
+    request.tuned = None  # what is to be chosen does not depend on what was
+    tune = request.tune
+    settings: dict[str, list] = {}
+    datasets: dict[str, list[str]] = {}
+    for cell in plan(request):
+        if cell.experiments or cell.seed != request.seeds[0] or not find_class(methods, "method", cell.method).trains:
+            continue
+        space = find_class(methods, "method", cell.method).search
+        settings[cell.method] = draw(space, cell.options, tune.draws, f"{tune.seed}/{cell.method}")
+        datasets.setdefault(cell.method, []).append(cell.dataset)
+    if not settings:
+        raise RequestError(f"suite {suite}: no method to tune")
+    cells, code = carry_out(
+        tuning_suite(request, settings, datasets), Path(out), jobs=jobs, launcher=launcher, dry_run=dry_run
+    )
+    if code or dry_run:
+        return code
+    row_of = {(cell.dataset, label): cell for cell in cells for label in cell.labels}
+    found = {}
+    for name, draws in settings.items():
+        tried = []
+        for number, options in enumerate(draws):
+            runs = [row_of[dataset, f"{name} draw {number}"] for dataset in datasets[name]]
+            scores = [_score(run, Path(out), tune.measure, tune.score) for run in runs]
+            known = [score for score in scores if score is not None]
+            mean = sum(known) / len(known) if len(known) == len(scores) else None
+            tried.append(Tried(options, mean, [run.hash for run in runs]))
+        try:
+            found[name] = choose_best(tried)
+        except RequestError as error:
+            raise RequestError(f"{name}: {error}") from error
+    fixed = (suite, sorted({one for names in datasets.values() for one in names}), tune.measure, tune.score)
+    choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found)
+    write_json(Path(to), asdict(choice))
+    for name, (best, *_) in found.items():
+        changed = ", ".join(f"{key}={value}" for key, value in best.options.items()) or "as they are"
+        print(f"{name}: {changed} ({tune.measure} {tune.score} {best.score:.3f})")
+    print(f"written to {to}; have the suite say `tuned: {Path(to).name}`")
+    return 0
+
+
+def _score(cell: Cell, out: Path, measure: str, score: str) -> float | None:
+    """Of a run, in the space that its method is judged by; None if it was undefined."""
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
+    from disentangle_bench.evaluation.records import read_record
+
+    record = read_record(RunFolder(cell.folder(out)).record)
+    rows = [
+        row["scores"]
+        for row in record["metrics"]
+        if row["measure"] == measure and row["space"] == record["primary_space"]
+    ]
+    return float(rows[0][score]) if rows and rows[0] and score in rows[0] else None

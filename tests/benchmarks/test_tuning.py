@@ -1,0 +1,157 @@
+"""Choosing options: equal draws, the best on validation images, and never with what reports."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.commands.studies import tune
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import Space
+from disentangle_bench.evaluation.measures.content import validation
+from disentangle_bench.methods import available, find
+
+OWN = {"lr": 2e-3, "weight_decay": 1e-4, "momentum": 0.9}
+SPACE = {"lr": (1e-3, 2e-3), "weight_decay": (1e-5, 1e-4, 1e-3)}
+SUITE = """
+datasets: [digits]
+methods: [simclr, vicreg, pixels]
+seeds: [0, 1]
+budget: {steps: 2}
+precision: fp32
+threads: 1
+measures: [linear@1]
+tune: {draws: DRAWS}
+settings:
+  data: {batch_size: 64}
+  digits: {image_size: 16}
+"""
+
+
+def test_draws_begin_with_the_suites_own_and_are_all_different():
+    drawn = draw(SPACE, OWN, 6, "7/simclr")
+    assert drawn[0] == {}
+    resolved = [tuple((OWN | one)[name] for name in SPACE) for one in drawn]
+    assert len(set(resolved)) == 6
+    assert draw(SPACE, OWN, 3, "7/simclr") == drawn[:3]
+    assert draw(SPACE, OWN, 6, "7/vicreg") != drawn
+    with pytest.raises(RequestError, match="simclr: its search space has 6 settings, not 7"):
+        draw(SPACE, OWN, 7, "7/simclr")
+
+
+@pytest.mark.parametrize("name", [name for name in available() if find(name).trains])
+def test_every_method_that_trains_declares_a_space_for_twelve_draws_of_its_options(name):
+    cls = find(name)
+    (cell,) = plan(choose("smoke", name, "colored_digits", "0"))
+    assert set(cls.search) <= set(cell.options)
+    drawn = draw(cls.search, cell.options, 12, "0")
+    for options in (drawn[1], {key: values[-1] for key, values in cls.search.items()}):
+        plan(choose("smoke", name, "colored_digits", "0", [f"{name}.{k}={v}" for k, v in options.items()]))
+
+
+def test_the_best_is_chosen_and_what_failed_never_is():
+    tried = [Tried({"k": k}, score, []) for k, score in enumerate((0.5, None, 0.9, 0.9, 0.1))]
+    assert [one.options["k"] for one in choose_best(tried)] == [2, 0, 1, 3, 4]
+    with pytest.raises(RequestError, match="none of its runs"):
+        choose_best([tried[1]])
+
+
+@pytest.fixture
+def suite(tmp_path):
+    def write(draws=4, more=""):
+        path = tmp_path / "mine.yaml"
+        path.write_text(SUITE.replace("DRAWS", str(draws)) + more)
+        return path
+
+    return write
+
+
+def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def runs(request, folder, **how):
+        asked["cells"] = plan(request)
+        return asked["cells"], 0
+
+    monkeypatch.setattr("disentangle_bench.benchmarks.commands.run.carry_out", runs)
+    monkeypatch.setattr(tune, "_score", lambda cell, *where: 0.9 if cell.labels[0].endswith("draw 2") else 0.5)
+    file = tmp_path / "choice.json"
+    assert main(["tune", "--suite", str(suite()), "--to", str(file)]) == 0
+    cells = asked["cells"]
+    assert {cell.seed for cell in cells} == {1000}
+    assert {tuple(cell.measures) for cell in cells} == {("validation@1",)}
+    methods = [cell.method for cell in cells]
+    assert {name: methods.count(name) for name in methods} == {"simclr": 4, "vicreg": 4}
+    choice = json.loads(file.read_text())
+    best = {name: tried[0] for name, tried in choice["methods"].items()}
+    assert all(one["score"] == 0.9 for one in best.values())
+    assert {one for tried in choice["methods"].values() for t in tried for one in t["records"]} == {
+        cell.hash for cell in cells
+    }
+    by_hash = {cell.hash: cell for cell in cells}
+    reported = {cell.method: cell for cell in plan(choose(str(suite(more="tuned: choice.json\n"))))}
+    for name, one in best.items():
+        assert reported[name].options == by_hash[one["records"][0]].options
+        assert reported[name].tuned == 4
+    assert reported["pixels"].tuned is None
+    untuned = {cell.method: cell for cell in plan(choose(str(suite())))}
+    assert untuned["simclr"].options != reported["simclr"].options
+    assert untuned["simclr"].tuned is None
+    (chosen,) = plan(
+        choose(str(suite(more="tuned: choice.json\n")), "simclr", seeds="0", assignments=["simclr.lr=0.5"])
+    )
+    assert chosen.options["lr"] == 0.5
+
+
+def test_what_was_chosen_with_is_not_reported_with(suite, tmp_path):
+    with pytest.raises(RequestError, match="seed 1000 is the one that `tune` chooses with"):
+        choose(str(suite()), seeds="0,1000")
+    made = Choice("mine", ["digits"], "validation@1", "top1", 1, 4, {"steps": 2}, {})
+    for change, words in (
+        ({}, "seed 1 was used to choose"),
+        ({"seed": 9, "datasets": ["mnist"]}, "nothing was chosen on digits, only on mnist"),
+        ({"draws": "many"}, "draws: int expected"),
+    ):
+        (tmp_path / "choice.json").write_text(json.dumps(asdict(made) | change))
+        with pytest.raises(RequestError, match=words):
+            plan(choose(str(suite(more="tuned: choice.json\n"))))
+    with pytest.raises(RequestError, match="other"):
+        plan(choose(str(suite(more="tuned: other.json\n"))))
+
+
+def test_tuning_goes_on_where_it_stopped(suite, tmp_path, capsys):
+    """The first draws stay the first draws, so their runs are complete already when more are asked for."""
+    out, file = tmp_path / "runs", tmp_path / "choice.json"
+    command = ["tune", "--method", "simclr", "--out", str(out), "--to", str(file)]
+    assert main([*command, "--suite", str(suite(1))]) == 0
+    (first,) = out.rglob("result.json")
+    made = first.stat().st_mtime_ns, json.loads(first.read_text())["provenance"]["finished"]
+    assert main([*command, "--suite", str(suite(2))]) == 0
+    assert len(list(out.rglob("result.json"))) == 2
+    assert json.loads(first.read_text())["provenance"]["finished"] == made[1]
+    tried = json.loads(file.read_text())["methods"]["simclr"]
+    assert all(0 < one["score"] < 1 for one in tried)
+    assert {one["records"][0] for one in tried} == {path.parent.name for path in out.rglob("result.json")}
+
+
+def test_validation_does_not_reward_what_goes_with_the_class_in_training_only():
+    rng = np.random.default_rng(0)
+    y = {"train": np.arange(2000) % 2, "probe_val": np.arange(1000) % 2}
+
+    def space(honest):
+        x = {}
+        for split, labels in y.items():
+            hint = labels if honest or split == "train" else rng.integers(0, 2, len(labels))
+            x[split] = (hint[:, None] + 0.3 * rng.normal(size=(len(labels), 3))).astype(np.float32)
+        x["probe"] = x["train"]  # has to be there, and no test split
+        return Space("features", x, {split: {"class": labels} for split, labels in y.items()})
+
+    target = TargetSpec("class", "class", 2, "content")
+    assert validation(space(True), target)["top1"] > 0.95
+    assert validation(space(False), target)["top1"] < 0.6
