@@ -105,3 +105,19 @@ def test_batches_of_one_image_a_domain_are_an_error_that_says_what_to_set(data, 
         trainer(max_epochs=1).fit(make("domain_contrastive", module), datamodule=module)
     module = data(batch_size=10, balance="color", domains_per_batch=5)
     trainer(max_epochs=1, limit_train_batches=2).fit(make("domain_contrastive", module), datamodule=module)
+
+
+def test_with_all_negatives_domains_make_no_difference(data, make, trainer):
+    """The ablation: the same batch in other domains has the same loss, which it has not otherwise."""
+    losses = {}
+    for everything in (True, False):
+        for shift in (0, 3):
+            module = data()
+            colors = module.splits["train"].targets["color"]
+            colors[:] = (colors + shift * (torch.arange(160).numpy() % 2)) % 10
+            method = make("domain_contrastive", module, all_negatives=everything)
+            fitting = trainer(max_epochs=1, limit_train_batches=1)
+            fitting.fit(method, datamodule=module)
+            losses[everything, shift] = float(fitting.callback_metrics["loss"])
+    assert losses[True, 0] == losses[True, 3] > losses[False, 0]
+    assert losses[False, 0] != losses[False, 3]

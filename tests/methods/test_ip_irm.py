@@ -84,3 +84,16 @@ def test_partitions_are_broadcast_from_the_first_process(data, make, trainer, mo
     monkeypatch.setattr(fitting.strategy, "broadcast", lambda value, src=0: sent if torch.is_tensor(value) else value)
     fitting.fit(method, datamodule=module)
     assert_close(method.partitions[0], sent)
+
+
+def test_a_random_partition_costs_no_pass_over_the_images(data, make, trainer):
+    module = data()
+    method = make("ip_irm", module, partition_every=1, partition_epochs=0)
+    trainer(max_epochs=2, limit_train_batches=1).fit(method, datamodule=module)
+    first, second = method.partitions
+    assert first.shape == (160, 2)
+    assert not torch.equal(first, second)
+    assert method.forward_passes == 2 * 2 * 32
+    again = make("ip_irm", module, partition_every=1, partition_epochs=0)
+    trainer(max_epochs=1, limit_train_batches=1).fit(again, datamodule=module)
+    assert torch.equal(again.partitions[0], first)
