@@ -119,9 +119,8 @@ def test_blur_of_a_given_size():
     spot = torch.zeros(1, 1, 32, 32)
     spot[..., 16, 16] = 1
     for size in (3, 7):
-        blur = Augmentation(
-            (1.0, 1.0), flip=0.0, jitter_p=0.0, grey_p=0.0, blur_p=1.0, blur_sigma=(5, 5), blur_size=size
-        )
+        still = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
+        blur = Augmentation(**still, blur_p=1.0, blur_sigma=(5, 5), blur_size=size)
         view = blur.apply(spot, blur.draw(1, torch.Generator().manual_seed(0)))
         assert (view > 1e-3).sum() == size**2
     with pytest.raises(ValueError, match="blur_size must be odd"):
