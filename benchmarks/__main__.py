@@ -15,10 +15,10 @@ from disentangle_bench.benchmarks.errors import RequestError, nearest
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
-    *("compare", "verify", "data", "list", "doctor", "replay"),
+    *("compare", "studies.claims", "verify", "data", "list", "doctor", "replay"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {
-    name: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
+    name.rpartition(".")[2]: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
 }
 
 

@@ -18,6 +18,7 @@ from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.batches.training import TrainingBatches, TrainingImages, TrainingView, in_order
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts
+from disentangle_bench.datamodules.splits.stratified import fewer
 from disentangle_bench.datamodules.targets import Role, TargetSpec
 
 __all__ = [
@@ -54,6 +55,8 @@ class ImageDataModule(TrainingBatches):
         batch_size: images in a training batch, over all devices together.
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
+        train_images: so many of the training images are kept, drawn by class, and the same share of the validation
+            images; all if not given. The test split is left whole.
         seed: of the order of training batches.
         balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
             images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
@@ -94,6 +97,7 @@ class ImageDataModule(TrainingBatches):
         batch_size: PositiveInt = 128,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        train_images: PositiveInt | None = None,
         seed: int = 0,
         balance: str | None = None,
         domains_per_batch: PositiveInt | None = None,
@@ -114,7 +118,7 @@ class ImageDataModule(TrainingBatches):
             raise DataMismatch(f"val_fraction must lie between 0 and 1, got {val_fraction}")
         if pretrain_on not in get_args(PretrainOn):
             raise DataMismatch(f"pretrain_on {pretrain_on!r} is none of {', '.join(get_args(PretrainOn))}")
-        self.val_fraction, self.split_seed = val_fraction, split_seed
+        self.val_fraction, self.split_seed, self.train_images = val_fraction, split_seed, train_images
         self.view_size, self.eval_size, self.pretrain_on = view_size, eval_size, pretrain_on
         self.shift = None if shift is None else shifts.parse(shift)
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
@@ -169,6 +173,8 @@ class ImageDataModule(TrainingBatches):
             raise DataMismatch(f"pretrain_on {self.pretrain_on!r}: {self.name} has no unlabelled images")
         if self.shift:
             splits = shifts.apply(self.shift, splits, specs, self._value_names)
+        if self.train_images is not None:
+            splits |= self._fewer(splits, specs, self.train_images)
         if len(splits["train"]) < self.batch_size:
             raise DataMismatch(
                 f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "
@@ -178,6 +184,22 @@ class ImageDataModule(TrainingBatches):
             splits, specs, redrawn=self.redrawn, independent=self.independent, entangled=self.entangled
         )
         return splits, specs, made
+
+    def _fewer(
+        self, splits: dict[SplitName, Split], specs: tuple[TargetSpec, ...], count: int
+    ) -> dict[SplitName, Split]:
+        """The training and validation split with `count` training images."""
+        share = count / len(splits["train"])
+        if share > 1:
+            raise DataMismatch(f"train_images {count}: {self.name} has {len(splits['train'])} training images")
+        content = next((spec.name for spec in specs if spec.role == "content" and spec.discrete), None)
+        parts: tuple[SplitName, ...] = ("train", "val")
+        return {
+            name: splits[name].select(
+                fewer(splits[name].targets[content] if content else len(splits[name]), share, self.split_seed)
+            )
+            for name in parts
+        }
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits; later calls cost nothing."""

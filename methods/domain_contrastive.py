@@ -32,8 +32,8 @@ class DomainContrastive(Method):
 
     Batches should hold several images of each domain: give the data set `balance: <domain target>`.
 
-    Deviations from the authors' code: images are normalised for the encoder; all images of the domain are negatives
-    where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
+    Deviations from the authors' code: pixels are normalised unless `normalize` is none; all images of the domain are
+    negatives where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
     distance are the layers' outputs (there: changed in place by the ReLU that follows).
 
     Args:
@@ -43,7 +43,7 @@ class DomainContrastive(Method):
         chained: positives are whole views of `augmentation`, rather than by one transform of `positives` each.
         num_positives: P, positives an image, each by another transform; 0: the positive's similarity is the constant 1
             (an ablation).
-        negatives: the other images of the anchor's domain, or all of the batch (an ablation).
+        all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
         projection_dim: width of the code.
         hidden_dim: width of a linear layer between encoder and code; None: none. It starts from the projector's
             first layer where `init` is a MoCo-v2 checkpoint.
@@ -73,7 +73,7 @@ class DomainContrastive(Method):
         positives: dict[str, list[float]] | None = None,
         chained: bool = False,
         num_positives: NonNegativeInt = 1,
-        negatives: Literal["domain", "all"] = "domain",
+        all_negatives: bool = False,
         projection_dim: PositiveInt = 128,
         hidden_dim: PositiveInt | None = None,
         code_layers: NonNegativeInt = 0,
@@ -96,7 +96,7 @@ class DomainContrastive(Method):
         self.chained = chained
         if not chained and num_positives > len(self.positives.ranges):
             raise ValueError(f"num_positives is {num_positives}, but only {len(self.positives.ranges)} are listed")
-        self.negatives = negatives
+        self.all_negatives = all_negatives
         self.projector = self.make_projector(hidden_dim, projection_dim, code_layers)
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
@@ -154,7 +154,7 @@ class DomainContrastive(Method):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""
         super().on_train_batch_start(batch, batch_idx)
-        if batch_idx == 0 and self.negatives == "domain":
+        if batch_idx == 0 and not self.all_negatives:
             (domains,) = prepare(batch[self.domain], gather=self.gather)
             if len(domains.unique()) == len(domains):
                 raise RuntimeError(
@@ -173,8 +173,8 @@ class DomainContrastive(Method):
             views = [self.prepare(transforms.apply(stored, params, plain.shape[2:])) for params in drawn]
         codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views] or [codes.detach()], 1)  # similarity 1, no gradient
-        groups = domains if self.negatives == "domain" else torch.zeros_like(domains)
-        loss = domain_info_nce(codes, positives, groups, self.temperature, gather=self.gather)
+        shared = torch.zeros_like(domains) if self.all_negatives else domains
+        loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
         if self.reconstruction:
             distance = self.distance(self.generate(codes, domains), plain)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})

@@ -212,7 +212,12 @@ def _content(name: str) -> dict[str, Any]:
     path = FOLDER / f"{name}.yaml" if shipped else Path(name)
     if not shipped and path.suffix not in (".yaml", ".yml"):
         raise unknown("suite", name, names())
-    where = f"suite file {path}"
+    content = content_of(path, f"suite file {path}")
+    return content | {"name": name if shipped else path.stem}
+
+
+def content_of(path: Path, where: str) -> dict[str, Any]:
+    """A YAML file with a mapping, as plain values. Raises RequestError that begins with `where`."""
     try:
         if path.exists() and not path.is_file():
             raise RequestError(f"{where}: not a regular file")
@@ -225,8 +230,8 @@ def _content(name: str) -> dict[str, Any]:
         raise RequestError(f"{where}: not readable as YAML ({error})") from error
     content = _parsed(text, where)
     if not isinstance(content, dict):
-        raise RequestError(f"{where}: a mapping was expected, see benchmarks/suites/quick.yaml")
-    return content | {"name": name if shipped else path.stem}
+        raise RequestError(f"{where}: a mapping was expected")
+    return content
 
 
 def _typed(content: dict[str, Any]) -> Suite:

@@ -127,7 +127,7 @@ def test_blur_of_a_given_size():
         Augmentation(blur_size=4)
 
 
-@pytest.mark.parametrize("ablation", [{"num_positives": 0}, {"negatives": "all"}, {"chained": True}])
+@pytest.mark.parametrize("ablation", [{"num_positives": 0}, {"all_negatives": True}, {"chained": True}])
 def test_ablations_of_domain_contrastive_learning(ablation, data, make, monkeypatch):
     module = data(balance="domain", domains_per_batch=4)
     method, calls = make("domain_contrastive", module, **ablation), []
@@ -143,7 +143,7 @@ def test_ablations_of_domain_contrastive_learning(ablation, data, make, monkeypa
     ((codes, positives, domains),) = calls
     similarity = (codes * positives[:, 0]).sum(1)
     assert ("num_positives" in ablation) == bool((similarity > 1 - 1e-6).all())
-    assert len(domains.unique()) == (1 if "negatives" in ablation else 4)
+    assert len(domains.unique()) == (1 if "all_negatives" in ablation else 4)
 
 
 def test_mixup_without_partitions_and_partitions_summed(data, make, trainer):
