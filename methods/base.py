@@ -418,8 +418,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
         if self.schedule == "constant":
             return 1.0
         if self.schedule == "step":
-            epoch = step // max(1, int(self.trainer.num_training_batches))
-            return float(self.step_factor ** (epoch // self.step_epochs))
+            epochs = step // max(1, self.trainer.num_training_batches)  # infinitely many before the data are there
+            return float(self.step_factor ** (epochs // self.step_epochs))
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
         return self.final + (1 - self.final) * cosine
 
