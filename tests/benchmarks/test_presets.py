@@ -1,6 +1,7 @@
 """The papers' presets: each resolves on files in the published layout, and what it says arrives where it is used."""
 
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 import lightning as L
@@ -306,7 +307,12 @@ def domains(run):
 
 def stem(run):
     """Size and stride of the first convolution, of a smaller network of the family."""
-    made = backbone("resnet18", (3, *run.data.describe()["view_shape"]), stem=run.cell.options["stem"])
+    return first_convolution(run.cell.options["stem"], run.data.describe()["view_shape"])
+
+
+@cache
+def first_convolution(kind, view_shape):
+    made = backbone("resnet18", (3, *view_shape), stem=kind)
     assert isinstance(made.maxpool, torch.nn.Identity) == (made.conv1.stride == (1, 1))
     return made.conv1.kernel_size[0], made.conv1.stride[0]
 
