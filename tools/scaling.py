@@ -1,7 +1,6 @@
 """What the suites by data set cost on a GPU, projected: the tables of docs/scaling.md.
 
-python tools/scaling.py            # measures a training step of ResNet-18 on this processor, a minute
-python tools/scaling.py --rate 60  # with another sustained rate of the GPU, in TFLOP/s
+Measures training steps of ResNet-18 on this processor (a minute); `--rate` is what a GPU sustains, in TFLOP/s.
 """
 
 from __future__ import annotations
