@@ -35,6 +35,24 @@ def simclr(images: Tensor, seed: Sequence[int], mirror: bool) -> Tensor:
     return _drawn(steps, images, seed)
 
 
+def ip_irm(images: Tensor, seed: Sequence[int], mirror: bool, shape: tuple[int, int] | None = None) -> Tensor:
+    """The views of IP-IRM's linear probe (Wang et al. 2021), those of its training: float [B, C, h, w].
+
+    Args:
+        images: float [B, C, H, W] in [0, 1].
+        seed: numbers that name the draw.
+        mirror: whether a mirror image means the same.
+        shape: (h, w) of the views; that of the images if not given.
+    """
+    steps: list[torch.nn.Module] = [
+        K.RandomResizedCrop(shape or (images.shape[-2], images.shape[-1]), scale=(0.08, 1.0)),
+        K.RandomHorizontalFlip(p=0.5 if mirror else 0.0),
+    ]
+    if images.shape[1] == 3:
+        steps += [K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2)]
+    return _drawn([*steps, K.RandomGaussianBlur((3, 3), (0.1, 2.0), p=0.5)], images, seed)
+
+
 def _drawn(steps: Sequence[torch.nn.Module], images: Tensor, seed: Sequence[int]) -> Tensor:
     """Kornia's modules draw from the global generator: it is set for them and put back."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.no_grad():

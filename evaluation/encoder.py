@@ -32,6 +32,8 @@ class Encoder:
             in that order; decoded ahead where images have to be decoded.
         sizes: images in each split.
         mirror_symmetric: whether a mirror image means the same.
+        view_shape: (height, width) of the views that it was trained on, which `embed` takes as float in [0, 1]; None
+            where nothing is known of any.
     """
 
     module: nn.Module
@@ -39,6 +41,7 @@ class Encoder:
     load: Callable[[str, Sequence[Tensor]], Iterable[dict[str, Tensor]]]
     sizes: dict[str, int]
     mirror_symmetric: bool = True
+    view_shape: tuple[int, int] | None = None
     _known: dict[Hashable, dict[str, np.ndarray]] = field(default_factory=dict, repr=False)
 
     @property

@@ -1,4 +1,4 @@
-"""Train a classifier on augmented images: the papers' slow linear protocol, and full fine-tuning."""
+"""Train a classifier on augmented images: the papers' slow linear protocols, and full fine-tuning."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LRScheduler
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import augmentation
@@ -29,10 +30,13 @@ def train_classifier(
     momentum: float,
     weight_decay: float,
     seed: int,
+    plain: bool = False,
 ) -> tuple[Tensor, np.ndarray]:
     """Train batch norm and a linear layer on a space by SGD, and take the last epoch's weights to test.
 
-    The learning rate is for `batch_size` as it is; it falls by a half cosine to 0. A frozen encoder is in evaluation
+    The learning rate is for `batch_size` as it is; it falls by a half cosine to 0. If it is to be `plain`, there is no
+    batch norm, Adam takes the place of SGD, the learning rate stays, and the views are SimCLR's of the size that the
+    encoder was trained on: IP-IRM's own probe. A frozen encoder is in evaluation
     mode, so its statistics don't drift. Fine-tuned weights are put back after.
 
     Args:
@@ -46,6 +50,7 @@ def train_classifier(
         momentum: of Nesterov's SGD.
         weight_decay: on all trained weights.
         seed: of the classifier's weights, the order and the augmentation.
+        plain: see above.
 
     Returns:
         Log-probabilities of the test images [N, C], float64, and their classes, int64 [N].
@@ -56,13 +61,17 @@ def train_classifier(
     flags = {part: part.training for part in module.modules()}
     try:
         with full_precision():
-            head = _head(encoder, space, target, seed).to(device)
+            head = _head(encoder, space, target, seed, plain).to(device)
             for parameter in wanted:
                 parameter.requires_grad_(tune_encoder)
             trained = [*head.parameters(), *(module.parameters() if tune_encoder else ())]
-            optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True)
             steps = epochs * math.ceil(encoder.sizes["train"] / batch_size)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+            if plain:
+                optimizer: torch.optim.Optimizer = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
+                schedule: LRScheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+            else:
+                optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True)
+                schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
             step = 0
             for epoch in range(epochs):
                 module.train(tune_encoder)
@@ -71,9 +80,13 @@ def train_classifier(
                     step += 1
                     if len(batch["image"]) > 1:  # batch statistics of one image say nothing
                         images = batch["image"].to(device).float() / 255
-                        images = augmentation.crops(images, [seed, step], encoder.mirror_symmetric)
+                        if plain:
+                            shape, as_seen = encoder.view_shape, encoder.view_shape is None
+                            images = augmentation.ip_irm(images, [seed, step], encoder.mirror_symmetric, shape)
+                        else:
+                            as_seen, images = True, augmentation.crops(images, [seed, step], encoder.mirror_symmetric)
                         with nullcontext() if tune_encoder else torch.no_grad():
-                            features = encoder.embed(as_bytes(images))[space].float()
+                            features = encoder.embed(as_bytes(images) if as_seen else images)[space].float()
                         loss = F.cross_entropy(head(features), batch[target.key].to(device))
                         optimizer.zero_grad()
                         loss.backward()
@@ -90,12 +103,13 @@ def train_classifier(
             module.load_state_dict(before)
 
 
-def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int) -> nn.Sequential:
+def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int, plain: bool) -> nn.Sequential:
     with inference_mode(encoder.module):
         width = encoder.embed(encoder.sample("test", 1).to(encoder.device))[space].shape[1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, target.size))
+        standardise = [] if plain else [nn.BatchNorm1d(width, affine=False)]
+        return nn.Sequential(*standardise, nn.Linear(width, target.size))
 
 
 def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> tuple[Tensor, np.ndarray]:

@@ -7,11 +7,12 @@ import math
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, ClassVar, Literal, final
 
 import lightning as L
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from lightning.pytorch.callbacks import Timer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
@@ -27,6 +28,11 @@ from disentangle_bench.methods.objectives.inputs import widen
 from disentangle_bench.methods.views import Augmentation, Params, on_device, own_rows
 
 Batch = dict[str, Tensor]
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and deviation by channel, as the authors of many methods take them for any images."""
 
 
 class LabelFirewallError(KeyError):
@@ -113,13 +119,22 @@ class Method(L.LightningModule, metaclass=Firewalled):
         stem: of a ResNet: `imagenet` (7x7, stride 2, max-pooling), `small` (3x3, stride 1, none), or `auto`: `small`
             for views of at most 64 pixels.
         init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
+            Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
+        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches).
+        normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
+            CIFAR-10's or ImageNet's as they are usually given, or none.
         optimizer: sgd, adam, adamw or lars.
         lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
         momentum: of sgd and lars; the first beta of adam and adamw.
         weight_decay: on matrices; biases and norm parameters have none.
         warmup: share of the budget in which the learning rate rises from 0.
-        schedule: what follows the warm-up: a half cosine to 0, or the peak learning rate to the end.
+        schedule: what follows the warm-up: a half cosine, the peak learning rate to the end, or steps down.
+        final: share of the peak learning rate at which the cosine ends.
+        step_epochs: epochs between two steps down.
+        step_factor: of each step down.
+        heads_first: share of the budget in which the encoder stays as it is and only what is on top of it learns; then
+            all does, and warm-up and schedule start again (for an encoder that comes with weights).
     """
 
     name: ClassVar[str]
@@ -152,27 +167,34 @@ class Method(L.LightningModule, metaclass=Firewalled):
         stem: Stem = "auto",
         init: str | None = None,
         augmentation: Augmentation = Augmentation(),
+        key_augmentation: Augmentation | None = None,
+        normalize: Literal["data", "cifar10", "imagenet", "none"] = "data",
         optimizer: Literal["sgd", "adam", "adamw", "lars"] = "adamw",
         lr: PositiveFloat = 2e-3,
         momentum: ClosedUnitInterval = 0.9,
         weight_decay: NonNegativeFloat = 1e-4,
         warmup: ClosedUnitInterval = 0.1,
-        schedule: Literal["cosine", "constant"] = "cosine",
+        schedule: Literal["cosine", "constant", "step"] = "cosine",
+        final: ClosedUnitInterval = 0.0,
+        step_epochs: PositiveInt = 30,
+        step_factor: ClosedUnitInterval = 0.33,
+        heads_first: ClosedUnitInterval = 0.0,
     ):
         super().__init__()
         self.image_shape: tuple[int, int, int] = (image_shape[0], *data["view_shape"])
-        self.data, self.seed = data, seed
-        self.augmentation = augmentation
+        self.data, self.seed, self.init = data, seed, init
+        self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
-        self.warmup, self.schedule = warmup, schedule
+        self.warmup, self.schedule, self.final, self.heads_first = warmup, schedule, final, heads_first
+        self.step_epochs, self.step_factor = step_epochs, step_factor
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "backbone"))
             self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm", stem=stem)
         if init is not None and init != "timm":
             load_encoder(self.backbone, init)
         self.num_features = int(self.backbone.num_features)  # type: ignore[arg-type]
-        self.register_buffer("mean", torch.tensor(data["mean"])[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(data["std"])[:, None, None], persistent=False)
+        for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
         self.images_seen = 0
         self.forward_passes = 0
@@ -191,6 +213,17 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return self.trainer.world_size if self._trainer else 1
 
     # ---- images ----
+
+    def _statistics(self, normalize: str) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and deviation of each channel, for values in [0, 1]."""
+        channels = self.image_shape[0]
+        if normalize == "data":
+            return self.data["mean"], self.data["std"]
+        if normalize == "none":
+            return [0.0] * channels, [1.0] * channels
+        if channels != 3:
+            raise ValueError(f"normalize {normalize!r} is for three channels, these images have {channels}")
+        return STATISTICS[normalize]
 
     def prepare(self, image: Tensor) -> Tensor:
         """To normalised float, channels last: views in [0, 1] as they are, stored uint8 images as they are judged.
@@ -214,21 +247,28 @@ class Method(L.LightningModule, metaclass=Firewalled):
             return scaled
         return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
 
-    def draw_view(self, batch_size: int) -> Params:
-        """Parameters of one view of the batch; every process draws for all of them and takes its own part."""
+    def draw_view(self, batch_size: int, key: bool = False) -> Params:
+        """Parameters of one view of the batch; every process draws for all of them and takes its own part.
+
+        Args:
+            batch_size: of this process.
+            key: whether it is another view than the first.
+        """
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
-        drawn = self.augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
+        augmentation = self.key_augmentation if key else self.augmentation
+        drawn = augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
         return own_rows(drawn, rank, batch_size)
 
     def apply_view(self, image: Tensor, params: Params) -> Tensor:
         """The normalised view [B, C, h, w] of uint8 images [B, C, H, W] that drawn parameters describe."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            return self.prepare(self.augmentation.apply(image.float() / 255, params, self.image_shape[1:]))
+            augmentation = self.augmentation.joined(self.key_augmentation)
+            return self.prepare(augmentation.apply(image.float() / 255, params, self.image_shape[1:]))
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
         image = batch["image"]
-        drawn = on_device([self.draw_view(len(image)) for _ in range(count)], image.device)
+        drawn = on_device([self.draw_view(len(image), key=number > 0) for number in range(count)], image.device)
         return [self.apply_view(image, params) for params in drawn]
 
     def positions(self, batch: Batch) -> Tensor:
@@ -348,21 +388,42 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
         given: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
         given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
+        groups = self.param_groups()
+        factors: list[Callable[[int], float]] = [self._lr_factor for _ in groups]
+        if self.heads_first:
+            resting = {id(parameter) for parameter in self.backbone.parameters()}
+            parts = [
+                group | {"params": [p for p in group["params"] if (id(p) in resting) == rests], "rests": rests}
+                for group in groups
+                for rests in (True, False)
+            ]
+            groups = [part for part in parts if part["params"]]
+            factors = [partial(self._lr_factor, rests=group["rests"]) for group in groups]
         optimizer = create_optimizer_v2(
-            self.param_groups(), opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given
+            groups, opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given
         )
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, self._lr_factor), "interval": "step"},
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"},
         }
 
-    def _lr_factor(self, step: int) -> float:
+    def _lr_factor(self, step: int, rests: bool = False) -> float:
         done = self._share_of_budget(step)
+        if done < self.heads_first:
+            if rests:
+                return 0.0
+            done /= self.heads_first
+        elif self.heads_first:
+            done = (done - self.heads_first) / max(1 - self.heads_first, 1e-9)
         if done < self.warmup:
             return done / self.warmup
         if self.schedule == "constant":
             return 1.0
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
+        if self.schedule == "step":
+            epochs = step // max(1, self.trainer.num_training_batches)  # infinitely many before the data are there
+            return float(self.step_factor ** (epochs // self.step_epochs))
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
+        return self.final + (1 - self.final) * cosine
 
     def _share_of_budget(self, step: int) -> float:
         share = (step + 1) / self.trainer.estimated_stepping_batches  # 0 where there is no limit of steps

@@ -11,6 +11,7 @@ from torch.nn.functional import l1_loss
 from torchvision.utils import make_grid, save_image
 
 from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks.backbones import read_moco
 from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
@@ -31,17 +32,22 @@ class DomainContrastive(Method):
 
     Batches should hold several images of each domain: give the data set `balance: <domain target>`.
 
-    Deviations from the authors' code: images are normalised for the encoder; all images of the domain are negatives
-    where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
+    Deviations from the authors' code: pixels are normalised unless `normalize` is none; all images of the domain are
+    negatives where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
     distance are the layers' outputs (there: changed in place by the ReLU that follows).
 
     Args:
         domain: name of the domain target; None: the data set's first one.
         temperature: tau.
         positives: transforms of which a positive gets one: name -> range, see `methods.views.Positives`.
-        num_positives: P, positives an image, each by another transform.
+        chained: positives are whole views of `augmentation`, rather than by one transform of `positives` each.
+        num_positives: P, positives an image, each by another transform; 0: the positive's similarity is the constant 1
+            (an ablation).
         all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
         projection_dim: width of the code.
+        hidden_dim: width of a linear layer between encoder and code; None: none. It starts from the projector's
+            first layer where `init` is a MoCo-v2 checkpoint.
+        code_layers: layers of a perceptron on top of the code, as wide, with leaky ReLU between them (0: none).
         reconstruction: whether a generator learns to give the image back from code and domain.
         reconstruction_weight: of that loss.
         perceptual: network of the perceptual distance, or `none` for pixels alone.
@@ -66,9 +72,12 @@ class DomainContrastive(Method):
         domain: str | None = None,
         temperature: PositiveFloat = 0.2,
         positives: dict[str, list[float]] | None = None,
-        num_positives: PositiveInt = 1,
+        chained: bool = False,
+        num_positives: NonNegativeInt = 1,
         all_negatives: bool = False,
         projection_dim: PositiveInt = 128,
+        hidden_dim: PositiveInt | None = None,
+        code_layers: NonNegativeInt = 0,
         reconstruction: bool = False,
         reconstruction_weight: NonNegativeFloat = 0.3,
         perceptual: Literal["vgg16", "none"] = "vgg16",
@@ -85,10 +94,11 @@ class DomainContrastive(Method):
         self.domain, self.num_domains = f"target/{spec['name']}", spec["size"]
         self.temperature, self.num_positives, self.images_every = temperature, num_positives, images_every
         self.positives = Positives(positives) if positives else Positives()
-        if num_positives > len(self.positives.ranges):
+        self.chained = chained
+        if not chained and num_positives > len(self.positives.ranges):
             raise ValueError(f"num_positives is {num_positives}, but only {len(self.positives.ranges)} are listed")
         self.all_negatives = all_negatives
-        self.projector = nn.Linear(self.num_features, projection_dim)
+        self.projector = self.make_projector(hidden_dim, projection_dim, code_layers)
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
         if reconstruction:
@@ -97,6 +107,24 @@ class DomainContrastive(Method):
             self.modulation = Modulation(domain_dim, generator_channels)
             self.domain_embedding = nn.Embedding(self.num_domains, domain_dim)
             nn.init.uniform_(self.domain_embedding.weight, -0.05, 0.05)
+
+    def make_projector(self, hidden_dim: int | None, projection_dim: int, code_layers: int) -> nn.Module:
+        """From features to codes (not of length 1 yet)."""
+        if hidden_dim is None and not code_layers:
+            return nn.Linear(self.num_features, projection_dim)
+        hidden = [] if hidden_dim is None else [nn.Linear(self.num_features, hidden_dim)]
+        layers: list[nn.Module] = [*hidden, nn.Linear(hidden_dim or self.num_features, projection_dim)]
+        for number in range(code_layers):
+            layers += [nn.LeakyReLU()] if number else []
+            layers.append(nn.Linear(projection_dim, projection_dim))
+        if hidden and self.init is not None and not self.init.endswith((".safetensors", "timm")):
+            head = read_moco(self.init)[1]
+            if head["0.weight"].shape != hidden[0].weight.shape:
+                raise ValueError(
+                    f"hidden_dim {hidden_dim}: the checkpoint's projector is {list(head['0.weight'].shape)}"
+                )
+            hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
+        return nn.Sequential(*layers)
 
     def domain_target(self, name: str | None) -> dict[str, Any]:
         """The target that says which domain an image is of.
@@ -119,13 +147,15 @@ class DomainContrastive(Method):
     def draw_positives(self, batch_size: int) -> list[Params]:
         """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
         ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
+        if self.chained:
+            return [self.draw_view(batch_size) for _ in range(self.num_positives)]
         drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
         return [own_rows(params, rank, batch_size) for params in drawn]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""
         super().on_train_batch_start(batch, batch_idx)
-        if batch_idx == 0:
+        if batch_idx == 0 and not self.all_negatives:
             (domains,) = prepare(batch[self.domain], gather=self.gather)
             if len(domains.unique()) == len(domains):
                 raise RuntimeError(
@@ -140,9 +170,10 @@ class DomainContrastive(Method):
         with torch.autocast(image.device.type, enabled=False):
             stored, plain = image.float() / 255, self.plain_view(image)
             drawn = on_device(self.draw_positives(len(image)), image.device)
-            views = [self.prepare(self.positives.apply(stored, params, plain.shape[2:])) for params in drawn]
+            transforms = self.augmentation if self.chained else self.positives
+            views = [self.prepare(transforms.apply(stored, params, plain.shape[2:])) for params in drawn]
         codes = self.code(self.prepare(plain))
-        positives = torch.stack([self.code(view) for view in views], 1)
+        positives = torch.stack([self.code(view) for view in views] or [codes.detach()], 1)  # similarity 1, no gradient
         shared = torch.zeros_like(domains) if self.all_negatives else domains
         loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
         if self.reconstruction:

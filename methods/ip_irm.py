@@ -10,11 +10,15 @@ from tqdm import tqdm
 
 from disentangle_bench.methods.base import Batch, Method, stream_seed
 from disentangle_bench.methods.networks.heads import mlp, unit
+from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
 from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
 from disentangle_bench.methods.views import on_device
+
+ONLINE: dict[str, Any] = {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}
+"""Of the maximisation step that sees fresh views in every epoch, as the authors run it."""
 
 
 class IPIRM(Method):
@@ -30,19 +34,25 @@ class IPIRM(Method):
     ```
 
     Deviations from the authors' code: a subset without an image in the batch is left out of the means (there: an
-    error); with `mixup`, the losses of the partitions are averaged (there: added up), and more, see
+    error); with `mixup`, the maximisation step mixes nothing (there it does in its online form), and more, see
     `methods.objectives.mixup`.
 
     Args:
         num_subsets: K, subsets of a partition.
-        partition_every: epochs between two maximisation steps; the first one is before any training.
-        retain: keep all partitions found so far; otherwise the last one only.
+        partition_every: epochs between two maximisation steps; the first one is before any training. 0: there are none,
+            and the loss is that of the whole batch (SimCLR, or with `mixup` the authors' MixUp baseline).
+        retain: partitions that are kept, the last ones; None: all that were found so far.
+        sum_partitions: with `mixup`, add the losses of the kept partitions up (as the authors' MixUp code) rather than
+            average them (as their other one).
         penalty_weight: lambda_1, of the penalty in the minimisation step (eq. 5).
         irm_weight: lambda_2, of the penalty in the maximisation step (eq. 6).
         temperature: tau of the contrastive terms of both steps.
         irm_temperature: tau of the penalties.
         keep_global: add the contrastive loss of the whole batch.
-        mixup: mix each anchor with another image of its subset (the authors' second table; there with temperature 0.2).
+        mixup: mix each anchor with another image of its subset (the authors' second table; there with temperature 0.2,
+            which the minimisation step's penalty has too then).
+        partition_online: encode fresh views for every epoch of the maximisation step, which then goes as the authors'
+            online one (rate 0.1, a fifth after epochs 5 and 25, at least 26 epochs) rather than as the offline one.
         partition_batch_size: images in a mini-batch of the maximisation step.
         partition_epochs: at most so many epochs of the maximisation step; 0: a random partition, which a learnt one
             should beat.
@@ -61,14 +71,16 @@ class IPIRM(Method):
         self,
         *,
         num_subsets: PositiveInt = 2,
-        partition_every: PositiveInt = 10,
-        retain: bool = True,
+        partition_every: NonNegativeInt = 10,
+        retain: PositiveInt | None = None,
+        sum_partitions: bool = False,
         penalty_weight: NonNegativeFloat = 0.2,
         irm_weight: NonNegativeFloat = 0.5,
         temperature: PositiveFloat = 0.5,
         irm_temperature: PositiveFloat = 0.5,
         keep_global: bool = True,
         mixup: bool = False,
+        partition_online: bool = False,
         partition_batch_size: PositiveInt = 512,
         partition_epochs: NonNegativeInt = 61,
         hidden_dim: PositiveInt = 256,
@@ -80,6 +92,9 @@ class IPIRM(Method):
         self.penalty_weight, self.irm_weight, self.keep_global = penalty_weight, irm_weight, keep_global
         self.shared = {"num_subsets": num_subsets, "temperature": temperature, "irm_temperature": irm_temperature}
         """Arguments of both steps."""
+        if sum_partitions and not mixup:
+            raise ValueError("sum_partitions goes with mixup: without it the authors' code averages")
+        self.sum_partitions, self.partition_online = sum_partitions, partition_online
         self.partition_batch_size, self.partition_epochs = partition_batch_size, partition_epochs
         self.projector = mlp(self.num_features, hidden_dim, projection_dim)
         self.partitions: list[Tensor] = []
@@ -100,9 +115,9 @@ class IPIRM(Method):
         """
         super().on_train_batch_start(batch, batch_idx)
         epoch = self.current_epoch
-        if epoch % self.partition_every == 0 and epoch != self.partitioned_epoch:
+        if self.partition_every and epoch % self.partition_every == 0 and epoch != self.partitioned_epoch:
             logits, risk = self.find_partition()
-            self.partitions = [*(self.partitions if self.retain else []), logits]
+            self.partitions = [*self.partitions, logits][-(self.retain or 0) :]
             self.partitioned_epoch = epoch
             sizes = logits.argmax(1).bincount(minlength=self.num_subsets)
             if not math.isnan(risk):
@@ -125,6 +140,10 @@ class IPIRM(Method):
                 bar.set_postfix(risk=f"{risk:.3f}", refresh=False)
                 bar.update()
 
+            def redraw(epoch: int) -> tuple[Tensor, Tensor]:
+                first, second = self.encode_training_split(self._two_codes, f"{stream}/{epoch}").chunk(2, 1)
+                return first, second
+
             logits = learn_partition(
                 z1,
                 z2,
@@ -133,12 +152,14 @@ class IPIRM(Method):
                 max_epochs=self.partition_epochs,
                 generator=generator,
                 progress=progress,
+                **(ONLINE | {"redraw": redraw} if self.partition_online else {}),
                 **self.shared,
             )
         return self.trainer.strategy.broadcast(logits.cpu()), min(risks)
 
     def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
-        drawn = [self.augmentation.draw(len(image), generator, self.data["mirror_symmetric"]) for _ in range(2)]
+        strengths = (self.augmentation, self.key_augmentation)
+        drawn = [strength.draw(len(image), generator, self.data["mirror_symmetric"]) for strength in strengths]
         views = (self.apply_view(image, params) for params in on_device(drawn, image.device))
         return torch.cat([self.project(view) for view in views], 1)
 
@@ -150,6 +171,9 @@ class IPIRM(Method):
         view1, view2 = self.views(batch)
         if self.mixup:
             loss = self.mixed_loss(view1, view2, assignments)
+        elif not self.partition_every:
+            z1, z2 = self.project(view1), self.project(view2)
+            loss = info_nce(z1, z2, self.shared["temperature"], gather=self.gather)
         else:
             options = {"penalty_weight": self.penalty_weight, "keep_global": self.keep_global, "gather": self.gather}
             loss = invariant_loss(self.project(view1), self.project(view2), assignments, **options, **self.shared)
@@ -169,14 +193,18 @@ class IPIRM(Method):
             share = upload(drawn[own], view1.device)  # Beta(1, 1), the larger part being the anchor's own
             weight = share[:, None, None, None]
             mixed = self.project(weight * view1 + (1 - weight) * all_views[upload(partner, view1.device)])
-            return mixed_invariant_loss(mixed, plain, partner, share, assignment, gather=self.gather, **self.shared)
+            options = self.shared | {"irm_temperature": self.shared["temperature"], "gather": self.gather}
+            return mixed_invariant_loss(mixed, plain, partner, share, assignment, **options)
 
-        if self.keep_global:
-            assignments = [*assignments, torch.zeros_like(assignments[0])]
+        if self.keep_global or not assignments:
+            assignments = [*assignments, torch.zeros(len(view1), dtype=torch.int64)]
         pooled = pooled_on_host(assignments, view1.device, self.gather)
         losses, penalties = zip(*map(terms, assignments, pooled), strict=True)
         kept = len(self.partitions)
-        loss = torch.stack(losses[:kept]).mean() + self.penalty_weight * torch.stack(penalties[:kept]).mean()
+        if not kept:
+            return losses[-1]
+        loss = torch.stack(losses[:kept]).sum() + self.penalty_weight * torch.stack(penalties[:kept]).sum()
+        loss = loss if self.sum_partitions else loss / kept
         if self.keep_global:
             loss = loss + losses[-1]
         return loss / max(self.penalty_weight, 1.0)

@@ -20,7 +20,8 @@ class SimCLR(Method):
 
     Args:
         temperature: tau of the loss.
-        hidden_dim: width of the projector's hidden layer.
+        hidden_dim: width of the projector's hidden layers.
+        hidden_layers: how many.
         projection_dim: width of z.
     """
 
@@ -35,12 +36,13 @@ class SimCLR(Method):
         *,
         temperature: PositiveFloat = 0.2,
         hidden_dim: PositiveInt = 256,
+        hidden_layers: PositiveInt = 1,
         projection_dim: PositiveInt = 128,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.temperature = temperature
-        self.projector = mlp(self.num_features, hidden_dim, projection_dim)
+        self.projector = mlp(self.num_features, *[hidden_dim] * hidden_layers, projection_dim)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """InfoNCE of two views (eq. 1)."""

@@ -46,7 +46,9 @@ class StyleBlocks(Method):
         variance: weight of VICReg's spread term.
         covariance: weight of VICReg's correlation term.
         separate_style: a projector of their own for the style blocks.
-        hidden_dim: width of the projector's hidden layer.
+        hidden_dim: width of the projector's hidden layers.
+        hidden_layers: how many.
+        last_bias: whether the projector's last layer has a bias (the authors': not).
         projection_dim: width of the joint code.
     """
 
@@ -77,6 +79,8 @@ class StyleBlocks(Method):
         covariance: NonNegativeFloat = 1.0,
         separate_style: bool = False,
         hidden_dim: PositiveInt = 256,
+        hidden_layers: PositiveInt = 1,
+        last_bias: bool = True,
         projection_dim: PositiveInt = 64,
         **kwargs,
     ):
@@ -99,16 +103,20 @@ class StyleBlocks(Method):
             raise ValueError(f"fractions: {count + 1} blocks (content, {', '.join(self.groups)}), got {self.fractions}")
         self.blocks = block_slices(projection_dim, self.fractions)
         content_dim = self.blocks[0].stop if separate_style else projection_dim
-        self.projector = mlp(self.num_features, hidden_dim, content_dim)
+        widths = [self.num_features, *[hidden_dim] * hidden_layers]
+        self.projector = mlp(*widths, content_dim, last_bias=last_bias)
         self.style_projector = (
-            mlp(self.num_features, hidden_dim, projection_dim - content_dim) if separate_style else None
+            mlp(*widths, projection_dim - content_dim, last_bias=last_bias) if separate_style else None
         )
         initial = weight if weight is not None else {"simclr": 1.0, "vicreg": 25.0}[form]
         self.register_buffer("weights", torch.full((count + 1,), initial))
 
     def draw_structured_views(self, batch_size: int) -> tuple[Params, list[Params]]:
-        """Parameters of the query, and of key 0 .. M: key m has the query's for the m-th group, all others anew."""
-        query, *keys = (self.draw_view(batch_size) for _ in range(len(self.groups) + 2))
+        """Parameters of the query, and of key 0 .. M: key m has the query's for the m-th group, all others anew.
+
+        Keys may be drawn from another augmentation; what is shared is the query's all the same.
+        """
+        query, *keys = (self.draw_view(batch_size, key=number > 0) for number in range(len(self.groups) + 2))
         for key, shared in zip(keys[1:], self.groups.values(), strict=True):
             for group, params in key.items():
                 params.update({k: v for k, v in query[group].items() if group in shared or k in shared})

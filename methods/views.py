@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
-from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveInt
 from kornia.color import rgb_to_grayscale
 from kornia.enhance import (
     adjust_brightness_accumulative,
@@ -65,6 +65,7 @@ class Augmentation:
         grey_p: probability of a grey image.
         blur_p: probability of a Gaussian blur.
         blur_sigma: smallest and largest width of the blur, in pixels.
+        blur_size: pixels of the blur's kernel, odd; None: a tenth of the view (SimCLR, appendix A).
         solarize_p: probability of inverting all values above one half.
     """
 
@@ -77,15 +78,23 @@ class Augmentation:
     grey_p: ClosedUnitInterval = 0.2
     blur_p: ClosedUnitInterval = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
+    blur_size: PositiveInt | None = None
     solarize_p: ClosedUnitInterval = 0.0
 
     def __post_init__(self) -> None:
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
+        if self.blur_size is not None and self.blur_size % 2 == 0:
+            raise ValueError(f"blur_size must be odd, got {self.blur_size}")
         for name, (low, high) in {"crop_ratio": self.crop_ratio, "blur_sigma": self.blur_sigma}.items():
             if not 0 < low <= high < math.inf:
                 raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
+
+    def joined(self, other: Augmentation) -> Augmentation:
+        """What applies parameters that either has drawn."""
+        coins = ("jitter_p", "grey_p", "blur_p", "solarize_p")
+        return replace(self, **{name: max(getattr(self, name), getattr(other, name)) for name in coins})
 
     def draw(self, size: int, generator: Generator, mirror_symmetric: bool = True) -> Params:
         """Draw the parameters of one view of `size` images, on the generator's device."""
@@ -158,7 +167,7 @@ class Augmentation:
         if self.grey_p and colour:
             images = torch.where(grey[:, None, None, None], rgb_to_grayscale(images), images)
         if self.blur_p:
-            size = 2 * max(1, round(0.05 * images.shape[-1])) + 1  # a tenth of the image, odd (SimCLR, appendix A)
+            size = self.blur_size or 2 * max(1, round(0.05 * images.shape[-1])) + 1
             images = torch.where(blur[:, None, None, None], _blurred(images, size, sigma), images)
         if self.solarize_p:
             images = torch.where(solarize[:, None, None, None] & (images >= 0.5), 1 - images, images)

@@ -157,4 +157,4 @@ def as_encoder(method: Method, data: ImageDataModule) -> Encoder:
         return loader(datasets[split], batches, data.num_workers)  # type: ignore[index]
 
     sizes: dict[str, int] = {split: len(dataset) for split, dataset in datasets.items()}
-    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric)
+    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric, method.image_shape[1:])

@@ -144,7 +144,8 @@ class _Planner:
 
 def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     """Of options for every method, those that one has."""
-    return {key: value for key, value in given.items() if key in options.known_options(cls)} if given else {}
+    known = options.known_options(cls)
+    return {key: value for key, value in given.items() if key in known}
 
 
 def resolve_measures(names: list[str]) -> list[str]:

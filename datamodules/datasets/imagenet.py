@@ -36,6 +36,7 @@ class ImageNet(ClassFolders):
         "train/WNID/*.JPEG and val/WNID/*.JPEG (the published val images lie in one folder: sort them by class first, "
         "e.g. with torchvision.datasets.ImageNet, which reads the development kit)"
     )
+    published_as = "imagenet"
     licence = "non-commercial research and education; images belong to their owners"
     eval_crop = 0.875
 
@@ -69,6 +70,33 @@ class ImageNet(ClassFolders):
         listing = scan(home, [f"{split}/{wnid}" for split in there for wnid in wnids])
         is_test = listing.tops(1) == "val"
         return self._train_and_test(listing, listing.tops(2), sorted(wnids), is_test, home / "train")
+
+
+class ImageNet10(ImageNet):
+    """ImageNet-10: ten classes of ImageNet that are easy to tell apart (Chang et al. 2017), 13,000 training images."""
+
+    name = "imagenet10"
+
+    def __init__(self, **kwargs):
+        super().__init__(subset="imagenet-10", **kwargs)
+
+
+class ImageNetDogs(ImageNet):
+    """ImageNet-Dogs: fifteen breeds of dog (Chang et al. 2017), 19,500 training images."""
+
+    name = "imagenet_dogs"
+
+    def __init__(self, **kwargs):
+        super().__init__(subset="imagenet-dogs", **kwargs)
+
+
+class ImageNet100(ImageNet):
+    """ImageNet-100: the hundred classes of Tian et al. (2020), about 127,000 training images."""
+
+    name = "imagenet100"
+
+    def __init__(self, **kwargs):
+        super().__init__(subset="imagenet-100", **kwargs)
 
 
 def wnids_of(subset: str) -> list[str]:

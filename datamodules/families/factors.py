@@ -78,6 +78,9 @@ class FactorDataModule(Grid, StoredDataModule):
 def with_domain(specs: tuple[TargetSpec, ...], domain: str | None, name: str) -> tuple[TargetSpec, ...]:
     """The targets with `domain` in the role of the domain (the one that had the role becomes a style).
 
+    If it was the only content, all other targets with classes become content: what DCoDR's authors read off 3D Shapes
+    when the shape is the domain.
+
     Raises:
         DataMismatch: there is no such target with classes, or no content would be left.
     """
@@ -92,6 +95,8 @@ def with_domain(specs: tuple[TargetSpec, ...], domain: str | None, name: str) ->
             changed.append(replace(spec, role="domain"))
         else:
             changed.append(replace(spec, role="style") if spec.role == "domain" else spec)
+    if not any(spec.role == "content" for spec in changed):
+        changed = [replace(spec, role="content") if spec.discrete and spec.name != domain else spec for spec in changed]
     if not any(spec.role == "content" for spec in changed):
         raise DataMismatch(f"domain {domain!r} is the only content of {name}")
     return tuple(changed)

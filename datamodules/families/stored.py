@@ -35,6 +35,9 @@ class StoredDataModule(ImageDataModule):
     SYSTEM: ClassVar[tuple[Path, ...]] = ()
     """Public places where an operating system's package puts the files."""
 
+    published_as: ClassVar[str | None] = None
+    """Name of the folder in the data folder, of a data set that is a part of another one."""
+
     def __init__(self, *, root: str | None = None, cache_dir: str | None = None, **kwargs):
         super().__init__(**kwargs)
         self.root, self.cache_dir = root, cache_dir
@@ -66,7 +69,7 @@ class StoredDataModule(ImageDataModule):
         """
         url, get = (self.download() if download else None) or (None, None)
         folder = locate.locate(
-            self.name,
+            self.published_as or self.name,
             self._given(),
             lambda folder: self.home(folder) is not None,
             source=self.source,

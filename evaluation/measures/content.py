@@ -267,6 +267,30 @@ MEASURES = (
         run=knn,
     ),
     Measure(
+        name="knn_ip_irm",
+        version=1,
+        subjects=each("content"),
+        splits="neighbours from train, scored on test",
+        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
+        "neighbours, the training temperature",
+        aspect="content",
+        scores={"top1": ACCURACY},
+        run=partial(knn, k=200, temperature=0.5),
+        spaces=("features",),
+    ),
+    Measure(
+        name="knn_ip_irm_mixup",
+        version=1,
+        subjects=each("content"),
+        splits="neighbours from train, scored on test",
+        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
+        "neighbours, the training temperature",
+        aspect="content",
+        scores={"top1": ACCURACY},
+        run=partial(knn, k=200, temperature=0.2),
+        spaces=("features",),
+    ),
+    Measure(
         name="mlp",
         version=1,
         subjects=each("content"),

@@ -136,6 +136,7 @@ def trained_on(
     lr: float = 0.1,
     momentum: float = 0.9,
     weight_decay: float = 0.0,
+    plain: bool = False,
     seed: int = 0,
 ) -> Measured:
     """A linear classifier trained by SGD on augmented training images, the encoder frozen or trained with it."""
@@ -153,6 +154,7 @@ def trained_on(
         momentum=momentum,
         weight_decay=weight_decay,
         seed=seed,
+        plain=plain,
     )
     return classified(answers, truth, scores_of(answers, truth))
 
@@ -198,6 +200,19 @@ MEASURES = (
         aspect="content",
         scores={"top1": ACCURACY},
         run=partial(trained_on, tune_encoder=False),
+        spaces=("features",),
+    ),
+    Measure(
+        name="linear_ip_irm",
+        version=1,
+        subjects=each("content"),
+        splits="trained on augmented images of train, scored on test after the last epoch",
+        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 100 "
+        "epochs of Adam at 0.001 without a schedule on the views of its training; the encoder's batch norm stands "
+        "still (there it drifts on the probe's images)",
+        aspect="content",
+        scores={"top1": ACCURACY},
+        run=partial(trained_on, tune_encoder=False, batch_size=512, lr=1e-3, weight_decay=1e-6, plain=True),
         spaces=("features",),
     ),
     Measure(

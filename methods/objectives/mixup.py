@@ -36,7 +36,7 @@ def mixed_invariant_loss(
     """Mean cross-entropy and mean penalty over the subsets of one partition; those with one image count as 0.
 
     Deviations from the authors' code: `share` weighs the anchor's own two cross-entropies (there: their mean over
-    the batch); the penalty has `irm_temperature` (there: `temperature`).
+    the batch).
 
     mixed, plain: [B, d], unit rows. partner: int64 [B], rows of the pooled batch, in the anchor's own subset.
     share: [B] in [0, 1]. assignment: int64 [B] in [0, num_subsets). Partner and assignment may lie on the processor,

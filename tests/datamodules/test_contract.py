@@ -13,6 +13,7 @@ from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule, Sp
 NAMES = [
     *("digits", "colored_digits", "sprites", "mnist", "fashion_mnist", "colored_mnist", "colored_fashion_mnist"),
     *("cifar10", "cifar100", "stl10", "tiny_imagenet", "imagenet", "image_folder", "pacs"),
+    *("imagenet10", "imagenet_dogs", "imagenet100"),
     *("dsprites", "shapes3d", "smallnorb", "cars3d", "celeba", "edges2shoes"),
 ]
 IN_PACKAGE = ("digits", "colored_digits", "sprites")
@@ -58,12 +59,13 @@ def test_missing_data_say_what_to_get_and_where_to_put_it(name, tmp_path):
         module.load()
     message = str(caught.value)
     assert "\n" not in message
-    for part in (name, module.source, module.layout, str(tmp_path / "data" / name)):
+    name_of_files = getattr(module, "published_as", None) or name
+    for part in (name_of_files, module.source, module.layout, str(tmp_path / "data" / name_of_files)):
         assert part in message
     with pytest.raises(DataNotFound, match="nowhere: no such folder"):
         datamodules.build(name, root=str(tmp_path / "nowhere")).load()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataNotFound, match=f"empty: {name} is not in there"):
+    with pytest.raises(DataNotFound, match=f"empty: {name_of_files} is not in there"):
         datamodules.build(name, root=str(tmp_path / "empty")).load()
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]  # nothing has been written
 

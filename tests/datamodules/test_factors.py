@@ -123,11 +123,10 @@ def norb(values, magic):
     return np.array([magic, values.ndim, *sizes], "<i4").tobytes() + values.tobytes()
 
 
-def write_norb(root, packed=False):
+def write_norb(root, packed=False, count=60):
     root.mkdir()
     generator, made = np.random.default_rng(0), []
     for part in smallnorb.PARTS:
-        count = 60
         images = generator.integers(0, 256, (count, 2, 96, 96), dtype=np.uint8)
         category = (np.arange(count) % 5).astype("<i4")
         info = np.stack([np.arange(count) % n * step for n, step in ((10, 1), (9, 1), (18, 2), (6, 1))], 1).astype(
@@ -226,12 +225,12 @@ def test_cars3d_with_a_spoilt_file_names_it(tmp_path):
 NAMES = ["5_o_Clock_Shadow", "Male", "Smiling"]
 
 
-def write_celeba(root, draw, count=24):
+def write_celeba(root, draw, count=24, each=4):
     files = [f"{i + 1:06}.jpg" for i in range(count)]
     for i, file in enumerate(files):
         draw(root / "img_align_celeba" / file, i, (18, 22))
     attributes = np.where(np.random.default_rng(0).integers(0, 2, (count, 3)), 1, -1)
-    identity = 1000 + np.arange(count) // 4 * 7
+    identity = 1000 + np.arange(count) // each * 7
     identity[-1] = 5
     partition = np.repeat([0, 1, 2], [count - 8, 4, 4])
     (root / "identity_CelebA.txt").write_text("".join(f"{f} {i}\n" for f, i in zip(files, identity, strict=True)))

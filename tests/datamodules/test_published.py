@@ -21,28 +21,28 @@ def dump(path, values):
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+def write_cifar(root, monkeypatch, cls, keys, names, count=100):
+    """Batch files of `count` images, whose MD5 becomes the published one."""
+    generator, made = np.random.default_rng(0), {}
+    folder = root / cls.base_folder
+    for part in ("train_list", "test_list"):
+        listed = []
+        for file, _ in getattr(cls, part):
+            batch = {"data": generator.integers(0, 256, (count, 3072), dtype=np.uint8)}
+            batch |= {
+                key: generator.permutation(np.arange(count) % len(names[i])).tolist() for i, key in enumerate(keys)
+            }
+            made[file] = batch
+            listed.append([file, dump(folder / file, batch)])
+        monkeypatch.setattr(cls, part, listed)
+    meta = {f"{key.removesuffix('s')}_names": values for key, values in zip(keys, names, strict=True)}
+    monkeypatch.setattr(cls, "meta", cls.meta | {"md5": dump(folder / cls.meta["filename"], meta)})
+    return root, made
+
+
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
-    """Writes small batch files and makes their MD5 the published one."""
-
-    def write(name, cls, keys, names):
-        generator, made = np.random.default_rng(0), {}
-        folder = tmp_path / name / cls.base_folder
-        for part in ("train_list", "test_list"):
-            listed = []
-            for file, _ in getattr(cls, part):
-                batch = {"data": generator.integers(0, 256, (100, 3072), dtype=np.uint8)}
-                batch |= {
-                    key: generator.permutation(np.arange(100) % len(names[i])).tolist() for i, key in enumerate(keys)
-                }
-                made[file] = batch
-                listed.append([file, dump(folder / file, batch)])
-            monkeypatch.setattr(cls, part, listed)
-        meta = {f"{key.removesuffix('s')}_names": values for key, values in zip(keys, names, strict=True)}
-        monkeypatch.setattr(cls, "meta", cls.meta | {"md5": dump(folder / cls.meta["filename"], meta)})
-        return tmp_path / name, made
-
-    return write
+    return lambda name, *layout: write_cifar(tmp_path / name, monkeypatch, *layout)
 
 
 def test_cifar10(cifar):
@@ -96,10 +96,10 @@ def test_cifar10_as_class_folders(class_folders):
         datamodules.build("cifar100", root=str(root)).setup()
 
 
-def write_stl10(root):
+def write_stl10(root, counts=(40, 20, 30)):
     home, generator, made = root / "stl10_binary", np.random.default_rng(0), {}
     home.mkdir(parents=True)
-    for part, count in (("train", 40), ("test", 20), ("unlabeled", 30)):
+    for part, count in zip(("train", "test", "unlabeled"), counts, strict=True):
         made[part] = generator.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
         made[part].transpose(0, 1, 3, 2).tofile(home / f"{part}_X.bin")  # column after column
         if part != "unlabeled":

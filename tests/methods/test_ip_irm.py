@@ -23,7 +23,7 @@ def found(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize(("retain", "kept"), [(True, 3), (False, 1)])
+@pytest.mark.parametrize(("retain", "kept"), [(None, 3), (1, 1), (2, 2)])
 def test_partitions_come_before_training_and_then_every_so_many_epochs(data, make, trainer, found, retain, kept):
     module = data()
     method = make("ip_irm", module, partition_every=2, partition_epochs=2, retain=retain)

@@ -1,7 +1,7 @@
 """The maximisation step: the partition on which the loss varies most (2110.15255, section 4, step 2)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -102,19 +102,24 @@ def learn_partition(
     init: Tensor | None = None,
     order: Tensor | None = None,
     progress: Callable[[int, float], None] | None = None,
+    lr: float = LEARNING_RATE,
+    milestones: Sequence[int] = MILESTONES,
+    min_epochs: int = MIN_EPOCHS,
+    redraw: Callable[[int], tuple[Tensor, Tensor]] | None = None,
     gather: Gather | None = None,
 ) -> Tensor:
     """Maximisation step: the partition on which the contrastive loss varies most (2110.15255, section 4, step 2).
 
-    Adam (0.5, x0.2 after epochs 5 and 35) on `partition_risk` over shuffled mini-batches, the last one possibly
-    smaller; every step moves all rows, because Adam's momentum is dense. Ends after `max_epochs`, or once past
-    epoch 50 with 5 epochs without a lower mean risk. As in the authors' code, what is kept are the logits *after*
-    the epoch whose mean risk, each mini-batch's taken *before* its step, was lowest.
+    Adam (`lr`, x0.2 after the epochs `milestones`) on `partition_risk` over shuffled mini-batches, the last one
+    possibly smaller; every step moves all rows, because Adam's momentum is dense. Ends after `max_epochs`, or once past
+    epoch `min_epochs` with 5 epochs without a lower mean risk. As in the authors' code, what is kept are the logits
+    *after* the epoch whose mean risk, each mini-batch's taken *before* its step, was lowest.
 
     z1, z2: [N, d], unit rows of the whole training split. Returns logits [N, num_subsets]; argmax is the partition.
     `init` [N, num_subsets] and `order` [epochs, N] replace what `generator` would draw; the epochs end with `order`'s
     rows. `progress(epoch, mean risk)` is called after each epoch. With `gather`, N counts the rows of all ranks, and
-    every rank does the same work: their generators must be in the same state.
+    every rank does the same work: their generators must be in the same state. `redraw(epoch)` gives z1 and z2 of other
+    views for every epoch but the first.
 
     Raises:
         ValueError: shapes differ, batch_size or max_epochs < 1, a temperature <= 0, or no finite risk.
@@ -135,12 +140,15 @@ def learn_partition(
     logits = init.detach().to(z1, copy=True).requires_grad_()
     z1, z2 = _wide_enough(z1, z2, min(temperature, irm_temperature))
     scratch = _scratch(z1, min(batch_size, len(z1)))
-    optimizer = torch.optim.Adam([logits], lr=LEARNING_RATE)
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, MILESTONES, DECAY)
+    optimizer = torch.optim.Adam([logits], lr=lr)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(milestones), DECAY)
     best, best_risk, best_epoch = None, math.inf, 0
     for epoch in range(max_epochs if order is None else min(max_epochs, len(order))):
         permutation = order[epoch] if order is not None else torch.randperm(len(z1), device=device, generator=generator)
         risks = []
+        if redraw is not None and epoch:
+            first, second = (z.detach().to(z1) for z in redraw(epoch))
+            z1, z2 = _wide_enough(first, second, min(temperature, irm_temperature))
         for batch in permutation.to(z1.device).split(batch_size):
             risk = _risk(
                 z1[batch], z2[batch], logits[batch], temperature, irm_temperature, irm_weight, balance, scratch
@@ -155,7 +163,7 @@ def learn_partition(
             progress(epoch, mean_risk)
         if mean_risk < best_risk:
             best, best_risk, best_epoch = logits.detach().clone(), mean_risk, epoch
-        if epoch > MIN_EPOCHS and epoch - best_epoch >= PATIENCE:
+        if epoch > min_epochs and epoch - best_epoch >= PATIENCE:
             break
     if best is None:
         raise ValueError("the risk was never finite: are all rows of z1 and z2 finite?")

@@ -1,0 +1,381 @@
+"""The papers' presets: each resolves on files in the published layout, and what it says arrives where it is used."""
+
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+import torchvision
+from PIL import Image
+
+from disentangle_bench import methods
+from disentangle_bench.benchmarks.execution.build import build_method
+from disentangle_bench.benchmarks.planning import suite
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.options import instantiate
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.datamodules import find
+from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
+from disentangle_bench.methods.base import Method
+from disentangle_bench.methods.networks.backbones import backbone
+from tests.datamodules.test_factors import write_cars, write_celeba, write_norb, write_shapes3d
+from tests.datamodules.test_published import write_cifar, write_stl10
+
+ADAM, FIXED = {"optimizer": "Adam", "lr": [1e-3], "momentum": 0.9, "decay": 1e-6}, [1.0, 1.0, 1.0]
+IP_IRM = ADAM | {
+    **{"epochs": 400, "batch": 256, "schedule": FIXED, "mean": [0.4914, 0.4822, 0.4465], "stem": (3, 1)},
+    **{"crop": (0.08, 1), "jitter": (0.4, 0.4, 0.4, 0.1), "coins": (0.8, 0.2, 0.5, 0), "blur": 3, "sigma": (0.1, 2)},
+    **{"num_subsets": 2, "partition_every": 50, "keep_global": True, "retain": None, "sum_partitions": False},
+    **{"penalty_weight": 0.2, "irm_weight": 0.5, "tau": 0.5, "tau_irm": 0.5, "mixup": False, "widths": (512, 128)},
+    **{"partition_batch_size": 3096, "partition_epochs": 61, "partition_online": False, "backbone": "resnet50"},
+}
+STL10, CIFAR100 = {"view": 32, "judged": 96, "trained_on": 400}, {"view": 32, "judged": 32, "trained_on": 600}
+MIXED = {"tau": 0.2, "mixup": True, "sum_partitions": True}
+ONLINE = MIXED | {"partition_online": True, "partition_batch_size": 2048, "partition_epochs": 31}
+BASELINE = {"mixup": True, "partition_every": 0}
+
+LARS = {"optimizer": "Lars", "momentum": 0.9, "decay": 1e-6}
+IMAGENET = LARS | {
+    **{"epochs": 100, "batch": 512, "view": 224, "judged": 224, "backbone": "resnet50", "stem": (7, 2)},
+    **{"schedule": [0.1, 0.5005, 0.001], "mean": [0.485, 0.456, 0.406], "widths": (8192, 2048)},
+    **{"crop": (0.08, 1), "jitter": (0.4, 0.4, 0.2, 0.1), "coins": (0.8, 0.2, 1, 0), "key_coins": (0.8, 0.2, 0.1, 0.2)},
+}
+BLOCKS = {"form": "simclr", "lr": [1.0], "tau": 0.15, "weight": 1, "weights_lr": 0, "layers": 3, "last_bias": False}
+VICREG_BLOCKS = {name: value for name, value in BLOCKS.items() if name != "tau"}
+VICREG_BLOCKS |= {"form": "vicreg", "lr": [0.6], "weight": 25, "variance": 25, "covariance": 1}
+PHASES = {"epochs": 150, "schedule": [0.3, 0.5005, 0.001], "heads_first": 0.3333}
+SMALL = LARS | {"epochs": 1000, "batch": 256, "schedule": [1.0, 0.5005, 0.001], "stem": (3, 1), "backbone": "resnet18"}
+
+DCODR = {
+    **{"epochs": 200, "batch": 128, "domains": 4, "view": 64, "optimizer": "Adam", "momentum": 0.5, "decay": 0},
+    **{"lr": [1e-4], "schedule": [1.0, 0.33**3, 0.33**6], "mean": [0, 0, 0], "backbone": "resnet50", "stem": (7, 2)},
+    **{"tau": 0.2, "num_positives": 1, "hidden_dim": 2048, "projection_dim": 128, "code_layers": 0},
+    **{"init": "moco_v2_800ep_pretrain.pth", "reconstruction": False, "all_negatives": False, "chained": False},
+    "positives": {"blur": (1, 1), "contrast": (1.8, 3), "crop": (0.5, 1), "saturation": (1.8, 3)},
+}
+REC = DCODR | {
+    **{"reconstruction": True, "reconstruction_weight": 0.3, "perceptual": "vgg16", "generator_channels": 256},
+    **{"lr": [1e-4, 3e-4, 3e-3], "domain_dim": 256},
+}
+RAISED, NORB = REC | {"lr": [1e-3, 3e-3]}, REC | {"lr": [3e-4, 3e-3], "code_layers": 3}
+SHOES, TENTH = {"batch": 64, "domains": 2, "tau": 0.1}, {"tau": 0.1}
+PLAIN_BATCHES = {"all_negatives": True, "batch": 64, "domains": None}
+
+CADE = {
+    **{"epochs": 2000, "batch": 128, "view": 224, "judged": 224, "optimizer": "Adam", "lr": [3e-4], "decay": 0},
+    **{
+        "schedule": FIXED,
+        "mean": [0, 0, 0],
+        "backbone": "resnet34",
+        "stem": (7, 2),
+        "tau": 0.5,
+        "alpha": 1,
+        "start": 0,
+    },
+    **{"instance_weight": 1, "cluster_weight": 1, "anchor_weight": 1, "projection_dim": 128, "start": 0},
+    "crop": (0.08, 1),
+}
+HALF = {"jitter": (0.4, 0.4, 0.4, 0.1), "coins": (0.8, 0.2, 0, 0)}
+FULL = {"jitter": (0.8, 0.8, 0.8, 0.2), "coins": (0.8, 0.2, 0.5, 0), "blur": 23, "sigma": (0.1, 2)}
+
+EXPECTED = {
+    "ip_irm": {
+        ("stl10", "IP-IRM"): IP_IRM | STL10,
+        ("stl10", "IP-IRM + MixUp"): IP_IRM | STL10 | MIXED,
+        ("stl10", "IP-IRM + MixUp (last 5 partitions)"): IP_IRM | STL10 | MIXED | {"retain": 5},
+        ("stl10", "IP-IRM + MixUp (1000 epochs)"): IP_IRM | STL10 | MIXED | {"epochs": 1000},
+        ("stl10", "MixUp baseline"): IP_IRM | STL10 | BASELINE,
+        ("cifar100", "IP-IRM"): IP_IRM | CIFAR100 | {"irm_weight": 0.2},
+        ("cifar100", "IP-IRM + MixUp"): IP_IRM | CIFAR100 | ONLINE,
+        ("cifar100", "IP-IRM + MixUp (last 5 partitions)"): IP_IRM | CIFAR100 | ONLINE | {"retain": 5},
+        ("cifar100", "MixUp baseline"): IP_IRM | CIFAR100 | BASELINE,
+    },
+    "style_blocks": {
+        ("imagenet", "SimCLR"): IMAGENET | {"lr": [1.0], "tau": 0.15, "layers": 3},
+        ("imagenet", "VICReg"): IMAGENET
+        | {"lr": [0.6], "invariance": 25, "variance": 25, "covariance": 1, "layers": 3},
+        ("imagenet", "Barlow Twins"): IMAGENET | {"lr": [0.6], "off_diagonal_weight": 0.0051, "layers": 3},
+        ("imagenet", "Style blocks (SimCLR)"): IMAGENET | BLOCKS,
+        ("imagenet", "Style blocks (VICReg)"): IMAGENET | VICREG_BLOCKS,
+    },
+    "style_blocks_finetune": {
+        ("imagenet", "Style blocks (SimCLR) fine-tuned"): IMAGENET | BLOCKS | PHASES,
+        ("imagenet", "Style blocks (VICReg) fine-tuned"): IMAGENET | VICREG_BLOCKS | PHASES,
+    },
+    "style_blocks_cifar": {
+        (name, label): SMALL | {"trained_on": 600 if name == "cifar100" else 3000} | own
+        for name, lr in (("cifar10", 0.4), ("cifar100", 0.3))
+        for label, own in {
+            "SimCLR": {"lr": [lr], "widths": (2048, 256), "layers": 2, "tau": 0.2},
+            "VICReg": {"lr": [0.3], "widths": (2048, 512), "layers": 3},
+            "Barlow Twins": {"lr": [0.3], "widths": (2048, 512), "layers": 3, "off_diagonal_weight": 0.0051},
+        }.items()
+    },
+    "domain_contrastive": {
+        ("cars3d", "DCoDR"): REC,
+        ("smallnorb", "DCoDR"): NORB,
+        ("celeba", "DCoDR"): RAISED | {"trained_on": 200},
+        ("edges2shoes", "DCoDR"): RAISED | SHOES,
+        ("shapes3d", "DCoDR"): REC | TENTH,
+        ("cars3d", "DCoDR-norec"): DCODR,
+        ("smallnorb", "DCoDR-norec"): DCODR,
+        ("celeba", "DCoDR-norec"): DCODR,
+        ("edges2shoes", "DCoDR-norec"): DCODR | SHOES,
+        ("shapes3d", "DCoDR-norec"): DCODR | TENTH,
+    },
+    "domain_contrastive_ablations": {
+        ("smallnorb", "DCoDR"): NORB,
+        ("smallnorb", "DCoDR with negatives of all domains"): NORB | PLAIN_BATCHES,
+        ("smallnorb", "DCoDR without positives"): NORB | {"num_positives": 0},
+        ("smallnorb", "DCoDR without pretraining"): NORB | {"init": None},
+        ("smallnorb", "DCoDR-norec"): DCODR,
+        ("smallnorb", "DCoDR-norec with negatives of all domains"): DCODR | PLAIN_BATCHES,
+        ("smallnorb", "DCoDR-norec without positives"): DCODR | {"num_positives": 0},
+        ("smallnorb", "DCoDR-norec without pretraining"): DCODR | {"init": None},
+        ("smallnorb", "DCoDR-norec with SimSiam's views"): DCODR
+        | {"chained": True, "crop": (0.6, 1), "jitter": (0.4, 0.4, 0.4, 0.1), "coins": (0.3, 0.2, 0.2, 0)}
+        | {"blur": 3, "sigma": (1, 2)},
+        **{
+            ("smallnorb", f"DCoDR-norec by {way} alone"): DCODR | {"positives": {way.split()[0]: bounds}}
+            for way, bounds in {
+                **{"rotation": (-40, 40), "crop": (0.5, 1), "blur": (1, 1), "grey": (), "flip": ()},
+                **{"brightness up": (1.4, 1.8), "brightness down": (0.2, 0.6), "hue": (0.2, 0.5)},
+                **{"contrast up": (1.8, 3), "contrast down": (0.3, 0.8), "saturation": (1.8, 3)},
+            }.items()
+        },
+    },
+    "contrastive_clustering": {
+        ("cifar10", "CADE"): CADE | HALF | {"clusters": 10, "trained_on": 3000},
+        ("imagenet10", "CADE"): CADE | FULL | {"clusters": 10},
+        ("imagenet_dogs", "CADE"): CADE | FULL | {"clusters": 15},
+        ("tiny_imagenet", "CADE"): CADE | HALF,
+        ("cifar100", "CADE (20 superclasses)"): CADE | HALF | {"clusters": 20},
+        ("stl10", "CADE"): CADE | FULL | {"coins": (0.8, 0.2, 0, 0), "clusters": 10, "trained_on": 400},
+    },
+}
+"""(Data set, label) -> what the authors' code says, see the heads of the presets; typed a second time on purpose."""
+MISSION = ["cifar10", "cifar100", "stl10", "imagenet10", "imagenet100", "tiny_imagenet", "pacs", "shapes3d"]
+CASES = [(preset, *row) for preset, rows in EXPECTED.items() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Small copies of the data sets in their published layouts, where the suite looks for them."""
+    root, patch = tmp_path_factory.mktemp("data"), pytest.MonkeyPatch()
+    patch.setenv("DISENTANGLE_BENCH_DATA", str(root))
+    patch.setenv("DISENTANGLE_BENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+    def draw(path, seed=0, size=(8, 8)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+
+    names = [[f"class {i}" for i in range(10)], [f"super {i}" for i in range(5)]]
+    write_cifar(root / "cifar10", patch, torchvision.datasets.CIFAR10, ["labels"], names[:1], count=600)
+    labels = ["fine_labels", "coarse_labels"]
+    write_cifar(root / "cifar100", patch, torchvision.datasets.CIFAR100, labels, names, count=600)
+    write_stl10(root / "stl10", (320, 20, 80))
+    for number, wnid in enumerate(sorted({*SUBSETS["imagenet-10"].split(), *SUBSETS["imagenet-dogs"].split()})):
+        for i in range(25):
+            draw(root / "imagenet" / "train" / wnid / f"{i}.png", 100 * number + i)
+        draw(root / "imagenet" / "val" / wnid / "0.png", 100 * number + 99)
+    for wnid in ("n01443537", "n01629819"):
+        for i in range(75):
+            draw(root / "tiny_imagenet" / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", i)
+        draw(root / "tiny_imagenet" / "val" / "images" / f"{wnid}.JPEG", 99)
+    lines = [f"{wnid}.JPEG\t{wnid}\t0\t0\t62\t62\n" for wnid in ("n01443537", "n01629819")]
+    (root / "tiny_imagenet" / "val" / "val_annotations.txt").write_text("".join(lines))
+    write_cars(root / "cars3d", 5)
+    write_norb(root / "smallnorb", count=160)
+    write_shapes3d(root / "shapes3d")
+    write_celeba(root / "celeba", draw, 209, 20)
+    for i in range(90):
+        draw(root / "edges2shoes" / ("val" if i < 5 else "train") / f"{i}_AB.png", i, (16, 8))
+    for domain in ("art_painting", "cartoon", "photo", "sketch"):
+        for i in range(100):
+            draw(root / "pacs" / domain / ("dog", "horse")[i % 2] / f"{i}.png", i)
+    for number, wnid in enumerate(SUBSETS["imagenet-100"].split()):
+        for i in range(10):
+            draw(root / "imagenet" / "train" / wnid / f"more {i}.png", 100 * number + i)
+        draw(root / "imagenet" / "val" / wnid / "0.png", number)
+    yield root
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def planned(published):
+    """Cells of a preset by (data set, label), planned once; stored ImageNet images are small here."""
+    known = {}
+
+    def cells(preset):
+        if preset not in known:
+            small = ["imagenet.image_size=16", "imagenet10.image_size=16", "imagenet_dogs.image_size=16"]
+            chosen = suite.choose(f"paper/{preset}")
+            fitting = [s for s in small if s.partition(".")[0] in {one.dataset for one in chosen.experiments}]
+            chosen = suite.choose(f"paper/{preset}", assignments=[*fitting, "data.num_workers=0"])
+            known[preset] = {(cell.dataset, label): cell for cell in plan(chosen) for label in cell.labels}
+        return known[preset]
+
+    return cells
+
+
+def test_every_preset_and_row_is_expected():
+    presets = {name.removeprefix("paper/") for name in suite.names() if name.startswith("paper/")}
+    assert presets == set(EXPECTED)
+    for name in presets:
+        rows = {(one.dataset, one.label) for one in suite.read(f"paper/{name}").experiments}
+        assert rows == set(EXPECTED[name])
+        head = (suite.FOLDER / "paper" / f"{name}.yaml").read_text().partition("measures:")[0]
+        assert all(part in head for part in ("# Source", "unknown", "# Not as published: "))
+
+
+@pytest.mark.parametrize(("preset", "dataset", "label"), CASES)
+def test_what_the_authors_set_arrives_and_trains(preset, dataset, label, planned, tmp_path):
+    cell, expected = planned(preset)[dataset, label], EXPECTED[preset][dataset, label]
+    run = three_steps(cell, tmp_path)
+    assert run.trainer.global_step == 3
+    for name, value in expected.items():
+        arrived = FACTS[name](run) if name in FACTS else setting(run, name)
+        assert arrived == (pytest.approx(value, rel=0.01) if isinstance(value, float | list | tuple) else value), name
+
+
+@pytest.mark.parametrize("name", MISSION)
+def test_suites_by_data_set_resolve(name, published):
+    """With all methods, but for the one that needs domains; a method's options are where they don't differ."""
+    small = [f"{name}.image_size=16"] if name.startswith("imagenet") else []
+    cells = plan(suite.choose(name, seeds="0", assignments=[*small, "data.batch_size=64"]))
+    domains = {spec.role for spec in find(name)(**instantiate(find(name), cells[0].data)).targets} & {"domain"}
+    left_out = set() if domains else {"domain_contrastive"}
+    assert {cell.method for cell in cells} == set(methods.available()) - left_out
+    assert {cell.options["backbone"] for cell in cells if cell.method != "pixels"} == {"resnet18"}
+    assert (
+        len({(cell.precision, *cell.budget.items(), cell.data["batch_size"], cell.fingerprint) for cell in cells}) == 1
+    )
+
+
+class Run(NamedTuple):
+    """A cell, its data set as planned, and the method after three steps on smaller views and batches."""
+
+    cell: Cell
+    data: ImageDataModule
+    method: Method
+    trainer: L.Trainer
+
+
+TINY = {
+    **{"backbone": "convnet", "stem": "auto", "init": None, "hidden_dim": 16, "projection_dim": 8},
+    **{"perceptual": "none", "generator_channels": 8, "domain_dim": 4, "images_every": 0},
+    **{"partition_epochs": 2, "partition_batch_size": 64},
+}
+"""What is as large as published in a run only: here it is seen to be asked for."""
+
+
+def three_steps(cell, folder):
+    cls = find(cell.dataset)
+    small = {"batch_size": 8, "view_size": 16, "eval_size": 16}
+    small |= {"domains_per_batch": 2} if cell.data["balance"] else {}
+    tiny = {name: value for name, value in TINY.items() if cell.options.get(name) is not None}
+    data = cls(seed=0, **instantiate(cls, cell.data | small))
+    method = build_method(replace(cell, options=cell.options | tiny), data)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer = L.Trainer(
+        devices=1, max_steps=3, enable_checkpointing=False, limit_val_batches=0, default_root_dir=folder, **quiet
+    )
+    trainer.fit(method, datamodule=data.training_view(type(method).uses_targets))
+    return Run(cell, cls(seed=0, **instantiate(cls, cell.data)), method, trainer)
+
+
+def setting(run, name):
+    """An option as the method keeps it, or as it was asked for where it is too large for a test."""
+    given = run.cell.options[name]
+    return given if name in TINY else getattr(run.method, name, given)
+
+
+def rates(run):
+    return sorted({group["initial_lr"] for group in run.trainer.optimizers[0].param_groups})
+
+
+def momentum(run):
+    group = run.trainer.optimizers[0].param_groups[0]
+    return group["betas"][0] if "betas" in group else group["momentum"]
+
+
+def decay(run):
+    """Of matrices; one-dimensional parameters have none."""
+    groups = run.trainer.optimizers[0].param_groups
+    assert all(group["weight_decay"] == 0 for group in groups if group["params"][0].ndim == 1)
+    return max(group["weight_decay"] for group in groups)
+
+
+def schedule(run):
+    """Shares of the peak learning rate at a hundredth of the epochs, in the middle of what follows, at the end."""
+    steps, options = run.trainer.num_training_batches * run.cell.budget["epochs"], run.cell.options
+    run.method._share_of_budget = lambda step: step / steps
+    first = options["heads_first"]
+    middle = first + (1 - first) * (options["warmup"] + 1) / 2 if options["schedule"] == "cosine" else 0.5
+    return [run.method._lr_factor(int(steps * share)) for share in (0.01, middle, 0.99999)]
+
+
+def domains(run):
+    """Domains in a training batch of the size that was asked for, each with as many images."""
+    batch = next(iter(run.data.training_view(frozenset({"domain"})).train_dataloader()))
+    (values,) = (values for key, values in batch.items() if key.startswith("target/"))
+    counts = values.unique(return_counts=True)[1].tolist()
+    return len(counts) if len(set(counts)) == 1 else None
+
+
+def stem(run):
+    """Size and stride of the first convolution, of a smaller network of the family."""
+    return first_convolution(run.cell.options["stem"], run.data.describe()["view_shape"])
+
+
+@cache
+def first_convolution(kind, view_shape):
+    made = backbone("resnet18", (3, *view_shape), stem=kind)
+    assert isinstance(made.maxpool, torch.nn.Identity) == (made.conv1.stride == (1, 1))
+    return made.conv1.kernel_size[0], made.conv1.stride[0]
+
+
+def coins(augmentation):
+    return augmentation.jitter_p, augmentation.grey_p, augmentation.blur_p, augmentation.solarize_p
+
+
+def temperature(run):
+    return run.method.shared["temperature"] if hasattr(run.method, "shared") else run.method.temperature
+
+
+FACTS = {
+    "epochs": lambda run: run.cell.budget["epochs"],
+    "batch": lambda run: run.data.batch_size,
+    "domains": domains,
+    "trained_on": lambda run: len(run.data.training),
+    "view": lambda run: run.data.describe()["view_shape"][0],
+    "judged": lambda run: run.data.describe()["eval_shape"][0],
+    "optimizer": lambda run: type(run.trainer.optimizers[0]).__name__,
+    "lr": rates,
+    "momentum": momentum,
+    "decay": decay,
+    "schedule": schedule,
+    "mean": lambda run: run.method.mean.flatten().tolist(),
+    "stem": stem,
+    "crop": lambda run: tuple(run.method.augmentation.crop_scale),
+    "jitter": lambda run: tuple(run.method.augmentation.jitter),
+    "coins": lambda run: coins(run.method.augmentation),
+    "key_coins": lambda run: coins(run.method.key_augmentation),
+    "blur": lambda run: run.method.augmentation.blur_size,
+    "sigma": lambda run: tuple(run.method.augmentation.blur_sigma),
+    "tau": temperature,
+    "tau_irm": lambda run: run.method.shared["irm_temperature"],
+    "num_subsets": lambda run: run.method.shared["num_subsets"],
+    "widths": lambda run: (run.cell.options["hidden_dim"], run.cell.options["projection_dim"]),
+    "layers": lambda run: sum(isinstance(layer, torch.nn.Linear) for layer in run.method.projector),
+    "last_bias": lambda run: run.method.projector[-1].bias is not None,
+    "weight": lambda run: run.method.weights.unique().item(),
+    "positives": lambda run: {name: tuple(ends) for name, ends in run.method.positives.ranges.items()},
+    "clusters": lambda run: len(run.method.centers),
+}
+"""What became of a setting that isn't an attribute of its name."""
