@@ -91,7 +91,7 @@ def command(
             accelerator=accelerator,
             devices=devices,
             nodes=nodes,
-            jobs=jobs or max(1, min(room, len(cells))),
+            jobs=min(jobs or max(1, room), len(cells)),
             device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
             threads=cores,
             logger=logger,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -16,7 +16,10 @@ GIVEN_BY_THE_RUN = {"seed", "image_shape", "data"}
 
 def _parser(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, skip=set(GIVEN_BY_THE_RUN))
+    try:
+        parser.add_class_arguments(cls, skip=set(GIVEN_BY_THE_RUN))
+    except ValueError as error:  # somebody else's class
+        raise RequestError(f"{cls.__name__}: its options can't be read ({' '.join(str(error).split())})") from error
     return parser
 
 
@@ -36,6 +39,7 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
     for key in options:
         if key not in known:
             raise RequestError(f"{where}: {unknown('option', key, known)}")
+    _refuse_nulls(parser, options, where)
     try:
         parsed = parser.parse_object(options)
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
@@ -55,6 +59,20 @@ def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:
     parser = _parser(cls)
     parsed: Namespace = parser.instantiate_classes(parser.parse_object(options))
     return {name: _plain(value) for name, value in vars(parsed).items()}
+
+
+def _refuse_nulls(parser: ArgumentParser, given: dict[str, Any], where: str, path: str = "") -> None:
+    """Raise RequestError for null, which jsonargparse takes for everything, where the type doesn't have it."""
+    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    for name, value in given.items():
+        key = f"{path}{name}"
+        parts = any(dest.startswith(f"{key}.") for dest in kinds)  # a dataclass
+        if parts and not isinstance(value, dict):
+            raise RequestError(f"{where}: {key} has parts, {key}.NAME=VALUE; got {value!r:.80}")
+        if parts:
+            _refuse_nulls(parser, value, where, f"{key}.")
+        elif value is None and key in kinds and type(None) not in get_args(kinds[key]):
+            raise RequestError(f"{where}: {key}: a value is missing")
 
 
 def _plain(value: Any) -> Any:

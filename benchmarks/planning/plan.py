@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from inspect import getsourcefile, signature
 from itertools import takewhile
 from pathlib import Path
@@ -17,6 +19,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from disentangle_bench.evaluation.protocol import MEASURES, newest
+from disentangle_bench.methods.networks.backbones import require_pretrained
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
@@ -42,17 +45,20 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
     measures = resolve_measures(suite.measures)
     _check_addressees(suite, method_classes)
-    loaded, roles = {}, {}
-    for name, cls in data_classes.items():
-        given = suite.settings.get("data", {}) | suite.settings.get(name, {})
-        loaded[name] = setup_data(cls, options.resolve(cls, given, f"data set {name}"), name)
-        roles[name] = {target.role for target in loaded[name].targets}
     method_options, batches = {}, {}
+    sources: dict[tuple[str, str], str] = {}
     for name, cls in method_classes.items():
         shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
         own = dict(suite.settings.get(name, {}))
         batches[name] = _batch_options(own.pop("data", {}), name)
         method_options[name] = options.resolve(cls, shared | own, f"method {name}")
+        sources |= {(dataset, name): source_hash(data_class, cls) for dataset, data_class in data_classes.items()}
+    given = {name: suite.settings.get("data", {}) | suite.settings.get(name, {}) for name in data_classes}
+    resolved = {name: options.resolve(cls, given[name], f"data set {name}") for name, cls in data_classes.items()}
+    loaded, roles = {}, {}
+    for name, cls in data_classes.items():
+        loaded[name] = setup_data(cls, resolved[name], name)
+        roles[name] = {target.role for target in loaded[name].targets}
     left_out = {
         (dataset, name): f"{name} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
         for dataset in suite.datasets
@@ -72,6 +78,8 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         for name in method_names
         if (dataset, name) not in left_out
     }
+    for dataset, name in data_options:
+        _try_building(method_classes[name], method_options[name], name, loaded[dataset])
     return [
         Cell(
             dataset=dataset,
@@ -79,7 +87,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
             seed=seed,
             data=data_options[dataset, method],
             fingerprint=loaded[dataset].fingerprint,
-            source=source_hash(data_classes[dataset], method_classes[method]),
+            source=sources[dataset, method],
             options=method_options[method],
             budget=suite.budget.given,
             precision=precision,
@@ -123,18 +131,58 @@ def source_hash(*classes: type) -> str:
         for cls in classes
         for ancestor in takewhile(lambda one: one.__module__.partition(".")[0] != PACKAGE, cls.__mro__)
     ]
-    files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    try:
+        files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    except (TypeError, OSError) as error:
+        raise RequestError(
+            f"{outside[0].__qualname__}: a class needs a file, whose content is part of a run's hash"
+        ) from error
     return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
     """The data set, loaded, or RequestError if it is missing or the options don't fit it."""
-    try:
-        data = cls(**options.instantiate(cls, data_options))
+    with opened_data(cls, data_options, name) as data:
         data.setup()
-    except (DataNotFound, ValueError) as error:
-        raise RequestError(f"data set {name}: {error}") from error
     return data
+
+
+@contextmanager
+def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
+    """The data set, not loaded; within the block what is wrong with it is a RequestError."""
+    with _told(cls, f"data set {name}"):
+        yield cls(**options.instantiate(cls, data_options))
+
+
+@contextmanager
+def _told(cls: type, what: str) -> Iterator[None]:
+    """Tell in a line what goes wrong: of our own classes what the request can be wrong in, of others' anything."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (DataNotFound, ValueError, OSError) as error:
+        raise RequestError(f"{what}: {error}") from error
+    except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
+        if cls.__module__.partition(".")[0] == PACKAGE or isinstance(error, KeyboardInterrupt):
+            raise
+        raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
+
+
+def _try_building(cls: Any, resolved: dict[str, Any], name: str, data: ImageDataModule) -> None:
+    """Raise RequestError if the method can't be made of its options for these images.
+
+    Ours are made without memory for their weights; those that timm would download are not.
+    """
+    import torch
+
+    arguments = options.instantiate(cls, resolved)
+    ours = cls.__module__.partition(".")[0] == PACKAGE
+    with _told(cls, f"method {name}"), torch.device("meta") if ours else nullcontext():
+        if arguments.get("init") == "timm":
+            arguments["init"] = None
+            require_pretrained(arguments["backbone"])
+        cls(image_shape=data.image_shape, data=data.describe(), **arguments)
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:
@@ -168,7 +216,7 @@ def _data_options(
 
 
 def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:
-    """Settings for something that is not there are a mistake, not a wish."""
+    """Settings for something that is not there are a mistake, not a wish; so are those that change nothing."""
     known = {"data", "method", *methods.available(), *datamodules.available(), *suite.datasets, *method_classes}
     for addressee in suite.settings:
         if addressee not in known:
@@ -177,3 +225,15 @@ def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:
     for key in suite.settings.get("method", {}):
         if key not in everyones:
             raise RequestError(f"settings of every method: {unknown('option', key, everyones)}")
+    here = {"data", "method", *suite.datasets, *method_classes}
+    for addressee, given in suite.assigned.items():
+        if addressee in suite.settings and addressee not in here:
+            raise RequestError(f"--set {addressee}: changes nothing, {addressee} is not part of this request")
+        if addressee not in ("data", "method"):
+            continue
+        names = suite.datasets if addressee == "data" else method_classes
+        for key in given:
+            own = [name for name in names if key in suite.settings.get(name, {})]
+            takers = [n for n in names if addressee == "data" or key in options.known_options(method_classes[n])]
+            if takers and set(takers) <= set(own):
+                raise RequestError(f"--set {addressee}.{key}: changes nothing, {own[0]}.{key} is set, too")

@@ -24,7 +24,8 @@ def cell() -> Cell:
 
 
 def make_cell(method: str, *settings: str, seed: int = 0) -> Cell:
-    assignments = ["budget.epochs=3", "data.batch_size=512", *settings]
+    given = dict(setting.split("=", 1) for setting in ("budget.epochs=3", "data.batch_size=512", *settings))
+    assignments = [f"{key}={value}" for key, value in given.items()]
     suite = choose("smoke", method, "digits", str(seed), assignments)
     suite.measures = MEASURES
     (cell,) = plan(suite)
