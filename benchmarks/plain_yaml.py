@@ -11,8 +11,8 @@ import yaml
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.files import read_text
 
-LARGEST_FILE = 1_000_000
-"""Bytes of a YAML file."""
+LARGEST_FILE = 100_000
+"""Bytes of a YAML text; reading more takes seconds."""
 MOST_VALUES = 100_000
 """That a text may hold once its aliases are written out."""
 
@@ -30,6 +30,8 @@ def read(path: Path, where: str) -> Any:
 
 def parse(text: str, where: str) -> Any:
     """What a text holds; RequestError, which begins with `where`, if it can't be read."""
+    if len(text) > LARGEST_FILE:
+        raise RequestError(f"{where}: more than {LARGEST_FILE:,} bytes")
     try:
         return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:

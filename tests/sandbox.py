@@ -6,6 +6,7 @@ temporary files lie in a sandbox. What Python opens for writing outside of that 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -96,6 +97,7 @@ class Sandbox:
         """Give the request; it is killed after so many seconds."""
         for name in PRELOADED:
             importlib.import_module(name)
+        gc.freeze()  # what is shared with the children stays so
         before = self._look()
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as notes:
             start = time.monotonic()
