@@ -13,6 +13,8 @@ from disentangle_bench.files import read_text
 
 LARGEST_FILE = 100_000
 """Bytes of a YAML text; reading more takes seconds."""
+DEEPEST = 50
+"""Lists and mappings inside of each other."""
 MOST_VALUES = 100_000
 """That a text may hold once its aliases are written out."""
 
@@ -40,6 +42,12 @@ def parse(text: str, where: str) -> Any:
 
 class _Loader(yaml.SafeLoader):
     """YAML without keys that stand twice, and without aliases that unfold into more than anybody writes."""
+
+    def fetch_flow_collection_start(self, token: type) -> None:
+        """Called by YAML for every [ and {; the time it takes grows with the square of their depth."""
+        if self.flow_level >= DEEPEST:
+            raise yaml.YAMLError(f"nested deeper than {DEEPEST} levels")
+        super().fetch_flow_collection_start(token)
 
     def get_single_node(self) -> yaml.Node | None:
         """Called by YAML once the text is parsed, before values are made of it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser, Namespace
@@ -14,6 +15,7 @@ from disentangle_bench.benchmarks.errors import RequestError, unknown
 GIVEN_BY_THE_RUN = {"seed", "image_shape", "data"}
 
 
+@cache
 def _parser(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
     try:
