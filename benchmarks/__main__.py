@@ -20,10 +20,10 @@ from disentangle_bench.files import printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
-    *("compare", "verify", "data", "list", "doctor", "replay"),
+    *("compare", "studies.claims", "verify", "data", "list", "doctor", "replay"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {
-    name: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
+    name.rpartition(".")[2]: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
 }
 
 

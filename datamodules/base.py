@@ -6,7 +6,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from jsonargparse.typing import NonNegativeInt, PositiveInt
@@ -18,6 +18,7 @@ from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.batches.training import TrainingBatches, TrainingImages, TrainingView, in_order
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts
+from disentangle_bench.datamodules.splits.stratified import fewer
 from disentangle_bench.datamodules.targets import Role, TargetSpec
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Split",
     "SplitName",
 ]
+PretrainOn = Literal["train", "train+val", "train+unlabeled", "all"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 """What a data set is cut into."""
 PROBES: tuple[SplitName, ...] = ("probe", "probe_val")
@@ -53,6 +55,8 @@ class ImageDataModule(TrainingBatches):
         batch_size: images in a training batch, over all devices together.
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
+        train_images: so many of the training images are kept, drawn by class, and the same share of the validation
+            images; all if not given. The test split is left whole.
         seed: of the order of training batches.
         balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
             images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
@@ -61,6 +65,12 @@ class ImageDataModule(TrainingBatches):
             leave 2 images for each.
         shift: what differs between training and test: `leave_out:DOMAIN`, `hold_out:TARGET=VALUE,...` or
             `correlation:NUMBER`; see `datamodules.shifts`.
+        view_size: edge of the views that a method trains on; they are cropped out of the whole stored image. The stored
+            images' edge if not given.
+        eval_size: edge of the images that an encoder is judged on; that of the stored images if not given.
+        pretrain_on: the images that a method trains on: the training split, with the validation split or the unlabelled
+            images (of data sets that have some), or all of them. No test image ever, and probes are learnt, chosen and
+            scored on the same splits whatever this says.
         num_workers: processes that make batches; chosen by the kind of data if not given. It never changes a batch.
     """
 
@@ -76,6 +86,10 @@ class ImageDataModule(TrainingBatches):
     """Whether a colour (or rotation) is drawn by class, so that the shift `correlation` means something."""
     order_tells: ClassVar[bool] = False
     """Whether images lie in an order that tells their targets, as files sorted by class folder do."""
+    eval_crop: ClassVar[float] = 1.0
+    """Share of the stored image's edge, about its centre, that an encoder is judged on."""
+    unlabeled: Split | None = None
+    """Images without a label; a subclass that has some sets it in `load`."""
 
     def __init__(
         self,
@@ -83,10 +97,14 @@ class ImageDataModule(TrainingBatches):
         batch_size: PositiveInt = 128,
         val_fraction: float = 0.1,
         split_seed: int = 0,
+        train_images: PositiveInt | None = None,
         seed: int = 0,
         balance: str | None = None,
         domains_per_batch: PositiveInt | None = None,
         shift: str | None = None,
+        view_size: PositiveInt | None = None,
+        eval_size: PositiveInt | None = None,
+        pretrain_on: PretrainOn = "train",
         num_workers: NonNegativeInt | None = None,
     ):
         super().__init__(
@@ -98,7 +116,10 @@ class ImageDataModule(TrainingBatches):
         )
         if not 0 < val_fraction < 1:
             raise DataMismatch(f"val_fraction must lie between 0 and 1, got {val_fraction}")
-        self.val_fraction, self.split_seed = val_fraction, split_seed
+        if pretrain_on not in get_args(PretrainOn):
+            raise DataMismatch(f"pretrain_on {pretrain_on!r} is none of {', '.join(get_args(PretrainOn))}")
+        self.val_fraction, self.split_seed, self.train_images = val_fraction, split_seed, train_images
+        self.view_size, self.eval_size, self.pretrain_on = view_size, eval_size, pretrain_on
         self.shift = None if shift is None else shifts.parse(shift)
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
@@ -148,8 +169,12 @@ class ImageDataModule(TrainingBatches):
     @cached_property
     def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.Made]:
         splits, specs = _checked(self.load(), self.name)
+        if self.pretrain_on == "train+unlabeled" and self.unlabeled is None:
+            raise DataMismatch(f"pretrain_on {self.pretrain_on!r}: {self.name} has no unlabelled images")
         if self.shift:
             splits = shifts.apply(self.shift, splits, specs, self._value_names)
+        if self.train_images is not None:
+            splits |= self._fewer(splits, specs, self.train_images)
         if len(splits["train"]) < self.batch_size:
             raise DataMismatch(
                 f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "
@@ -159,6 +184,22 @@ class ImageDataModule(TrainingBatches):
             splits, specs, redrawn=self.redrawn, independent=self.independent, entangled=self.entangled
         )
         return splits, specs, made
+
+    def _fewer(
+        self, splits: dict[SplitName, Split], specs: tuple[TargetSpec, ...], count: int
+    ) -> dict[SplitName, Split]:
+        """The training and validation split with `count` training images."""
+        share = count / len(splits["train"])
+        if share > 1:
+            raise DataMismatch(f"train_images {count}: {self.name} has {len(splits['train'])} training images")
+        content = next((spec.name for spec in specs if spec.role == "content" and spec.discrete), None)
+        parts: tuple[SplitName, ...] = ("train", "val")
+        return {
+            name: splits[name].select(
+                fewer(splits[name].targets[content] if content else len(splits[name]), share, self.split_seed)
+            )
+            for name in parts
+        }
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits; later calls cost nothing."""
@@ -174,10 +215,15 @@ class ImageDataModule(TrainingBatches):
         """How the probe splits were made, and which classes had to be left out."""
         return self._loaded[2]
 
-    @property
-    def training(self) -> Split:
-        """What training batches are drawn from: the training split, unless a data set adds unlabelled images."""
-        return self.splits["train"]
+    @cached_property
+    def training(self) -> Split:  # type: ignore[override]  # a property either way
+        """What training batches are drawn from: the training split and what `pretrain_on` adds behind it."""
+        parts = [self.splits["train"]]
+        if self.pretrain_on in ("train+val", "all"):
+            parts.append(self.splits["val"])
+        if self.pretrain_on in ("train+unlabeled", "all") and self.unlabeled is not None:
+            parts.append(self.unlabeled)
+        return shifts.stack(parts) if len(parts) > 1 else parts[0]
 
     @property
     def targets(self) -> tuple[TargetSpec, ...]:
@@ -191,7 +237,7 @@ class ImageDataModule(TrainingBatches):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
+        """(channels, height, width) of the stored images, which batches hold."""
         channels, height, width = self.splits["train"].images.shape[1:]
         return channels, height, width
 
@@ -242,8 +288,9 @@ class ImageDataModule(TrainingBatches):
     def describe(self) -> dict[str, Any]:
         """What a method may know about the data before it sees any: plain values, no images.
 
-        `probe` says how the probe splits were made, their sizes, and which classes (by number) have no images in
-        some domain and so weight 0, by split.
+        `view_shape` and `eval_shape` are (height, width) of what is trained on and judged on. `probe` says how the
+        probe splits were made, their sizes, and which classes (by number) have no images in some domain and so weight
+        0, by split.
         """
         mean, std = self.statistics
         return {
@@ -253,6 +300,9 @@ class ImageDataModule(TrainingBatches):
             "mean": mean,
             "std": std,
             "mirror_symmetric": self.mirror_symmetric,
+            "view_shape": (self.view_size,) * 2 if self.view_size else self.image_shape[1:],
+            "eval_shape": (self.eval_size,) * 2 if self.eval_size else self.image_shape[1:],
+            "eval_crop": self.eval_crop,
             "targets": [spec.as_dict() for spec in self.targets],
             "probe": {
                 "how": self.probe_made.how,

@@ -101,6 +101,19 @@ def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def being_written(path: Path) -> bool:
+    """Whether a file is one that `replacing` has named and whose process lives, on this machine."""
+    if (found := re.fullmatch(r"\..+\.([0-9]+)-[0-9]+\.tmp", path.name)) is None:
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 def write_file(path: Path, content: bytes | str, synced: bool = True) -> None:
     """Write a file, whole or not at all, see `replacing`; a folder that isn't there is made."""
     path.parent.mkdir(parents=True, exist_ok=True)

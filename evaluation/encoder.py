@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from disentangle_bench.evaluation.features import Embed, inference_mode
+from disentangle_bench.evaluation.features import Embed, device_of, inference_mode
 
 Change = Callable[[Tensor, slice], Tensor]
 CHUNK = 512
@@ -44,7 +44,7 @@ class Encoder:
     @property
     def device(self) -> torch.device:
         """Where the network is."""
-        return next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        return device_of(self.module)
 
     def sample(self, split: str, count: int, seed: int = 0) -> Tensor:
         """At most `count` images of a split, drawn without replacement: uint8 [n, C, H, W]."""

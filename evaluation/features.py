@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Protocol
@@ -53,6 +54,11 @@ class FeatureBank:
             {**self.targets, split: self.targets[origin]},
             {**self.weights, split: weights},
         )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a network is, by its weights or else its buffers; one without either is on the processor."""
+    return next((t.device for t in chain(module.parameters(), module.buffers())), torch.device("cpu"))
 
 
 @contextmanager
@@ -171,7 +177,7 @@ def _is_whole(folder: Path, key: dict[str, str]) -> bool:
 def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Path) -> None:
     """Write this process's part of a split, beside the bank's place."""
     shutil.rmtree(folder, ignore_errors=True)
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    device = device_of(module)
     widths: dict[str, int] = {}
     targets: dict[str, list[np.ndarray]] = {}
     folder.mkdir(parents=True)

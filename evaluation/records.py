@@ -97,6 +97,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "git": (dict,),
         "versions": (dict,),
         "hardware": (dict,),
+        "device": _TEXT,
         "data": (dict,),
         "card": (dict,),
         "epoch": (int, float, type(None)),
@@ -219,6 +220,8 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
     yield from _misses(record["cell"], _CELL, "cell.")
     for part, kinds in _OPTIONAL.items():
         yield from _misses(record[part], {key: kinds[key] for key in kinds.keys() & record[part].keys()}, f"{part}.")
+    if not _are_experiments(record["config"].get("experiments", [])):
+        yield "`config.experiments` is not a list of labels with published figures"
     if not all(isinstance(role, str) for role in record["labels"]):
         yield "`labels` is not a list of roles"
     ranks = record["cost"].get("ranks", [])
@@ -254,6 +257,17 @@ def _ranges() -> dict[str, dict[str, tuple[float, float]]]:
     from disentangle_bench.evaluation.protocol import MEASURES
 
     return {title: {name: (s.low, s.high) for name, s in measure.scores.items()} for title, measure in MEASURES.items()}
+
+
+def _are_experiments(given: Any) -> bool:
+    """Whether each is a suite, a label and figures with a source (see `benchmarks.planning.experiment`)."""
+    text = {"measure": _TEXT, "score": _TEXT, "source": _TEXT, "protocol": _TEXT, "target": _MAYBE}
+    return isinstance(given, list) and all(
+        isinstance(one, dict)
+        and not any(_misses(one, {"suite": _TEXT, "label": _TEXT, "published": (list,)}))
+        and all(isinstance(f, dict) and not any(_misses(f, text)) and _finite(f.get("value")) for f in one["published"])
+        for one in given
+    )
 
 
 def _misses(part: dict[str, Any], kinds: Mapping[str, tuple[type, ...]], prefix: str = "") -> Iterator[str]:

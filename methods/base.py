@@ -15,11 +15,12 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from lightning.pytorch.callbacks import Timer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from disentangle_bench.methods.networks.backbones import Stem, load_encoder
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
-from disentangle_bench.methods.networks.backbones import load_encoder
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
@@ -104,10 +105,13 @@ class Method(L.LightningModule, metaclass=Firewalled):
     """Base of all methods. A subclass says what it computes in `training_step` and which spaces `embed` offers.
 
     Args:
-        image_shape: (channels, height, width) of the uint8 images.
-        data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles.
+        image_shape: (channels, height, width) of the uint8 images; the attribute is that of the views.
+        data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles, and the
+            sizes that images are trained on and judged on.
         seed: of every random stream: initial weights, views, the method's own draws.
         backbone: `convnet`, or any encoder of timm by name.
+        stem: of a ResNet: `imagenet` (7x7, stride 2, max-pooling), `small` (3x3, stride 1, none), or `auto`: `small`
+            for views of at most 64 pixels.
         init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
         augmentation: how strongly views differ from the image.
         optimizer: sgd, adam, adamw or lars.
@@ -143,6 +147,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         data: dict[str, Any],
         seed: int = 0,
         backbone: str = "convnet",
+        stem: Stem = "auto",
         init: str | None = None,
         augmentation: Augmentation = Augmentation(),
         optimizer: Literal["sgd", "adam", "adamw", "lars"] = "adamw",
@@ -153,13 +158,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
         schedule: Literal["cosine", "constant"] = "cosine",
     ):
         super().__init__()
-        self.image_shape, self.data, self.seed = image_shape, data, seed
+        self.image_shape: tuple[int, int, int] = (image_shape[0], *data["view_shape"])
+        self.data, self.seed = data, seed
         self.augmentation = augmentation
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.warmup, self.schedule = warmup, schedule
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "backbone"))
-            self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm")
+            self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm", stem=stem)
         if init is not None and init != "timm":
             load_encoder(self.backbone, init)
         self.num_features = int(self.backbone.num_features)  # type: ignore[arg-type]
@@ -185,9 +191,26 @@ class Method(L.LightningModule, metaclass=Firewalled):
     # ---- images ----
 
     def prepare(self, image: Tensor) -> Tensor:
-        """Uint8 [B, C, H, W], or float in [0, 1], to normalised float, channels last."""
-        scaled = image.float() / 255 if image.dtype == torch.uint8 else image
+        """To normalised float, channels last: views in [0, 1] as they are, stored uint8 images as they are judged.
+
+        Args:
+            image: float [B, C, H, W] of any size, or uint8 [B, C, H, W].
+        """
+        scaled = self._framed(image, self.data["eval_shape"]) if image.dtype == torch.uint8 else image
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def plain_view(self, image: Tensor) -> Tensor:
+        """Stored uint8 images [B, C, H, W] without augmentation: float in [0, 1], of the size of views."""
+        return self._framed(image, self.image_shape[1:])
+
+    def _framed(self, image: Tensor, shape: Sequence[int]) -> Tensor:
+        """The centre of uint8 images that is judged, resized (bilinear, anti-aliased): float in [0, 1]."""
+        height, width = (round(side * self.data["eval_crop"]) for side in image.shape[2:])
+        top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
+        scaled = image[:, :, top : top + height, left : left + width].float() / 255
+        if (height, width) == tuple(shape):
+            return scaled
+        return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
 
     def draw_view(self, batch_size: int) -> Params:
         """Parameters of one view of the batch; every process draws for all of them and takes its own part."""
@@ -196,9 +219,9 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return own_rows(drawn, rank, batch_size)
 
     def apply_view(self, image: Tensor, params: Params) -> Tensor:
-        """The normalised view [B, C, H, W] of uint8 images that drawn parameters describe."""
+        """The normalised view [B, C, h, w] of uint8 images [B, C, H, W] that drawn parameters describe."""
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            return self.prepare(self.augmentation.apply(image.float() / 255, params))
+            return self.prepare(self.augmentation.apply(image.float() / 255, params, self.image_shape[1:]))
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""

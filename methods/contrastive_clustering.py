@@ -90,7 +90,7 @@ class ContrastiveClustering(Method):
             self.counts.zero_()
         if not self.has_centers and self._share_of_budget(self.global_step - 1) >= self.start:
             features = self.encode_training_split(
-                lambda image, _: self.backbone(self.prepare(image)),
+                lambda image, _: self.backbone(self.prepare(self.plain_view(image))),
                 "centers",
                 batch_statistics=self.global_step < CALIBRATED,
             )
@@ -109,7 +109,7 @@ class ContrastiveClustering(Method):
         loss = self.instance_weight * instance
         self.log("loss/instance", instance)
         if self.has_centers:
-            q = self.assign(self.backbone(self.prepare(batch["image"])))
+            q = self.assign(self.backbone(self.prepare(self.plain_view(batch["image"]))))
             cluster = cluster_loss(q, gather=self.gather)
             anchor = sum(anchor_loss(self.assign(h), q, gather=self.gather) for h in (h1, h2))
             loss = loss + self.cluster_weight * cluster + self.anchor_weight * anchor

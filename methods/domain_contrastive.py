@@ -40,6 +40,7 @@ class DomainContrastive(Method):
         temperature: tau.
         positives: transforms of which a positive gets one: name -> range, see `methods.views.Positives`.
         num_positives: P, positives an image, each by another transform.
+        all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
         projection_dim: width of the code.
         reconstruction: whether a generator learns to give the image back from code and domain.
         reconstruction_weight: of that loss.
@@ -65,6 +66,7 @@ class DomainContrastive(Method):
         temperature: PositiveFloat = 0.2,
         positives: dict[str, list[float]] | None = None,
         num_positives: PositiveInt = 1,
+        all_negatives: bool = False,
         projection_dim: PositiveInt = 128,
         reconstruction: bool = False,
         reconstruction_weight: NonNegativeFloat = 0.3,
@@ -84,6 +86,7 @@ class DomainContrastive(Method):
         self.positives = Positives(positives) if positives else Positives()
         if num_positives > len(self.positives.ranges):
             raise ValueError(f"num_positives is {num_positives}, but only {len(self.positives.ranges)} are listed")
+        self.all_negatives = all_negatives
         self.projector = nn.Linear(self.num_features, projection_dim)
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
@@ -134,18 +137,19 @@ class DomainContrastive(Method):
         """Domain-wise InfoNCE (eq. 3) and, if asked for, the reconstruction's distance (eq. 6)."""
         image, domains = batch["image"], batch[self.domain]
         with torch.autocast(image.device.type, enabled=False):
-            scaled = image.float() / 255
+            stored, plain = image.float() / 255, self.plain_view(image)
             drawn = on_device(self.draw_positives(len(image)), image.device)
-            views = [self.prepare(self.positives.apply(scaled, params)) for params in drawn]
-        codes = self.code(self.prepare(image))
+            views = [self.prepare(self.positives.apply(stored, params, plain.shape[2:])) for params in drawn]
+        codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views], 1)
-        loss = domain_info_nce(codes, positives, domains, self.temperature, gather=self.gather)
+        shared = torch.zeros_like(domains) if self.all_negatives else domains
+        loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
         if self.reconstruction:
-            distance = self.distance(self.generate(codes, domains), scaled)
+            distance = self.distance(self.generate(codes, domains), plain)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})
             loss = loss + self.reconstruction_weight * distance
             if batch_idx == 0:
-                self._shown = (image[:8], domains[:8])
+                self._shown = (plain[:8], domains[:8])
         self.log("loss", loss)
         return loss
 
@@ -161,14 +165,14 @@ class DomainContrastive(Method):
         if not due or not self.trainer.is_global_zero:
             return
         self.eval()
-        image, domains = self._shown
-        codes = self.code(self.prepare(image))
+        plain, domains = self._shown
+        codes = self.code(self.prepare(plain))
         swaps = [self.generate(codes, torch.full_like(domains, d)) for d in range(min(self.num_domains, 10))]
         self.train()
         folder = Path(self.trainer.default_root_dir) / "images"
         folder.mkdir(parents=True, exist_ok=True)
-        rows = torch.cat([image.float() / 255, self.generate(codes, domains), *swaps])
-        save_image(make_grid(rows.cpu(), nrow=len(image)), folder / f"epoch={done:04d}.png")
+        rows = torch.cat([plain, self.generate(codes, domains), *swaps])
+        save_image(make_grid(rows.cpu(), nrow=len(plain)), folder / f"epoch={done:04d}.png")
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Encoder, generator and domain embedding learn at rates of their own."""

@@ -1,9 +1,10 @@
 """IP-IRM: find a partition of the images on which the contrastive loss varies, then make it invariant to that one."""
 
+import math
 from typing import Any
 
 import torch
-from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 from tqdm import tqdm
 
@@ -43,7 +44,8 @@ class IPIRM(Method):
         keep_global: add the contrastive loss of the whole batch.
         mixup: mix each anchor with another image of its subset (the authors' second table; there with temperature 0.2).
         partition_batch_size: images in a mini-batch of the maximisation step.
-        partition_epochs: at most so many epochs of the maximisation step.
+        partition_epochs: at most so many epochs of the maximisation step; 0: a random partition, which a learnt one
+            should beat.
         hidden_dim: width of the projector's hidden layer.
         projection_dim: width of z.
     """
@@ -67,7 +69,7 @@ class IPIRM(Method):
         keep_global: bool = True,
         mixup: bool = False,
         partition_batch_size: PositiveInt = 512,
-        partition_epochs: PositiveInt = 61,
+        partition_epochs: NonNegativeInt = 61,
         hidden_dim: PositiveInt = 256,
         projection_dim: PositiveInt = 128,
         **kwargs,
@@ -102,12 +104,16 @@ class IPIRM(Method):
             self.partitions = [*(self.partitions if self.retain else []), logits]
             self.partitioned_epoch = epoch
             sizes = logits.argmax(1).bincount(minlength=self.num_subsets)
-            self.log("partition/risk", risk)
+            if not math.isnan(risk):
+                self.log("partition/risk", risk)
             self.log_dict({f"partition/size_{k}": float(size) for k, size in enumerate(sizes)})
 
     def find_partition(self) -> tuple[Tensor, float]:
         """Logits [N, K] of the partition on which the loss of the encoder as it is varies most, and its risk."""
         stream = f"partition/{self.current_epoch}"
+        generator = Generator().manual_seed(stream_seed(self.seed, stream))
+        if not self.partition_epochs:
+            return torch.randn(self.data["num_train"], self.num_subsets, generator=generator), math.nan
         z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)
         risks = []
         shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
@@ -124,7 +130,7 @@ class IPIRM(Method):
                 irm_weight=self.irm_weight,
                 batch_size=self.partition_batch_size,
                 max_epochs=self.partition_epochs,
-                generator=Generator().manual_seed(stream_seed(self.seed, stream)),
+                generator=generator,
                 progress=progress,
                 **self.shared,
             )

@@ -24,5 +24,5 @@ class Pixels(Method):
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """`features` [B, C * min(H, 32) * min(W, 32)]."""
-        height, width = (min(side, 32) for side in self.image_shape[1:])
+        height, width = (min(side, 32) for side in self.data["eval_shape"])
         return {"features": self.backbone(adaptive_avg_pool2d(self.prepare(image), (height, width)))}

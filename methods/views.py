@@ -22,7 +22,7 @@ from kornia.enhance import (
 )
 from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
 
 from disentangle_bench.methods.objectives.inputs import upload
 
@@ -120,18 +120,19 @@ class Augmentation:
             },
         }
 
-    def apply(self, images: Tensor, params: Params) -> Tensor:
+    def apply(self, images: Tensor, params: Params, shape: Sequence[int] | None = None) -> Tensor:
         """Apply drawn parameters.
 
         Args:
             images: float [B, C, H, W] in [0, 1].
             params: from `draw(B, ...)`, possibly groups of different draws.
+            shape: (h, w) of the views, which are cut out of all of the image; that of the images if not given.
 
         Returns:
-            float [B, C, H, W] in [0, 1].
+            float [B, C, h, w] in [0, 1].
         """
         (params,) = on_device([params], images.device)
-        return self._appearance(_warp(images, **params["spatial"]), **params["appearance"])
+        return self._appearance(_warp(images, shape or images.shape[2:], **params["spatial"]), **params["appearance"])
 
     def _appearance(
         self,
@@ -172,8 +173,21 @@ def _blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
     return filter2d_separable(images, kernel, kernel)
 
 
-def _warp(images: Tensor, area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor, flip: Tensor, angle: Tensor) -> Tensor:
-    """Crop, mirror, rotate and resize back, in one bilinear resampling; outside of the image is black."""
+def _warp(
+    images: Tensor,
+    shape: Sequence[int],
+    area: Tensor,
+    log_ratio: Tensor,
+    x: Tensor,
+    y: Tensor,
+    flip: Tensor,
+    angle: Tensor,
+) -> Tensor:
+    """Crop, mirror, rotate and resize, in one bilinear resampling; outside of the image is black.
+
+    For views of less than two thirds of the image's edge each pixel is the mean of several samples: without that, a
+    large crop would be the image with most of its pixels left out.
+    """
     height, width = images.shape[-2:]
     ratio = log_ratio.exp()
     w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
@@ -186,8 +200,11 @@ def _warp(images: Tensor, area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor,
         ],
         1,
     )
-    grid = affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
-    return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    samples = max(1, round(max(height / shape[0], width / shape[1])))  # along each axis, of a pixel
+    size = [len(images), images.shape[1], samples * shape[0], samples * shape[1]]
+    grid = affine_grid(theta.to(images.dtype), size, align_corners=False)
+    views = grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return views if samples == 1 else avg_pool2d(views, samples)
 
 
 @dataclass(frozen=True)
@@ -233,9 +250,9 @@ class Positives:
             spatial["log_ratio"] = torch.zeros_like(spatial["log_ratio"])
         return params
 
-    def apply(self, images: Tensor, params: Params) -> Tensor:
-        """The views that drawn parameters describe: float [B, C, H, W] in [0, 1] to the same."""
-        return _ALL.apply(images, params)
+    def apply(self, images: Tensor, params: Params, shape: Sequence[int] | None = None) -> Tensor:
+        """The views that drawn parameters describe: float [B, C, H, W] in [0, 1] to [B, C, h, w]."""
+        return _ALL.apply(images, params, shape)
 
 
 _STILL = Augmentation((1.0, 1.0), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), jitter_p=0.0, grey_p=0.0)

@@ -238,7 +238,14 @@ def cases(draw: Callable, folder: str, config: dict[str, Any]) -> Case:
     return Case(kind, arguments, {name: file})
 
 
-NOTE = {"backbone": "convnet", "image_shape": "[1, 32, 32]", "step": "5", "method": "simclr", "dataset": "digits"}
+NOTE = {
+    "backbone": "convnet",
+    "stem": "auto",
+    "image_shape": "[1, 32, 32]",
+    "step": "5",
+    "method": "simclr",
+    "dataset": "digits",
+}
 
 
 def encoder(note: dict[str, str]) -> bytes:

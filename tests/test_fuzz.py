@@ -7,6 +7,8 @@ import pytest
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.runs import cleanup
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.files import file_name, read_bytes, replacing, write_file
 from tests.fuzz import COMMAND, REQUEST, fuzz
 from tests.sandbox import Sandbox
@@ -84,3 +86,12 @@ def test_an_error_while_writing_leaves_the_old_file(tmp_path):
         fails()
     assert read_bytes(path) == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_living_process_writes_is_not_taken_for_left(tmp_path):
+    run = RunFolder(tmp_path)
+    with replacing(run.config) as beside:
+        beside.write_text("{}")
+        (tmp_path / ".config.json.999999999-1.tmp").touch()
+        cleanup.clear_unfinished(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]

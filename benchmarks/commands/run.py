@@ -33,7 +33,8 @@ def command(
 
     Args:
         suite: name of a suite (see `bench list suites`), or a YAML file.
-        method: methods instead of the suite's, comma-separated, or `all`; `my_file.MyMethod` names one of your own.
+        method: methods instead of the suite's, comma-separated, or `all`; `my_file.MyMethod` names one of your own. Of
+            a suite's experiments only those of these methods, or with these labels.
         dataset: data sets instead of the suite's, comma-separated.
         seeds: seeds instead of the suite's, such as 0,1,2.
         measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see
@@ -58,12 +59,15 @@ def command(
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
     from disentangle_bench.benchmarks.runs.folder import RunFolder
 
-    least = len(request.seeds) * len(request.datasets) * (1 if request.methods == "all" else len(request.methods))
+    least = len(request.seeds) * max(
+        len(request.datasets) * (1 if request.methods == "all" else len(request.methods)), len(request.experiments) > 0
+    )
     if launcher == "local" and not dry_run and sum(run.record.exists() for run in RunFolder.all_in(folder)) < least:
         from disentangle_bench.benchmarks.launchers.local import warm_up
 
         warm_up()  # imports in the background what planning imports here; a run that is complete does without
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.execution.record import keep_experiments
     from disentangle_bench.benchmarks.launchers import Launch, Outcome, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
@@ -100,6 +104,8 @@ def command(
         )
         with as_ctrl_c():
             outcome = run(launcher, cells, launch)
+    for cell in outcome.complete:
+        keep_experiments(cell, RunFolder(cell.folder(folder)))
     show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
     for title, reason in outcome.failed.items():
         print(f"bench: failed {title}: {reason}", file=sys.stderr)

@@ -38,6 +38,14 @@ def processes(launch: CellLaunch) -> tuple[list[int] | int, int, ClusterEnvironm
     return list(launch.device_ids) or devices, nodes, LightningEnvironment()
 
 
+def device_of(launch: CellLaunch) -> torch.device:
+    """Where this process trains and judges, of the devices that its cell gets on this machine."""
+    if launch.accelerator == "cpu":
+        return torch.device("cpu")
+    local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
+    return torch.device("cuda", launch.device_ids[local] if launch.device_ids else local)
+
+
 def place() -> tuple[int, int]:
     """(This process's rank, number of processes) of the process group; (0, 1) without one."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)

@@ -18,6 +18,7 @@ from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, Ima
 from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
+from disentangle_bench.evaluation.metrics.arrays import computing_on
 from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import BadRecord, read_record
@@ -50,7 +51,7 @@ def measure(
 
     Args:
         cell: whose measures.
-        method: trained.
+        method: trained; where it lies, everything is computed.
         data: of the cell.
         run: its folder.
         encoder: hash of the method's weights.
@@ -74,7 +75,8 @@ def measure(
     encoded = encode_splits(method, data, run, encoder, follow)
     before = _earlier(cell, run, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
-    rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, as_encoder(method, data))
+    with computing_on(features.device_of(method)):
+        rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, as_encoder(method, data))
     before.outcomes.update(outcomes)
     measured = Measured(
         before.measures + missing,

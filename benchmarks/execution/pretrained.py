@@ -17,9 +17,11 @@ from safetensors import SafetensorError, safe_open
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import measure
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
@@ -43,6 +45,7 @@ class Note:
     """What the metadata of `encoder.safetensors` say: what it is, and where it comes from."""
 
     backbone: str
+    stem: str
     image_shape: tuple[int, ...]
     step: int
     method: str
@@ -102,7 +105,9 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
         encoder_parameters=sum(p.numel() for p in method.backbone.parameters()),
     )
     trained = Trained(state, step, 0, cost)
-    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), git=git_state())
+    command = " ".join(["bench", *sys.argv[1:]])
+    launch = CellLaunch(command=command, accelerator=find_devices()[0], git=git_state())
+    method.to(device_of(launch))
     run.path.mkdir(parents=True, exist_ok=True)
     try:
         with lock.hold(run.lock):
@@ -150,13 +155,17 @@ def _open(
         raise RequestError(f"--encoder {encoder}: not a safetensors file ({error})") from error
     except Unfit as unfit:
         raise RequestError(f"--encoder {encoder}: not an encoder of this suite ({unfit})") from unfit
-    if note.image_shape != image_shape:
-        raise RequestError(f"--encoder {encoder}: made for images {note.image_shape}, these are {image_shape}")
+    views = (image_shape[0], *data["view_shape"])
+    if note.image_shape != views:
+        raise RequestError(
+            f"--encoder {encoder}: made for views {note.image_shape}, these are {views} (see data.view_size)"
+        )
     if note.step == 0 and not untrained:
         raise RequestError(
             f"--encoder {encoder}: this encoder has not been trained; --untrained judges it all the same"
         )
-    given: dict[str, Any] = {"image_shape": image_shape, "data": data, "backbone": note.backbone, "init": encoder}
+    given: dict[str, Any] = {"image_shape": image_shape, "data": data, "init": encoder}
+    given |= {"backbone": note.backbone, "stem": note.stem}
     try:
         with torch.device("meta"):  # its shapes fit before any memory is taken
             GivenEncoder(**given)

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.benchmarks.machine import hardware
+from disentangle_bench.evaluation.records import digest_of, read_record, write_json
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.measure import Measured
     from disentangle_bench.benchmarks.execution.train import Trained
     from disentangle_bench.benchmarks.planning.cell import Cell
-    from disentangle_bench.benchmarks.runs.folder import CellLaunch
+    from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
     from disentangle_bench.datamodules.base import ImageDataModule
     from disentangle_bench.methods.base import Method
 
@@ -39,6 +40,7 @@ def make_record(
 ) -> dict[str, Any]:
     """The run record (see `evaluation.records`) without its digests, which `seal` adds."""
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
+    from disentangle_bench.evaluation.features import device_of
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
@@ -53,6 +55,7 @@ def make_record(
             "git": launch.git,
             "versions": versions(),
             "hardware": hardware(),
+            "device": str(device_of(method)),
             "data": {"fingerprint": data.fingerprint} | {name: len(split) for name, split in data.splits.items()},
             "encoder": trained.encoder,
             "epoch": trained.epoch,
@@ -64,6 +67,23 @@ def make_record(
         "cost": asdict(trained.cost) | {"peak_memory_mb": peak_memory_mb(), "eval_seconds": round(measured.seconds, 2)},
         "metrics": measured.rows,
     }
+
+
+def keep_experiments(cell: Cell, run: RunFolder) -> None:
+    """Have a complete run say which experiments of the suite it is; those of other suites stay.
+
+    Labels decide nothing that was computed, so a row that is called otherwise is not trained again. A record that isn't
+    as it was sealed is left alone.
+    """
+    record = read_record(run.record)
+    known = record["config"].get("experiments", [])
+    given = [one for one in known if one["suite"] != cell.suite] + cell.experiments
+    if given != known and record["digest"] == digest_of(record):
+        changed = {**record, "config": record["config"] | {"experiments": given}}
+        write_json(run.record, changed | {"digest": digest_of(changed)})
+        config = run.read_config()
+        config.cell["experiments"] = given
+        write_json(run.config, config.as_dict())
 
 
 def now() -> str:

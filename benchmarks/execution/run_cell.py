@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.execution.build import build_data, build_method, make_loggers
-from disentangle_bench.benchmarks.execution.distributed import rank
+from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
 from disentangle_bench.benchmarks.execution.record import make_record, now
@@ -94,6 +94,10 @@ def run_cell(run: RunFolder) -> None:
     method = build_method(cell, data)
     loggers = make_loggers(run, cell, launch)
     trained = _train_or_load(cell, method, data, run, launch, loggers, progress)
+    where = device_of(launch)
+    if where.type == "cuda":
+        torch.cuda.set_device(where)  # whose name and peak memory are recorded
+    method.to(where)  # Lightning leaves it on the processor
     if rank() > 0:
         if dist.is_initialized():  # else there was nothing to train, and the first process works alone
             encode_splits(method, data, run, trained.encoder)
@@ -119,7 +123,7 @@ def _train_or_load(
         if (trained := read(Trained, run.trained)) is not None:
             method.load_state_dict(read_weights(run.weights, trained.encoder))
             if rank() == 0:
-                keep_encoder(cell, method, data, run, trained.step)
+                keep_encoder(cell, method, run, trained.step)
             return trained
     except (Unfit, BadWeights) as bad:
         logging.getLogger(__name__).warning("%s: trained again", bad)

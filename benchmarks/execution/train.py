@@ -91,8 +91,8 @@ def train(
     ranks = meter.ranks()
     seconds = max((used["seconds"] for used in ranks), default=0.0)
     if rank() == 0:
-        save_weights(method, run.weights, _note(cell, data, step))
-        keep_encoder(cell, method, data, run, step)
+        save_weights(method, run.weights, _note(cell, method, step))
+        keep_encoder(cell, method, run, step)
     cost = Cost(
         train_seconds=seconds,
         images_seen=method.images_seen,
@@ -109,18 +109,19 @@ def train(
     return trained
 
 
-def keep_encoder(cell: Cell, method: Method, data: ImageDataModule, run: RunFolder, step: int) -> None:
+def keep_encoder(cell: Cell, method: Method, run: RunFolder, step: int) -> None:
     """Write the backbone alone, unless it lies there as it should."""
     try:
         read_weights(run.encoder, state_hash(method.backbone.state_dict()))
     except BadWeights:
-        save_weights(method.backbone, run.encoder, _note(cell, data, step))
+        save_weights(method.backbone, run.encoder, _note(cell, method, step))
 
 
-def _note(cell: Cell, data: ImageDataModule, step: int) -> dict[str, str]:
+def _note(cell: Cell, method: Method, step: int) -> dict[str, str]:
     """What stands in a file of weights beside them."""
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
-    return note | {"backbone": cell.options.get("backbone", ""), "image_shape": json.dumps(data.image_shape)}
+    note |= {key: str(cell.options.get(key, "")) for key in ("backbone", "stem")}
+    return note | {"image_shape": json.dumps(method.image_shape)}
 
 
 def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Cell:
         fingerprint: of the data themselves; it stands in the hash for where they lie and how they are fed.
         source: hash of the code of a method or data set from outside this package.
         suite: where it comes from; not part of the hash.
+        experiments: of the suite that it is a run of, `Experiment.entry` of each: labels, and what was published. Not
+            part of the hash: a row that is called otherwise is the same run.
         threads: of the processor; None: all.
     """
 
@@ -51,6 +53,7 @@ class Cell:
     fingerprint: str = ""
     source: str = ""
     suite: str = ""
+    experiments: list[dict[str, Any]] = field(default_factory=list)
     threads: int | None = None
 
     @cached_property
@@ -67,8 +70,13 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """For people: `colored_digits/simclr seed 0`."""
-        return f"{self.dataset}/{self.method} seed {self.seed}"
+        """For people: `colored_digits/simclr seed 0`; labels of experiments stand for the method."""
+        return f"{self.dataset}/{' = '.join(self.labels) or self.method} seed {self.seed}"
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the experiments."""
+        return [entry["label"] for entry in self.experiments]
 
     def folder(self, out: Path) -> Path:
         """Where everything about the cell lies; its name is the cell's hash."""

@@ -68,12 +68,13 @@ def _refuse_nulls(parser: ArgumentParser, given: dict[str, Any], where: str, pat
     kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
     for name, value in given.items():
         key = f"{path}{name}"
-        parts = any(dest.startswith(f"{key}.") for dest in kinds)  # a dataclass
+        hint = kinds.get(key)
+        parts = (hint is None or is_dataclass(hint)) and any(dest.startswith(f"{key}.") for dest in kinds)
         if parts and not isinstance(value, dict):
             raise RequestError(f"{where}: {key} has parts, {key}.NAME=VALUE; got {value!r:.80}")
         if parts:
             _refuse_nulls(parser, value, where, f"{key}.")
-        elif value is None and key in kinds and type(None) not in get_args(kinds[key]):
+        elif value is None and hint is not None and type(None) not in get_args(hint):
             raise RequestError(f"{where}: {key}: a value is missing")
 
 

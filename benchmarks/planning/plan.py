@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from inspect import getsourcefile, signature
 from itertools import takewhile
 from pathlib import Path
@@ -16,8 +17,10 @@ from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.machine import has_bf16
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
-from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
+from disentangle_bench.benchmarks.planning.suite import Suite, merged
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
+from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.protocol import MEASURES, newest
 from disentangle_bench.methods.networks.backbones import require_pretrained
 
@@ -34,72 +37,116 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 
 def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
-    """Every cell of the suite, resolved and checked.
+    """Every cell of the suite, resolved and checked; experiments that come to the same cell share it.
 
     Raises:
         RequestError: an unknown name or option, a value of the wrong type or range, data that is missing or too small.
     """
     own_code.allow(Path.cwd())
-    method_names = methods.available() if suite.methods == "all" else suite.methods
-    method_classes = {name: find_class(methods, "method", name) for name in method_names}
-    data_classes = {name: find_class(datamodules, "dataset", name) for name in suite.datasets}
+    matrix = (methods.available() if suite.methods == "all" else suite.methods) if suite.datasets else []
+    experiments = suite.experiments
+    names = dict.fromkeys([*matrix, *(one.method for one in experiments)])
+    method_classes = {name: find_class(methods, "method", name) for name in names}
+    data_classes = {
+        name: find_class(datamodules, "dataset", name)
+        for name in dict.fromkeys([*suite.datasets, *(one.dataset for one in experiments)])
+    }
     measures = resolve_measures(suite.measures)
-    _check_addressees(suite, method_classes)
-    method_options, batches = {}, {}
-    sources: dict[tuple[str, str], str] = {}
-    for name, cls in method_classes.items():
-        shared = {k: v for k, v in suite.settings.get("method", {}).items() if k in options.known_options(cls)}
-        own = dict(suite.settings.get(name, {}))
-        batches[name] = _batch_options(own.pop("data", {}), name)
-        method_options[name] = options.resolve(cls, shared | own, f"method {name}")
-        sources |= {(dataset, name): source_hash(data_class, cls) for dataset, data_class in data_classes.items()}
-    given = {name: suite.settings.get("data", {}) | suite.settings.get(name, {}) for name in data_classes}
-    resolved = {name: options.resolve(cls, given[name], f"data set {name}") for name, cls in data_classes.items()}
-    loaded, roles = {}, {}
-    for name, cls in data_classes.items():
-        loaded[name] = setup_data(cls, resolved[name], name)
-        roles[name] = {target.role for target in loaded[name].targets}
-    left_out = {
-        (dataset, name): f"{name} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
+    _check_addressees(suite, method_classes, data_classes)
+    planner = _Planner(suite, method_classes, data_classes, resolve_precision(suite.precision, accelerator), measures)
+    cells = [
+        cell
         for dataset in suite.datasets
-        for name, cls in method_classes.items()
-        if (missing := cls.uses_targets - roles[dataset])
-    }
-    if left_out and suite.methods != "all":
-        raise RequestError(next(iter(left_out.values())))
-    for reason in left_out.values():
-        print(f"left out: {reason}", file=sys.stderr)
-    precision = resolve_precision(suite.precision, accelerator)
-    data_options = {
-        (dataset, name): _data_options(
-            suite, cls, loaded[dataset], dataset, name, batches[name], method_classes[name].uses_targets
-        )
-        for dataset, cls in data_classes.items()
-        for name in method_names
-        if (dataset, name) not in left_out
-    }
-    for dataset, name in data_options:
-        _try_building(method_classes[name], method_options[name], name, loaded[dataset])
-    return [
-        Cell(
+        for method in matrix
+        if (cell := planner.cell(dataset, method, optional=suite.methods == "all")) is not None
+    ]
+    cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
+    shared: dict[str, Cell] = {}
+    for cell in cells:
+        known = shared.setdefault(cell.hash, replace(cell, experiments=[]))
+        known.experiments.extend(cell.experiments)
+    # seeds outermost: every method has its first figure early
+    return [replace(cell, seed=seed) for seed in suite.seeds for cell in shared.values()]
+
+
+class _Planner:
+    """Cells of one suite; data sets are loaded once for all methods whose images are the same."""
+
+    def __init__(
+        self,
+        suite: Suite,
+        method_classes: dict[str, Any],
+        data_classes: dict[str, Any],
+        precision: str,
+        measures: list[str],
+    ):
+        self.suite, self.method_classes, self.data_classes = suite, method_classes, data_classes
+        self.precision, self.measures = precision, measures
+        self.loaded: dict[str, ImageDataModule] = {}
+
+    def cell(
+        self, dataset: str, method: str, experiment: Experiment | None = None, optional: bool = False
+    ) -> Cell | None:
+        """The cell of the first seed; None where the data lack labels that a method needs, and it is `optional`."""
+        suite, method_class, data_class = self.suite, self.method_classes[method], self.data_classes[dataset]
+        over = suite.overrides if experiment else {}
+        where = f"experiment {experiment.label!r}: " if experiment else ""
+        named = dict(suite.settings.get(method, {}))
+        batches = _batch_options(named.pop("data", {}), method)
+        own = ExperimentSettings() if experiment is None else experiment.settings
+        data_options = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches | own.data
+        for chosen in (over.get("data", {}), over.get(dataset, {}), over.get(method, {}).get("data", {})):
+            data_options = merged(data_options, chosen)
+        data_options = options.resolve(data_class, data_options, f"{where}data set {dataset}")
+        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | own.method
+        for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
+            method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
+        method_options = options.resolve(method_class, method_options, f"{where}method {method}")
+        source = source_hash(data_class, method_class)
+        data = self.load(dataset, data_options)
+        if missing := method_class.uses_targets - {target.role for target in data.targets}:
+            lack = f"{method} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
+            if not optional:
+                raise RequestError(where + lack)
+            print(f"left out: {lack}", file=sys.stderr)
+            return None
+        try:
+            given: dict[str, Any] = {name: data_options.get(name) for name in BATCH_OPTIONS}
+            data.check_batches(roles=method_class.uses_targets, **given)
+        except DataMismatch as error:
+            raise RequestError(f"{where}data set {dataset}, method {method}: {error}") from error
+        _try_building(method_class, method_options, f"{where}method {method}", data)
+        if experiment:
+            _check_published(experiment, data.targets)
+        budget = own.budget if own.budget and "budget" not in over else suite.budget
+        return Cell(
             dataset=dataset,
             method=method,
-            seed=seed,
-            data=data_options[dataset, method],
-            fingerprint=loaded[dataset].fingerprint,
-            source=sources[dataset, method],
-            options=method_options[method],
-            budget=suite.budget.given,
-            precision=precision,
-            measures=measures,
+            seed=suite.seeds[0],
+            data=data_options,
+            fingerprint=data.fingerprint,
+            source=source,
+            options=method_options,
+            budget=budget.given,
+            precision=self.precision,
+            measures=self.measures,
             suite=suite.name,
+            experiments=[experiment.entry(suite.name)] if experiment else [],
             threads=suite.threads,
         )
-        for seed in suite.seeds  # seeds outermost: every method has its first figure early
-        for dataset in suite.datasets
-        for method in method_names
-        if (dataset, method) not in left_out
-    ]
+
+    def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
+        """The data set with these options, but for how its batches are composed."""
+        images = data_options | dict.fromkeys(BATCH_OPTIONS & data_options.keys())
+        key = content_hash([dataset, images])
+        if key not in self.loaded:
+            self.loaded[key] = setup_data(self.data_classes[dataset], images, dataset)
+        return self.loaded[key]
+
+
+def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+    """Of options for every method, those that one has."""
+    return {key: value for key, value in given.items() if key in options.known_options(cls)} if given else {}
 
 
 def resolve_measures(names: list[str]) -> list[str]:
@@ -169,7 +216,7 @@ def _told(cls: type, what: str) -> Iterator[None]:
         raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
 
 
-def _try_building(cls: Any, resolved: dict[str, Any], name: str, data: ImageDataModule) -> None:
+def _try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> None:
     """Raise RequestError if the method can't be made of its options for these images.
 
     Ours are made without memory for their weights; those that timm would download are not.
@@ -178,7 +225,7 @@ def _try_building(cls: Any, resolved: dict[str, Any], name: str, data: ImageData
 
     arguments = options.instantiate(cls, resolved)
     ours = cls.__module__.partition(".")[0] == PACKAGE
-    with _told(cls, f"method {name}"), torch.device("meta") if ours else nullcontext():
+    with _told(cls, where), torch.device("meta") if ours else nullcontext():
         if arguments.get("init") == "timm":
             arguments["init"] = None
             require_pretrained(arguments["backbone"])
@@ -195,29 +242,29 @@ def _batch_options(given: Any, method: str) -> dict[str, Any]:
     return given
 
 
-def _data_options(
-    suite: Suite,
-    cls: Any,
-    loaded: ImageDataModule,
-    dataset: str,
-    method: str,
-    batches: dict[str, Any],
-    roles: frozenset[str],
-) -> dict[str, Any]:
-    """The data set's options for one method, which sees targets of those roles, checked on the loaded images."""
-    given = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches
-    resolved = options.resolve(cls, given, f"data set {dataset}")
-    try:
-        given_to_batches: dict[str, Any] = {name: resolved.get(name) for name in BATCH_OPTIONS}
-        loaded.check_batches(roles=roles, **given_to_batches)
-    except DataMismatch as error:
-        raise RequestError(f"data set {dataset}, method {method}: {error}") from error
-    return resolved
+def _check_published(experiment: Experiment, targets: tuple[TargetSpec, ...]) -> None:
+    """A published figure is of a score and a target that there are, and in its range."""
+    for figure in experiment.published:
+        where = f"experiment {experiment.label!r}: published: "
+        if figure.measure not in MEASURES:
+            raise RequestError(where + str(unknown("measure", figure.measure, MEASURES)))
+        scores, subjects = MEASURES[figure.measure].scores, MEASURES[figure.measure].subjects.choose(targets)
+        if figure.score not in scores:
+            raise RequestError(where + str(unknown("score", figure.score, scores)))
+        names = [subject for subject, _ in subjects]
+        if figure.target not in names and (figure.target is not None or len(names) > 1):
+            raise RequestError(where + str(unknown("target", str(figure.target), names)))
+        low, high = scores[figure.score].low, scores[figure.score].high
+        if not low <= figure.value <= high:
+            raise RequestError(
+                f"{where}{figure.measure} {figure.score} lies between {low:g} and {high:g}, got {figure.value:g}"
+                + (": 84.44 % is 0.8444" if scores[figure.score].unit == "percent" else "")
+            )
 
 
-def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:
+def _check_addressees(suite: Suite, method_classes: dict[str, type], data_classes: dict[str, type]) -> None:
     """Settings for something that is not there are a mistake, not a wish; so are those that change nothing."""
-    known = {"data", "method", *methods.available(), *datamodules.available(), *suite.datasets, *method_classes}
+    known = {"data", "method", *methods.available(), *datamodules.available(), *data_classes, *method_classes}
     for addressee in suite.settings:
         if addressee not in known:
             raise RequestError(f"settings: {unknown('addressee', addressee, known)}")
@@ -225,11 +272,11 @@ def _check_addressees(suite: Suite, method_classes: dict[str, type]) -> None:
     for key in suite.settings.get("method", {}):
         if key not in everyones:
             raise RequestError(f"settings of every method: {unknown('option', key, everyones)}")
-    here = {"data", "method", *suite.datasets, *method_classes}
-    for addressee, given in suite.assigned.items():
+    here = {"data", "method", *data_classes, *method_classes}
+    for addressee, given in suite.overrides.items():
         if addressee in suite.settings and addressee not in here:
             raise RequestError(f"--set {addressee}: changes nothing, {addressee} is not part of this request")
-        if addressee not in ("data", "method"):
+        if addressee not in ("data", "method") or suite.experiments:  # where what is assigned comes first
             continue
         names = suite.datasets if addressee == "data" else method_classes
         for key in given:

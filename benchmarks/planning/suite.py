@@ -5,7 +5,8 @@ Reading one needs neither torch nor the methods, so that the command line answer
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from copy import deepcopy
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,45 +15,25 @@ from jsonargparse.typing import restricted_number_type
 from disentangle_bench.benchmarks import plain_yaml
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.experiment import (
+    Budget,
+    Count,
+    Experiment,
+    ExperimentSettings,
+    Published,
+)
 
 FOLDER = Path(__file__).parents[1] / "suites"
-ABSENT, MOST_KEYS = object(), 8
-"""No value; the most names with dots between that a setting may have."""
+MOST_KEYS = 8
+"""Names with dots between that a setting may have."""
 LISTS = ("datasets", "measures", "methods", "seeds")
 MOST_ENTRIES = 1000
 """Of a list: of seeds, data sets, methods or measures."""
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
-Steps = restricted_number_type("Steps", int, [(">", 0), ("<=", 1_000_000_000)])
-Minutes = restricted_number_type("Minutes", float, [(">=", 0.001), ("<=", 1_000_000)])
 Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
-Count = restricted_number_type("Count", int, [(">", 0), ("<=", 1_000_000)])
 Threads = restricted_number_type("Threads", int, [(">", 0), ("<=", 4096)])
 """Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
-
-
-@dataclass
-class Budget:
-    """How long a cell trains: exactly one of them.
-
-    Attributes:
-        epochs: passes over the training images.
-        steps: of the optimiser.
-        minutes: of training.
-    """
-
-    epochs: Count | None = None  # type: ignore[valid-type]
-    steps: Steps | None = None  # type: ignore[valid-type]
-    minutes: Minutes | None = None  # type: ignore[valid-type]
-
-    def __post_init__(self) -> None:
-        if len(self.given) != 1:
-            raise ValueError(f"budget: exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
-
-    @property
-    def given(self) -> dict[str, float]:
-        """The one that is given, by its name."""
-        return {unit: amount for unit, amount in asdict(self).items() if amount is not None}
 
 
 @dataclass
@@ -91,9 +72,10 @@ class Suite:
     """What a suite file says.
 
     Attributes:
-        datasets: names or dotted paths.
         measures: `name@version`, see `bench list metrics`.
         budget: exactly one of `epochs`, `steps` and `minutes`.
+        datasets: names or dotted paths; every method is run on each.
+        experiments: further rows of the table, each one method on one data set under settings of its own.
         name: of the file.
         description: one sentence.
         methods: names or dotted paths, or `all` that are built in.
@@ -103,12 +85,12 @@ class Suite:
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster.
-        assigned: what the command line set; no key of a file.
     """
 
-    datasets: list[str]
     measures: list[str]
     budget: Budget
+    datasets: list[str] = field(default_factory=list)
+    experiments: list[Experiment] = field(default_factory=list)
     name: str = ""
     description: str = ""
     methods: list[str] | Literal["all"] = "all"
@@ -117,14 +99,21 @@ class Suite:
     threads: Threads | None = None  # type: ignore[valid-type]
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
-    assigned: dict[str, Any] = field(init=False, default_factory=dict)
+    overrides: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
+    """Settings from the command line, which hold for experiments too, whatever they say themselves."""
 
     def __post_init__(self) -> None:
-        for name in LISTS:
-            if not (entries := getattr(self, name)):
+        for name in ("measures", "methods", "seeds"):
+            if not getattr(self, name):
                 raise ValueError(f"`{name}` must not be empty")
-            if isinstance(entries, list):
+        for name in LISTS:
+            if isinstance(entries := getattr(self, name), list):
                 setattr(self, name, list(dict.fromkeys(entries)))
+        if not self.datasets and not self.experiments:
+            raise ValueError("`datasets` or `experiments` must not be empty")
+        places = [(one.dataset, one.label) for one in self.experiments]
+        if twice := [label for k, (dataset, label) in enumerate(places) if (dataset, label) in places[:k]]:
+            raise ValueError(f"experiments: two rows of one data set are called {twice[0]!r}")
 
 
 def names() -> list[str]:
@@ -151,10 +140,12 @@ def choose(
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
-    if method:
-        content["methods"] = "all" if method == "all" else names_in(method)
+    if method and method != "all":
+        _keep(content, "method", names_in(method))
+    elif method:
+        content["methods"] = "all"
     if dataset:
-        content["datasets"] = names_in(dataset)
+        _keep(content, "dataset", names_in(dataset))
     if seeds:
         try:
             content["seeds"] = [int(seed) for seed in seeds.split(",")]
@@ -164,8 +155,8 @@ def choose(
         from disentangle_bench.evaluation.protocol import newest
 
         content["measures"] = list(newest()) if measures == "all" else names_in(measures)
-    given = assigned(assignments or [])
-    for head, value in given.items():
+    overrides = assigned(assignments or [])
+    for head, value in overrides.items():
         if head in ("precision", "threads"):
             content[head] = value
         elif not isinstance(value, dict):
@@ -176,10 +167,30 @@ def choose(
         elif head == "budget":
             content[head] = value
         else:
-            _merge(content, {head: value} if head == "resources" else {"settings": {head: value}})
-    request = _typed(content)
-    request.assigned = given
-    return request
+            _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
+    chosen = _typed(content)
+    chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
+    return chosen
+
+
+def _keep(content: dict[str, Any], key: Literal["method", "dataset"], names: list[str]) -> None:
+    """Put names in place of the suite's methods or data sets; experiments that they don't name are left out.
+
+    An experiment is named by its label too. Raises RequestError if nothing is left.
+    """
+    given = content.get("experiments") or []
+    experiments = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    labels = {str(one.get("label")) for one in experiments} if key == "method" else set()
+    kept = [one for one in experiments if one.get(key) in names or one.get("label") in labels & set(names)]
+    if experiments:
+        content["experiments"] = kept
+    if content.get("datasets") or not experiments:
+        content[f"{key}s"] = [name for name in names if name not in labels]
+        if not content[f"{key}s"]:
+            content["datasets"], content["methods"] = [], "all"
+    elif not kept:
+        known = labels | {str(one.get(key)) for one in experiments}
+        raise unknown(f"{key} of suite {content['name']}", names[0], known)
 
 
 def assigned(assignments: list[str]) -> dict[str, Any]:
@@ -195,11 +206,6 @@ def assigned(assignments: list[str]) -> dict[str, Any]:
         if not equals or not all(keys) or len(keys) > MOST_KEYS:
             raise RequestError(f"--set {assignment:.80}: expected KEY=VALUE, such as method.temperature=0.2")
         value = plain_yaml.parse(text, f"--set {assignment:.80}")
-        place: Any = tree
-        for key in keys:
-            place = place.get(key, ABSENT) if isinstance(place, dict) else place
-        if place is not ABSENT:
-            raise RequestError(f"--set {assignment:.80}: {path.strip()} is set twice")
         for key in reversed(keys):
             value = {key: value}
         _merge(tree, value)
@@ -217,23 +223,43 @@ def _content(name: str) -> dict[str, Any]:
     path = FOLDER / f"{name}.yaml" if shipped else Path(name)
     if not shipped and path.suffix not in (".yaml", ".yml"):
         raise unknown("suite", name, names())
-    where = f"suite file {path}"
+    content = content_of(path, f"suite file {path}")
+    return content | {"name": name if shipped else path.stem}
+
+
+def content_of(path: Path, where: str) -> dict[str, Any]:
+    """A YAML file with a mapping, as plain values. Raises RequestError that begins with `where`."""
     content = plain_yaml.read(path, where)
     if not isinstance(content, dict):
-        raise RequestError(f"{where}: a mapping was expected, see benchmarks/suites/quick.yaml")
-    return content | {"name": name if shipped else path.stem}
+        raise RequestError(f"{where}: a mapping was expected")
+    return content
 
 
 def _typed(content: dict[str, Any]) -> Suite:
     """The suite of plain values, every key and value checked."""
     where = f"suite {content['name']}"
-    for name, cls in {"suite": Suite, "budget": Budget, "resources": Resources}.items():
-        part, keys = content if cls is Suite else content.get(name, {}), options.known_options(cls)
+    parts = [("suite", Suite, content), *((name, cls, content.get(name, {})) for name, cls in _PARTS.items())]
+    given = content.get("experiments", [])
+    for k, one in enumerate(given if isinstance(given, list) else [], 1):
+        name = f"experiment {one['label']!r}" if isinstance(one, dict) and "label" in one else f"experiment {k}"
+        if isinstance(one, dict):
+            parts.append((f"{name}: settings", ExperimentSettings, one.get("settings", {})))
+            figures = one.get("published", [])
+            parts += [(f"{name}: published", Published, figure) for figure in figures if isinstance(figures, list)]
+        parts.append((name, Experiment, one))
+    for name, cls, part in parts:
+        keys = {field.name for field in fields(cls) if field.init}
         if not isinstance(part, dict):
             raise RequestError(f"{where}: {name} must hold {', '.join(sorted(keys))}, got {part!r}")
+        at = f"{where}, {name}" if name.startswith("experiment") else where
         if wrong := [key for key in part if key not in keys]:
-            raise RequestError(f"{where}: {unknown('key', str(wrong[0]), keys)}")
-    for name in LISTS:
+            raise RequestError(f"{at}: {unknown('key', str(wrong[0]), keys)}")
+        if cls in (Experiment, Published):
+            needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
+            if missing := [name for name in needed if name not in part]:
+                raise RequestError(f"{at}: `{missing[0]}` is missing")
+            options.resolve(cls, part, at)
+    for name in (*LISTS, "experiments"):
         if isinstance(content.get(name), list) and len(content[name]) > MOST_ENTRIES:
             raise RequestError(f"{where}: `{name}` has {len(content[name]):,} entries, at most {MOST_ENTRIES:,} may be")
     try:
@@ -242,11 +268,21 @@ def _typed(content: dict[str, Any]) -> Suite:
         raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
 
 
+_PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources}
+
+
 def _split(path: str) -> list[str]:
     """At the dots; a dotted path that names a class (`my_file.MyMethod`) stays in one piece."""
     words = path.split(".")
     ends = [number for number, word in enumerate(words) if number and word[:1].isupper()]
     return [".".join(words[: ends[0] + 1]), *words[ends[0] + 1 :]] if ends else words
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Both, mappings inside of them too; where both say something else, as `new` says."""
+    into = deepcopy(old)
+    _merge(into, new)
+    return into
 
 
 def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from jsonargparse.typing import PositiveInt
+
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
 from disentangle_bench.datamodules.errors import DataMismatch
@@ -20,7 +22,8 @@ class ImageNet(ClassFolders):
     """ImageNet: 1,281,167 training images of 1,000 classes, or a subset of the classes.
 
     The 50,000 labelled validation images are the test split here (labels of the test images are not public); the
-    validation split is a stratified part of the training images.
+    validation split is a stratified part of the training images. Images are stored larger than the views, so that a
+    small crop has pixels of its own; an encoder is judged on the central 7/8 of each edge, as is usual (256 and 224).
 
     Args:
         subset: `imagenet-10`, `imagenet-dogs` (15 breeds), `imagenet-100`, `imagenette`, or a text file with a wnid
@@ -34,9 +37,18 @@ class ImageNet(ClassFolders):
         "e.g. with torchvision.datasets.ImageNet, which reads the development kit)"
     )
     licence = "non-commercial research and education; images belong to their owners"
+    eval_crop = 0.875
 
-    def __init__(self, *, subset: str | None = None, image_size: int | None = 224, **kwargs):
-        super().__init__(image_size=image_size, **kwargs)
+    def __init__(
+        self,
+        *,
+        subset: str | None = None,
+        image_size: PositiveInt | None = 320,
+        view_size: PositiveInt | None = 224,
+        eval_size: PositiveInt | None = 224,
+        **kwargs,
+    ):
+        super().__init__(image_size=image_size, view_size=view_size, eval_size=eval_size, **kwargs)
         self.subset = subset
         self.wnids = None if subset is None else wnids_of(subset)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torchvision
 
+from disentangle_bench.datamodules.base import PretrainOn
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
-from disentangle_bench.datamodules.splits import shifts
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -25,11 +24,9 @@ BYTES = 3 * EDGE * EDGE
 class STL10(StoredDataModule):
     """STL-10: 5,000 labelled training, 8,000 test and 100,000 unlabelled images, 96x96, 10 classes.
 
-    Training batches are drawn from the labelled training split and, with `unlabeled`, from the unlabelled images behind
-    it (their class is -100, which PyTorch's losses ignore); `eval_dataloader` gives labelled images only.
-
-    Args:
-        unlabeled: whether to train on the unlabelled images, too.
+    Training batches are drawn from the labelled training split and, unless `pretrain_on` says otherwise, from the
+    unlabelled images behind it (their class is -100, which PyTorch's losses ignore); `eval_dataloader` gives labelled
+    images only.
     """
 
     name = "stl10"
@@ -41,9 +38,8 @@ class STL10(StoredDataModule):
     licence = "none stated; images are from ImageNet, for research"
     CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 
-    def __init__(self, *, unlabeled: bool = True, **kwargs):
-        super().__init__(**kwargs)
-        self.unlabeled = unlabeled
+    def __init__(self, *, pretrain_on: PretrainOn = "train+unlabeled", **kwargs):
+        super().__init__(pretrain_on=pretrain_on, **kwargs)
 
     def download(self) -> tuple[str, Callable[[Path], object]]:
         """By torchvision."""
@@ -58,7 +54,7 @@ class STL10(StoredDataModule):
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of labelled images with the target `class`."""
         self._value_names = {"class": self.CLASSES}
-        parts = ["train", "test", *(["unlabeled"] if self.unlabeled else [])]
+        parts = ["train", "test", *(["unlabeled"] if self.pretrain_on in ("train+unlabeled", "all") else [])]
         files = [home / f"{part}_X.bin" for part in parts]
         for file in files:
             if not file.is_file() or not file.stat().st_size or file.stat().st_size % BYTES:
@@ -80,14 +76,8 @@ class STL10(StoredDataModule):
         rows = three_way(labels[: starts[2]], val=self.val_fraction, test=test, seed=self.split_seed)
         splits = {name: Split(stored.images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
         extra = np.arange(starts[2], starts[-1])
-        self._unlabeled = Split(stored.images, {"class": labels[extra]}, extra, stored.checksum)
+        self.unlabeled = Split(stored.images, {"class": labels[extra]}, extra, stored.checksum)
         return splits, (TargetSpec("class", "class", 10, "content"),)
-
-    @cached_property
-    def training(self) -> Split:  # type: ignore[override]  # a property either way
-        """The labelled training split, followed by the unlabelled images if they are asked for."""
-        train = self.splits["train"]
-        return shifts.stack([train, self._unlabeled]) if len(self._unlabeled) else train
 
     def _labels(self, file: Path, count: int) -> np.ndarray:
         labels = np.fromfile(file, np.uint8).astype(np.int64) - 1 if file.is_file() else np.empty(0)

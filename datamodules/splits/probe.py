@@ -20,7 +20,7 @@ from disentangle_bench.datamodules.splits.stratified import joint_labels
 from disentangle_bench.datamodules.targets import TargetSpec
 
 ProbeName = Literal["probe", "probe_val"]
-VERSION = 1
+VERSION = 2
 """Part of every fingerprint: raise it when the same data and options would give other probe splits."""
 MADE_FROM: dict[ProbeName, SplitName] = {"probe": "train", "probe_val": "val"}
 LEAST: dict[ProbeName, int] = {"probe": 8_000, "probe_val": 1_500}
@@ -64,8 +64,9 @@ def draw_values(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw new values (hues, angles) for images, uniformly and independently of all that is known about them.
 
-    Every image is drawn equally often: as often as `at_least` draws need, and never twice in the same value. Drawn in
-    all its values, it makes image and value independent exactly, not only in expectation.
+    Every image is drawn equally often: as often as `at_least` draws need, and never twice in the same value. Where
+    twice as many draws are all that there can be, all are made: then image and value are independent exactly, not only
+    in expectation, and what a probe finds doesn't depend on the draw.
 
     Args:
         images: how many there are.
@@ -76,7 +77,8 @@ def draw_values(
     Returns:
         int64 [N] which image is drawn, all of them before one is drawn again; int64 [N] in which value.
     """
-    draws = min(values, max(1, math.ceil(at_least / images)))
+    all_of_them = images * values <= 2 * at_least
+    draws = values if all_of_them else max(1, math.ceil(at_least / images))
     orders = generator.permuted(np.tile(np.arange(values), (images, 1)), axis=1)
     return np.tile(np.arange(images), draws), orders[:, :draws].T.reshape(-1)
 

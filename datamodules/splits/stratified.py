@@ -48,6 +48,20 @@ def random_split(size: int, fraction: float, seed: int) -> tuple[np.ndarray, np.
     return np.sort(order[second:]), np.sort(order[:second])
 
 
+def fewer(labels: np.ndarray | int, share: float, seed: int) -> np.ndarray:
+    """Int64, sorted: a drawn share of positions 0..N-1.
+
+    Args:
+        labels: int [N], of which each keeps its proportion; or N, where there is nothing to stratify by.
+        share: of the positions that are kept, in (0, 1].
+        seed: of the draw.
+    """
+    if share == 1:
+        return np.arange(len(labels) if isinstance(labels, np.ndarray) else labels)
+    cut = stratified_split if isinstance(labels, np.ndarray) else random_split
+    return cut(labels, share, seed)[1]  # type: ignore[operator]
+
+
 def three_way(
     labels: np.ndarray | int, *, val: float, test: float | np.ndarray, seed: int
 ) -> dict[SplitName, np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -235,7 +235,8 @@ def _compare(
     for places in columns.values():
         score = score_of(places[0].measure, places[0].score)
         sign = -1 if score is not None and score.direction == "down" else 1
-        gains = same_images({place: sign * _differences(list(pairs[place].values())) for place in places})
+        sides_of = {place: tuple(zip(*pairs[place].values(), strict=True)) for place in places}
+        gains = same_images({place: sign * differences(new, old) for place, (old, new) in sides_of.items()})
         noise = Layout.of([gains[place] for place in places]).means()
         for k, place in enumerate(places):
             old_runs, new_runs = zip(*pairs[place].values(), strict=True)
@@ -277,9 +278,15 @@ def _shown(seen: pd.DataFrame, only: Collection[str]) -> dict[_Place, tuple[Line
     return found
 
 
-def _differences(pairs: list[tuple[Run, Run]]) -> np.ndarray:
-    """After less before, [n, N] by seed and image where both sides have such outcomes, else [n]."""
-    old, new = (terms_of(side) for side in zip(*pairs, strict=True))
+def differences(a: Sequence[Run], b: Sequence[Run] | float) -> np.ndarray:
+    """Figures of `a` less those of `b`, runs of the same seeds, or a constant.
+
+    Returns:
+        [n, N] by seed and image where both sides have outcomes of as many images, else [n].
+    """
+    if isinstance(b, float | int):
+        return terms_of(a) - b
+    new, old = terms_of(a), terms_of(b)
     if old.shape != new.shape:
         old, new = (side.mean(axis=1) if side.ndim == 2 else side for side in (old, new))
     return np.asarray(new - old)

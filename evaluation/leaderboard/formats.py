@@ -72,6 +72,7 @@ def spell(cell: Cell, column: Column) -> str:
     scale, digits = (100, 1) if column.unit == PERCENT else (1, 3)
     text = f"{value * scale:.{digits}f}"
     text = f"\N{GREATER-THAN OR EQUAL TO} {text}" if cell.bound else text
+    text = f"({text})" if cell.aside else text
     text += "" if math.isnan(cell.half) else f" ± {cell.half * scale:.{digits}f}"
     if cell.ranks is not None:
         low, high = cell.ranks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle_bench.evaluation.records import Record, digest_of_file
 
@@ -13,6 +13,29 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from disentangle_bench.evaluation.measures.base import Score
+
+
+class Published(NamedTuple):
+    """A figure that others have published: where it was read, and `same` or how its protocol differs."""
+
+    value: float
+    source: str
+    protocol: str
+    target: str | None
+
+    def __repr__(self) -> str:
+        return f"{self.value!r} ({self.source}; {self.told})"
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it was measured as here."""
+        return self.protocol == "same"
+
+    @property
+    def told(self) -> str:
+        """The protocol in words."""
+        return "same protocol" if self.comparable else f"another protocol: {self.protocol}"
+
 
 Group = tuple[str, str, str]
 """(data set, method, settings)."""
@@ -28,11 +51,11 @@ PERCENT = "percent"
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
 RUN = ("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space", "seed", "run")
-COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "reason")
+COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "reason")
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
-_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite", "tuned")
+_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite", "experiments", "tuned")
 
 
 def settings_of(record: Record) -> str:
@@ -92,27 +115,32 @@ def cautions(records: Iterable[Record]) -> list[str]:
 def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     """Name of each (data set, method, settings).
 
-    A method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
+    An experiment of a suite is called by its label; one that several suites call otherwise by all of them, `a = b`. A
+    method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
     options in which its settings differ within some data set, `simclr (temperature=0.1)`, the same options on every
     data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
     that is no option) get the beginning of their hash.
     """
     options: dict[Group, dict[str, str]] = {}
+    given: dict[Group, dict[str, None]] = {}
     for record in records:
         cell = record["cell"]
-        options.setdefault((cell["dataset"], cell["method"], settings_of(record)), _options(record["config"]))
+        key = (cell["dataset"], cell["method"], settings_of(record))
+        options.setdefault(key, _options(record["config"]))
+        given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
+    called = {key: " = ".join(labels) or key[1] for key, labels in given.items()}
     differing: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for (dataset, method, _), values in options.items():
-        groups.setdefault((dataset, method), []).append(values)
-    for (_, method), variants in groups.items():
+    for key, values in options.items():
+        groups.setdefault((key[0], called[key]), []).append(values)
+    for (_, name), variants in groups.items():
         names = dict.fromkeys(name for values in variants for name in values)
-        found = differing.setdefault(method, [])
+        found = differing.setdefault(name, [])
         found += [n for n in names if n not in found and len({values.get(n) for values in variants}) > 1]
     labels = {
-        key: f"{key[1]} ({', '.join(shown)})"
-        if (shown := [f"{_leaf(n)}={values[n]}" for n in sorted(differing[key[1]]) if n in values])
-        else key[1]
+        key: f"{called[key]} ({', '.join(shown)})"
+        if (shown := [f"{_leaf(n)}={values[n]}" for n in sorted(differing[called[key]]) if n in values])
+        else called[key]
         for key, values in options.items()
     }
     taken: dict[tuple[str, str], list[Group]] = {}
@@ -126,13 +154,29 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     return labels
 
 
+def experiments_of(record: Record) -> list[dict[str, Any]]:
+    """Experiments of suites that the run is one of, as `benchmarks.planning` writes them: label, published figures."""
+    given = record["config"].get("experiments")
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
+
+def _published(record: Record) -> dict[tuple[str, str], list[Published]]:
+    """Figures that others have published of what a run is of, by measure and score."""
+    found: dict[tuple[str, str], list[Published]] = {}
+    for experiment in experiments_of(record):
+        for one in experiment.get("published", ()):
+            figure = Published(float(one["value"]), str(one["source"]), str(one["protocol"]), one.get("target"))
+            found.setdefault((one["measure"], one["score"]), []).append(figure)
+    return found
+
+
 def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | None = None) -> pd.DataFrame:
     """One line a figure of a run: the columns are `COLUMNS`, methods are named by `method_labels` unless `labels` says.
 
     `value` is NaN where a measurement was undefined; `reason` then says why, and `score` is empty because nobody knows
     which figures there would have been. `outcome` is the figure's `Outcome` by test image, from the file beside the
-    record, or None. Costs stand under measure `cost`, with an empty space. The order of the records makes no
-    difference.
+    record, or None; `published` are figures of others to compare with. Costs stand under measure `cost`, with an empty
+    space. The order of the records makes no difference.
 
     Args:
         found: path -> record, as `find_records` gives them. Paths need not exist: then there are no outcomes.
@@ -156,12 +200,12 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         allowed = (labels_of(record), budget_of(record), tuning_of(record))
         spaces = (record["primary_space"], record["invariant_space"])
         run = (cell["dataset"], label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
-        outcomes = _outcomes(path, record, problems)
+        outcomes, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key = (row["measure"], row["space"], row["target"])
             if row["scores"] is None:
                 reason = row.get("reason") or "no reason recorded"
-                lines.append((*run, row["space"], row["measure"], "", row["target"], float("nan"), None, reason))
+                lines.append((*run, row["space"], row["measure"], "", row["target"], float("nan"), None, (), reason))
             for score, value in (row["scores"] or {}).items():
                 outcome = outcomes.get((*key, score))
                 if outcome is not None and not abs(outcome.figure - value) <= AGREES * max(1.0, abs(value)):
@@ -169,9 +213,13 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
                         f"{path}: outcomes of {' '.join(key)} {score} give {outcome.figure:g}, not {value:g}"
                     )
                     outcome = None
-                lines.append((*run, row["space"], row["measure"], score, row["target"], float(value), outcome, ""))
+                others = tuple(
+                    one for one in published.get((row["measure"], score), ()) if one.target in (None, row["target"])
+                )
+                figure = (row["space"], row["measure"], score, row["target"], float(value))
+                lines.append((*run, *figure, outcome, others, ""))
         lines += [
-            (*run, "", COST, key, "", float(value), None, "")
+            (*run, "", COST, key, "", float(value), None, (), "")
             for key, value in record["cost"].items()
             if isinstance(value, int | float)
         ]

@@ -12,6 +12,7 @@ from disentangle_bench.evaluation.leaderboard import formats
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
+    Published,
     block_of,
     observations,
     provenance,
@@ -59,8 +60,9 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
     (what it competes with), `row` (space of the row of the main table that the figure stands in; empty: in none), `n`
     (seeds with a figure), `mean`, `std` (ddof 1, over seeds; NaN for n < 2), all of `statistics.column` (ranks and
     `best` in the main table only), `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (tuples,
-    a seed each), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand
-    under measure `cost`, with an empty space; they have no interval.
+    a seed each), `published` (figures of others to compare with, in the main table only), `missing` (runs without this
+    figure) and `reason` (why; empty where nothing is missing). Costs stand under measure `cost`, with an empty space;
+    they have no interval.
     """
     import numpy as np
     import pandas as pd
@@ -84,14 +86,16 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
                 "seeds": tuple(run.seed for run in runs),
                 "runs": tuple(run.run for run in runs),
                 "values": tuple(run.value for run in runs),
+                "published": next((run.published for run in runs if run.published), ()) if rows[line] else (),
                 "missing": len(failed),
                 "reason": failed[0] if failed else "",
             }
             lines.append(line._asdict() | own | told.get(line, {}))
     for line in absent.keys() - {line._replace(score="") for line in defined}:
         own = {"row": line.row(spaces), "n": 0, "missing": len(absent[line]), "reason": absent[line][0]}
-        lines.append(line._asdict() | {"seeds": (), "runs": (), "values": ()} | own)
-    order = [*GROUP, "block", "row", "n", "mean", "std", *STATISTICS, "seeds", "runs", "values", "missing", "reason"]
+        lines.append(line._asdict() | dict.fromkeys(("seeds", "runs", "values", "published"), ()) | own)
+    told_of = ["seeds", "runs", "values", "published", "missing", "reason"]
+    order = [*GROUP, "block", "row", "n", "mean", "std", *STATISTICS, *told_of]
     table = pd.DataFrame.from_records(lines, columns=order)
     table["block"] = [block_of(labels) for labels in table["labels"]]
     table["best"] = [best is True for best in table["best"]]  # where nothing was told it is not
@@ -108,6 +112,7 @@ class Run(NamedTuple):
     run: str
     value: float
     outcome: Outcome | None
+    published: tuple[Published, ...]
 
 
 class Line(NamedTuple):

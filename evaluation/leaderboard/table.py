@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
-from disentangle_bench.evaluation.leaderboard.frame import COST, INVARIANCE, LEAKAGE, PERCENT, Key, score_of
+from disentangle_bench.evaluation.leaderboard.frame import (
+    COST,
+    INVARIANCE,
+    LEAKAGE,
+    PERCENT,
+    Key,
+    Published,
+    score_of,
+)
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ class Cell:
         bound: whether it is a lower bound only.
         n: seeds of this figure where they are not the row's.
         notes: numbers of the notes that belong to it.
+        aside: whether it was measured under another protocol.
     """
 
     value: float | str | None = None
@@ -52,6 +61,7 @@ class Cell:
     bound: bool = False
     n: int | None = None
     notes: tuple[int, ...] = ()
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Column:
     """Heading; `key` says which figure or cost stands below it, None for what names the row."""
 
     title: str
-    kind: Literal["text", "count", "cost", "figure"] = "figure"
+    kind: Literal["text", "count", "cost", "figure", "published"] = "figure"
     key: Key | None = None
     unit: str = ""
 
@@ -164,6 +174,7 @@ class _Figure(NamedTuple):
     rank_low: float
     rank_high: float
     best: bool
+    published: tuple[Published, ...]
     missing: int
     reason: str
 
@@ -200,6 +211,7 @@ class _Board:
         figures = [Column(heading(key, self.keys), key=key, unit=_unit(key)) for key in self.keys]
         costs = [Column(title, "cost", (COST, score, "")) for score, title in SHOWN_COSTS.items()]
         told = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
+        told = [beside for c in told for beside in (c, self._published_beside(c)) if beside is not None]
         names = [Column(title, "text") for title in ("method", "space", "labels seen")]
         grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *told])
         first = next((c.key for c in (*figures, *costs) if c.key and sort and sort in _names(c)), None)
@@ -277,9 +289,18 @@ class _Board:
         } - {row.space}
         return row.space + "".join(f"; invariance: {space}" for space in sorted(others))
 
+    def _published_beside(self, column: Column) -> Column | None:
+        """The column of what others have published of a figure, if anybody has."""
+        if column.kind != "figure" or not any(f.published for f in self.shown.values() if f.key == column.key):
+            return None
+        return replace(column, title=f"{column.title.rstrip(' ↑↓')} published", kind="published")
+
     def _cell(self, grid: Grid, row: _Row, column: Column) -> Cell:
         if column.key is None:
             return Cell()
+        if column.kind == "published":
+            own = self.shown.get((row, column.key))
+            return self._published(grid, own.published if own else ())
         if column.kind == "cost":
             cost = self.found.get((row.method, "", column.key))
             return Cell(None if cost is None else cost.mean)
@@ -299,6 +320,15 @@ class _Board:
         ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
         fewer = None if found.n == self.runs[row.method] else found.n
         return Cell(found.mean, (found.high - found.low) / 2, ranks, found.best, bound, fewer, notes)
+
+    def _published(self, grid: Grid, figures: tuple[Published, ...]) -> Cell:
+        """One that was measured as here, if there is one; the notes tell of all."""
+        if not figures:
+            return Cell()
+        first = next((one for one in figures if one.comparable), figures[0])
+        texts = [f"{'' if one == first else f'{one.value:g}, '}{one.source}; {one.told}." for one in figures]
+        notes = tuple(grid.note(f"Published: {text}") for text in texts)
+        return Cell(first.value, aside=not first.comparable, notes=notes)
 
     def _chance(self, key: Key) -> float | None:
         """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
@@ -337,6 +367,8 @@ class _Board:
             (f"Chance: {'; '.join(chance)}. " if chance else "")
             + (f"Ceiling: {', '.join(ceiling)}, which saw the labels that are asked for." if ceiling else "")
         )
+        if any(f.published for f in shown):
+            foot.append(HOW_PUBLISHED)
         foot.append(f"Budget: {_shared(self.part, 'budget')}. Options: {_shared(self.part, 'tuning')}.")
         if spent := equality(self.part):
             foot.append(f"Spent by the methods that train, {spent}.")
@@ -352,6 +384,10 @@ HOW_TO_READ = (
     "methods that saw labels of the same kind. ↑: more is better, ↓: less is better, neither: a description. "
     "\N{EN DASH}: not measured."
 )
+HOW_PUBLISHED = (
+    "Published: as others report it, read where the note says, not measured here; in brackets what was measured under "
+    "another protocol, which the note tells: not to be compared as it stands."
+)
 HOW_COMPUTED = (
     "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at "
     "once, at 95 % (Tukey-Kramer)."
@@ -365,7 +401,7 @@ def _unit(key: Key) -> str:
 
 def _names(column: Column) -> set[str]:
     """What a column can be asked for by."""
-    if column.key is None:
+    if column.key is None or column.kind == "published":
         return set()
     measure, score, _ = column.key
     if measure == COST:

@@ -171,7 +171,7 @@ _PROBED = "fitted on probe, settings and adversary picked on probe_val, scored o
 MEASURES = (
     Measure(
         name="leakage",
-        version=3,
+        version=4,
         subjects=each("domain"),
         splits=_PROBED,
         source=f"{_DCODR}, with adversaries and images enough to find what is there",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -91,9 +92,22 @@ def integers(y: Any, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
+_chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
+
+
 def device() -> torch.device:
-    """The accelerator where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where metrics compute: what `computing_on` says, else the accelerator where there is one."""
+    return _chosen.get() or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@contextmanager
+def computing_on(where: torch.device) -> Iterator[None]:
+    """Have metrics compute there."""
+    before = _chosen.set(where)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
 
 
 @contextmanager

@@ -161,7 +161,9 @@ def views_sheet(batch: dict[str, Tensor], views: Callable, module: nn.Module | N
     """A row an image: as it is, then the views that the method would train on."""
     import torch
 
-    device = next((p.device for p in module.parameters()), torch.device("cpu")) if module else torch.device("cpu")
+    from disentangle_bench.evaluation.features import device_of
+
+    device = device_of(module) if module else torch.device("cpu")
     with torch.no_grad():
         made = [view for view in views({k: v.to(device) for k, v in batch.items()}) if view.ndim == 4][:6]
     mean, std = (getattr(module, name, None) for name in ("mean", "std"))

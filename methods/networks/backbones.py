@@ -4,6 +4,7 @@ All methods get their encoder here, so that on one data set all have the same on
 """
 
 from pathlib import Path
+from typing import Literal
 
 import timm
 import torch
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from disentangle_bench.registry import offered
 
+Stem = Literal["auto", "small", "imagenet"]
 SMALL_IMAGE = 64
-"""Images up to this many pixels a side get a ResNet stem without down-sampling (the usual CIFAR variant)."""
+"""Images up to this many pixels a side get the small stem if nothing else is asked for."""
 
 
 class ConvNet(nn.Module):
@@ -33,32 +35,41 @@ class ConvNet(nn.Module):
         return self.layers(images).mean((2, 3))
 
 
-def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = False) -> nn.Module:
+def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = False, stem: Stem = "auto") -> nn.Module:
     """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
 
     Args:
         name: `convnet`, a model of timm, or what an installed package offers by an entry point of the group
-            `disentangle_bench.backbones`: image shape -> module with `num_features`. ResNets of timm get a 3x3 stride-1
-            first convolution and no max-pooling for images of at most 64 pixels, unless they come with weights of
-            their own.
+            `disentangle_bench.backbones`: image shape -> module with `num_features`.
         image_shape: (channels, height, width).
         pretrained: start from timm's weights (they must be on disk or downloadable).
+        stem: of a ResNet of timm: `imagenet` as timm has it, `small` with a 3x3 stride-1 first convolution and no
+            max-pooling (the usual CIFAR variant), or `auto`: small for images of at most 64 pixels, unless the weights
+            are timm's.
 
     Raises:
-        ValueError: neither this suite nor timm knows the name.
+        ValueError: neither this suite nor timm knows the name, or the encoder has no such stem.
     """
     channels, height, width = image_shape
+    if stem == "small" and pretrained:
+        raise ValueError(
+            "stem 'small' doesn't go with timm's weights, which are of the other one: leave one of them out"
+        )
     if name == "convnet":
-        return ConvNet(channels)
-    if (offer := offered("disentangle_bench.backbones").get(name)) is not None:
-        return offer(image_shape)  # type: ignore[operator]
-    if not timm.is_model(name):
+        model: nn.Module = ConvNet(channels)
+    elif (offer := offered("disentangle_bench.backbones").get(name)) is not None:
+        model = offer(image_shape)  # type: ignore[operator]
+    elif timm.is_model(name):
+        model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
+    else:
         raise ValueError(f"unknown backbone {name!r}: `convnet`, or a name that timm.list_models() prints")
-    model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
-    if not pretrained and max(height, width) <= SMALL_IMAGE and isinstance(model, ResNet):
-        stem = nn.Conv2d(channels, model.get_submodule("bn1").num_features, 3, padding=1, bias=False)  # type: ignore[arg-type]
-        nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the one it had
-        model.set_submodule("conv1", stem)
+    if stem != "auto" and not isinstance(model, ResNet):
+        raise ValueError(f"stem {stem!r} is of timm's ResNets, {name!r} is none: leave it out")
+    small = stem == "small" or (stem == "auto" and not pretrained and max(height, width) <= SMALL_IMAGE)
+    if small and isinstance(model, ResNet):
+        first = nn.Conv2d(channels, model.get_submodule("bn1").num_features, 3, padding=1, bias=False)  # type: ignore[arg-type]
+        nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the one it had
+        model.set_submodule("conv1", first)
         model.set_submodule("maxpool", nn.Identity())
     return model
 

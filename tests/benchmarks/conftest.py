@@ -23,10 +23,9 @@ def cell() -> Cell:
     return make_cell("simclr")
 
 
-def make_cell(method: str, *settings: str, seed: int = 0) -> Cell:
-    given = dict(setting.split("=", 1) for setting in ("budget.epochs=3", "data.batch_size=512", *settings))
-    assignments = [f"{key}={value}" for key, value in given.items()]
-    suite = choose("smoke", method, "digits", str(seed), assignments)
+def make_cell(method: str, *settings: str, seed: int = 0, dataset: str = "digits") -> Cell:
+    assignments = ["budget.epochs=3", "data.batch_size=512", *settings]
+    suite = choose("smoke", method, dataset, str(seed), assignments)
     suite.measures = MEASURES
     (cell,) = plan(suite)
     return cell

@@ -30,6 +30,7 @@ def trained(launch, cell):
 def test_what_a_record_lacks_is_added_without_training_or_measuring_again(trained, launch, monkeypatch):
     cell, run = trained
     before = read_record(run.record)
+    assert before["provenance"]["device"] == "cpu"
     more = replace(cell, measures=["kmeans@2", "linear@1"])
     assert more.hash == cell.hash
     assert not run.is_complete(more.measures)

@@ -66,7 +66,7 @@ def test_a_method_may_compose_its_batches_but_not_choose_its_data():
 def test_measures_by_name_are_the_newest_versions():
     suite = choose("quick", "pixels", "digits", "0", [], "leakage,linear@1,linear")
     (cell,) = plan(suite)
-    assert cell.measures == ["leakage@3", "linear@1"]
+    assert cell.measures == ["leakage@4", "linear@1"]
     with pytest.raises(RequestError, match="unknown measure 'linaer': did you mean linear"):
         plan(choose("quick", "pixels", "digits", "0", [], "linaer"))
 

@@ -71,13 +71,13 @@ def test_the_other_splits_are_what_they_were_before_there_were_probe_splits(name
     assert digest.hexdigest() == before
 
 
-def test_every_digit_is_painted_in_several_hues_that_say_nothing_of_its_class():
+def test_every_digit_is_painted_in_all_hues_so_that_they_say_nothing_of_its_class():
     module = datamodules.build("colored_digits")
     learn, choose = (module.splits[name] for name in PROBES)
-    assert len(learn) == 7 * len(module.splits["train"]) >= 8_000
+    assert len(learn) == 10 * len(module.splits["train"])
     assert len(choose) == 10 * len(module.splits["val"])
-    assert np.ptp(table_of(choose, "class", "color"), axis=1).max() == 0  # exactly independent: all hues of each digit
-    assert chi2_contingency(table_of(learn, "class", "color")).pvalue > 0.01
+    for split in (learn, choose):
+        assert np.ptp(table_of(split, "class", "color"), axis=1).max() == 0  # independent exactly
     assert chi2_contingency(table_of(module.splits["train"], "class", "color")).pvalue < 1e-10
     for name, origin in zip(PROBES, ("train", "val"), strict=True):
         grey = hashes(images_of(module.splits[origin]).max(1))
@@ -225,7 +225,7 @@ def test_a_probe_split_of_stl10_is_labelled(tmp_path):
 
 def test_another_way_of_making_probe_splits_is_another_fingerprint(monkeypatch):
     before = datamodules.build("colored_digits").fingerprint
-    monkeypatch.setattr(probe, "VERSION", 2)
+    monkeypatch.setattr(probe, "VERSION", probe.VERSION + 1)
     assert datamodules.build("colored_digits").fingerprint != before
 
 

@@ -120,7 +120,7 @@ def test_stl10_trains_on_unlabelled_images_and_judges_on_labelled_ones(tmp_path)
     assert np.array_equal(module.training.take(np.arange(30, 60)), made["unlabeled"])
     assert module.describe()["num_train"] == 60
     assert min(batch["target/class"].min() for batch in module.eval_dataloader("train")) == 0
-    labelled = datamodules.build("stl10", unlabeled=False, **options)
+    labelled = datamodules.build("stl10", pretrain_on="train", **options)
     assert len(labelled.training) == 30
     assert labelled.fingerprint != module.fingerprint
 

@@ -137,3 +137,19 @@ def test_built_in_splits_are_disjoint_and_stratified(name):
     if name == "sprites":
         rows = [module.splits[split].rows for split in SPLITS]
         assert sorted(np.concatenate(rows)) == list(range(len(module.splits["train"].images)))
+
+
+def test_fewer_training_images_keep_classes_and_leave_the_test_split_alone():
+    whole = datamodules.build("digits", batch_size=8)
+    part = datamodules.build("digits", batch_size=8, train_images=100)
+    whole.setup()
+    part.setup()
+    assert len(part.splits["train"]) == 100
+    share = 100 / len(whole.splits["train"])
+    assert len(part.splits["val"]) == pytest.approx(share * len(whole.splits["val"]), abs=1)
+    given = {image.tobytes() for image in whole.splits["train"].take(np.arange(len(whole.splits["train"])))}
+    assert {image.tobytes() for image in part.splits["train"].take(np.arange(100))} <= given
+    assert set(np.bincount(part.splits["train"].targets["class"])) <= {9, 10, 11}
+    assert np.array_equal(part.splits["test"].targets["class"], whole.splits["test"].targets["class"])
+    with pytest.raises(DataMismatch, match="train_images 100000"):
+        datamodules.build("digits", train_images=100_000, batch_size=8).setup()

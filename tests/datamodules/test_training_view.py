@@ -159,3 +159,36 @@ def test_factors_cannot_be_read_off_a_row_number(tmp_path):
     view = module.training_view(NONE)
     assert not np.array_equal(view.training.take(np.arange(5)), module.training.take(np.arange(5)))
     assert np.array_equal(view.training.take(np.arange(5)), module.training.take(module.training_order[:5]))
+
+
+@pytest.mark.parametrize("name", ["colored_digits", "stl10"])
+def test_what_is_trained_on_is_a_setting_apart_from_the_probes(name, tmp_path):
+    """Test images and what probes learn on, are chosen on and scored on stay what they are."""
+    made = {"root": str(tmp_path / "given"), "val_fraction": 0.25} if name == "stl10" else {}
+    if made:
+        test_published.write_stl10(tmp_path / "given")
+    plain = datamodules.build(name, batch_size=6, pretrain_on="train", **made)
+    extra = {"train": [], "train+val": ["val"], "all": ["val"]}
+    if name == "stl10":
+        extra |= {"train+unlabeled": ["unlabeled"], "all": ["val", "unlabeled"]}
+    for chosen, more in extra.items():
+        module = datamodules.build(name, batch_size=6, pretrain_on=chosen, **made)
+        module.setup()
+        splits = dict(module.splits) | {"unlabeled": module.unlabeled}
+        view = module.training_view(NONE)
+        expected = np.concatenate([splits[part].take(np.arange(len(splits[part]))) for part in ("train", *more)])
+        assert np.array_equal(view.training.take(np.arange(len(view.training))), expected)
+        assert view.describe()["num_train"] == len(expected)
+        for split, images in plain.splits.items():
+            assert np.array_equal(
+                module.splits[split].take(np.arange(len(images))), images.take(np.arange(len(images)))
+            )
+            assert np.array_equal(module.splits[split].targets["class"], images.targets["class"])
+        assert (module.fingerprint == plain.fingerprint) == (chosen == "train")
+
+
+def test_images_that_are_not_there_are_not_trained_on():
+    with pytest.raises(DataMismatch, match=r"pretrain_on 'train\+unlabeled': digits has no unlabelled images"):
+        datamodules.build("digits", pretrain_on="train+unlabeled").setup()
+    with pytest.raises(DataMismatch, match=r"pretrain_on 'test' is none of train, train\+val"):
+        datamodules.build("digits", pretrain_on="test")

@@ -159,19 +159,19 @@ def test_kmeans_does_not_depend_on_the_scale_of_a_dimension():
 
 
 def test_leakage_of_everything_and_of_nothing():
-    told, hidden = (scores(bank(make), "leakage@3", "color") for make in (all_told, content_only))
+    told, hidden = (scores(bank(make), "leakage@4", "color") for make in (all_told, content_only))
     assert told["leakage"] > 0.98
     assert hidden["leakage"] < 0.15
     kinds = {"linear", "mlp", "knn", "leakage", "chance", "rising", "adversary", "quarter", "half"}
     assert told.keys() == kinds
-    assert scores(bank(lambda y: np.ones((len(y["class"]), 4))), "leakage@3", "color")["leakage"] == 0
+    assert scores(bank(lambda y: np.ones((len(y["class"]), 4))), "leakage@4", "color")["leakage"] == 0
 
 
 def test_leakage_is_that_of_the_strongest_adversary_above_chance():
     def faint(y):
         return onehot(y["color"], 3, 1.5) + noise(y)[:, :3]
 
-    found = scores(bank(faint), "leakage@3", "color")
+    found = scores(bank(faint), "leakage@4", "color")
     strongest = (found["linear"], found["mlp"], found["knn"])[int(found["adversary"])]
     assert 0.05 < found["leakage"] < 0.95
     assert found["leakage"] == pytest.approx((strongest - found["chance"]) / (1 - found["chance"]), abs=1e-12)
@@ -187,9 +187,9 @@ def test_adversaries_learn_the_domain_where_the_class_does_not_give_it_away():
     def faint(y):
         return np.concatenate([onehot(y["class"], 4), onehot(y["color"], 3, 0.5) + 0.05 * noise(y)[:, :3]], axis=1)
 
-    assert scores(bank(faint, y), "leakage@3", "color")["leakage"] > 0.95
+    assert scores(bank(faint, y), "leakage@4", "color")["leakage"] > 0.95
     assert scores(bank(faint, y), "informativeness@2", "color")["told"] > 0.95
-    assert scores(bank(content_only, y), "leakage@3", "color")["leakage"] < 0.15
+    assert scores(bank(content_only, y), "leakage@4", "color")["leakage"] < 0.15
 
 
 def correlated(values, share):
@@ -213,8 +213,8 @@ def test_weights_take_the_place_of_independent_images():
     plain = bank(content_only, y)
     weights = {split: independence(y[split]) for split in ("probe", "probe_val", "test")}
     weighed = FeatureBank(plain.features, y, weights)
-    assert scores(plain, "leakage@3", "color")["leakage"] > 0.4
-    found = scores(weighed, "leakage@3", "color")
+    assert scores(plain, "leakage@4", "color")["leakage"] > 0.4
+    found = scores(weighed, "leakage@4", "color")
     assert found["leakage"] < 0.12
     shares = np.bincount(y["test"]["color"], weights=weights["test"]) / weights["test"].sum()
     assert found["chance"] == pytest.approx(shares.max(), abs=1e-6)
@@ -222,14 +222,14 @@ def test_weights_take_the_place_of_independent_images():
     assert scores(weighed, "informativeness@2", "color")["told"] < 0.12
     assert scores(weighed, "informativeness@2", "class")["told"] > 0.98
     nothing = FeatureBank(plain.features, y, weights | {"probe": np.zeros(COUNTS["probe"], np.float32)})
-    assert "in every domain" in measured(nothing, ["leakage@3"])["leakage@3", "color"]["reason"]
+    assert "in every domain" in measured(nothing, ["leakage@4"])["leakage@4", "color"]["reason"]
     told = FeatureBank(bank(all_told, y).features, y, weights)
-    assert scores(told, "leakage@3", "color")["leakage"] > 0.98
+    assert scores(told, "leakage@4", "color")["leakage"] > 0.98
 
 
 def test_measures_of_what_a_space_holds_need_images_with_independent_factors():
     y = {split: values for split, values in labels().items() if not split.startswith("probe")}
-    titles = ["leakage@3", "informativeness@2", "worst_group@2", *FACTORS]
+    titles = ["leakage@4", "informativeness@2", "worst_group@2", *FACTORS]
     for row in measured(bank(all_told, y), titles).values():
         assert row["scores"] is None
         assert "'probe'" in row["reason"]
@@ -455,7 +455,7 @@ def test_what_is_missing_is_named():
     y = labels()
     for split in y:
         y[split]["color"] = np.zeros_like(y[split]["color"])
-    found = measured(bank(content_only, y), ["leakage@3", "retrieval@1", "unseen_domain@1"])
+    found = measured(bank(content_only, y), ["leakage@4", "retrieval@1", "unseen_domain@1"])
     assert [row["scores"] for row in found.values()] == [None] * 3
     assert all("domain" in row["reason"] or "color" in row["reason"] for row in found.values())
     few = labels(counts={"train": 12, "val": 4, "test": 3})
@@ -488,7 +488,7 @@ def test_every_measure_is_described_and_its_parameters_can_be_written():
             assert score.unit == "plain" or (score.low >= -1 and score.high == 1), title
         assert any(score.direction for score in measure.scores.values()) or measure.aspect == "descriptive"
     assert protocol.newest()[-1].partition("@")[0] == "finetune"
-    assert "leakage@3" in protocol.newest()
+    assert "leakage@4" in protocol.newest()
 
 
 def test_figures_do_not_depend_on_the_number_of_threads():

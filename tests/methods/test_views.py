@@ -4,6 +4,7 @@ import pytest
 import torch
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 
+from disentangle_bench import methods
 from disentangle_bench.methods import views
 from disentangle_bench.methods.views import Augmentation
 
@@ -99,3 +100,48 @@ def test_a_gpu_blurs_as_the_processor_does(images):
     sigma = torch.linspace(0.1, 2.0, len(images))
     blurred = filter2d_separable(images, *[get_gaussian_kernel1d(5, sigma[:, None])] * 2)
     torch.testing.assert_close(blurred, views._blurred(images, 5, sigma))
+
+
+def test_views_are_cropped_out_of_all_of_a_larger_image():
+    """Of a picture whose pixels say where they are: small crops keep its pixels, the largest is its average."""
+    column = torch.linspace(0, 1, 96).expand(2, 3, 96, 96)
+    small = Augmentation(**STILL)
+    params = small.draw(2, torch.Generator().manual_seed(0))
+    whole = small.apply(column, params, (32, 32))
+    torch.testing.assert_close(whole, column.unflatten(3, (32, 3)).mean(4)[:, :, :32])
+    params["spatial"] |= {"area": torch.tensor([1 / 9, 1 / 9]), "x": torch.tensor([0.0, 1.0])}
+    corners = small.apply(column, params, (32, 32))
+    inside = slice(1, 31)  # the outermost pixels blend with what is outside of the image
+    torch.testing.assert_close(corners[0, 0, 5, inside], column[0, 0, 0, :32][inside], rtol=0, atol=0.004)
+    torch.testing.assert_close(corners[1, 0, 5, inside], column[0, 0, 0, 64:][inside], rtol=0, atol=0.004)
+
+
+@pytest.mark.parametrize("name", ["simclr", "ip_irm", "domain_contrastive", "contrastive_clustering", "pixels"])
+def test_trained_at_view_size_and_judged_at_eval_size(name, data, make, trainer):
+    size = 32 if name == "domain_contrastive" else 8  # the generator makes no smaller images
+    module = data(view_size=size, eval_size=24)
+    options = {"start": 0.0} if name == "contrastive_clustering" else {}
+    if name == "domain_contrastive":
+        options = {"reconstruction": True, "perceptual": "none", "generator_channels": 8, "images_every": 1}
+        options |= {"positives": {"blur": [1, 1]}}
+    method, sizes = make(name, module, **options), set()
+    assert method.image_shape == (3, size, size)
+    method.backbone.register_forward_pre_hook(lambda _, images: sizes.add(tuple(images[0].shape[1:])))
+    if method.trains:
+        trainer(max_epochs=1, limit_train_batches=1).fit(method, datamodule=module)
+        assert sizes == {(3, size, size)}
+    sizes.clear()
+    stored = next(iter(module.eval_dataloader("test", 4)))["image"]
+    assert stored.shape == (4, 3, 16, 16)
+    with torch.no_grad():
+        method.eval().embed(stored)
+    assert sizes == {(3, 24, 24)}
+
+
+def test_the_centre_is_what_is_judged(data, make):
+    """As published for ImageNet: the centre of 224 pixels of 256."""
+    module = data(eval_size=14)
+    description = module.describe() | {"eval_crop": 0.875}
+    method = methods.build("random_init", image_shape=module.image_shape, data=description)
+    image = next(iter(module.eval_dataloader("test", 4)))["image"]
+    torch.testing.assert_close(method.prepare(image) * method.std + method.mean, image[:, :, 1:15, 1:15] / 255)

@@ -108,11 +108,11 @@ def test_ten_points_lost_are_flagged_and_no_change_is_not(record, tmp_path):
 
 def test_more_leakage_is_worse(record):
     def leaking(value):
-        rows = [{"measure": "leakage@3", "target": "color", "scores": {"leakage": value, "chance": 0.1}}]
+        rows = [{"measure": "leakage@4", "target": "color", "scores": {"leakage": value, "chance": 0.1}}]
         return at([record(seed=s, metrics=rows) for s in range(3)])
 
     result = compare_records(leaking(0.3), leaking(0.5))
-    assert result.table.loc[result.table["verdict"] == "worse", "measure"].tolist() == ["leakage@3"]
+    assert result.table.loc[result.table["verdict"] == "worse", "measure"].tolist() == ["leakage@4"]
     assert compare_records(leaking(0.3), leaking(0.5), only=["linear@1"]).exit_code == 0
 
 

@@ -44,7 +44,7 @@ def spoiled(record, rng):
 @pytest.mark.parametrize("seed", range(2))
 def test_a_spoiled_record_costs_the_others_nothing(record, tmp_path, seed):
     rng = random.Random(seed)
-    rows = [{"measure": "leakage@3", "target": "color", "scores": {"leakage": 0.3}}]
+    rows = [{"measure": "leakage@4", "target": "color", "scores": {"leakage": 0.3}}]
     good = [record(method=m, seed=s, metrics=rows) for m in ("simclr", "vicreg") for s in range(3)]
     for each in good:
         write_json(tmp_path / each["cell"]["hash"] / FILE, each)

@@ -210,7 +210,7 @@ def test_bold_is_inside_blocks_by_labels_seen(record):
 
 
 def leak(value, **others):
-    return {"measure": "leakage@3", "target": "color", "scores": {"leakage": value, "chance": 0.13} | others}
+    return {"measure": "leakage@4", "target": "color", "scores": {"leakage": value, "chance": 0.13} | others}
 
 
 def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(record):
@@ -221,7 +221,7 @@ def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(reco
         for s in range(3)
     ]
     text = to_markdown(leaderboard(at(records)))
-    assert rows(text)[0][4:7] == ["linear@1 top1 % ↑", "leakage@3 % ↓", "knn@1 top1 % ↑"]
+    assert rows(text)[0][4:7] == ["linear@1 top1 % ↑", "leakage@4 % ↓", "knn@1 top1 % ↑"]
     table = {row[0]: row[5] for row in body(text)}
     assert table["tight"].startswith("**20.1")
     assert table["leaky"].startswith("70.1")

@@ -10,7 +10,7 @@ from disentangle_bench.evaluation.leaderboard.report.page import build, build_fr
 from disentangle_bench.evaluation.records import FILE
 from tests.evaluation.leaderboard.conftest import at
 
-LEAK = {"measure": "leakage@3", "target": "color", "scores": {"leakage": 0.4}}
+LEAK = {"measure": "leakage@4", "target": "color", "scores": {"leakage": 0.4}}
 HOSTILE = "<script>alert(1)</script>|\"'>&{{7*7}}$x_1$"
 
 

@@ -1,0 +1,108 @@
+"""Experiments of a suite: one method on one data set with settings and a label of its own, and what was published."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from jsonargparse.typing import restricted_number_type
+
+Steps = restricted_number_type("Steps", int, [(">", 0), ("<=", 1_000_000_000)])
+Minutes = restricted_number_type("Minutes", float, [(">=", 0.001), ("<=", 1_000_000)])
+Count = restricted_number_type("Count", int, [(">", 0), ("<=", 1_000_000)])
+"""Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
+
+
+@dataclass
+class Budget:
+    """How long a cell trains: exactly one of them.
+
+    Attributes:
+        epochs: passes over the training images.
+        steps: of the optimiser.
+        minutes: of training.
+    """
+
+    epochs: Count | None = None  # type: ignore[valid-type]
+    steps: Steps | None = None  # type: ignore[valid-type]
+    minutes: Minutes | None = None  # type: ignore[valid-type]
+
+    def __post_init__(self) -> None:
+        if len(self.given) != 1:
+            raise ValueError(f"budget: exactly one of epochs, steps, minutes is expected, got {self.given or 'none'}")
+
+    @property
+    def given(self) -> dict[str, float]:
+        """The one that is given, by its name."""
+        return {unit: amount for unit, amount in asdict(self).items() if amount is not None}
+
+
+@dataclass
+class Published:
+    """A figure that others have published, for the table to show beside this suite's own.
+
+    Attributes:
+        measure: `name@version` of the measure that it stands beside.
+        score: of the measure.
+        value: in the score's own unit: 0.8444 where the source prints 84.44 %.
+        source: where it was read.
+        protocol: `same` as the measure's, or what differs.
+        target: of the measure; None: the only one.
+    """
+
+    measure: str
+    score: str
+    value: float
+    source: str
+    protocol: str
+    target: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("source", "protocol"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"published: `{name}` is empty")
+        if not math.isfinite(self.value):
+            raise ValueError(f"published: value is {self.value}")
+
+
+@dataclass
+class ExperimentSettings:
+    """What an experiment has otherwise than the suite's settings.
+
+    Attributes:
+        method: options of the method.
+        data: options of the data set.
+        budget: instead of the suite's.
+    """
+
+    method: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    budget: Budget | None = None
+
+
+@dataclass
+class Experiment:
+    """A row of the table.
+
+    Attributes:
+        label: name of the row.
+        method: name or dotted path.
+        dataset: name or dotted path.
+        settings: over those of the suite.
+        published: figures to compare with.
+    """
+
+    label: str
+    method: str
+    dataset: str
+    settings: ExperimentSettings = field(default_factory=ExperimentSettings)
+    published: list[Published] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.label.strip() or not self.label.isprintable() or "," in self.label:
+            raise ValueError(f"experiments: a label is printable text without commas, got {self.label!r}")
+
+    def entry(self, suite: str) -> dict[str, Any]:
+        """What a record keeps of it: plain values for JSON."""
+        return {"suite": suite, "label": self.label, "published": [asdict(one) for one in self.published]}

@@ -1,0 +1,300 @@
+"""Do papers' claims hold? Each is a comparison that was fixed before the runs, with a verdict from their figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from disentangle_bench.evaluation.leaderboard.compare import differences
+from disentangle_bench.evaluation.leaderboard.frame import COST, observations, score_of
+from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
+from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of
+from disentangle_bench.evaluation.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (
+    "holds",
+    "holds weaker",
+    "contradicted",
+    "not shown (underpowered)",
+    "not run",
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison; what isn't given is the claim's.
+
+    Attributes:
+        row: label of a row of the table: a method, or an experiment of the suite.
+        space: in which it is measured; empty: the one that speaks for the method.
+        measure: title.
+        score: of the measure.
+        target: that it is taken on.
+        value: a constant instead of a row, such as a chance level.
+    """
+
+    row: str = ""
+    space: str = ""
+    measure: str = ""
+    score: str = ""
+    target: str | None = None
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.row) == (self.value is not None):
+            raise ValueError("one side of a claim is either a row or a value")
+
+    def __str__(self) -> str:
+        what = " ".join(part for part in (self.row, self.space, self.measure, self.score) if part)
+        return what if self.value is None else f"{self.value:g}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A figure of A against one of B.
+
+    Attributes:
+        name: of the claim.
+        statement: what the paper says, in a sentence.
+        source: where it says so.
+        dataset: that it is tried on.
+        a: who should be better.
+        b: than whom.
+        measure: title, or `cost` with a score such as train_seconds.
+        score: of the measure.
+        target: that it is taken on; empty for costs.
+        direction: whether A should be higher or lower.
+        at_least: smallest difference that matters, in the score's own unit; for costs a factor. Below 0: A may be worse
+            by so much ("at no loss of ...").
+        published: the paper's own figure, as it was read.
+        note: what was found out about the verdict.
+        paper: whose claim it is.
+        suite: whose runs decide.
+        seeds: of the runs.
+    """
+
+    name: str
+    statement: str
+    source: str
+    dataset: str
+    a: Side
+    b: Side
+    measure: str
+    score: str
+    at_least: float
+    target: str = ""
+    direction: Literal["up", "down"] = "up"
+    published: str = "not obtained"
+    note: str = ""
+    paper: str = ""
+    suite: str = ""
+    seeds: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.at_least) or (self.is_cost and self.at_least <= 0):
+            raise ValueError(f"claim {self.name}: at_least is a number, for costs a factor above 0")
+        if self.a.value is not None:
+            raise ValueError(f"claim {self.name}: a is a row, only b may be a value")
+
+    @property
+    def is_cost(self) -> bool:
+        """Whether costs are compared, by their ratio."""
+        return self.measure == COST
+
+    @property
+    def least(self) -> float:
+        """`at_least` on the scale that differences are taken on."""
+        return math.log(self.at_least) if self.is_cost else self.at_least
+
+    def figure(self, side: Side) -> tuple[str, str, str]:
+        """(measure, score, target) of a side."""
+        target = self.target if side.target is None else side.target
+        return side.measure or self.measure, side.score or self.score, target
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim and what the runs say.
+
+    Attributes:
+        claim: that was tried.
+        verdict: one of this module's five.
+        n: seeds that both sides have.
+        a, b: means over them; NaN without runs.
+        gain: of A over B, positive in the claimed direction; for costs the log of the ratio.
+        low, high: its 95 % interval.
+        seconds: that the runs of both sides took to train and judge.
+        reason: why there is no verdict, or empty.
+    """
+
+    claim: Claim
+    verdict: str
+    n: int = 0
+    a: float = math.nan
+    b: float = math.nan
+    gain: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    seconds: float = 0.0
+    reason: str = ""
+
+
+def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]:
+    """What the records say of each claim.
+
+    The differences by seed and test image are a crossed layout, as in `compare`; their mean has the interval of
+    `statistics.Layout`. A claim with a smallest difference that matters, d,
+
+    - holds if the interval lies above 0 and the difference is at least d;
+    - holds weaker if the interval lies above 0, and the difference is smaller than that;
+    - is contradicted if the interval lies below d (or below 0), and not above 0;
+    - is not shown if none of these, or with fewer than three seeds.
+
+    Where d is below 0 (A may be worse by so much) it holds if the interval lies above d and is contradicted if below.
+    """
+    seen = observations(found)
+    lines = lines_of(seen)[0]
+    seconds = {
+        record["cell"]["hash"]: float(record["cost"].get("train_seconds", 0) + record["cost"].get("eval_seconds", 0))
+        for record in found.values()
+    }
+    return [_judge(claim, lines, seconds) for claim in claims]
+
+
+def verdict(gain: float, low: float, high: float, least: float) -> str:
+    """Of a difference, positive in the claimed direction, with its interval; see `judge`."""
+    if np.isnan(low) or np.isnan(high):
+        return NOT_SHOWN
+    if least < 0:
+        return HOLDS if low > least else CONTRADICTED if high < least else NOT_SHOWN
+    if low > 0:
+        return HOLDS if gain >= least else WEAKER
+    return CONTRADICTED if high < least or high < 0 else NOT_SHOWN
+
+
+def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, float]) -> Judged:
+    from scipy.special import stdtrit
+
+    sides = [_runs(claim, side, lines) for side in (claim.a, claim.b)]
+    if missing := [str(side) for side, runs in zip((claim.a, claim.b), sides, strict=True) if side.row and not runs]:
+        return Judged(claim, NOT_RUN, reason=f"no figure of {' and '.join(dict.fromkeys(missing))}")
+    first, second = sides if claim.b.row else (sides[0], {})
+    seeds = sorted(first.keys() & second.keys() if claim.b.row else first.keys())
+    if not seeds:
+        return Judged(claim, NOT_RUN, reason="no seed is on both sides")
+    a, b = [first[seed] for seed in seeds], [second[seed] for seed in seeds if claim.b.row]
+    sign = 1 if claim.direction == "up" else -1
+    if claim.is_cost:
+        pairs = [(np.log(x.value), np.log(y.value)) for x, y in zip(a, b, strict=True)]
+        gains = np.array([sign * (x - y) for x, y in pairs])
+    else:
+        gains = sign * differences(a, b if claim.b.row else claim.b.value)
+    layout = Layout.of([gains])
+    spread = layout.means()
+    gain = float(layout.mean[0])
+    half = float(stdtrit(spread.df, (1 + LEVEL) / 2)[0] * np.sqrt(spread.total)[0])
+    few = len(seeds) < FEWEST
+    cells = {run.run for run in [*a, *b]}
+    return Judged(
+        claim,
+        NOT_SHOWN if few else verdict(gain, gain - half, gain + half, claim.least),
+        len(seeds),
+        float(np.mean([run.value for run in a])),
+        float(np.mean([run.value for run in b])) if claim.b.value is None else claim.b.value,
+        gain,
+        gain - half,
+        gain + half,
+        sum(seconds.get(cell, 0.0) for cell in cells),
+        f"fewer than {FEWEST} seeds" if few else "",
+    )
+
+
+def _runs(claim: Claim, side: Side, lines: Mapping[Line, list[Run]]) -> dict[int, Run]:
+    """Seed -> the run of a side."""
+    found: dict[int, Run] = {}
+    for line, runs in lines.items():
+        place = (line.dataset, line.method, line.measure, line.score, line.target)
+        if place != (claim.dataset, side.row, *claim.figure(side)):
+            continue
+        if line.measure == COST or line.space == side.space or (not side.space and line.row()):
+            found |= {run.seed: run for run in runs if not claim.seeds or run.seed in claim.seeds}
+    return found
+
+
+def table(judged: Sequence[Judged]) -> pd.DataFrame:
+    """A line a claim, as text, for a page or a tab.
+
+    Columns: paper, claim, data, published, measured, needed, verdict, n, cost (of the runs of both sides), command.
+    """
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "paper": one.claim.paper.partition(":")[0],
+            "claim": one.claim.statement,
+            "data": one.claim.dataset,
+            "published": one.claim.published,
+            "measured": _measured(one),
+            "needed": _needed(one.claim),
+            "verdict": one.verdict,
+            "n": one.n,
+            "cost": f"{one.seconds / 60:.0f} min" if one.n else "-",
+            "command": f"bench claims {one.claim.name}",
+        }
+        for one in judged
+    )
+
+
+def markdown(judged: Sequence[Judged]) -> str:
+    """The table, how to read it, and what was found out about each claim that doesn't simply hold."""
+    from collections import Counter
+
+    from tabulate import tabulate
+
+    frame = table(judged)
+    counts = Counter(one.verdict for one in judged)
+    parts = [tabulate(frame.values.tolist(), list(frame.columns), "pipe", disable_numparse=True)]
+    parts.append(", ".join(f"{count} {name}" for name, count in counts.items()) + f" of {len(judged)} claims.")
+    parts.append(
+        f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test "
+        "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and as large "
+        "as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not shown: these "
+        "runs can tell neither. Comparisons were fixed before the runs."
+    )
+    for one in judged:
+        if one.claim.note or one.reason:
+            parts.append(
+                f"**{one.claim.name}** ({one.verdict}): {' '.join(filter(None, (one.reason, one.claim.note)))}"
+            )
+    return "\n\n".join(parts) + "\n"
+
+
+def _measured(one: Judged) -> str:
+    if not one.n:
+        return "-"
+    claim = one.claim
+    if claim.is_cost:
+        gain, low, high = (math.exp(value) for value in (one.gain, one.low, one.high))
+        return f"{one.a:.0f} against {one.b:.0f} (x{gain:.2f} [{low:.2f}, {high:.2f}])"
+    score = score_of(*claim.figure(claim.a)[:2])
+    percent = score is not None and score.unit == "percent"
+    scale, form = (100, ".1f") if percent else (1, ".3f")
+    a, b, gain, low, high = (scale * value for value in (one.a, one.b, one.gain, one.low, one.high))
+    return f"{a:{form}} against {b:{form}} ({gain:+{form}} [{low:+{form}}, {high:+{form}}])"
+
+
+def _needed(claim: Claim) -> str:
+    score = score_of(*claim.figure(claim.a)[:2])
+    if claim.is_cost:
+        return f"x{claim.at_least:g}"
+    if score is not None and score.unit == "percent":
+        return f"{100 * claim.at_least:+g} points"
+    return f"{claim.at_least:+g}"

@@ -1,0 +1,89 @@
+"""Where a cell is judged: on the device that it is launched on, not on the one that Lightning leaves it on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from disentangle_bench.benchmarks.execution import build, distributed, pretrained, run_cell
+from disentangle_bench.benchmarks.execution import measure as measuring
+from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.evaluation import features
+from disentangle_bench.evaluation.metrics.invariance import leakage
+from tests.benchmarks.conftest import make_cell
+from tests.pretended_device import Pretended, to_cuda
+
+MEASURES = ["linear@1", "knn@1", "mlp@1", "leakage@4", "uniformity@1", "finetune@1"]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_all_that_judges_computes_on_the_device_of_the_launch(measure, launch, monkeypatch):
+    cell = replace(make_cell("simclr", dataset="colored_digits"), measures=[measure])
+    data = build.build_data(cell)
+    for name, split in data.splits.items():
+        data.splits[name] = split.select(np.arange(60))
+    method = build.build_method(cell, data)
+    monkeypatch.setattr(nn.Module, "to", to_cuda)
+    monkeypatch.setattr(leakage, "EPOCHS", 1)
+    monkeypatch.setattr(leakage, "STEPS", 1)
+    run = RunFolder(cell.folder(launch.out))
+    with Pretended() as mode:
+        method.to(torch.device("cuda", 0))
+        measuring.encode_splits(method, data, run, "e")
+        encoded = mode.products.copy()
+        found = measuring.measure(cell, method, data, run, "e", ProgressFile(run))
+    assert all(row["scores"] for row in found.rows), found.rows
+    assert 0 < encoded["cuda"] < mode.products["cuda"]
+    assert mode.products["cpu"] == 0
+
+
+def test_the_pretended_device_tells_what_goes_wrong():
+    with Pretended():
+        there, here = torch.ones(2, 2).to("cuda"), torch.ones(2, 2)
+        assert (there + 1).device.type == there.cpu().to("cuda:0").device.type == "cuda"
+        assert there.cpu().device.type == here.device.type == "cpu"
+        with pytest.raises(AssertionError, match=r"matmul.* of tensors on two devices"):
+            there @ here
+        with pytest.raises(AssertionError, match="numpy of a tensor on the device"):
+            there.numpy()
+
+
+def test_a_process_computes_on_its_own_of_the_cells_devices(monkeypatch):
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    gpus = CellLaunch(command="", accelerator="gpu", devices=2, device_ids=(2, 3))
+    assert distributed.device_of(CellLaunch(command="")) == torch.device("cpu")
+    assert distributed.device_of(gpus) == torch.device("cuda", 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert distributed.device_of(gpus) == torch.device("cuda", 3)
+    assert distributed.device_of(replace(gpus, device_ids=())) == torch.device("cuda", 1)
+
+
+class Stop(Exception):
+    """Nothing after this matters here."""
+
+
+def test_a_run_and_an_evaluation_judge_where_they_are_launched(launch, cell, monkeypatch):
+    seen = []
+
+    def measure(cell, method, *_):
+        seen.append(features.device_of(method).type)
+        raise Stop
+
+    for part in (run_cell, pretrained):
+        monkeypatch.setattr(part, "measure", measure)
+        monkeypatch.setattr(part, "device_of", lambda launch: torch.device("meta"))
+    monkeypatch.setattr(run_cell, "_train_or_load", lambda *_: Trained("e", 0, 0, Cost()))
+    monkeypatch.setattr(pretrained, "state_hash", lambda state: "e")
+    with pytest.raises(Stop):
+        run_cell.run_cell(prepare(cell, launch))
+    with pytest.raises(Stop):
+        pretrained.measure_encoder("timm:resnet18", choose("smoke", None, "digits", None, []), launch.out, True)
+    assert seen == ["meta", "meta"]
