@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test chaos lint leaderboard report perf clean
+.PHONY: help setup bench smoke test fuzz chaos lint leaderboard report perf clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
 test: $(STAMP) ## The test suite.
 	$(BIN)/python -m pytest --numprocesses auto
 
-chaos: $(STAMP) ## Kill a small matrix at random moments; the same command must end as if nobody had (ARGS="--seed 1 --kills 50").
+fuzz: $(STAMP) ## Hostile requests and files: success or one line, nothing written (ARGS="--seed 1 --cases 3000").
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+chaos: $(STAMP) ## Disturb commands at random moments; the same ones must end as if nobody had (ARGS="--seed 1 --kills 50").
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(STAMP) ## Lint, format and types.

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from inspect import Parameter, signature
-from typing import NoReturn
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
+from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.files import printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
@@ -22,6 +27,10 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
+PATHS = {"out", "to", "board", "folder", "encoder", "a", "b", "suite"}
+"""Parameters of commands that are, or may be, the path of a file or folder."""
+
+
 class Parser(ArgumentParser):
     """One line on standard error and exit code 2 for a wrong request."""
 
@@ -30,8 +39,7 @@ class Parser(ArgumentParser):
             wrong = message.partition(":")[2].split()[0]
             options = [option for action in self._all_options() for option in action]
             message = f"unknown option {wrong}{nearest(wrong.partition('=')[0], options)}"
-        sys.stderr.write(f"bench: {' '.join(message.split())}\n")
-        sys.exit(2)
+        sys.exit(_refuse(message))
 
     def _all_options(self) -> list[list[str]]:
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action else ()
@@ -42,12 +50,13 @@ def make_parser() -> ArgumentParser:
     """The parser of all commands; options and help come from signatures and docstrings."""
     parser = Parser(
         prog="bench",
+        allow_abbrev=False,
         description="Train, judge and rank methods that claim disentangled or invariant image representations.",
     )
     subcommands = parser.add_subcommands(metavar="COMMAND", title="commands")
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        subparser = Parser(description=summary)
+        subparser = Parser(description=summary, allow_abbrev=False)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
         kinds = {one.kind: one.name for one in _parameters(name)}
         positional = Parameter.POSITIONAL_OR_KEYWORD in kinds
@@ -83,6 +92,26 @@ def normalize(arguments: list[str]) -> list[str]:
     return result
 
 
+def check_arguments(command: str, given: dict[str, Any]) -> None:
+    """Raise RequestError for what can't be meant: nothing where there should be something, no text, no path."""
+    defaults = {one.name: one.default for one in _parameters(command)}
+    for name, value in given.items():
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if not isinstance(text, str):
+                continue
+            where = name if defaults.get(name) is Parameter.empty else f"--{name.replace('_', '-')}"
+            if not text.strip() and text != defaults.get(name):
+                raise RequestError(f"{where}: nothing is given")
+            if not text.isprintable():
+                raise RequestError(f"{where} {text!r:.80}: holds characters that aren't text")
+            if name in PATHS:
+                try:
+                    os.lstat(text)
+                except OSError as error:
+                    if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+                        raise RequestError(f"{where} {text:.80}: {error.strerror}") from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
@@ -90,22 +119,50 @@ def main(arguments: list[str] | None = None) -> int:
         0 all well; 1 some cell failed; 2 the request is wrong; 130 interrupted (the same command resumes).
     """
     given = sys.argv[1:] if arguments is None else arguments
-    parsed = make_parser().parse_args(normalize(given))
+    with terminal.plain():
+        try:
+            code = _run(normalize(given))
+            sys.stdout.flush()
+            return code
+        except RequestError as error:
+            return _refuse(str(error))
+        except BrokenPipeError:  # whoever read the output has seen enough
+            _discard_output()
+            return 0
+        except terminal.OutputLost as error:
+            _discard_output()
+            sys.stderr.write(f"bench: standard output can't be written: {error.strerror}\n")
+            return 1
+        except OSError as error:
+            sys.stderr.write(f"bench: {printable(str(error))}\n")
+            return 1
+        except KeyboardInterrupt as stop:
+            sys.stderr.write(f"bench: interrupted; {str(stop) or 'the same command goes on from here'}\n")
+            return 130
+
+
+def _run(arguments: list[str]) -> int:
+    for before, argument in pairwise([*arguments, ""]):
+        option, equals, file = before.partition("=")
+        if option == "--config":
+            plain_yaml.read(Path(file if equals else argument), f"--config {file or argument:.200}")
+    parsed = make_parser().parse_args(arguments)
     chosen = parsed[parsed.subcommand].clone()
     chosen.pop("config", None)
+    check_arguments(parsed.subcommand, vars(chosen))
     many = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.VAR_POSITIONAL]
     words = [word for name in many for word in chosen.pop(name) or ()]
-    try:
-        return COMMANDS[parsed.subcommand](*words, **vars(chosen))
-    except RequestError as error:
-        sys.stderr.write(f"bench: {' '.join(str(error).split())}\n")
-        return 2
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt as stop:
-        sys.stderr.write(f"bench: interrupted; {str(stop) or 'the same command goes on from here'}\n")
-        return 130
+    return COMMANDS[parsed.subcommand](*words, **vars(chosen))
+
+
+def _refuse(message: str) -> int:
+    """One line on standard error, and exit code 2."""
+    sys.stderr.write(f"bench: {printable(message):.2000}\n")
+    return 2
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ class RequestError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
     known = sorted(set(known))
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known)}"
+    near = get_close_matches(name[:200], known, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known) or 'none'}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """The error for a name that does not exist, with the nearest ones that do."""
-    return RequestError(f"unknown {kind} {name!r}{nearest(name, known)}")
+    return RequestError(f"unknown {kind} {name!r:.200}{nearest(name, known)}")

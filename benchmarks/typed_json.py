@@ -9,6 +9,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from disentangle_bench.files import read_text
+
 T = TypeVar("T")
 
 
@@ -23,13 +25,11 @@ def read(cls: type[T], path: Path) -> T | None:
         Unfit: cut short, not a regular file, with parts missing, of another kind, or NaN.
     """
     try:
-        if path.exists() and not path.is_file():
-            raise Unfit(f"{path.name}: not a file")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise error if isinstance(error, Unfit) else Unfit(f"{path.name}: not readable ({error})") from error
+        raise Unfit(f"{path.name}: not readable ({error})") from error
     return fit(cls, content, path.name)
 
 
@@ -43,7 +43,10 @@ def fit(cls: type[T], content: Any, where: str) -> T:
             values[field.name] = _fit(kinds[field.name], content[field.name], f"{where}: {field.name}")
         elif field.default is MISSING and field.default_factory is MISSING:
             raise Unfit(f"{where}: {field.name} is missing")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ValueError as error:
+        raise Unfit(f"{where}: {error}") from error
 
 
 def _fit(kind: Any, value: Any, where: str) -> Any:

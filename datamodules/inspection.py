@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -132,17 +132,16 @@ def check(datamodule: ImageDataModule) -> Report:
     return report
 
 
-def contact_sheet(datamodule: ImageDataModule, path: str | Path, *, split: SplitName = "train", rows: int = 8) -> Path:
+def contact_sheet(datamodule: ImageDataModule, *, split: SplitName = "train", rows: int = 8) -> bytes:
     """Draw images of each class of the first content target with their other targets, as a PNG.
 
     Args:
         datamodule: the data set.
-        path: file to write.
         split: which split to show.
         rows: images a class; at most 12 classes are shown.
 
     Returns:
-        The file.
+        The picture, a PNG file.
     """
     shown, specs = datamodule.splits[split], datamodule.targets
     content = next((spec for spec in specs if spec.role == "content" and spec.discrete), specs[0])
@@ -168,10 +167,9 @@ def contact_sheet(datamodule: ImageDataModule, path: str | Path, *, split: Split
     probes = " and ".join(f"{name} {len(datamodule.splits[name])}" for name in PROBES)
     title = f"{datamodule.name}, {split}: {len(shown)} images\n{probes}: {datamodule.probe_made.how}"
     figure.suptitle(title, fontsize=7, wrap=True)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
-    return path
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def _find_duplicates(splits: dict[SplitName, Split], report: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,9 +19,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from disentangle_bench.evaluation.metrics.arrays import full_precision
+from disentangle_bench.files import digest, file_name, read_text, write_file
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
+log = logging.getLogger(__name__)
 WEIGHTS = "weights.npy"
 
 
@@ -101,7 +104,7 @@ def encode(
     folder.mkdir(parents=True, exist_ok=True)
     for split, batches in loaders.items():
         _wait()  # nobody looks while the first process still puts the last split together
-        if _note(folder / split).get("key") == key:
+        if _is_whole(folder / split, key):
             continue
         _encode_part(module, embed, progress(batches, split), _part(folder / split, _rank()))
         _wait()
@@ -145,15 +148,30 @@ def _part(folder: Path, rank: int) -> Path:
 
 
 def _file(folder: Path, space: str) -> Path:
-    return folder / "spaces" / f"{space}.f32"
+    return folder / "spaces" / file_name(space, ".f32")
 
 
 def _note(folder: Path) -> dict[str, Any]:
     """What the bank of a split depends on, and the widths of its spaces; empty where there is none."""
     try:
-        return json.loads((folder / NOTE).read_text())
-    except (OSError, ValueError):
+        note = json.loads(read_text(folder / NOTE))
+    except (OSError, ValueError, RecursionError):
         return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _is_whole(folder: Path, key: dict[str, str]) -> bool:
+    """Whether the bank of a split is there for this key, every file as it was written."""
+    note = _note(folder)
+    if note.get("key") != key:
+        return False
+    try:
+        if wrong := [name for name, sha256 in note["sha256"].items() if digest(folder / name) != sha256]:
+            raise ValueError(f"{wrong[0]} has another checksum")
+        return True
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s: damaged (%s); encoding again", folder, error)
+        return False
 
 
 def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Path) -> None:
@@ -177,7 +195,7 @@ def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Pat
                     targets.setdefault(name.removeprefix("target/"), []).append(values.numpy())
     known: dict[str, Any] = {name: np.concatenate(chunks) for name, chunks in targets.items()}
     np.savez(folder / "targets.npz", **known)
-    (folder / NOTE).write_text(json.dumps({"widths": widths}))
+    write_file(folder / NOTE, json.dumps({"widths": widths}))
 
 
 def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None) -> None:
@@ -195,7 +213,9 @@ def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None)
         np.savez(whole / "targets.npz", **known)
     if weights is not None:
         np.save(whole / WEIGHTS, np.asarray(weights, np.float32), allow_pickle=False)
-    (whole / NOTE).write_text(json.dumps(_note(whole) | {"key": key}))
+    files = [path for path in whole.rglob("*") if path.is_file() and path.name != NOTE]
+    sums = {path.relative_to(whole).as_posix(): digest(path) for path in files}
+    write_file(whole / NOTE, json.dumps(_note(whole) | {"key": key, "sha256": sums}))
     shutil.rmtree(folder, ignore_errors=True)
     whole.rename(folder)
     for rank in range(_processes()):

@@ -11,13 +11,14 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from disentangle_bench.files import read_bytes, write_file
 
 FILE = "outcomes.npz"
 KINDS = frozenset({"|u1", "<u2", "<u4", "<u8", "<i8", "<f4", "<f8"})
@@ -133,15 +134,7 @@ def write_outcomes(path: Path, found: Outcomes) -> None:
     index = np.frombuffer(json.dumps(entries, allow_nan=False).encode(), np.uint8)
     content = io.BytesIO()
     np.savez_compressed(content, index=index, data=np.frombuffer(b"".join(parts), np.uint8))
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(content.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_file(path, content.getvalue())
 
 
 def read_outcomes(path: Path) -> Outcomes:
@@ -154,7 +147,7 @@ def read_outcomes(path: Path) -> Outcomes:
     if not path.exists():
         return found
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(read_bytes(path, LARGEST)), allow_pickle=False) as stored:
             if sum(entry.file_size for entry in stored.zip.infolist()) > LARGEST:
                 raise ValueError("its arrays would unpack to more than 2 GB")
             entries, data = json.loads(stored["index"].tobytes()), stored["data"].tobytes()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict, cast
+
+from disentangle_bench.files import digest, read_text, write_file
 
 SCHEMA = 2
 FILE = "result.json"
@@ -125,16 +125,7 @@ def write_json(path: Path, content: Any) -> None:
         ValueError: a number is NaN or infinite (JSON has neither).
     """
     text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_file(path, text)
 
 
 def seal(record: Mapping[str, Any], outcomes: Path) -> Record:
@@ -158,8 +149,11 @@ def digest_of(record: Mapping[str, Any]) -> str:
 
 
 def digest_of_file(path: Path) -> str | None:
-    """SHA-256 of a file as hexadecimal digits; None where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    """SHA-256 of a file as hexadecimal digits; None where there is none, or no regular one."""
+    try:
+        return digest(path)
+    except OSError:
+        return None
 
 
 def read_record(path: Path) -> Record:
@@ -170,7 +164,7 @@ def read_record(path: Path) -> Record:
             finite number or outside its range.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_reject)
+        record = json.loads(read_text(path), parse_constant=_reject)
     except (OSError, ValueError, RecursionError) as error:
         raise BadRecord(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(record, dict):

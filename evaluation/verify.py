@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 
 from disentangle_bench.evaluation import outcomes, records
 from disentangle_bench.evaluation.records import Record
+from disentangle_bench.files import file_name, write_file
 
 RECORDS, TABLE = "records", "leaderboard.md"
 EXACT, SINGLE = 1e-9, 1e-5
@@ -51,6 +51,9 @@ class Verification:
 def export_board(found: Mapping[Path, Record], to: Path) -> Path:
     """Copy records and outcomes to `<to>/records/` and write the table made of them; what was there before goes.
 
+    The new records lie beside the old ones before they take their place: a kill at any moment loses neither, and the
+    same command then ends the exchange.
+
     Args:
         found: path -> record of the runs.
         to: folder of the board.
@@ -58,21 +61,27 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
     Returns:
         The table's file.
     """
-    staged = to / f".{RECORDS}.tmp"
-    shutil.rmtree(staged, ignore_errors=True)
-    staged.mkdir(parents=True)
+    to.mkdir(parents=True, exist_ok=True)
+    staged, old = to / f".{RECORDS}.tmp", to / f".{RECORDS}.old.tmp"
+    if old.exists() and not (to / RECORDS).exists():  # an earlier export was killed between the two
+        old.rename(to / RECORDS)
+    for left in (staged, old):
+        shutil.rmtree(left, ignore_errors=True)
+    staged.mkdir()
     for path, record in found.items():
         cell = record["cell"]
-        folder = staged.joinpath(*(_plain(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"])))
+        folder = staged.joinpath(*(file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"])))
         folder.mkdir(parents=True)
         for file in (path, path.with_name(outcomes.FILE)):
             if file.exists():
                 shutil.copyfile(file, folder / file.name)
-    shutil.rmtree(to / RECORDS, ignore_errors=True)
+    table = _table(staged)
+    if (to / RECORDS).exists():
+        (to / RECORDS).rename(old)
     staged.rename(to / RECORDS)
-    beside = to / f".{TABLE}.tmp"
-    beside.write_text(_table(to), encoding="utf-8")
-    return beside.replace(to / TABLE)
+    write_file(to / TABLE, table)
+    shutil.rmtree(old, ignore_errors=True)
+    return to / TABLE
 
 
 def verify(folder: Path) -> Verification:
@@ -85,18 +94,18 @@ def verify(folder: Path) -> Verification:
         _check(path, record, report)
     if (folder / RECORDS).is_dir():
         table = folder / TABLE
-        if not table.exists() or table.read_bytes() != _table(folder).encode():
+        if not table.exists() or table.read_bytes() != _table(folder / RECORDS).encode():
             report.findings.append(f"{table}: not the table that the records give")
     elif not found:
         report.findings.append(f"{folder}: no records")
     return report
 
 
-def _table(board: Path) -> str:
-    """The board's table, from its records."""
+def _table(folder: Path) -> str:
+    """The table of a board, from the folder of its records."""
     from disentangle_bench.evaluation.leaderboard.summary import document
 
-    return document(records.find_records(board / RECORDS)[0])
+    return document(records.find_records(folder)[0])
 
 
 def _check(path: Path, record: Record, report: Verification) -> None:
@@ -139,8 +148,3 @@ def _agreement(kept: outcomes.Outcomes, place: tuple[str, str, str]) -> dict[str
 
     draws = [cluster_scores(labels.astype(np.int64), draw.astype(np.int64)) for draw in np.atleast_2d(clusters)]
     return {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0]}
-
-
-def _plain(name: str) -> str:
-    """A name of one folder, whatever a record says."""
-    return re.sub(r"[^\w.+-]", "_", name, flags=re.ASCII).lstrip(".") or "_"

@@ -1,7 +1,9 @@
-"""Kill a small matrix at random moments, let the same command finish, and compare with one that nobody disturbed.
+"""Disturb commands at random moments, let the same ones finish, and compare with what nobody disturbed.
 
-`make chaos`, or `python -m tests.chaos --seed 1 --kills 50`: the seed decides who is killed and when.
-A matrix that is complete before enough were killed is compared, and the next one is begun.
+`make chaos`, or `python -m tests.chaos --seed 1 --kills 50`: the seed decides who is disturbed, when and by which
+signal. Two thirds of the signals meet a small matrix, while it is planned, trained and judged, every other one of two
+launchers that share a folder; a matrix that is complete before enough were sent is compared, and the next one is begun.
+The others meet commands that write: images are decoded, a report and a board are made.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
+from PIL import Image
 
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.records import read_record
@@ -25,14 +31,19 @@ from disentangle_bench.evaluation.records import read_record
 METHODS = "simclr,supervised,style_blocks,random_init"
 COMMAND = ["run", "--suite", "smoke", "--dataset", "digits", "--method", METHODS, "--jobs", "2"]
 COMMAND += ["--measures", "linear@1,knn@1", "--set", "budget.epochs=2", "--set", "data.batch_size=64"]
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGSTOP)
+"""What is sent; who is stopped goes on after `STOPPED` seconds."""
+STOPPED = 2.0
+ENDINGS = {0, 1, 130} | {-number for number in SIGNALS}
+"""Exit codes of a launcher that was disturbed, or whose cells were."""
 VICTIMS = ("launcher", "cell", "any", "all")
 """The `bench run` itself, a process at a cell, any of the processes, or all of them at once."""
 MARK = "DISENTANGLE_BENCH_CHAOS"
 SAVE_SECONDS = "DISENTANGLE_BENCH_SAVE_SECONDS"
 LATEST = 5.0
 """Seconds after the first cell's start (or the last kill), at most, that the next kill comes."""
-PATIENCE = 30.0
-"""Seconds that a process may outlive what it belongs to."""
+PATIENCE = 90.0
+"""Seconds that a process may outlive what it belongs to: the fork server first ends its imports, on a busy machine."""
 
 
 class Wrong(Exception):
@@ -68,23 +79,29 @@ def cells_at_work(out: Path) -> list[psutil.Process]:
     return [process for holder in holders if (process := holder.find())]
 
 
-def kill_some(out: Path, launcher: subprocess.Popen, victim: str, chance: random.Random) -> str:
-    """Kill -9 as asked; says whom."""
-    living = family(out)
+def disturb_some(out: Path, launchers: list[subprocess.Popen], chance: random.Random) -> str:
+    """Send a signal to somebody; says whom and which."""
+    living, victim, number = family(out), chance.choice(VICTIMS), chance.choice(SIGNALS)
+    some_launcher = psutil.Process(chance.choice([one for one in launchers if one.poll() is None]).pid)
     chosen = {
-        "launcher": [psutil.Process(launcher.pid)],
-        "cell": cells_at_work(out) or [psutil.Process(launcher.pid)],
-        "any": [chance.choice(living)],
+        "launcher": [some_launcher],
+        "cell": [chance.choice(cells_at_work(out) or [some_launcher])],
+        "any": [chance.choice(living)] if living else [],
         "all": living,
     }[victim]
-    if victim == "cell":
-        chosen = [chance.choice(chosen)]
-    for process in chosen:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    return f"{victim} ({len(chosen)} of {len(living)} processes, {in_training(out)} cells between checkpoints)"
+    send(chosen, number)
+    told = f"{len(chosen)} of {len(living)} processes, {in_training(out)} cells between checkpoints"
+    return f"{number.name} to {victim} ({told})"
+
+
+def send(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to each that still lives; who is stopped goes on later."""
+    for sent in (number, signal.SIGCONT) if number == signal.SIGSTOP else (number,):
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(sent)
+        if sent == signal.SIGSTOP:
+            time.sleep(STOPPED)
 
 
 def in_training(out: Path) -> int:
@@ -102,36 +119,91 @@ def nobody_left(out: Path) -> None:
         time.sleep(0.1)
 
 
-def disturb(out: Path, kills: int, chance: random.Random) -> int:
-    """Run the matrix to its end, killing at most so many times; says how many times."""
+def disturb(out: Path, kills: int, chance: random.Random, together: int = 1) -> int:
+    """Run the matrix to its end, by so many launchers, disturbing it at most so many times; says how many times."""
     done = 0
     while True:
-        launcher = start(out)
-        while launcher.poll() is None:
+        launchers = [start(out) for _ in range(together)]
+        while any(one.poll() is None for one in launchers):
             if done == kills:
-                launcher.wait(timeout=600)
+                for one in launchers:
+                    one.wait(timeout=600)
                 break
-            while launcher.poll() is None and not cells_at_work(out):
+            early = chance.random() < 0.25  # while it is planned
+            while not early and any(one.poll() is None for one in launchers) and not cells_at_work(out):
                 time.sleep(0.02)
-            victim, seconds = chance.choice(VICTIMS), chance.uniform(0, LATEST)
-            try:
-                launcher.wait(timeout=seconds)
-            except subprocess.TimeoutExpired:
+            seconds = chance.uniform(0, LATEST)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and any(one.poll() is None for one in launchers):
+                time.sleep(0.05)
+            if any(one.poll() is None for one in launchers):
                 done += 1
-                print(f"  kill {done}: {kill_some(out, launcher, victim, chance)} after {seconds:.1f} s", flush=True)
+                said = disturb_some(out, launchers, chance)
+                print(f"  {done}: {said} {'early, ' if early else ''}after {seconds:.1f} s", flush=True)
                 time.sleep(0.5)
         nobody_left(out)
-        if launcher.returncode == 0:
+        codes = {one.returncode for one in launchers}
+        if not codes <= ENDINGS or (done == kills and 1 in codes and not failed_by_signal(out)):
+            raise Wrong(f"exit codes {codes}, see {out}.txt")
+        if 0 in codes:
             return done
-        if launcher.returncode not in (1, -9) or (
-            done == kills and launcher.returncode == 1 and not failed_by_kill(out)
-        ):
-            raise Wrong(f"exit code {launcher.returncode}, see {out}.txt")
 
 
-def failed_by_kill(out: Path) -> bool:
-    """Whether cells that are given up are so for having been killed."""
-    return any("killed by SIGKILL" in path.read_text() for path in out.rglob("failure.json"))
+def failed_by_signal(out: Path) -> bool:
+    """Whether cells that were given up are so for having been killed, or stopped."""
+    said = [path.read_text() for path in (*out.rglob("failure.json"), *out.rglob("status.json"))]
+    return any("killed by SIG" in text or '"stopped": "SIG' in text for text in said)
+
+
+def writing_commands(folder: Path, runs: Path) -> dict[str, list[str]]:
+    """Commands that write in their current folder, by what they do."""
+    images, draw = folder / "images", np.random.default_rng(0)
+    for number in range(300):
+        place = images / ("train", "train", "test")[number % 3] / f"class{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, (160, 160, 3), np.uint8)).save(place / f"{number}.png")
+    options = [f"--set=root={images}", "--set=batch_size=16", "--set=cache_dir=cache", "--set=feed=memory"]
+    return {
+        "decoding": ["data", "check", "image_folder", *options],
+        "report": ["report", "--out", str(runs), "--to", "report"],
+        "board": ["leaderboard", "--out", str(runs), "--board", "board"],
+    }
+
+
+def disturb_writing(folder: Path, runs: Path, kills: int, chance: random.Random) -> None:
+    """Signals to commands that write; each must then leave the same files, byte for byte."""
+    for name, command in writing_commands(folder, runs).items():
+        undisturbed, disturbed = folder / f"{name}-undisturbed", folder / f"{name}-disturbed"
+        begun = time.monotonic()
+        if code := begin(command, undisturbed).wait(timeout=600):
+            raise Wrong(f"{name}: exit code {code}")
+        longest = time.monotonic() - begun
+        for number in range(kills // 3 + (name == "report") * (kills % 3)):
+            process, sent = begin(command, disturbed), chance.choice(SIGNALS)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=chance.uniform(0.3, 1.0) * longest)
+            print(f"  {name} {number + 1}: {sent.name}", flush=True)
+            if process.poll() is None:
+                send([psutil.Process(process.pid)], sent)
+            if (code := process.wait(timeout=600)) not in ENDINGS:
+                raise Wrong(f"{name}: exit code {code}")
+        if code := begin(command, disturbed).wait(timeout=600):
+            raise Wrong(f"{name}: exit code {code} after it was disturbed")
+        if contents(undisturbed) != contents(disturbed):
+            raise Wrong(f"{name}: other files in {disturbed} than in {undisturbed}")
+
+
+def begin(command: list[str], folder: Path) -> subprocess.Popen:
+    """Start a command in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    words = [sys.executable, "-m", "disentangle_bench.benchmarks", *command]
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file by its path; locks aside."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("lock")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def outcome(out: Path) -> tuple[dict[str, Any], set[str]]:
@@ -167,17 +239,20 @@ def main() -> int:
             raise AssertionError
         expected = outcome(folder / "undisturbed")
         print(f"undisturbed: {len(expected[0])} cells in {time.monotonic() - begun:.0f} s", flush=True)
-        left, number = given.kills, 0
+        disturb_writing(folder, folder / "undisturbed", given.kills // 3, chance)
+        print("decoded images, report and board: the same files", flush=True)
+        left, number = given.kills - given.kills // 3, 0
         while left:
             out = folder / f"disturbed-{number}"
-            left, number = left - disturb(out, left, chance), number + 1
+            left, number = left - disturb(out, left, chance, 1 + number % 2), number + 1
             compare(expected, outcome(out))
-            print(f"matrix {number}: the same figures, weights and files; {left} kills to go", flush=True)
+            print(f"matrix {number}: the same figures, weights and files; {left} signals to go", flush=True)
     except Wrong as wrong:
         print(f"chaos: seed {given.seed}: {wrong}\n(kept: {folder})", file=sys.stderr)
         return 1
     shutil.rmtree(folder)
-    print(f"{given.kills} kills over {number} matrices in {time.monotonic() - begun:.0f} s: nothing lost, nothing left")
+    took = time.monotonic() - begun
+    print(f"{given.kills} signals, {number} matrices, in {took:.0f} s: nothing lost, nothing left")
     return 0
 
 

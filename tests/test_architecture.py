@@ -22,7 +22,8 @@ ROOMS = {
         {"launchers"},
         {"execution"},
         {"runs", "planning"},
-        {"signals", "machine", "own_code", "typed_json", "errors"},
+        {"signals", "machine", "own_code", "typed_json", "plain_yaml", "terminal"},
+        {"errors"},
     ],
     "methods": [{"*"}, {"base"}, {"views", "networks"}, {"objectives"}],
     "datamodules": [

@@ -30,6 +30,8 @@ def command(
     from disentangle_bench.evaluation.leaderboard import compare
     from disentangle_bench.evaluation.records import find_records
 
+    if not 0 <= threshold < float("inf"):
+        raise RequestError(f"--threshold {threshold}: a loss that is put up with, 0 or more")
     only = names_in(measures) if measures else []
     try:
         if Path(a).is_dir() and Path(b).is_dir():

@@ -7,6 +7,7 @@ from typing import Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.files import file_name, write_file
 
 
 def command(
@@ -29,34 +30,31 @@ def command(
     from disentangle_bench import datamodules, methods
     from disentangle_bench.benchmarks import own_code
     from disentangle_bench.benchmarks.planning import options
-    from disentangle_bench.benchmarks.planning.cell import file_name
-    from disentangle_bench.benchmarks.planning.plan import find_class
+    from disentangle_bench.benchmarks.planning.plan import find_class, opened_data
     from disentangle_bench.benchmarks.planning.suite import assigned
     from disentangle_bench.datamodules import inspection
-    from disentangle_bench.datamodules.errors import DataNotFound
     from disentangle_bench.evaluation.pictures.artefacts import views_sheet
 
     own_code.allow(Path.cwd())
     stem = "-".join(file_name(part) for part in (name, method) if part)
     picture = Path(to or f"results/data/{stem}.png")
     if action == "show":
-        preconditions.check_writable(picture.parent)
+        preconditions.check_target(picture, "--to")
+    elif to or method:
+        raise RequestError("data check: --to and --method belong to `bench data show`")
     data_class = find_class(datamodules, "dataset", name)
     method_class = find_class(methods, "method", method) if method else None
     given = assigned([f"data.{assignment}" for assignment in set or []]).get("data", {})
-    try:
-        data = data_class(**options.instantiate(data_class, options.resolve(data_class, given, f"data set {name}")))
+    with opened_data(data_class, options.resolve(data_class, given, f"data set {name}"), name) as data:
         if action == "check":
             print(inspection.check(data).text())
             return 0
-        picture.parent.mkdir(parents=True, exist_ok=True)
         if method_class:
             learner = method_class(image_shape=data.image_shape, data=data.describe())
             batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
-            picture.write_bytes(views_sheet(batch, learner.views, learner))
+            sheet = views_sheet(batch, learner.views, learner)
         else:
-            inspection.contact_sheet(data, picture)
-    except (DataNotFound, ValueError) as error:
-        raise error if isinstance(error, RequestError) else RequestError(f"data set {name}: {error}") from error
+            sheet = inspection.contact_sheet(data)
+    write_file(picture, sheet)
     print(picture)
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.files import write_file
 
 if TYPE_CHECKING:
     from disentangle_bench.evaluation.records import Problem
@@ -44,13 +45,15 @@ def command(
     from disentangle_bench.evaluation.leaderboard.frame import provenance
 
     preconditions.require_runs(Path(out))
+    if to is not None:
+        preconditions.check_target(Path(to), "--to")
     found, problems = records.find_records(Path(out))
     _name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
     if board:
         from disentangle_bench.evaluation.verify import export_board
 
-        preconditions.check_writable(Path(board))
+        preconditions.check_writable(Path(board), "--board")
         print(export_board(chosen, Path(board)))
         return 0
     frame = summary.leaderboard(chosen, names_in(measures or ""), names_in(spaces or ""))
@@ -64,10 +67,8 @@ def command(
     if to is None:
         print(text)
         return 0
-    preconditions.check_writable(Path(to).parent)
-    Path(to).parent.mkdir(parents=True, exist_ok=True)
     head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if format == "md" else ""
-    Path(to).write_text(head + text, encoding="utf-8")
+    write_file(Path(to), head + text)
     return 0
 
 
@@ -84,8 +85,8 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     frame = summary.leaderboard(chosen)
     text = summary.to_markdown(frame)
     print(text)
-    (folder / "leaderboard.md").write_text(text, encoding="utf-8")
-    (folder / "leaderboard.csv").write_text(summary.to_csv(frame), encoding="utf-8")
+    write_file(folder / "leaderboard.md", text)
+    write_file(folder / "leaderboard.csv", summary.to_csv(frame))
     if logger == "wandb":
         from disentangle_bench.benchmarks.execution.wandb import log_leaderboard
 

@@ -16,11 +16,22 @@ if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.suite import Suite
 
 
-def check_writable(folder: Path) -> None:
+MOST_JOBS = 1024
+"""Cells side by side, and machines or devices for one: more is a mistake."""
+
+
+def check_writable(folder: Path, option: str = "--out") -> None:
     """Raise RequestError if the folder cannot be made or written to; writes nothing."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise RequestError(f"--out {folder}: {existing} can't be written to, choose another folder")
+        raise RequestError(f"{option} {folder}: {existing} can't be written to, choose another folder")
+
+
+def check_target(file: Path, option: str) -> None:
+    """Raise RequestError if the file cannot be written, or is no regular one; writes nothing."""
+    if file.exists() and not file.is_file():
+        raise RequestError(f"{option} {file}: not a regular file, choose another name")
+    check_writable(file.absolute().parent, option)
 
 
 def wandb_ready() -> bool:
@@ -39,8 +50,9 @@ def require_wandb(logger: str) -> None:
 
 def require_launcher(launcher: str, request: Suite, devices: int, nodes: int, jobs: int | None, detach: bool) -> None:
     """Raise RequestError if cells can't be launched as asked from here."""
-    if devices < 1 or nodes < 1 or (jobs is not None and jobs < 1):
-        raise RequestError("--devices, --nodes and --jobs must be at least 1")
+    for option, number in {"devices": devices, "nodes": nodes, "jobs": 1 if jobs is None else jobs}.items():
+        if not 1 <= number <= MOST_JOBS:
+            raise RequestError(f"--{option} {number:.0f}: at least 1 and at most {MOST_JOBS} may be")
     if launcher == "slurm":
         _require_slurm(request, devices)
     elif nodes > 1 or detach:
@@ -89,5 +101,5 @@ def require_runs(folder: Path) -> None:
     """Raise RequestError if there is no record under the folder."""
     from disentangle_bench.evaluation.records import FILE
 
-    if next(folder.rglob(FILE), None) is None:
+    if not folder.is_dir() or next(folder.rglob(FILE), None) is None:
         raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")

@@ -27,7 +27,7 @@ def command(
     from disentangle_bench.evaluation.leaderboard.report.page import build
 
     preconditions.require_runs(Path(out))
-    preconditions.check_writable(Path(to))
+    preconditions.check_writable(Path(to), "--to")
     preconditions.require_wandb(logger)
     try:
         page = build(Path(out), Path(to), baseline)

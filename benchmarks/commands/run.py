@@ -127,7 +127,7 @@ def carry_out(
             accelerator=accelerator,
             devices=devices,
             nodes=nodes,
-            jobs=jobs or max(1, min(room, len(cells))),
+            jobs=min(jobs or max(1, room), len(cells)),
             device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
             threads=cores,
             logger=logger,

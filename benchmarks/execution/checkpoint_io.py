@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.runs.weights import sync_folder
 from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.files import digest, read_text
 
 KEEP = 2
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class CheckpointFiles(TorchCheckpointIO):
                 os.fsync(file.fileno())
             _open(beside)
             note = {"cell": self.cell, "step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
-            note["sha256"] = _sha256(beside)
+            note["sha256"] = digest(beside)
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def _wrong(path: Path) -> str | None:
     if "sha256" not in note:
         return "no checksum beside it: it was being written when the run ended, or its .json is damaged"
     try:
-        if note["sha256"] != _sha256(path):
+        if note["sha256"] != digest(path):
             return "its checksum differs: cut short or damaged"
         _open(path)
     except Exception as error:  # whatever a damaged or hostile file makes the reader raise
@@ -111,8 +111,8 @@ def _open(path: Path) -> None:
 
 def _note(path: Path) -> dict[str, Any]:
     try:
-        note = json.loads(path.with_suffix(".json").read_text())
-    except (OSError, ValueError):
+        note = json.loads(read_text(path.with_suffix(".json")))
+    except (OSError, ValueError, RecursionError):
         return {}
     return note if isinstance(note, dict) else {}
 
@@ -120,8 +120,3 @@ def _note(path: Path) -> dict[str, Any]:
 def _newest_first(folder: Path) -> list[Path]:
     numbered = {path: path.stem.removeprefix("step=") for path in folder.glob("step=*.ckpt")}
     return sorted((path for path, step in numbered.items() if step.isdigit()), key=lambda p: -int(numbered[p]))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

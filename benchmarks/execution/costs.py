@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
 import lightning as L
+import pynvml
 import torch
 
 from disentangle_bench.benchmarks.execution.distributed import gather
 
+log = logging.getLogger(__name__)
 RAPL = Path("/sys/class/powercap")
 """Where Linux shows the energy meters of the processor's packages."""
 COUNTERS = ("energy_uj", "max_energy_range_uj")
@@ -77,15 +81,19 @@ class Meter:
 
 
 def _gpu_joules(gpu: int) -> dict[str, tuple[float, float]] | None:
-    """NVIDIA's total energy counter of one GPU."""
+    """NVIDIA's total energy counter of one GPU; where there is no driver or no counter the log says so."""
     try:
-        import pynvml
-
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(gpu).uuid}")
         return {"gpu": (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3, 0.0)}
-    except Exception:  # no pynvml, no NVIDIA driver, a GPU without a counter: no figure
+    except pynvml.NVMLError as error:
+        _warn_once(f"energy of GPU {gpu} isn't recorded: {error}")
         return None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    log.warning(message)
 
 
 def _package_joules() -> dict[str, tuple[float, float]] | None:

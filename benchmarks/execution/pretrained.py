@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
+from huggingface_hub import constants
 from safetensors import SafetensorError, safe_open
 
 from disentangle_bench import datamodules
@@ -22,13 +26,37 @@ from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.runs import feature_cache, lock
+from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
+from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
 from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.random_init import RandomInit
+
+LONGEST_TEXT = 500
+"""Characters of a name in metadata."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What the metadata of `encoder.safetensors` say: what it is, and where it comes from."""
+
+    backbone: str
+    stem: str
+    image_shape: tuple[int, ...]
+    step: int
+    method: str
+    dataset: str
+
+    def __post_init__(self) -> None:
+        for name, text in {"method": self.method, "dataset": self.dataset}.items():
+            if not text.strip() or not text.isprintable() or len(text) > LONGEST_TEXT:
+                raise ValueError(f"{name} is {text!r:.60}, a name is expected")
+        if self.step < 0:
+            raise ValueError(f"step is {self.step}")
 
 
 class GivenEncoder(RandomInit):
@@ -71,7 +99,6 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
     run = RunFolder(cell.folder(out))
     if run.is_complete(cell.measures):
         return read_record(run.record)
-    run.path.mkdir(parents=True, exist_ok=True)
     started = now()
     cost = Cost(
         parameters=sum(p.numel() for p in method.parameters()),
@@ -81,11 +108,13 @@ def measure_encoder(encoder: str, request: Suite, out: Path, untrained: bool) ->
     command = " ".join(["bench", *sys.argv[1:]])
     launch = CellLaunch(command=command, accelerator=find_devices()[0], git=git_state())
     method.to(device_of(launch))
+    run.path.mkdir(parents=True, exist_ok=True)
     try:
         with lock.hold(run.lock):
             measured = measure(cell, method, data, run, state, ProgressFile(run))
             record = seal(make_record(cell, method, data, trained, measured, launch, started), run.outcomes)
             write_json(run.record, record)
+            cleanup.clear(run)
     except lock.Taken:
         raise RequestError(
             f"--encoder {encoder}: another process is judging it into {run.path}, wait for that"
@@ -104,6 +133,8 @@ def _open(
             raise RequestError(f"--encoder {encoder}: timm has no such model, see timm.list_models()")
         if untrained:
             return f"{encoder} (untrained)", GivenEncoder(image_shape=image_shape, data=data, backbone=name), 0
+        if os.environ.get(OFFLINE) or unreachable(constants.ENDPOINT):
+            constants.HF_HUB_OFFLINE = True  # else it tries for half a minute
         own = timm.get_pretrained_cfg(name)
         mean_std = {"mean": own.mean, "std": own.std} if own else {}
         try:
@@ -119,25 +150,37 @@ def _open(
         raise RequestError(f"--encoder {encoder}: no such file (expected encoder.safetensors of a run, or timm:NAME)")
     try:
         with safe_open(path, "pt") as file:
-            note = file.metadata() or {}
+            note = fit(Note, _values(file.metadata() or {}), "its metadata")
     except SafetensorError as error:
         raise RequestError(f"--encoder {encoder}: not a safetensors file ({error})") from error
-    if not {"backbone", "stem", "image_shape"} <= note.keys():
+    except Unfit as unfit:
+        raise RequestError(f"--encoder {encoder}: not an encoder of this suite ({unfit})") from unfit
+    views = (image_shape[0], *data["view_shape"])
+    if note.image_shape != views:
         raise RequestError(
-            f"--encoder {encoder}: not an encoder of this suite (no backbone and stem named in its metadata)"
+            f"--encoder {encoder}: made for views {note.image_shape}, these are {views} (see data.view_size)"
         )
-    views = [image_shape[0], *data["view_shape"]]
-    if json.loads(note["image_shape"]) != views:
-        raise RequestError(
-            f"--encoder {encoder}: made for views {note['image_shape']}, these are {views} (see data.view_size)"
-        )
-    if note["step"] == "0" and not untrained:
+    if note.step == 0 and not untrained:
         raise RequestError(
             f"--encoder {encoder}: this encoder has not been trained; --untrained judges it all the same"
         )
+    given: dict[str, Any] = {"image_shape": image_shape, "data": data, "init": encoder}
+    given |= {"backbone": note.backbone, "stem": note.stem}
     try:
-        kind: Any = {"backbone": note["backbone"], "stem": note["stem"]}
-        method = GivenEncoder(image_shape=image_shape, data=data, init=encoder, **kind)
+        with torch.device("meta"):  # its shapes fit before any memory is taken
+            GivenEncoder(**given)
+        method = GivenEncoder(**given)
     except ValueError as error:
         raise RequestError(f"--encoder {encoder}: {error}") from error
-    return f"{note['method']} ({note['dataset']})", method, int(note["step"])
+    return f"{note.method} ({note.dataset})", method, note.step
+
+
+def _values(texts: dict[str, str]) -> dict[str, Any]:
+    """Metadata, which are texts only, with the numbers that `Note` expects."""
+    values: dict[str, Any] = dict(texts)
+    for name in ("image_shape", "step"):
+        try:
+            values[name] = json.loads(texts.get(name, ""))
+        except (ValueError, RecursionError):
+            continue  # then it doesn't fit
+    return values

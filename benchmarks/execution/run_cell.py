@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 import wandb
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import load_file
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
@@ -25,11 +24,12 @@ from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
 from disentangle_bench.benchmarks.execution.record import make_record, now
-from disentangle_bench.benchmarks.execution.train import Trained, train
+from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, train
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
 from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.records import seal, write_json
@@ -118,15 +118,15 @@ def _train_or_load(
     loggers: list[Logger],
     progress: ProgressFile,
 ) -> Trained:
-    """The method with trained weights; a note of them that is damaged means training on from the last checkpoint."""
+    """The method with trained weights; what is damaged of them means training on from the last checkpoint."""
     try:
-        trained = read(Trained, run.trained)
-    except Unfit as unfit:
-        logging.getLogger(__name__).warning("%s: trained again", unfit)
-        trained = None
-    if trained is not None:
-        method.load_state_dict(load_file(run.weights))
-        return trained
+        if (trained := read(Trained, run.trained)) is not None:
+            method.load_state_dict(read_weights(run.weights, trained.encoder))
+            if rank() == 0:
+                keep_encoder(cell, method, run, trained.step)
+            return trained
+    except (Unfit, BadWeights) as bad:
+        logging.getLogger(__name__).warning("%s: trained again", bad)
     with signals.deferred():
         return train(cell, method, data, run, launch, loggers, progress)
 

@@ -23,7 +23,7 @@ from disentangle_bench.benchmarks.execution.distributed import processes, rank
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.benchmarks.runs.weights import save_weights, state_hash
+from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights, save_weights, state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.methods.base import Method
@@ -90,12 +90,9 @@ def train(
         step, epoch = trainer.global_step, trainer.current_epoch
     ranks = meter.ranks()
     seconds = max((used["seconds"] for used in ranks), default=0.0)
-    note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
-    note |= {key: str(cell.options.get(key, "")) for key in ("backbone", "stem")}
-    note |= {"image_shape": json.dumps(method.image_shape)}
     if rank() == 0:
-        save_weights(method, run.weights, note)
-        save_weights(method.backbone, run.encoder, note)
+        save_weights(method, run.weights, _note(cell, method, step))
+        keep_encoder(cell, method, run, step)
     cost = Cost(
         train_seconds=seconds,
         images_seen=method.images_seen,
@@ -110,6 +107,21 @@ def train(
     if rank() == 0:
         write_json(run.trained, asdict(trained))
     return trained
+
+
+def keep_encoder(cell: Cell, method: Method, run: RunFolder, step: int) -> None:
+    """Write the backbone alone, unless it lies there as it should."""
+    try:
+        read_weights(run.encoder, state_hash(method.backbone.state_dict()))
+    except BadWeights:
+        save_weights(method.backbone, run.encoder, _note(cell, method, step))
+
+
+def _note(cell: Cell, method: Method, step: int) -> dict[str, str]:
+    """What stands in a file of weights beside them."""
+    note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
+    note |= {key: str(cell.options.get(key, "")) for key in ("backbone", "stem")}
+    return note | {"image_shape": json.dumps(method.image_shape)}
 
 
 def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _child(run: RunFolder, environment: dict[str, str]) -> None:
     """Entry of a forked cell: its output goes to its log, it dies with the process that started it."""
     os.environ.clear()  # the fork server's is as old as the fork server
     os.environ.update(environment)
-    log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     os.dup2(log, 1)
     os.dup2(log, 2)
     signals.install()

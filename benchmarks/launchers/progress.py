@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 from tqdm import tqdm
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import Progress
+from disentangle_bench.files import printable
 
 MOST = 8
 """Running cells that have a bar of their own."""
@@ -23,7 +23,9 @@ class ProgressBars:
     """
 
     def __init__(self, total: int, complete: int, side_by_side: int):
+        self._terminal = terminal.bars()
         self._overall = tqdm(
+            file=self._terminal,
             total=total,
             initial=complete,
             desc="cells",
@@ -35,11 +37,12 @@ class ProgressBars:
         )
         self._cells = [
             tqdm(
+                file=self._terminal,
                 position=1 + i,
                 dynamic_ncols=True,
                 disable=None,
                 leave=False,
-                bar_format="{desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
+                bar_format="  {desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
             )
             for i in range(min(side_by_side, MOST))
         ]
@@ -50,8 +53,8 @@ class ProgressBars:
             return
         bar = self._cells[slot]
         bar.total, bar.n = progress.total or None, progress.done
-        bar.set_description_str(f"  {cell.title}: {progress.phase}", refresh=False)
-        bar.set_postfix_str(progress.note, refresh=False)
+        bar.set_description_str(printable(f"{cell.title}: {progress.phase}"), refresh=False)
+        bar.set_postfix_str(printable(progress.note), refresh=False)
         bar.refresh()
         self._overall.refresh()
 
@@ -63,7 +66,7 @@ class ProgressBars:
 
     def say(self, line: str) -> None:
         """Write a line above the bars."""
-        self._overall.write(line, file=sys.stderr)
+        self._overall.write(printable(line), file=self._terminal)
 
     def close(self) -> None:
         """Take the bars off the screen."""

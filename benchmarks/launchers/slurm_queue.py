@@ -11,6 +11,7 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks.runs.folder import Job, RunFolder
 from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.files import file_name
 
 
 class NotAnswering(RuntimeError):
@@ -81,7 +82,7 @@ def folder_of(out: Path) -> Path:
 
 def log_of(out: Path, job: str) -> Path:
     """What a job's first task said before its cell had a log."""
-    return folder_of(out) / f"{job}_0_log.err"
+    return folder_of(out) / file_name(job, "_0_log.err")
 
 
 def _call(*command: str) -> str:

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from disentangle_bench.files import file_name
+
 LOCATION_OPTIONS = {"root", "cache_dir", "feed", "num_workers"}
 """Options of a data set that say where it lies and how it is fed, not what it is."""
-LONGEST_NAME = 80
 
 
 def content_hash(content: Any) -> str:
     """16 hex digits that two equal JSON contents share."""
     text = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def file_name(name: str) -> str:
-    """A name (of a data set, a method) as a file name: itself where that is safe and short, else with its hash.
-
-    Two names never share one.
-    """
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) and len(name) <= LONGEST_NAME:
-        return name
-    readable = re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.")
-    return f"{readable[: LONGEST_NAME - 17]}-{content_hash(name)}".lstrip("-")
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jsonargparse.typing import PositiveInt, restricted_number_type
+from jsonargparse.typing import restricted_number_type
 
-PositiveNumber = restricted_number_type("PositiveNumber", float, [(">", 0), ("<", float("inf"))])
-"""Not NaN either."""
+Steps = restricted_number_type("Steps", int, [(">", 0), ("<=", 1_000_000_000)])
+Minutes = restricted_number_type("Minutes", float, [(">=", 0.001), ("<=", 1_000_000)])
+Count = restricted_number_type("Count", int, [(">", 0), ("<=", 1_000_000)])
+"""Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
 
 
 @dataclass
@@ -22,9 +24,9 @@ class Budget:
         minutes: of training.
     """
 
-    epochs: PositiveInt | None = None
-    steps: PositiveInt | None = None
-    minutes: PositiveNumber | None = None  # type: ignore[valid-type]
+    epochs: Count | None = None  # type: ignore[valid-type]
+    steps: Steps | None = None  # type: ignore[valid-type]
+    minutes: Minutes | None = None  # type: ignore[valid-type]
 
     def __post_init__(self) -> None:
         if len(self.given) != 1:

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -18,7 +18,10 @@ GIVEN_BY_THE_RUN = {"seed", "image_shape", "data"}
 @cache  # reading a class's docstrings takes a while
 def _parser(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls, skip=set(GIVEN_BY_THE_RUN))
+    try:
+        parser.add_class_arguments(cls, skip=set(GIVEN_BY_THE_RUN))
+    except ValueError as error:  # somebody else's class
+        raise RequestError(f"{cls.__name__}: its options can't be read ({' '.join(str(error).split())})") from error
     return parser
 
 
@@ -38,6 +41,7 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
     for key in options:
         if key not in known:
             raise RequestError(f"{where}: {unknown('option', key, known)}")
+    _refuse_nulls(parser, options, where)
     try:
         parsed = parser.parse_object(options)
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
@@ -57,6 +61,21 @@ def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:
     parser = _parser(cls)
     parsed: Namespace = parser.instantiate_classes(parser.parse_object(options))
     return {name: _plain(value) for name, value in vars(parsed).items()}
+
+
+def _refuse_nulls(parser: ArgumentParser, given: dict[str, Any], where: str, path: str = "") -> None:
+    """Raise RequestError for null, which jsonargparse takes for everything, where the type doesn't have it."""
+    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    for name, value in given.items():
+        key = f"{path}{name}"
+        hint = kinds.get(key)
+        parts = (hint is None or is_dataclass(hint)) and any(dest.startswith(f"{key}.") for dest in kinds)
+        if parts and not isinstance(value, dict):
+            raise RequestError(f"{where}: {key} has parts, {key}.NAME=VALUE; got {value!r:.80}")
+        if parts:
+            _refuse_nulls(parser, value, where, f"{key}.")
+        elif value is None and hint is not None and type(None) not in get_args(hint):
+            raise RequestError(f"{where}: {key}: a value is missing")
 
 
 def _plain(value: Any) -> Any:

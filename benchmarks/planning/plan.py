@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from inspect import getsourcefile, signature
 from itertools import takewhile
@@ -21,6 +23,7 @@ from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.protocol import MEASURES, newest
+from disentangle_bench.methods.networks.backbones import require_pretrained
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
@@ -97,6 +100,12 @@ class _Planner:
         for chosen in (over.get("data", {}), over.get(dataset, {}), over.get(method, {}).get("data", {})):
             data_options = merged(data_options, chosen)
         data_options = options.resolve(data_class, data_options, f"{where}data set {dataset}")
+        tuned = self.choice.options_of(method) if self.choice else {}
+        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | tuned | own.method
+        for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
+            method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
+        method_options = options.resolve(method_class, method_options, f"{where}method {method}")
+        source = source_hash(data_class, method_class)
         data = self.load(dataset, data_options)
         if missing := method_class.uses_targets - {target.role for target in data.targets}:
             lack = f"{method} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
@@ -109,10 +118,7 @@ class _Planner:
             data.check_batches(roles=method_class.uses_targets, **given)
         except DataMismatch as error:
             raise RequestError(f"{where}data set {dataset}, method {method}: {error}") from error
-        tuned = self.choice.options_of(method) if self.choice else {}
-        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | tuned | own.method
-        for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
-            method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
+        _try_building(method_class, method_options, f"{where}method {method}", data)
         if experiment:
             _check_published(experiment, data.targets)
         budget = own.budget if own.budget and "budget" not in over else suite.budget
@@ -122,8 +128,8 @@ class _Planner:
             seed=suite.seeds[0],
             data=data_options,
             fingerprint=data.fingerprint,
-            source=source_hash(data_class, method_class),
-            options=options.resolve(method_class, method_options, f"{where}method {method}"),
+            source=source,
+            options=method_options,
             budget=budget.given,
             precision=self.precision,
             measures=self.measures,
@@ -177,18 +183,58 @@ def source_hash(*classes: type) -> str:
         for cls in classes
         for ancestor in takewhile(lambda one: one.__module__.partition(".")[0] != PACKAGE, cls.__mro__)
     ]
-    files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    try:
+        files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    except (TypeError, OSError) as error:
+        raise RequestError(
+            f"{outside[0].__qualname__}: a class needs a file, whose content is part of a run's hash"
+        ) from error
     return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
     """The data set, loaded, or RequestError if it is missing or the options don't fit it."""
-    try:
-        data = cls(**options.instantiate(cls, data_options))
+    with opened_data(cls, data_options, name) as data:
         data.setup()
-    except (DataNotFound, ValueError) as error:
-        raise RequestError(f"data set {name}: {error}") from error
     return data
+
+
+@contextmanager
+def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
+    """The data set, not loaded; within the block what is wrong with it is a RequestError."""
+    with _told(cls, f"data set {name}"):
+        yield cls(**options.instantiate(cls, data_options))
+
+
+@contextmanager
+def _told(cls: type, what: str) -> Iterator[None]:
+    """Tell in a line what goes wrong: of our own classes what the request can be wrong in, of others' anything."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (DataNotFound, ValueError, OSError) as error:
+        raise RequestError(f"{what}: {error}") from error
+    except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
+        if cls.__module__.partition(".")[0] == PACKAGE or isinstance(error, KeyboardInterrupt):
+            raise
+        raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
+
+
+def _try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> None:
+    """Raise RequestError if the method can't be made of its options for these images.
+
+    Ours are made without memory for their weights; those that timm would download are not.
+    """
+    import torch
+
+    arguments = options.instantiate(cls, resolved)
+    ours = cls.__module__.partition(".")[0] == PACKAGE
+    with _told(cls, where), torch.device("meta") if ours else nullcontext():
+        if arguments.get("init") == "timm":
+            arguments["init"] = None
+            require_pretrained(arguments["backbone"])
+        cls(image_shape=data.image_shape, data=data.describe(), **arguments)
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:
@@ -222,7 +268,7 @@ def _check_published(experiment: Experiment, targets: tuple[TargetSpec, ...]) ->
 
 
 def _check_addressees(suite: Suite, method_classes: dict[str, type], data_classes: dict[str, type]) -> None:
-    """Settings for something that is not there are a mistake, not a wish."""
+    """Settings for something that is not there are a mistake, not a wish; so are those that change nothing."""
     known = {"data", "method", *methods.available(), *datamodules.available(), *data_classes, *method_classes}
     for addressee in suite.settings:
         if addressee not in known:
@@ -231,3 +277,15 @@ def _check_addressees(suite: Suite, method_classes: dict[str, type], data_classe
     for key in suite.settings.get("method", {}):
         if key not in everyones:
             raise RequestError(f"settings of every method: {unknown('option', key, everyones)}")
+    here = {"data", "method", *data_classes, *method_classes}
+    for addressee, given in suite.overrides.items():
+        if addressee in suite.settings and addressee not in here:
+            raise RequestError(f"--set {addressee}: changes nothing, {addressee} is not part of this request")
+        if addressee not in ("data", "method") or suite.experiments:  # where what is assigned comes first
+            continue
+        names = suite.datasets if addressee == "data" else method_classes
+        for key in given:
+            own = [name for name in names if key in suite.settings.get(name, {})]
+            takers = [n for n in names if addressee == "data" or key in options.known_options(method_classes[n])]
+            if takers and set(takers) <= set(own):
+                raise RequestError(f"--set {addressee}.{key}: changes nothing, {own[0]}.{key} is set, too")

@@ -5,28 +5,35 @@ Reading one needs neither torch nor the methods, so that the command line answer
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import restricted_number_type
 
+from disentangle_bench.benchmarks import plain_yaml
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.experiment import (
     Budget,
+    Count,
     Experiment,
     ExperimentSettings,
-    PositiveNumber,
     Published,
 )
 
 FOLDER = Path(__file__).parents[1] / "suites"
-LARGEST_FILE = 1_000_000
-"""Bytes of a suite file, and values that it may hold once its aliases are written out."""
+MOST_KEYS = 8
+"""Names with dots between that a setting may have."""
+LISTS = ("datasets", "measures", "methods", "seeds")
+MOST_ENTRIES = 1000
+"""Of a list: of seeds, data sets, methods or measures."""
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
+Threads = restricted_number_type("Threads", int, [(">", 0), ("<=", 4096)])
+"""Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
 
 
 @dataclass
@@ -51,12 +58,12 @@ class Resources:
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    timeout_min: PositiveInt = 240
-    mem_gb: PositiveNumber | None = None  # type: ignore[valid-type]
-    cpus_per_task: PositiveInt | None = None
-    gpus_per_node: PositiveInt | None = None
-    max_parallel: PositiveInt = 100
-    max_requeues: PositiveInt = 50
+    timeout_min: Count = 240  # type: ignore[valid-type]
+    mem_gb: Gigabytes | None = None  # type: ignore[valid-type]
+    cpus_per_task: Count | None = None  # type: ignore[valid-type]
+    gpus_per_node: Count | None = None  # type: ignore[valid-type]
+    max_parallel: Count = 100  # type: ignore[valid-type]
+    max_requeues: Count = 50  # type: ignore[valid-type]
     setup: list[str] = field(default_factory=list)
 
 
@@ -73,8 +80,8 @@ class Tuning:
 
     measure: str = "validation@1"
     score: str = "top1"
-    seed: NonNegativeInt = 1000
-    draws: PositiveInt = 12
+    seed: Seed = 1000  # type: ignore[valid-type]
+    draws: Count = 12  # type: ignore[valid-type]
 
 
 @dataclass
@@ -106,9 +113,9 @@ class Suite:
     name: str = ""
     description: str = ""
     methods: list[str] | Literal["all"] = "all"
-    seeds: list[NonNegativeInt] = field(default_factory=lambda: [0])
+    seeds: list[Seed] = field(default_factory=lambda: [0])  # type: ignore[valid-type]
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    threads: PositiveInt | None = None
+    threads: Threads | None = None  # type: ignore[valid-type]
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     tune: Tuning = field(default_factory=Tuning)
@@ -120,6 +127,9 @@ class Suite:
         for name in ("measures", "methods", "seeds"):
             if not getattr(self, name):
                 raise ValueError(f"`{name}` must not be empty")
+        for name in LISTS:
+            if isinstance(entries := getattr(self, name), list):
+                setattr(self, name, list(dict.fromkeys(entries)))
         if not self.datasets and not self.experiments:
             raise ValueError("`datasets` or `experiments` must not be empty")
         if self.tune.seed in self.seeds:
@@ -215,10 +225,11 @@ def assigned(assignments: list[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
-        if not equals or not path.strip():
-            raise RequestError(f"--set {assignment}: expected KEY=VALUE, such as method.temperature=0.2")
-        value = _parsed(text, f"--set {assignment:.80}")
-        for key in reversed(_split(path.strip())):
+        keys = _split(path.strip())
+        if not equals or not all(keys) or len(keys) > MOST_KEYS:
+            raise RequestError(f"--set {assignment:.80}: expected KEY=VALUE, such as method.temperature=0.2")
+        value = plain_yaml.parse(text, f"--set {assignment:.80}")
+        for key in reversed(keys):
             value = {key: value}
         _merge(tree, value)
     return tree
@@ -242,17 +253,7 @@ def _content(name: str) -> dict[str, Any]:
 
 def content_of(path: Path, where: str) -> dict[str, Any]:
     """A YAML file with a mapping, as plain values. Raises RequestError that begins with `where`."""
-    try:
-        if path.exists() and not path.is_file():
-            raise RequestError(f"{where}: not a regular file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise RequestError(f"{where}: larger than {LARGEST_FILE:,} bytes")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise RequestError(f"{where}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{where}: not readable as YAML ({error})") from error
-    content = _parsed(text, where)
+    content = plain_yaml.read(path, where)
     if not isinstance(content, dict):
         raise RequestError(f"{where}: a mapping was expected")
     return content
@@ -282,6 +283,9 @@ def _typed(content: dict[str, Any]) -> Suite:
             if missing := [name for name in needed if name not in part]:
                 raise RequestError(f"{at}: `{missing[0]}` is missing")
             options.resolve(cls, part, at)
+    for name in (*LISTS, "experiments"):
+        if isinstance(content.get(name), list) and len(content[name]) > MOST_ENTRIES:
+            raise RequestError(f"{where}: `{name}` has {len(content[name]):,} entries, at most {MOST_ENTRIES:,} may be")
     try:
         return Suite(**options.instantiate(Suite, options.resolve(Suite, content, where)))
     except ValueError as error:
@@ -289,40 +293,6 @@ def _typed(content: dict[str, Any]) -> Suite:
 
 
 _PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources, "tune": Tuning}
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RequestError(f"{where}: not readable as YAML ({' '.join(str(error).split()):.300})") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without keys that stand twice, and without aliases that unfold into more than anybody writes."""
-
-    def get_single_node(self) -> yaml.Node | None:
-        """Called by YAML once the text is parsed, before values are made of it."""
-        node = super().get_single_node()
-        if node is not None and self._size(node, {}) > LARGEST_FILE:
-            raise yaml.YAMLError("its aliases unfold into too much")
-        return node
-
-    def _size(self, node: yaml.Node, sizes: dict[int, int]) -> int:
-        """Values of a node with all aliases written out, as far as they don't go round in circles."""
-        if id(node) not in sizes:
-            sizes[id(node)] = LARGEST_FILE + 1  # until it is known: a node that holds itself has no end
-            pairs = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
-            parts = () if isinstance(node, yaml.ScalarNode) else pairs
-            sizes[id(node)] = 1 + sum(self._size(part, sizes) for part in parts)
-        return sizes[id(node)]
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """Called by YAML for every mapping."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        if twice := {key for key in keys if keys.count(key) > 1}:
-            raise yaml.YAMLError(f"{', '.join(sorted(twice))} stands twice, at line {node.start_mark.line + 1}")
-        return super().construct_mapping(node, deep)
 
 
 def _split(path: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.files import being_written
 
 
 def clear(run: RunFolder) -> None:
@@ -18,9 +19,12 @@ def clear(run: RunFolder) -> None:
 
 
 def clear_unfinished(run: RunFolder) -> None:
-    """Remove files and folders that a killed process was still writing."""
+    """Remove files and folders that a killed process was still writing; a launcher writes without the run's lock."""
     for path in list(run.path.rglob("*.tmp")):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif not being_written(path):
+            path.unlink(missing_ok=True)
 
 
 def sweep(run: RunFolder) -> None:

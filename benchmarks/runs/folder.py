@@ -6,6 +6,7 @@ version: what doesn't read as it should is named and never takes anybody else's 
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -121,6 +122,10 @@ class Job:
     id: str
     time: float
     cancelled: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9]+(_[0-9]+)?", self.id):  # it is handed to the cluster's commands
+            raise ValueError(f"{self.id!r:.60} is no job's number")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict, replace
 
 from disentangle_bench.benchmarks.runs.folder import Progress, RunFolder
+from disentangle_bench.files import write_file
 
 
 class ProgressFile:
@@ -33,6 +34,4 @@ class ProgressFile:
         self._write(replace(self.run.read_progress(), stopped=reason))
 
     def _write(self, progress: Progress) -> None:
-        beside = self.run.progress.with_suffix(".tmp")
-        beside.write_text(json.dumps(asdict(progress)))
-        beside.replace(self.run.progress)
+        write_file(self.run.progress, json.dumps(asdict(progress)), synced=False)

@@ -7,21 +7,41 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
+
+from disentangle_bench.files import replacing
+
+
+class BadWeights(ValueError):
+    """A file of weights isn't what it should be; the message names it and says why."""
 
 
 def save_weights(module: nn.Module, path: Path, note: dict[str, str]) -> None:
     """Write a module's weights beside their place, and move them there once they are on the disk."""
-    beside = path.with_name(f"{path.name}.tmp")
-    try:
+    with replacing(path) as beside:
         save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, beside, note)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def read_weights(path: Path, expected: str) -> dict[str, torch.Tensor]:
+    """The tensors of a file of weights.
+
+    Args:
+        path: of the file.
+        expected: their `state_hash`.
+
+    Raises:
+        BadWeights: there is none, it is damaged, or it holds others.
+    """
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadWeights(f"{path.name}: not readable ({error})") from error
+    if state_hash(state) != expected:
+        raise BadWeights(f"{path.name}: its checksum differs")
+    return state
 
 
 def sync_folder(folder: Path) -> None:

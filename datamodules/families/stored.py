@@ -18,6 +18,7 @@ from disentangle_bench.datamodules.storage import archives, image_cache, locate
 from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, known_digest
 from disentangle_bench.datamodules.storage.on_demand import Feed, fits_in_memory
 from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.files import file_name
 
 LARGEST_DEFAULT_SIZE = 224
 
@@ -90,9 +91,8 @@ class StoredDataModule(ImageDataModule):
 
     def _folder(self, root: Path, **options: Any) -> Path:
         """The cache folder for these files and options."""
-        return (
-            image_cache.cache_folder(self.cache_dir)
-            / f"{self.name}-{image_cache.key_of(root=root.resolve(), **options)}"
+        return image_cache.cache_folder(self.cache_dir) / file_name(
+            self.name, f"-{image_cache.key_of(root=root.resolve(), **options)}"
         )
 
     def _store(

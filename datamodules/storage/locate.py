@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from disentangle_bench.datamodules.errors import DataNotFound
+from disentangle_bench.files import file_name
 
 ENVIRONMENT = "DISENTANGLE_BENCH_DATA"
 OFFLINE = "DISENTANGLE_BENCH_OFFLINE"
@@ -60,7 +61,7 @@ def locate(
         if not is_there(folder):
             raise DataNotFound(f"{folder}: {name} is not in there; {wanted}")
         return folder
-    home = data_folder() / name
+    home = data_folder() / file_name(name)
     for folder in (home, *system):
         if folder.exists() and is_there(folder):
             return folder

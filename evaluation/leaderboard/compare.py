@@ -13,6 +13,7 @@ from disentangle_bench.evaluation.leaderboard.frame import COST, method_labels, 
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
 from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
 from disentangle_bench.evaluation.records import Problem, Record, find_records
+from disentangle_bench.files import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,9 @@ class Comparison:
         lines = [
             [
                 r["verdict"].upper() if r["verdict"] == WORSE else r["verdict"],
-                *map(_plain, (r["dataset"], r["method"], r["space"], f"{r['measure']} {r['score']} ({r['target']})")),
+                *map(
+                    printable, (r["dataset"], r["method"], r["space"], f"{r['measure']} {r['score']} ({r['target']})")
+                ),
                 r["n"],
                 *(f"{r[name]:.4f}" for name in ("before", "after")),
                 f"{r['gain']:+.4f}",
@@ -101,9 +104,9 @@ class Comparison:
         ]
         counts = self.table["verdict"].value_counts()
         parts = [tabulate(lines, header, disable_numparse=True)] if lines else []
-        parts += [f"missing on the second side: {_plain(name)}" for name in self.missing]
-        parts += [f"new on the second side: {_plain(name)}" for name in self.new]
-        parts += [f"skipped: {_plain(problem.reason)}" for problem in self.problems]
+        parts += [f"missing on the second side: {printable(name)}" for name in self.missing]
+        parts += [f"new on the second side: {printable(name)}" for name in self.new]
+        parts += [f"skipped: {printable(problem.reason)}" for problem in self.problems]
         numbers = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (*order, SAME))
         parts.append(f"{len(self.table)} figures: {numbers}")
         parts.append(
@@ -310,8 +313,3 @@ def _holm(p: np.ndarray) -> np.ndarray:
     steps = (len(order) - np.arange(len(order))) * p[order]
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return adjusted
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -6,6 +6,7 @@ figure: those stand in the record.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from disentangle_bench.evaluation.pictures import sheets
 from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.files import read_bytes, read_text, write_file
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,12 +67,14 @@ def write(
     images, first = _gather(batches, chosen)
     labels = {spec.name: np.asarray(bank.targets["test"][spec.name])[chosen] for spec in targets}
     names = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
-    spaces = {name: np.array(bank.features[name]["test"][chosen], dtype=np.float32) for name in names}
+    spaces = {name: np.nan_to_num(bank.features[name]["test"][chosen].astype(np.float32)) for name in names}
     with threadpool_limits(1):  # small problems: threads would only wait for each other
         sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
     content = next((spec for spec in targets if spec.role == "content" and spec.discrete), None)
     sample |= {f"target/{name}": values[:POINTS] for name, values in labels.items()}
-    np.savez_compressed(out / SAMPLE, allow_pickle=False, **sample)  # type: ignore[arg-type]
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **sample)  # type: ignore[arg-type]
+    write_file(out / SAMPLE, packed.getvalue())
     index: dict[str, Any] = {
         "schema": SCHEMA,
         "images": len(chosen),
@@ -80,9 +84,9 @@ def write(
     }
     if content is not None:
         picture, index["neighbours"] = _neighbours(spaces["features"], images, labels[content.name], chosen)
-        (out / NEIGHBOURS).write_bytes(picture)
+        write_file(out / NEIGHBOURS, picture)
     if views is not None:
-        (out / VIEWS).write_bytes(views_sheet(first, views, module))
+        write_file(out / VIEWS, views_sheet(first, views, module))
     write_json(out / INDEX, index)
     return out
 
@@ -90,12 +94,12 @@ def write(
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Index and sample (`space/<name>` [n, k], `target/<name>` [n]) of a run, or None where there are none to read."""
     try:
-        index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
+        index = json.loads(read_text(folder / FOLDER / INDEX))
         if index["schema"] != SCHEMA:
             return None
-        with np.load(folder / FOLDER / SAMPLE, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(read_bytes(folder / FOLDER / SAMPLE)), allow_pickle=False) as stored:
             return index, {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # whatever a damaged or hostile file makes the readers raise
         return None
 
 

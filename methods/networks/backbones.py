@@ -8,6 +8,7 @@ from typing import Literal
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
@@ -73,6 +74,12 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     return model
 
 
+def require_pretrained(name: str) -> None:
+    """Raise ValueError if timm has no weights of its own for this encoder."""
+    if not timm.is_model(name) or timm.get_pretrained_cfg(name, allow_unregistered=False) is None:
+        raise ValueError(f"backbone {name!r}: timm has no weights for it, so `init` can't be timm")
+
+
 def load_encoder(model: nn.Module, path: str) -> None:
     """Give `model` the weights of an encoder file of this suite (safetensors, the backbone's own tensor names).
 
@@ -86,14 +93,21 @@ def load_encoder(model: nn.Module, path: str) -> None:
             f"no encoder file {path!r}: `init` must be `timm`, a .safetensors file or a MoCo-v2 checkpoint"
         )
     own = model.state_dict()
-    weights = load_file(path) if path.endswith(".safetensors") else read_moco(path)[0]
+    try:
+        with torch.device("cpu"):
+            weights = load_file(path) if path.endswith(".safetensors") else read_moco(path)[0]
+    except SafetensorError as error:
+        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise ValueError(f"{path}: has weights that are NaN or infinite")
     first = own.get("conv1.weight")
     if first is not None and first.shape[1] == 1 and "conv1.weight" in weights:
         weights["conv1.weight"] = weights["conv1.weight"].sum(1, keepdim=True)  # as of a grey image three times over
     wrong = [name for name in weights.keys() | own.keys() if not _same_shape(weights.get(name), own.get(name))]
     if wrong:
         raise ValueError(f"{path} holds another encoder: {len(wrong)} tensors differ, such as {min(wrong)}")
-    model.load_state_dict(weights)
+    if not any(tensor.is_meta for tensor in own.values()):  # else only the shapes were asked for
+        model.load_state_dict(weights)
 
 
 def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -122,4 +136,6 @@ def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
 
 
 def _same_shape(a: Tensor | None, b: Tensor | None) -> bool:
-    return a is not None and b is not None and a.shape == b.shape
+    if a is None or b is None:
+        return False
+    return a.shape == b.shape and a.is_floating_point() == b.is_floating_point()

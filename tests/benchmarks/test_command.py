@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from disentangle_bench.benchmarks import plain_yaml
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import suite
@@ -27,7 +28,7 @@ BAD = {
     "batch larger than the data": (["--set", "data.batch_size=5000"], "larger than the 1293 training images"),
     "negative epochs": (
         ["--set", "budget.epochs=-3"],
-        "budget.epochs: Not of type PositiveInt",
+        "budget.epochs: Not of type Count",
     ),
     "two kinds of budget": (["--set", "budget.hours=3"], "unknown key 'hours': known are epochs, minutes, steps"),
     "seeds": (["--seeds", "0,one"], "--seeds must be whole numbers, such as 0,1,2; got '0,one'"),
@@ -38,7 +39,7 @@ BAD = {
     "no devices": (["--devices", "0"], "at least 1"),
     "several machines": (["--nodes", "2"], "--nodes needs a cluster: --launcher slurm"),
     "misspelt resource": (["--set", "resources.partion=a"], "unknown key 'partion': did you mean partition?"),
-    "no time": (["--set", "resources.timeout_min=0"], "resources.timeout_min: Not of type PositiveInt: 0"),
+    "no time": (["--set", "resources.timeout_min=0"], "resources.timeout_min: Not of type Count: 0"),
     "resource of a wrong kind": (
         ["--set", "resources.mem_gb=much"],
         "resources.mem_gb: Not of type",
@@ -79,7 +80,7 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, c
         ("datasets: [digits]\nmeasures: [linear@9]\nbudget: {epochs: 1}", "unknown measure 'linear@9'"),
         (
             "datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1}\nseeds: [a]",
-            "seeds: Not of type NonNegativeInt",
+            "seeds: Not of type Seed",
         ),
         ("datasets: digits\nmeasures: [linear@1]\nbudget: {epochs: 1}", "datasets: Expected a <class 'list'>"),
         ("datasets: [digits]\nmeasures: [linear@1]", "budget: exactly one of"),
@@ -88,7 +89,7 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, c
         ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .nan}", "budget.minutes: Not of type"),
         ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .inf}", "budget.minutes: Not of type"),
         ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: true}", "budget.epochs: Not of type"),
-        (f"{GOOD}\nthreads: 0", "threads: Not of type PositiveInt"),
+        (f"{GOOD}\nthreads: 0", "threads: Not of type Threads"),
         (f"{GOOD}\nprecision: fp8", "precision: Expected"),
         (f"{GOOD}\nsettings: {{data: 3}}", "settings: Expected"),
         (f"{GOOD}\nseeds: []", "`seeds` must not be empty"),
@@ -113,9 +114,9 @@ def test_bad_suite_file(content, message, tmp_path):
 def test_a_suite_is_a_regular_file_of_reasonable_size(tmp_path):
     pipe, large, folder = (tmp_path / f"{name}.yaml" for name in ("pipe", "large", "folder"))
     os.mkfifo(pipe)
-    large.write_text(GOOD + "#" * suite.LARGEST_FILE)
+    large.write_text(GOOD + "#" * plain_yaml.LARGEST_FILE)
     folder.mkdir()
-    for path, message in ((pipe, "not a regular file"), (large, "larger than"), (folder, "not a regular file")):
+    for path, message in ((pipe, "not a regular file"), (large, "more than"), (folder, "not a regular file")):
         with pytest.raises(RequestError, match=message):
             suite.read(str(path))
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution import checkpoint_io as checkpoints
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import BadRecord, read_record
+from disentangle_bench.files import digest
 from tests.benchmarks.conftest import make_cell
 
 
@@ -32,7 +32,7 @@ def save(folder: Path, step: int, **content) -> Path:
 
 def sign(path: Path) -> None:
     """What somebody who can write the folder can do: a checksum that fits."""
-    note = json.loads(path.with_suffix(".json").read_text()) | {"sha256": checkpoints._sha256(path)}
+    note = json.loads(path.with_suffix(".json").read_text()) | {"sha256": digest(path)}
     path.with_suffix(".json").write_text(json.dumps(note))
 
 

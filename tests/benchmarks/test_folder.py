@@ -9,11 +9,11 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import run, survey
 from disentangle_bench.benchmarks.launchers.base import prepare
-from disentangle_bench.benchmarks.planning.cell import LONGEST_NAME, file_name
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.typed_json import Unfit, fit
 from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.files import LONGEST_NAME, file_name
 from tests.benchmarks.conftest import make_cell
 
 SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)
@@ -38,7 +38,7 @@ def test_a_side_file_that_is_not_what_it_should_be_is_unknown_and_named(name, st
         assert found.detail.startswith(path.name), text
     path.unlink()
     path.mkdir()
-    assert started.state().detail == f"{path.name}: not a file"
+    assert started.state().detail == f"{path.name}: not readable (not a regular file)"
     other = prepare(make_cell("random_init"), launch)
     assert other.state().state == State.QUEUED
     assert main(["status", "--out", str(launch.out)]) == 0

@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+from safetensors.torch import load_file
 
 from disentangle_bench.benchmarks.execution import build, run_cell
 from disentangle_bench.benchmarks.execution import measure as measuring
@@ -14,6 +15,7 @@ from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.runs import feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.benchmarks.typed_json import read
 from disentangle_bench.evaluation.records import read_record, write_json
 
@@ -88,3 +90,16 @@ def test_features_are_kept_while_there_is_room_oldest_out_first(tmp_path, monkey
     assert [(run / "features").exists() for run in runs] == [False, True, False]
     shutil.rmtree(tmp_path / "digits")
     feature_cache.prune(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["method.safetensors", "encoder.safetensors"])
+def test_damaged_weights_are_made_anew(trained, launch, name):
+    cell, run = trained
+    file, content = run.path / name, (run.path / name).read_bytes()
+    before = state_hash(load_file(file))
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    more = replace(cell, measures=["kmeans@2", "linear@1", "knn@1"])
+    assert local.run([more], launch).complete == [more]
+    assert state_hash(load_file(file)) == before
+    assert file.stat().st_mode & 0o777 == run.record.stat().st_mode & 0o777
+    assert not run.log.stat().st_mode & 0o111

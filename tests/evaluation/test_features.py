@@ -168,3 +168,16 @@ def test_encoding_rounds_no_product_to_tf32_or_bfloat16(tmp_path):
         torch.backends.cudnn.allow_tf32 = before
         torch.set_float32_matmul_precision("highest")
     assert set(seen) == {("highest", False, False, False)}
+
+
+@pytest.mark.parametrize("name", ["spaces/features.f32", "targets.npz", "note.json"])
+def test_a_bank_with_a_flipped_byte_is_made_anew(tmp_path, name):
+    before = {path: path.read_bytes() for path in _files(encode(tmp_path) and tmp_path)}
+    file = tmp_path / "test" / name
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    encode(tmp_path)
+    assert {path: path.read_bytes() for path in _files(tmp_path)} == before
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -1,6 +1,7 @@
 """A board is what its records and outcomes give, and what was edited by hand is named."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +124,26 @@ def test_what_is_no_folder_is_refused(tmp_path, capsys):
     assert main(["verify", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert verify(tmp_path).findings == [f"{tmp_path}: no records"]
+
+
+@pytest.mark.parametrize("moment", range(1, 4))
+def test_an_export_killed_at_any_moment_loses_no_record(board, runs, moment, monkeypatch):
+    """Whoever dies between two renames leaves all records, and the same command ends the exchange."""
+    before = {path.parts[-2:] for path in board.rglob(FILE)}
+    calls, rename = [], Path.rename
+
+    def dies(path, target):
+        calls.append(path)
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", dies)
+    if moment < 3:
+        with pytest.raises(KeyboardInterrupt):
+            export_board(find_records(runs)[0], board)
+    assert {path.parts[-2:] for path in board.rglob(FILE)} == before
+    monkeypatch.undo()
+    export_board(find_records(runs)[0], board)
+    assert verify(board).findings == []
+    assert sorted(path.name for path in board.iterdir()) == ["leaderboard.md", "records"]

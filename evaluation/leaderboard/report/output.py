@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
+
+from disentangle_bench.files import file_name
 
 FILES = "report_files"
 LIMIT = 18 * 2**20
@@ -41,10 +42,7 @@ class Output:
             self.left_out += 1
             return None
         stem, _, ending = name.rpartition(".")
-        plain = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:60] or "file"
-        unique, k = f"{plain}.{ending}", 1
-        while unique in self._names:
-            unique, k = f"{plain}-{k + 1}.{ending}", k + 1
+        unique = file_name("-".join(stem.split()), f".{ending}", self._names)
         self._names.add(unique)
         (self.folder / FILES / unique).write_bytes(data)
         self.size += len(data)

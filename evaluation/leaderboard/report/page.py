@@ -32,6 +32,7 @@ from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import Grid, column_keys, grids, matrices
 from disentangle_bench.evaluation.records import Problem, find_records
+from disentangle_bench.files import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +115,7 @@ def _build(
         left_out=files.left_out,
     )
     index = out / "index.html"
-    index.write_text(text, encoding="utf-8")
+    write_file(index, text)
     return index
 
 

@@ -1,0 +1,91 @@
+"""What goes to the terminal: text that does nothing to it, also where it is closed, full or not UTF-8."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+class OutputLost(OSError):
+    """Standard output takes no more."""
+
+
+class Plain(io.TextIOBase):
+    """A stream whose texts are made printable line by line.
+
+    Args:
+        stream: that they go to; what it can't encode is spelled out.
+    """
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream."""
+        return self.stream.encoding
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def isatty(self) -> bool:
+        """Whether people see it at once."""
+        return self.stream.isatty()
+
+    def fileno(self) -> int:
+        """Of the stream."""
+        return self.stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write it. Raises BrokenPipeError if nobody reads any more, OutputLost if it can't be written."""
+        with _told():
+            return self.stream.write("".join(c if c in "\n\t" else _shown(c) for c in text))
+
+    def flush(self) -> None:
+        """The same."""
+        with _told():
+            self.stream.flush()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputLost(error.errno, error.strerror) from error
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Within it standard output and error are `Plain`; bars, which move the cursor, use `bars()`."""
+    for number in range(3):  # what is closed would be the number of the next file that is opened
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    before = sys.stdout, sys.stderr
+    closed = Path(os.devnull).open("w")  # noqa: SIM115  # as long as the process
+    sys.stdout, sys.stderr = (Plain(stream or closed) for stream in before)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def bars() -> TextIO:
+    """The terminal itself, for what moves the cursor; texts for it go through `files.printable`."""
+    return sys.stderr.stream if isinstance(sys.stderr, Plain) else sys.stderr
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

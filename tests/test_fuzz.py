@@ -1,0 +1,97 @@
+"""A short run of `make fuzz`, and what the terminal gets."""
+
+import io
+import subprocess
+
+import pytest
+
+from disentangle_bench.benchmarks import terminal
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.runs import cleanup
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.files import file_name, read_bytes, replacing, write_file
+from tests.fuzz import COMMAND, REQUEST, fuzz
+from tests.sandbox import Sandbox
+
+
+def test_hostile_input_is_refused_in_a_line_and_writes_nothing(tmp_path):
+    state = fuzz(tmp_path, 0, 12)
+    assert not state.wrong
+    assert state.codes[2], "some of them are refused"
+
+
+def test_the_sandbox_sees_what_must_not_be(tmp_path):
+    sandbox = Sandbox(tmp_path)
+    (sandbox.work / "mine.py").write_text("import pathlib; pathlib.Path('../../x').write_text(''); 1/0")
+    ended = sandbox.run([*REQUEST[:-4], "--method", "mine.X"])
+    assert ended.code == 2
+    assert ended.outside == (f"open {tmp_path.parent / 'x'}",)
+    assert any(line.startswith("wrote outside") for line in ended.wrong("run"))
+
+
+@pytest.mark.parametrize("arguments", [["--sui", "smoke"], ["--out", ""], ["--jobs", "9999999"], ["--out", "a\x1bb"]])
+def test_what_cannot_be_meant_is_refused(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main([*REQUEST, *arguments])
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["vicreg.lr=0.1", "method.lr=", "precision=", "data.batch_size=null", "budget.minutes=1e12", "method.init=x"],
+)
+def test_settings_that_change_nothing_or_have_no_value_are_refused(setting, capsys):
+    assert main([*REQUEST, "--set", setting]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_terminal_gets_text_only():
+    raw = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    terminal.Plain(raw).write("\x1b[31m caf\u00e9 \u202e\n")
+    raw.flush()
+    assert raw.buffer.getvalue() == b"\\x1b[31m caf\\xe9 \\u202e\n"
+
+
+def test_a_full_terminal_is_said():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([*COMMAND, "list", "suites"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "bench: standard output can't be written: No space left on device\n"
+
+
+def test_names_are_safe_and_unique():
+    odd = ["../x", "/etc", ".", "", "a\x00b", "x" * 300, "\ud800", "a/b", "a-b", "-a", "\u00e9", "a b"]
+    names = [file_name(name) for name in odd]
+    assert len(set(names)) == len(odd)
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") for name in names)
+    assert not any(name.startswith((".", "-")) or len(name) > 80 for name in names)
+    assert file_name("a", ".svg", {"a.svg"}) not in ("a.svg", file_name("b", ".svg"))
+
+
+def test_an_error_while_writing_leaves_the_old_file(tmp_path):
+    path = tmp_path / "x"
+    write_file(path, "old")
+
+    def fails():
+        with replacing(path) as beside:
+            beside.write_text("new")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        fails()
+    assert read_bytes(path) == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_living_process_writes_is_not_taken_for_left(tmp_path):
+    run = RunFolder(tmp_path)
+    with replacing(run.config) as beside:
+        beside.write_text("{}")
+        (tmp_path / ".config.json.999999999-1.tmp").touch()
+        cleanup.clear_unfinished(run)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
