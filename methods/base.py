@@ -25,7 +25,7 @@ from disentangle_bench.methods.networks.backbones import backbone as make_backbo
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
-from disentangle_bench.methods.views import Augmentation, Params, on_device, own_rows
+from disentangle_bench.methods.views import Augmentation, Params, Positives, own_rows, together
 
 Batch = dict[str, Tensor]
 STATISTICS = {
@@ -259,17 +259,30 @@ class Method(L.LightningModule, metaclass=Firewalled):
         drawn = augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
         return own_rows(drawn, rank, batch_size)
 
-    def apply_view(self, image: Tensor, params: Params) -> Tensor:
-        """The normalised view [B, C, h, w] of uint8 images [B, C, H, W] that drawn parameters describe."""
+    def apply_views(
+        self, image: Tensor, drawn: Sequence[Params], transforms: Augmentation | Positives | None = None
+    ) -> list[Tensor]:
+        """Normalised views [B, C, h, w] of uint8 images [B, C, H, W], one for each of the drawn parameters.
+
+        All are made in one pass: for small images the number of operations counts, not their size.
+
+        Args:
+            image: the batch's.
+            drawn: parameters of each view, [B] values each.
+            transforms: what drew them; the method's augmentations if not given.
+        """
+        if not drawn:
+            return []
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
-            augmentation = self.augmentation.joined(self.key_augmentation)
-            return self.prepare(augmentation.apply(image.float() / 255, params, self.image_shape[1:]))
+            transforms = transforms or self.augmentation.joined(self.key_augmentation)
+            images = (image.float() / 255).repeat(len(drawn), 1, 1, 1)
+            views = transforms.apply(images, together(drawn), self.image_shape[1:])
+            return list(self.prepare(views).chunk(len(drawn)))
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
-        image = batch["image"]
-        drawn = on_device([self.draw_view(len(image), key=number > 0) for number in range(count)], image.device)
-        return [self.apply_view(image, params) for params in drawn]
+        size = len(batch["image"])
+        return self.apply_views(batch["image"], [self.draw_view(size, key=number > 0) for number in range(count)])
 
     def positions(self, batch: Batch) -> Tensor:
         """The batch's `index` on the processor, as it was before it went to the device: nothing waits for that."""

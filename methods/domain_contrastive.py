@@ -16,7 +16,7 @@ from disentangle_bench.methods.networks.generator import Generator, Modulation, 
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.objectives.inputs import prepare, widen
-from disentangle_bench.methods.views import Params, Positives, on_device, own_rows
+from disentangle_bench.methods.views import Params, Positives, own_rows
 
 
 class DomainContrastive(Method):
@@ -168,10 +168,9 @@ class DomainContrastive(Method):
         """Domain-wise InfoNCE (eq. 3) and, if asked for, the reconstruction's distance (eq. 6)."""
         image, domains = batch["image"], batch[self.domain]
         with torch.autocast(image.device.type, enabled=False):
-            stored, plain = image.float() / 255, self.plain_view(image)
-            drawn = on_device(self.draw_positives(len(image)), image.device)
-            transforms = self.augmentation if self.chained else self.positives
-            views = [self.prepare(transforms.apply(stored, params, plain.shape[2:])) for params in drawn]
+            plain = self.plain_view(image)
+        transforms = self.augmentation if self.chained else self.positives
+        views = self.apply_views(image, self.draw_positives(len(image)), transforms)
         codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views] or [codes.detach()], 1)  # similarity 1, no gradient
         shared = torch.zeros_like(domains) if self.all_negatives else domains

@@ -15,7 +15,6 @@ from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
 from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
-from disentangle_bench.methods.views import on_device
 
 ONLINE: dict[str, Any] = {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}
 """Of the maximisation step that sees fresh views in every epoch, as the authors run it."""
@@ -160,8 +159,7 @@ class IPIRM(Method):
     def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
         strengths = (self.augmentation, self.key_augmentation)
         drawn = [strength.draw(len(image), generator, self.data["mirror_symmetric"]) for strength in strengths]
-        views = (self.apply_view(image, params) for params in on_device(drawn, image.device))
-        return torch.cat([self.project(view) for view in views], 1)
+        return torch.cat([self.project(view) for view in self.apply_views(image, drawn)], 1)
 
     # ---- minimisation step ----
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
-from disentangle_bench.methods.views import Params, on_device
+from disentangle_bench.methods.views import Params
 
 
 class StyleBlocks(Method):
@@ -131,8 +131,7 @@ class StyleBlocks(Method):
         """Weighted alignment of each block plus the entropy of all of them (sections 3.2 and 3.3)."""
         image = batch["image"]
         query, keys = self.draw_structured_views(len(image))
-        drawn = on_device([query, *keys], image.device)
-        zq, *zk = (self.project(self.backbone(self.apply_view(image, params))) for params in drawn)
+        zq, *zk = (self.project(self.backbone(view)) for view in self.apply_views(image, [query, *keys]))
         weights = self.weights.clone()  # backward needs them as they are now
         if self.form == "simclr":
             parts = style_info_nce(

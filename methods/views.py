@@ -30,11 +30,11 @@ Params = dict[str, dict[str, Tensor]]
 """Group -> parameter -> [B]."""
 
 
-def on_device(views: Sequence[Params], device: torch.device) -> list[Params]:
-    """The drawn parameters of several views on `device`, in one copy for all of them."""
-    drawn = [value for params in views for group in params.values() for value in group.values()]
+def on_device(params: Params, device: torch.device) -> Params:
+    """Drawn parameters on `device`, in one copy for all of them."""
+    drawn = [value for group in params.values() for value in group.values()]
     if all(value.device == device for value in drawn):
-        return list(views)
+        return params
     packed = upload(torch.stack([value.to(torch.get_default_dtype()) for value in drawn]), device)
     numbers, coins = iter(packed.unbind()), iter((packed != 0).unbind())
 
@@ -42,7 +42,16 @@ def on_device(views: Sequence[Params], device: torch.device) -> list[Params]:
         number, coin = next(numbers), next(coins)
         return coin if value.dtype == torch.bool else number
 
-    return [{group: {key: moved(v) for key, v in params[group].items()} for group in params} for params in views]
+    return {group: {key: moved(value) for key, value in values.items()} for group, values in params.items()}
+
+
+def together(views: Sequence[Params]) -> Params:
+    """The parameters of several views of a batch [B] as those of one batch of all views' images [views B]."""
+    first, *_ = views
+    return {
+        group: {key: torch.cat([params[group][key] for params in views]) for key in values}
+        for group, values in first.items()
+    }
 
 
 def own_rows(params: Params, rank: int, batch_size: int) -> Params:
@@ -140,7 +149,7 @@ class Augmentation:
         Returns:
             float [B, C, h, w] in [0, 1].
         """
-        (params,) = on_device([params], images.device)
+        params = on_device(params, images.device)
         return self._appearance(_warp(images, shape or images.shape[2:], **params["spatial"]), **params["appearance"])
 
     def _appearance(

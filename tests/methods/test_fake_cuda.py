@@ -20,7 +20,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._pytree import tree_leaves
 
 from disentangle_bench.methods.base import FirewalledBatch
-from disentangle_bench.methods.views import Augmentation, Positives, on_device
+from disentangle_bench.methods.views import Augmentation, Positives, on_device, together
 from tests.methods.conftest import SmallDigits
 
 AUGMENTATION = Augmentation(rotation=10.0, flip=0.5, blur_p=0.5, solarize_p=0.2)
@@ -160,10 +160,10 @@ def test_the_counter_sees_copies_and_devices_that_differ():
 
 def test_drawn_parameters_come_back_as_they_were_drawn():
     generator = torch.Generator().manual_seed(0)
-    views = [AUGMENTATION.draw(6, generator), *Positives().draw(6, 2, generator)]
-    assert on_device(views, torch.device("cpu")) == views
+    params = together([AUGMENTATION.draw(6, generator), *Positives().draw(6, 2, generator)])
+    assert on_device(params, torch.device("cpu")) == params
     with FakeCuda() as mode:
-        moved = on_device(views, torch.device("cuda"))
-        kinds = [{g: {k: (v.dtype, v.shape) for k, v in p.items()} for g, p in view.items()} for view in moved]
+        moved = on_device(params, torch.device("cuda"))
+        kinds = {g: {k: (v.dtype, v.shape) for k, v in p.items()} for g, p in moved.items()}
     assert mode.up.total() == 1
-    assert kinds == [{g: {k: (v.dtype, v.shape) for k, v in p.items()} for g, p in view.items()} for view in views]
+    assert kinds == {g: {k: (v.dtype, v.shape) for k, v in p.items()} for g, p in params.items()}

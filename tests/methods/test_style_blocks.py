@@ -29,7 +29,7 @@ def test_single_parameters_can_be_shared_and_seen_in_the_pixels(data, make):
     assert not torch.equal(query["appearance"]["hue"], crop["appearance"]["hue"])
     image = torch.from_numpy(module.splits["train"].images[:64])
     mixed = {**query, "spatial": crop["spatial"]}  # the crop key under the query's colours: the query itself
-    assert_close(method.apply_view(image, mixed), method.apply_view(image, query))
+    assert_close(*method.apply_views(image, [mixed, query]))
     assert set(method.embed(image)) == {"features", "content", "style/colour", "style/crop", "joint"}
 
 

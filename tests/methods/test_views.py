@@ -145,3 +145,14 @@ def test_the_centre_is_what_is_judged(data, make):
     method = methods.build("random_init", image_shape=module.image_shape, data=description)
     image = next(iter(module.eval_dataloader("test", 4)))["image"]
     torch.testing.assert_close(method.prepare(image) * method.std + method.mean, image[:, :, 1:15, 1:15] / 255)
+
+
+def test_views_made_in_one_pass_are_those_made_one_by_one(data, make):
+    module = data()
+    method = make("simclr", module, augmentation=Augmentation(blur_p=0.5, solarize_p=0.2, rotation=20.0))
+    image = torch.from_numpy(module.splits["train"].images[:16])
+    drawn = [method.draw_view(16) for _ in range(3)]
+    for view, params in zip(method.apply_views(image, drawn), drawn, strict=True):
+        (alone,) = method.apply_views(image, [params])
+        assert torch.equal(view, alone)
+    assert method.apply_views(image, []) == []

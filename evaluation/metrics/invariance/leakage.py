@@ -36,7 +36,7 @@ NEIGHBOURS = (1, 5, 20)
 """Numbers of neighbours that the kNN adversary chooses from."""
 SIMILARITIES = 2**23
 """Similarities that it holds at a time."""
-HIDDEN, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = 256, 256, 3e-2, 0.01, 16, 240
+HIDDEN, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = 256, 256, 3e-2, 0.01, 12, 240
 """The MLP adversary: width of its hidden layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
 PERFECT = 100
 """Steps without a validation sample wrong after which it stops."""
