@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test fuzz chaos lint leaderboard report perf clean
+.PHONY: help setup bench smoke test fuzz chaos lint docs leaderboard report perf clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; choose one with PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,slurm]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 bench: $(STAMP) ## Train, judge and rank (METHOD, DATASET, SUITE, SEEDS, DEVICES, JOBS, OUT, LOGGER, ARGS).
@@ -45,6 +45,9 @@ lint: $(STAMP) ## Lint, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP) ## Build the documentation into build/docs: notebooks run, links checked, a warning is an error.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 leaderboard: $(STAMP) ## Print the table of all complete runs in OUT.
 	$(BIN)/bench leaderboard --out $(OUT)

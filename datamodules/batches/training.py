@@ -20,8 +20,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 class TrainingBatches(L.LightningDataModule):
     """Base of what a trainer is given: shuffled or balanced batches of training images, and the place in the epoch.
 
-    Args:
-        batch_size, seed, balance, domains_per_batch, num_workers: see `ImageDataModule`.
+    Arguments are those of `ImageDataModule` of the same names.
     """
 
     name: str
