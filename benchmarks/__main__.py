@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from argparse import SUPPRESS, Action
 from collections.abc import Callable
 from importlib import import_module
 from inspect import Parameter, signature
@@ -12,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
@@ -31,6 +32,17 @@ PATHS = {"out", "to", "board", "folder", "encoder", "a", "b", "suite"}
 """Parameters of commands that are, or may be, the path of a file or folder."""
 
 
+WORDS = (
+    "Words: a cell is one method on one data set with one seed, the unit that is trained, judged and recorded; a suite "
+    "is a file that names cells and measures. A space is one of the representations that a method offers, such as "
+    "features or projection; its primary space, which its paper decided on, speaks for it in the table. The role of a "
+    "target says whether a representation should tell it (content), should not (domain), or only in a certain space "
+    "(style). A rank set is all the ranks that the runs can't exclude at 95 %."
+)
+set_parsing_settings(add_print_completion_argument=True)  # of shells, by shtab
+FEW, MANY = ("-q", "--quiet"), ("-v", "--verbose")
+
+
 class Parser(ArgumentParser):
     """One line on standard error and exit code 2 for a wrong request."""
 
@@ -41,9 +53,24 @@ class Parser(ArgumentParser):
             message = f"unknown option {wrong}{nearest(wrong.partition('=')[0], options)}"
         sys.exit(_refuse(message))
 
+    def format_help(self, *given: Any) -> str:
+        """Without the control characters that jsonargparse puts in."""
+        return super().format_help(*given).replace(" \b", "")
+
     def _all_options(self) -> list[list[str]]:
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action else ()
         return [action.option_strings for parser in (self, *subcommands) for action in parser._actions]
+
+
+class Version(Action):
+    """Prints the version, which is looked up when it is asked for."""
+
+    def __call__(self, parser: Any, *_: Any) -> None:
+        """Print it and exit."""
+        from importlib.metadata import version
+
+        print(f"bench {version('disentangle-bench')}")
+        parser.exit()
 
 
 def make_parser() -> ArgumentParser:
@@ -52,12 +79,18 @@ def make_parser() -> ArgumentParser:
         prog="bench",
         allow_abbrev=False,
         description="Train, judge and rank methods that claim disentangled or invariant image representations.",
+        epilog=WORDS,
     )
+    parser.add_argument("--version", action=Version, nargs=0, default=SUPPRESS, help="Print the version and exit.")
     subcommands = parser.add_subcommands(metavar="COMMAND", title="commands")
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary, allow_abbrev=False)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
+        subparser.add_argument(*FEW, action="store_true", help="Results and errors only: no progress, no hints.")
+        subparser.add_argument(
+            *MANY, action="store_true", help="More: where each cell's log is, why it failed in full."
+        )
         kinds = {one.kind: one.name for one in _parameters(name)}
         positional = Parameter.POSITIONAL_OR_KEYWORD in kinds
         subparser.add_function_arguments(function, as_group=False, as_positional=positional)
@@ -146,9 +179,15 @@ def _run(arguments: list[str]) -> int:
         option, equals, file = before.partition("=")
         if option == "--config":
             plain_yaml.read(Path(file if equals else argument), f"--config {file or argument:.200}")
-    parsed = make_parser().parse_args(arguments)
+    parser = make_parser()
+    if not arguments:
+        parser.print_help()
+        return 0
+    parsed = parser.parse_args(arguments)
     chosen = parsed[parsed.subcommand].clone()
     chosen.pop("config", None)
+    terminal.words = terminal.Words.FEW if chosen.pop("quiet") else terminal.Words.USUAL
+    terminal.words = terminal.Words.MANY if chosen.pop("verbose") else terminal.words
     check_arguments(parsed.subcommand, vars(chosen))
     many = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.VAR_POSITIONAL]
     words = [word for name in many for word in chosen.pop(name) or ()]

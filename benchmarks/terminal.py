@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import IntEnum
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypedDict
+
+
+class Words(IntEnum):
+    """How much a command says besides its results and errors."""
+
+    FEW = 0
+    USUAL = 1
+    MANY = 2
+
+
+words = Words.USUAL
+"""Of this process, as its command line says."""
+
+
+class Shape(TypedDict):
+    """Of standard output: characters in a line, and whether it is a terminal, which shows colours."""
+
+    width: int
+    colour: bool
 
 
 class OutputLost(OSError):
@@ -85,6 +106,18 @@ def plain() -> Iterator[None]:
 def bars() -> TextIO:
     """The terminal itself, for what moves the cursor; texts for it go through `files.printable`."""
     return sys.stderr.stream if isinstance(sys.stderr, Plain) else sys.stderr
+
+
+def shape() -> Shape:
+    """What a table must fit."""
+    return {"width": shutil.get_terminal_size().columns, "colour": sys.stdout.isatty()}
+
+
+def show(coloured: str) -> None:
+    """Write text with colours to standard output; every name in it is `files.printable`."""
+    stream = sys.stdout.stream if isinstance(sys.stdout, Plain) else sys.stdout
+    with _told():
+        stream.write(coloured)
 
 
 def _shown(character: str) -> str:

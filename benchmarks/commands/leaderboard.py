@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.files import write_file
 
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 def command(
     *,
     out: str = "results/runs",
-    format: Literal["md", "csv", "latex", "html"] = "md",
+    format: Literal["table", "md", "csv", "latex", "html"] | None = None,
     matched: Literal["epochs", "images", "forward_passes", "minutes"] | None = None,
     measures: str | None = None,
     spaces: str | None = None,
     columns: str | None = None,
     sort: str = "",
+    transpose: bool = False,
     to: str | None = None,
     board: str | None = None,
 ) -> int:
@@ -30,12 +32,15 @@ def command(
 
     Args:
         out: folder of the runs.
-        format: md (markdown), csv (every score, with its interval), latex (booktabs) or html.
+        format: table (fitted to the terminal), md (markdown), csv (every score, with its interval), latex (booktabs) or
+            html; by default table on a terminal, else md.
         matched: only runs whose training took the same (within 10 %) in this unit.
         measures: only these, comma-separated, such as linear,knn@1.
-        spaces: rows for these spaces, comma-separated, instead of the one that each method declares.
+        spaces: rows for these spaces, comma-separated, instead of the one that each method declares; a space is one of
+            the representations that a method offers, such as features or projection.
         columns: only these in the tables, comma-separated: a measure, "linear@1 top1" or train_seconds.
         sort: column that rows are sorted by inside their blocks, such as knn@1; the first one by default.
+        transpose: a row a figure and a column a method.
         to: write it to this file; markdown under the commands, commits and hardware that gave it.
         board: write records, outcomes and the table to this folder instead: all that `bench verify` needs.
     """
@@ -57,17 +62,22 @@ def command(
         print(export_board(chosen, Path(board)))
         return 0
     frame = summary.leaderboard(chosen, names_in(measures or ""), names_in(spaces or ""))
-    shown = names_in(columns or ""), sort
+    view = summary.View(names_in(columns or ""), sort, transpose)
+    form = format or ("table" if to is None and sys.stdout.isatty() else "md")
+    if form == "table" and to is None:
+        terminal.show(summary.to_console(frame, problems, view, **terminal.shape()))
+        return 0
     text = {
-        "md": lambda: summary.to_markdown(frame, problems, *shown),
+        "table": lambda: summary.to_console(frame, problems, view),
+        "md": lambda: summary.to_markdown(frame, problems, view),
         "csv": lambda: summary.to_csv(frame),
-        "latex": lambda: summary.to_latex(frame, *shown),
-        "html": lambda: summary.to_html(frame, *shown),
-    }[format]()
+        "latex": lambda: summary.to_latex(frame, view),
+        "html": lambda: summary.to_html(frame, view),
+    }[form]()
     if to is None:
         print(text)
         return 0
-    head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if format == "md" else ""
+    head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if form == "md" else ""
     write_file(Path(to), head + text)
     return 0
 
@@ -84,7 +94,10 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
         return
     frame = summary.leaderboard(chosen)
     text = summary.to_markdown(frame)
-    print(text)
+    if sys.stdout.isatty():
+        terminal.show(summary.to_console(frame, **terminal.shape()))
+    else:
+        print(text)
     write_file(folder / "leaderboard.md", text)
     write_file(folder / "leaderboard.csv", summary.to_csv(frame))
     if logger == "wandb":

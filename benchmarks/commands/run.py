@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def command(
     logger: Literal["csv", "wandb"] = "csv",
     dry_run: bool = False,
 ) -> int:
-    """Train and judge every missing cell of a suite, then print the leaderboard.
+    """Train and judge every missing cell of a suite (a method on a data set with a seed), then print the leaderboard.
 
     Args:
         suite: name of a suite (see `bench list suites`), or a YAML file.
@@ -141,7 +143,23 @@ def carry_out(
     show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
     for title, reason in outcome.failed.items():
         print(f"bench: failed {title}: {reason}", file=sys.stderr)
+    if outcome.failed and terminal.words == terminal.Words.MANY:
+        for cell in cells:
+            failure = RunFolder(cell.folder(folder)).state().failure
+            print(failure.traceback if failure else "", file=sys.stderr, end="")
+    if outcome.complete and terminal.words > terminal.Words.FEW:
+        print(_next_steps(folder), file=sys.stderr)
     return cells, 1 if outcome.failed else 0
+
+
+def _next_steps(folder: Path) -> str:
+    """What people do with complete runs."""
+    where = "" if folder == Path("results/runs") else f" --out {shlex.quote(str(folder))}"
+    return (
+        f"next: bench report{where}   # pictures, statistics and every method's card, in one page\n"
+        f"      bench leaderboard{where} --format latex   # or md, csv, html; --columns, --sort, --transpose\n"
+        f"      bench leaderboard{where} --board my_board   # what others need to check it: bench verify my_board"
+    )
 
 
 def _list(cells: list[Cell], folder: Path) -> int:

@@ -189,6 +189,7 @@ class Waiting:
         since = time.time()
         try:
             self.running[slot] = _Running(cell, self.starter.start(cell, slot), since)
+            self.bars.started(cell, self._folder(cell).log)
         except BLOCKED as error:
             self._settle(cell, f"its folder can't be used: {error}", since)
 

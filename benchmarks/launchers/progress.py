@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tqdm import tqdm
 
 from disentangle_bench.benchmarks import terminal
@@ -24,6 +26,7 @@ class ProgressBars:
 
     def __init__(self, total: int, complete: int, side_by_side: int):
         self._terminal = terminal.bars()
+        hidden = True if terminal.words == terminal.Words.FEW else None  # None: where it is no terminal
         self._overall = tqdm(
             file=self._terminal,
             total=total,
@@ -32,7 +35,7 @@ class ProgressBars:
             unit="cell",
             position=0,
             dynamic_ncols=True,
-            disable=None,
+            disable=hidden,
             smoothing=0,
         )
         self._cells = [
@@ -40,7 +43,7 @@ class ProgressBars:
                 file=self._terminal,
                 position=1 + i,
                 dynamic_ncols=True,
-                disable=None,
+                disable=hidden,
                 leave=False,
                 bar_format="  {desc} {bar:20} {n_fmt}/{total_fmt}{postfix}",
             )
@@ -58,6 +61,11 @@ class ProgressBars:
         bar.refresh()
         self._overall.refresh()
 
+    def started(self, cell: Cell, log: Path) -> None:
+        """Say where a cell writes what happens to it, if many words are wanted."""
+        if terminal.words == terminal.Words.MANY:
+            self.say(f"started {cell.title} (log: {log})")
+
     def settled(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
         """Count a cell and say in a line what became of it."""
         took = "by another process" if seconds is None else f"in {seconds:.0f} s"
@@ -66,6 +74,8 @@ class ProgressBars:
 
     def say(self, line: str) -> None:
         """Write a line above the bars."""
+        if terminal.words == terminal.Words.FEW:
+            return
         self._overall.write(printable(line), file=self._terminal)
 
     def close(self) -> None:

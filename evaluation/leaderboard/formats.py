@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +36,13 @@ _LATEX_TABLE = str.maketrans(_LATEX)
 
 def markdown_text(text: str) -> str:
     """Text that markdown shows as it is: one line, no markup, no html."""
-    plain = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\g<0>", plain)
 
 
 def latex_text(text: str) -> str:
     """Text that LaTeX sets as it is."""
-    return _one_line(text).translate(_LATEX_TABLE)
+    return one_line(text).translate(_LATEX_TABLE)
 
 
 def csv_text(text: str) -> str:
@@ -78,6 +79,18 @@ def spell(cell: Cell, column: Column) -> str:
         low, high = cell.ranks
         text += f" ({low})" if low == high else f" ({low}-{high})"
     return text if cell.n is None else f"{text} (n = {cell.n})"
+
+
+def transposed(grid: Grid) -> Grid:
+    """The same with a row a column and a column a row: for few methods and many figures."""
+    rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
+    first, *others = grid.columns
+    columns = [Column("", "text")] + [Column(spell(row[0], first)) for row in rows]
+    lines = [
+        [Cell(column.title), *(Cell(spell(row[k], column), bold=row[k].bold, notes=row[k].notes) for row in rows)]
+        for k, column in enumerate(others, 1)
+    ]
+    return replace(grid, columns=columns, rows=lines, blocks=[""] * len(lines), chance=[])
 
 
 def markdown(grids: Sequence[Grid], problems: Sequence[str] = ()) -> str:
@@ -152,7 +165,7 @@ def environment() -> Environment:
     return templates
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Without line breaks, runs of blanks and characters that have no picture."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -214,19 +215,56 @@ def to_csv(frame: pd.DataFrame) -> str:
     return formats.csv(frame)
 
 
-def to_markdown(
-    frame: pd.DataFrame, problems: Sequence[Problem] = (), columns: Collection[str] = (), sort: str = ""
-) -> str:
+@dataclass(frozen=True)
+class View:
+    """What of the tables is shown, in every format but csv.
+
+    Attributes:
+        columns: only these, see `table.grids`; all if empty.
+        sort: column that rows are sorted by inside their blocks; the first if empty.
+        transpose: a row a figure and a column a method.
+    """
+
+    columns: Collection[str] = ()
+    sort: str = ""
+    transpose: bool = False
+
+    def grids(self, frame: pd.DataFrame) -> list[Grid]:
+        """The leaderboard of each data set, and under it which space tells what, unless columns were chosen."""
+        below = {} if self.columns else {grid.dataset: grid for grid in matrices(frame)}
+        found = [
+            grid
+            for board in grids(frame, self.columns, self.sort)
+            for grid in (board, below.get(board.dataset))
+            if grid is not None
+        ]
+        return [formats.transposed(grid) for grid in found] if self.transpose else found
+
+
+ALL = View()
+"""Every column, sorted by the first."""
+
+
+def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = (), view: View = ALL) -> str:
     """One table a data set, with the notes that its figures need.
 
     Args:
         frame: of `leaderboard`.
         problems: records that were skipped.
-        columns: of the tables, see `table.grids`.
-        sort: column that rows are sorted by inside their blocks; the first if empty.
+        view: what of it is shown.
     """
-    skipped = [*(problem.reason for problem in problems), *frame.attrs.get("problems", [])]
-    return formats.markdown(_all(frame, columns, sort), skipped)
+    return formats.markdown(view.grids(frame), _skipped(frame, problems))
+
+
+def to_console(
+    frame: pd.DataFrame, problems: Sequence[Problem] = (), view: View = ALL, *, width: int = 80, colour: bool = False
+) -> str:
+    """As `to_markdown`, for a terminal: the main table alone, and of its columns those that have room."""
+    from disentangle_bench.evaluation.leaderboard.console import console
+
+    shown = [grid for grid in view.grids(frame) if grid.main]
+    skipped = _skipped(frame, problems)
+    return console(shown, skipped, width=width, colour=colour, chosen=bool(view.columns))
 
 
 def document(found: Mapping[Path, Record]) -> str:
@@ -234,18 +272,15 @@ def document(found: Mapping[Path, Record]) -> str:
     return f"# Leaderboard\n\n{provenance(found.values())}\n{to_markdown(leaderboard(found))}"
 
 
-def to_latex(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> str:
+def to_latex(frame: pd.DataFrame, view: View = ALL) -> str:
     """As `to_markdown`, for LaTeX with booktabs."""
-    return formats.latex(_all(frame, columns, sort))
+    return formats.latex(view.grids(frame))
 
 
-def to_html(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> str:
+def to_html(frame: pd.DataFrame, view: View = ALL) -> str:
     """As `to_markdown`, as a fragment of HTML."""
-    return formats.html(_all(frame, columns, sort))
+    return formats.html(view.grids(frame))
 
 
-def _all(frame: pd.DataFrame, columns: Collection[str], sort: str) -> list[Grid]:
-    """The leaderboard of each data set, and under it which space tells what."""
-    below = {grid.dataset: grid for grid in matrices(frame)}
-    boards = grids(frame, columns, sort)
-    return [grid for board in boards for grid in (board, below.get(board.dataset)) if grid is not None]
+def _skipped(frame: pd.DataFrame, problems: Sequence[Problem]) -> list[str]:
+    return [*(problem.reason for problem in problems), *frame.attrs.get("problems", [])]

@@ -87,6 +87,7 @@ class Grid:
         chance: the last row: what guessing gives.
         notes: numbered from 1.
         foot: what holds for all of it.
+        main: whether it is the leaderboard, and not the table of which space tells what.
     """
 
     dataset: str
@@ -97,6 +98,7 @@ class Grid:
     chance: list[Cell] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     foot: list[str] = field(default_factory=list)
+    main: bool = True
 
     def note(self, text: str) -> int:
         """Number of the note with this text, added where there is none yet."""
@@ -248,7 +250,7 @@ class _Board:
                 titles[k] = f"{key[2]}{' %' if _unit(key) == PERCENT else ''}"
         columns = [Column(title, key=key, unit=_unit(key)) for key, title in zip(keys, titles, strict=True)]
         names = [Column("method", "text"), Column("space", "text")]
-        grid = Grid(self.dataset, f"{self.dataset}: which space tells what", [*names, *columns])
+        grid = Grid(self.dataset, f"{self.dataset}: which space tells what", [*names, *columns], main=False)
         for method, space in spaces:
             found = [self.found.get((method, space, key)) for key in keys]
             if any(f is not None and f.n for f in found):

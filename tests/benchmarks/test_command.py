@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,21 @@ def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     assert "has not been trained" in capsys.readouterr().err
     assert main(["eval", "--encoder", str(tmp_path / "none.safetensors"), "--dataset", "digits", *out]) == 2
     assert main(["eval", "--encoder", "timm:resnet1", "--dataset", "digits", *out]) == 2
+
+
+def test_bench_alone_prints_help_and_its_words(capsys):
+    assert main([]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for word in ("usage: bench", "a cell is one method", "A space is one of", "The role of a target", "A rank set is"):
+        assert word in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [(["--version"], f"bench {version('disentangle-bench')}\n"), (["--print-completion", "shtab-bash"], "#")],
+)
+def test_questions_that_are_answered_at_once(arguments, begins, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith(begins)

@@ -13,7 +13,15 @@ import pytest
 
 from disentangle_bench.evaluation.leaderboard.formats import ABSENT
 from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels
-from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_csv, to_html, to_latex, to_markdown
+from disentangle_bench.evaluation.leaderboard.summary import (
+    View,
+    leaderboard,
+    to_console,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
 
@@ -282,8 +290,8 @@ def test_columns_measures_and_order_can_be_chosen(record):
     found = at([record(method="a", top1=0.9, metrics=knn(0.1)), record(method="b", top1=0.5, metrics=knn(0.8))])
     frame = leaderboard(found)
     assert [row[0] for row in body(to_markdown(frame))] == ["a", "b"]
-    assert [row[0] for row in body(to_markdown(frame, sort="knn"))] == ["b", "a"]
-    assert rows(to_markdown(frame, columns=["knn@1 top1", "train_seconds"]))[0][4:] == ["knn@1 top1 % ↑", "train s"]
+    assert [row[0] for row in body(to_markdown(frame, view=View(sort="knn")))] == ["b", "a"]
+    assert rows(to_markdown(frame, view=View(["knn@1 top1", "train_seconds"])))[0][4:] == ["knn@1 top1 % ↑", "train s"]
     assert set(leaderboard(found, measures=["knn"])["measure"]) == {"knn@1", "cost"}
 
 
@@ -415,3 +423,54 @@ def test_equal_names_and_equal_settings_of_different_methods_are_told_apart(reco
     assert sorted(tops["mean"]) == [0.2, 0.4, 0.9]
     assert len(body(to_markdown(frame))) == 3
     assert to_html(frame)
+
+
+def seeds(record, **rows):
+    """Three runs a method, one percent apart, with leakage and kNN beside the linear probe."""
+    return [
+        record(method=m, seed=s, top1=v + 0.01 * s, metrics=[leak(0.5), KNN], labels=labels)
+        for m, (v, labels) in rows.items()
+        for s in range(3)
+    ]
+
+
+KNN = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_terminal_gets_a_line_a_method_within_its_width(record, width):
+    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), worse=(0.5, ()), supervised=(0.95, ("content",)))))
+    text = to_console(frame, width=width)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= width
+    assert "\x1b" not in text
+    by_method = {line.split()[0]: line for line in lines if line}
+    assert "91.0 ±1.4 1" in by_method["simclr"]
+    assert "50.0" in by_method["simclr"]  # leakage stands beside content at any width
+    assert "51.0 ±1.4 2" in by_method["worse"]
+    assert [k for k, line in enumerate(lines) if line.strip() in ("no labels seen", "saw content labels")] == [4, 7]
+    assert ("Too wide for here: " in text) == (width < 160)
+
+
+def test_colours_of_a_terminal_say_what_may_be_best_and_names_do_nothing_to_it(record):
+    hostile = "a\x1b[31m\x07b"
+    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), **{hostile: (0.5, ())})))
+    text = to_console(frame, width=100, colour=True)
+    row = next(line for line in text.splitlines() if line.startswith("simclr"))
+    assert "\x1b[1;32m91.0 ±1.6\x1b[0m" in row
+    other = next(line for line in text.splitlines() if line.startswith("a[31mb"))
+    assert "\x1b[1;32m51.0" not in other
+    assert "\x07" not in text
+
+
+def test_a_transposed_table_has_a_row_a_figure_in_every_format(record):
+    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), worse=(0.5, ()))))
+    view = View(["knn"], transpose=True)
+    found = rows(to_markdown(frame, view=view))
+    assert found[0] == ["", "simclr", "worse"]
+    assert found[5] == ["knn@1 top1 % ↑", "**40.0 ± 0.0 (1-2)**", "**40.0 ± 0.0 (1-2)**"]
+    assert r"knn@1 top1 \% $\uparrow$ & \textbf{40.0 $\pm$ 0.0 (1-2)} & " in to_latex(frame, view)
+    assert "linear@1" not in to_latex(frame, view)
+    assert to_html(frame, view).count('<th scope="row">') == 4  # space, labels seen, n and the figure
+    lines = to_console(frame, view=view, width=100).splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("knn@1")] == [["knn@1", "top1"]]

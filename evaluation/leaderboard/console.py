@@ -1,0 +1,152 @@
+"""Spell grids for a terminal: a line a method, as many columns as fit, colour for what may be the best."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from disentangle_bench.evaluation.leaderboard.formats import EMPTY, one_line, spell
+from disentangle_bench.evaluation.leaderboard.table import BLOCKS, COST, LEAKAGE, Cell, Column, Grid
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+NARROWEST = 40
+"""Columns of a terminal below which lines are cut by the terminal itself."""
+LONGEST_NAME = 34
+LEGEND = (
+    "93.6 ±2.5 1-4: the mean; the half-width of its 95 % interval over seeds and test images; the ranks in its block "
+    "that the runs can't exclude. Green: may be the best of those that saw the same labels. ↑: more is better, "
+    "↓: less. ≥: a lower bound."
+)
+
+
+def console(
+    grids: Sequence[Grid], problems: Sequence[str] = (), *, width: int, colour: bool, chosen: bool = False
+) -> str:
+    """All grids as text of a width, with the escape sequences of colours if asked for.
+
+    Args:
+        grids: of the leaderboard.
+        problems: lines on what was skipped.
+        width: in characters.
+        colour: whether the terminal shows any (it is left out too where NO_COLOR is set).
+        chosen: whether the reader named the columns: then the names of spaces are not worth one.
+    """
+    from rich.console import Console
+
+    file = io.StringIO()
+    screen = Console(
+        file=file,
+        width=max(width, NARROWEST),
+        force_terminal=colour,
+        no_color=not colour or "NO_COLOR" in os.environ,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for grid in grids:
+        _show(screen, grid, chosen)
+    if grids:
+        screen.print(LEGEND, style="dim")
+    for problem in problems:
+        screen.print(f"skipped {one_line(problem)}", style="yellow")
+    return file.getvalue() or f"{EMPTY}\n"
+
+
+def _show(screen: object, grid: Grid, chosen: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    assert isinstance(screen, Console)
+    rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
+    blocks = [*grid.blocks, ""] if grid.chance else grid.blocks
+    texts = [[_text(cell, column) for cell, column in zip(row, grid.columns, strict=True)] for row in rows]
+    heads = [one_line(column.title).replace(" ", "\n", 1) for column in grid.columns]
+    widths = [
+        max([*(len(line) for line in head.split("\n")), *(row[k].cell_len for row in texts)])
+        for k, head in enumerate(heads)
+    ]
+    titles = [_block(block) if len(set(grid.blocks)) > 1 else "" for block in blocks]
+    widths[0] = min(max(widths[0], *map(len, titles)), LONGEST_NAME)
+    shown = _fitting(grid, widths, screen.width, chosen)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for k in shown:
+        table.add_column(
+            Text(heads[k]),
+            justify="left" if grid.columns[k].kind == "text" else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            max_width=widths[k],
+            vertical="bottom",
+        )
+    for k, row in enumerate(texts):
+        if titles[k] and titles[k] not in titles[:k]:
+            table.add_row(Text(titles[k], style="dim italic"))
+        table.add_row(*(row[c] for c in shown), style="dim" if grid.chance and k == len(texts) - 1 else None)
+    screen.print(Text(one_line(grid.title), style="bold"))
+    screen.print(table)
+    for number, note in enumerate(grid.notes, 1):
+        screen.print(f"[{number}] {one_line(note)}", style="dim")
+    for line in grid.foot:
+        if line.startswith("n = "):  # too few seeds to rank
+            screen.print(one_line(line), style="dim")
+    hidden = [one_line(grid.columns[k].title).rstrip(" ↑↓") for k in range(len(grid.columns)) if k not in shown]
+    if hidden := [name for k, name in enumerate(hidden) if name not in hidden[:k]]:
+        screen.print(f"Too wide for here: {', '.join(hidden)}. Choose with --columns, or --transpose.", style="dim")
+    screen.print()
+
+
+def _block(block: str) -> str:
+    return "no labels seen" if block == "none" else f"saw {BLOCKS[block]}" if block in BLOCKS else ""
+
+
+def _text(cell: Cell, column: Column) -> Text:
+    """`93.6 ±2.5 1-4`, coloured by what the ranks say; numbers of notes in brackets."""
+    from rich.text import Text
+
+    style = "bold green" if cell.bold else ""
+    plain = spell(replace(cell, ranks=None), column).replace(" ± ", " ±")
+    text = Text(one_line(plain), style=style)
+    if cell.ranks is not None:
+        low, high = cell.ranks
+        text.append(f" {low}" if low == high else f" {low}-{high}", style="not bold dim")
+    for note in cell.notes:
+        text.append(f" [{note}]", style="not bold dim")
+    return text
+
+
+def _fitting(grid: Grid, widths: Sequence[int], width: int, chosen: bool) -> list[int]:
+    """Which columns have room, in their order.
+
+    First the row's name, the first figure, leakage beside it and the training seconds, then the others as they stand;
+    what only names the row comes last, and columns without a single entry never.
+    """
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    def urgency(k: int) -> tuple[int, int]:
+        column = grid.columns[k]
+        if k == 0:
+            return 0, k
+        if column.kind in ("text", "count"):
+            return 4 + chosen, k
+        key = column.key or ("", "", "")
+        if key[0] == COST:
+            return (2 if key[1] == "train_seconds" else 3), k
+        first = min((c for c, one in enumerate(grid.columns) if one.kind == "figure"), default=k)
+        leak = key[0] in MEASURES and MEASURES[key[0]].name == LEAKAGE
+        return (1 if k == first or leak else 3), k
+
+    room, shown = width + 2, []
+    for k in sorted(range(len(widths)), key=urgency):
+        if k and all(row[k].value in (None, "") for row in grid.rows):
+            continue
+        if widths[k] + 2 <= room or not k:
+            room -= widths[k] + 2
+            shown.append(k)
+    return sorted(shown)
