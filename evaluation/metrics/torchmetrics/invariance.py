@@ -86,7 +86,8 @@ class CrossDomainRetrieval(RowMetric):
         self._keep("all", features=features, target=target, domain=domain, index=index)
 
     def figures(self) -> dict[str, float]:
-        return cross_domain(*self._required("all", *self.columns), ks=self.ks)
+        features, target, domain = self._required("all", *self.columns)
+        return cross_domain(features, target, domain, self.ks)
 
 
 class TransformInvariance(RowMetric):
@@ -136,4 +137,5 @@ class Alignment(RowMetric):
         self._keep("all", features=features, other=other, index=index)
 
     def figures(self) -> float:
-        return invariance.alignment(*self._required("all", *self.columns), self.alpha)
+        features, other = self._required("all", *self.columns)
+        return invariance.alignment(features, other, self.alpha)

@@ -37,7 +37,8 @@ class Uniformity(FeatureMetric):
         self.t = t
 
     def figures(self) -> float:
-        return invariance.uniformity(*self._required("all", "features"), self.t)
+        (features,) = self._required("all", "features")
+        return invariance.uniformity(features, self.t)
 
 
 class EffectiveRank(FeatureMetric):
