@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -47,20 +47,12 @@ class Registry(Generic[T]):
         for entry in entry_points(group=self.package, name=name):
             return self._checked(name, entry.value)
         if "." in name:
-            module, _, attribute = name.rpartition(".")
-            return self._checked(name, f"{module}:{attribute}")
+            return self._checked(name, name)
         raise LookupError(f"no {self.kind} {name!r}")
 
     def _checked(self, name: str, path: str) -> type[T]:
-        """Import somebody else's class; whatever goes wrong in their file is told as one line."""
-        try:
-            found = resolve_name(path)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a file may raise anything, `sys.exit` included
-            raise LookupError(
-                f"no {self.kind} at {name!r}: importing it ended with {type(error).__name__}: {error}"
-            ) from error
+        """Somebody else's class, if it is what it should be."""
+        found = imported(path, self.kind, name)
         base = resolve_name(self.base)
         if not (inspect.isclass(found) and issubclass(found, base)):
             what = f"class {found.__name__}" if inspect.isclass(found) else type(found).__name__
@@ -72,6 +64,28 @@ class Registry(Generic[T]):
         if missing:
             raise LookupError(f"{name!r} says no `{missing[0]}`: a text, as an attribute of the class")
         return found  # type: ignore[return-value]
+
+
+def imported(path: str, kind: str, name: str = "") -> Any:
+    """What lies at a path, `my_file.MyMethod` or `my_file:MyMethod`; whatever goes wrong there is told as one line.
+
+    Args:
+        path: of it.
+        kind: what it should be, for the message.
+        name: that it goes by, where it isn't the path.
+
+    Raises:
+        LookupError: there is nothing, or importing it failed.
+    """
+    module, colon, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    try:
+        return resolve_name(f"{module}:{attribute}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a file may raise anything, `sys.exit` included
+        raise LookupError(
+            f"no {kind} at {name or path!r}: importing it ended with {type(error).__name__}: {error}"
+        ) from error
 
 
 def offered(group: str) -> dict[str, object]:

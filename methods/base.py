@@ -16,16 +16,15 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFl
 from lightning.pytorch.callbacks import Timer
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from disentangle_bench.methods.networks.backbones import Stem, load_encoder
+from disentangle_bench.methods.networks.backbones import Stem, load_weights
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
-from disentangle_bench.methods.views import Augmentation, Params, Positives, own_rows, together
+from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together
 
 Batch = dict[str, Tensor]
 STATISTICS = {
@@ -191,7 +190,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             torch.manual_seed(stream_seed(seed, "backbone"))
             self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm", stem=stem)
         if init is not None and init != "timm":
-            load_encoder(self.backbone, init)
+            load_weights(self.backbone, init)
         self.num_features = int(self.backbone.num_features)  # type: ignore[arg-type]
         for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
@@ -231,21 +230,13 @@ class Method(L.LightningModule, metaclass=Firewalled):
         Args:
             image: float [B, C, H, W] of any size, or uint8 [B, C, H, W].
         """
-        scaled = self._framed(image, self.data["eval_shape"]) if image.dtype == torch.uint8 else image
+        crop = self.data["eval_crop"]
+        scaled = framed(image, self.data["eval_shape"], crop) if image.dtype == torch.uint8 else image
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def plain_view(self, image: Tensor) -> Tensor:
         """Stored uint8 images [B, C, H, W] without augmentation: float in [0, 1], of the size of views."""
-        return self._framed(image, self.image_shape[1:])
-
-    def _framed(self, image: Tensor, shape: Sequence[int]) -> Tensor:
-        """The centre of uint8 images that is judged, resized (bilinear, anti-aliased): float in [0, 1]."""
-        height, width = (round(side * self.data["eval_crop"]) for side in image.shape[2:])
-        top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
-        scaled = image[:, :, top : top + height, left : left + width].float() / 255
-        if (height, width) == tuple(shape):
-            return scaled
-        return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
+        return framed(image, self.image_shape[1:], self.data["eval_crop"])
 
     def draw_view(self, batch_size: int, key: bool = False) -> Params:
         """Parameters of one view of the batch; every process draws for all of them and takes its own part.

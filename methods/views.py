@@ -22,7 +22,7 @@ from kornia.enhance import (
 )
 from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, grid_sample
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
 from disentangle_bench.methods.objectives.inputs import upload
 
@@ -58,6 +58,23 @@ def own_rows(params: Params, rank: int, batch_size: int) -> Params:
     """Of parameters drawn for the batch of all processes, those of the images of one."""
     own = slice(rank * batch_size, (rank + 1) * batch_size)
     return {group: {key: value[own] for key, value in values.items()} for group, values in params.items()}
+
+
+def framed(image: Tensor, shape: Sequence[int], crop: float = 1.0) -> Tensor:
+    """The centre of images as they are judged: float [B, C, h, w] in [0, 1].
+
+    Args:
+        image: uint8, or float in [0, 1], [B, C, H, W].
+        shape: (h, w), to which the centre is resized (bilinear, anti-aliased).
+        crop: share of the image's edge that the centre has.
+    """
+    height, width = (round(side * crop) for side in image.shape[2:])
+    top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
+    centre = image[:, :, top : top + height, left : left + width]
+    scaled = centre.float() / 255 if image.dtype == torch.uint8 else centre
+    if (height, width) == tuple(shape):
+        return scaled
+    return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
 
 
 @dataclass(frozen=True)

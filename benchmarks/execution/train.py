@@ -91,7 +91,7 @@ def train(
     ranks = meter.ranks()
     seconds = max((used["seconds"] for used in ranks), default=0.0)
     if rank() == 0:
-        save_weights(method, run.weights, _note(cell, method, step))
+        save_weights(method, run.weights, _note(cell, method, step, whole=True))
         keep_encoder(cell, method, run, step)
     cost = Cost(
         train_seconds=seconds,
@@ -114,14 +114,26 @@ def keep_encoder(cell: Cell, method: Method, run: RunFolder, step: int) -> None:
     try:
         read_weights(run.encoder, state_hash(method.backbone.state_dict()))
     except BadWeights:
-        save_weights(method.backbone, run.encoder, _note(cell, method, step))
+        save_weights(method.backbone, run.encoder, _note(cell, method, step, whole=False))
 
 
-def _note(cell: Cell, method: Method, step: int) -> dict[str, str]:
-    """What stands in a file of weights beside them."""
+def _note(cell: Cell, method: Method, step: int, whole: bool) -> dict[str, str]:
+    """What stands in a file of weights beside them (read by `methods.pretrained.files`): all that encoding needs."""
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
-    note |= {key: str(cell.options.get(key, "")) for key in ("backbone", "stem")}
-    return note | {"image_shape": json.dumps(method.image_shape)}
+    note |= {key: str(cell.options.get(key) or "none") for key in ("backbone", "stem")}
+    plain = {
+        "image_shape": method.image_shape,
+        "eval_shape": method.data["eval_shape"],
+        "eval_crop": method.data["eval_crop"],
+        "mean": method.mean.flatten().tolist(),
+        "std": method.std.flatten().tolist(),
+        "labels": sorted(type(method).uses_targets),
+        "budget": cell.budget,
+        "options": cell.options,
+        "data": method.data,
+        "whole": whole,
+    }
+    return note | {key: json.dumps(value) for key, value in plain.items()}
 
 
 def budget_arguments(budget: dict[str, float]) -> dict[str, Any]:

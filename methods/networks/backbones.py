@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import timm
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
-from disentangle_bench.registry import offered
+from disentangle_bench.methods.networks.checkpoints import encoder_state, read_state
+from disentangle_bench.registry import imported, offered
 
 Stem = Literal["auto", "small", "imagenet"]
 SMALL_IMAGE = 64
@@ -39,8 +37,9 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
 
     Args:
-        name: `convnet`, a model of timm, or what an installed package offers by an entry point of the group
-            `disentangle_bench.backbones`: image shape -> module with `num_features`.
+        name: `convnet`, a model of timm, or a function of somebody's own, image shape -> module with `num_features`: by
+            its path, `my_file.make`, or by the name that an installed package gives it among its entry points of the
+            group `disentangle_bench.backbones`.
         image_shape: (channels, height, width).
         pretrained: start from timm's weights (they must be on disk or downloadable).
         stem: of a ResNet of timm: `imagenet` as timm has it, `small` with a 3x3 stride-1 first convolution and no
@@ -58,7 +57,9 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     if name == "convnet":
         model: nn.Module = ConvNet(channels)
     elif (offer := offered("disentangle_bench.backbones").get(name)) is not None:
-        model = offer(image_shape)  # type: ignore[operator]
+        model = _made(name, offer, image_shape)
+    elif is_own(name):
+        model = _made(name, _imported(name), image_shape)
     elif timm.is_model(name):
         model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
     else:
@@ -74,30 +75,46 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     return model
 
 
+def is_own(name: str) -> bool:
+    """Whether a backbone is named by the path of a function, `my_file.make` (timm has dots in its names, too)."""
+    return "." in name and not timm.is_model(name)
+
+
+def _imported(name: str) -> object:
+    try:
+        return imported(name, "backbone")
+    except LookupError as error:
+        raise ValueError(str(error)) from error
+
+
+def _made(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
+    """What somebody's own function makes, if it is an encoder."""
+    model = make(image_shape) if callable(make) else None
+    if not isinstance(model, nn.Module) or not isinstance(getattr(model, "num_features", None), int):
+        raise ValueError(
+            f"backbone {name!r}: expected a function that maps an image shape (C, H, W) to a module with `num_features`"
+        )
+    return model
+
+
 def require_pretrained(name: str) -> None:
     """Raise ValueError if timm has no weights of its own for this encoder."""
     if not timm.is_model(name) or timm.get_pretrained_cfg(name, allow_unregistered=False) is None:
         raise ValueError(f"backbone {name!r}: timm has no weights for it, so `init` can't be timm")
 
 
-def load_encoder(model: nn.Module, path: str) -> None:
-    """Give `model` the weights of an encoder file of this suite (safetensors, the backbone's own tensor names).
-
-    Files of another ending are taken for MoCo-v2 checkpoints, see `read_moco`.
+def load_weights(model: nn.Module, path: str) -> None:
+    """Give `model` the weights of a file: an encoder of this suite, or a checkpoint of others (see `checkpoints`).
 
     Raises:
         ValueError: the file isn't there, or holds another encoder; the message says which tensors differ.
     """
     if not Path(path).is_file():
         raise ValueError(
-            f"no encoder file {path!r}: `init` must be `timm`, a .safetensors file or a MoCo-v2 checkpoint"
+            f"no encoder file {path!r}: `init` must be `timm`, a .safetensors file or a checkpoint (.pth, .ckpt, .tar)"
         )
     own = model.state_dict()
-    try:
-        with torch.device("cpu"):
-            weights = load_file(path) if path.endswith(".safetensors") else read_moco(path)[0]
-    except SafetensorError as error:
-        raise ValueError(f"{path}: not a safetensors file ({error})") from error
+    weights = encoder_state(read_state(path), own, path)
     if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
         raise ValueError(f"{path}: has weights that are NaN or infinite")
     first = own.get("conv1.weight")
@@ -122,13 +139,8 @@ def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     Raises:
         ValueError: not readable without running what is in it, or another layout.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are something else
-        raise ValueError(f"{path} is not a readable checkpoint: {' '.join(str(error).split()):.200}") from error
-    state = content.get("state_dict") if isinstance(content, dict) else None
     prefix = "module.encoder_q."
-    query = {name.removeprefix(prefix): v for name, v in (state or {}).items() if name.startswith(prefix)}
+    query = {name.removeprefix(prefix): v for name, v in read_state(path).items() if name.startswith(prefix)}
     if "conv1.weight" not in query or "fc.0.weight" not in query:
         raise ValueError(f"{path} is no MoCo-v2 checkpoint: no {prefix}conv1 and {prefix}fc.0 in its `state_dict`")
     head = {name.removeprefix("fc."): value for name, value in query.items() if name.startswith("fc.")}

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch.testing import assert_close
 
-from disentangle_bench.methods.networks.backbones import backbone, load_encoder, read_moco
+from disentangle_bench.methods.networks.backbones import backbone, load_weights, read_moco
 from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.views import Augmentation
@@ -40,8 +40,8 @@ def test_a_moco_checkpoint_gives_encoder_and_first_projection_layer(moco, data, 
 def test_grey_images_are_taken_three_times_over(moco):
     path, _ = moco
     grey, colour = (backbone("resnet18", (c, 32, 32), stem="imagenet") for c in (1, 3))
-    load_encoder(grey, path)
-    load_encoder(colour, path)
+    load_weights(grey, path)
+    load_weights(colour, path)
     image = torch.rand(2, 1, 32, 32)
     assert_close(grey.eval()(image), colour.eval()(image.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 

@@ -3,6 +3,7 @@
 Every class probe scores the test set once, after all choices are made, and returns fractions, not percent.
 """
 
+from disentangle_bench.evaluation.metrics.probes.informative import informativeness
 from disentangle_bench.evaluation.metrics.probes.knn import knn, knn_scores
 from disentangle_bench.evaluation.metrics.probes.linear import L2_GRID, Design, LinearProbe, fit_linear, linear_probe
 from disentangle_bench.evaluation.metrics.probes.mlp import mlp_answers, mlp_probe
@@ -15,6 +16,7 @@ __all__ = [
     "LinearProbe",
     "explained",
     "fit_linear",
+    "informativeness",
     "knn",
     "knn_scores",
     "linear_probe",

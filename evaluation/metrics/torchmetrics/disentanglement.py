@@ -1,0 +1,220 @@
+"""Whether single codes carry single factors: codes float [n, D], factors int [n, F]."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from disentangle_bench.evaluation.metrics import disentanglement as functions
+from disentangle_bench.evaluation.metrics.torchmetrics.base import FittedMetric, LabelledMetric
+
+
+class MIG(LabelledMetric):
+    """Mutual information gap (`metrics.disentanglement.mig`).
+
+    Args:
+        bins: of equal width that each code is cut in.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2))
+    >>> metric = MIG(score="mig")
+    >>> metric.update(factors.float(), factors)
+    >>> metric.compute()
+    tensor(1.)
+    """
+
+    def __init__(self, *, bins: int = 20, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def figures(self) -> dict[str, float]:
+        return functions.mig(*self._sample(), bins=self.bins)
+
+
+class IRS(LabelledMetric):
+    """Interventional robustness score (`metrics.disentanglement.irs`).
+
+    Args:
+        quantile: of a code's deviation at a value of a factor.
+        bins: that factors are cut in.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2))
+    >>> metric = IRS(score="irs")
+    >>> metric.update(factors.float(), factors)
+    >>> metric.compute()
+    tensor(1.)
+    """
+
+    def __init__(self, *, quantile: float = 0.99, bins: int = 20, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.options: dict[str, Any] = {"quantile": quantile, "bins": bins}
+
+    def figures(self) -> dict[str, float]:
+        return functions.irs(*self._sample(), **self.options)
+
+
+class DCI(FittedMetric):
+    """Disentanglement, completeness, informativeness by boosted trees (`metrics.disentanglement.dci`).
+
+    Time grows with codes x factors: hand it a sample.
+
+    Args:
+        seed: of the trees.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
+    >>> metric = DCI(score="disentanglement")
+    >>> metric.update(factors.float(), factors, split="train")
+    >>> metric.update(factors.float(), factors, split="test")
+    >>> round(metric.compute().item(), 3)
+    1.0
+    """
+
+    def __init__(self, *, seed: int = 0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.seed = seed
+
+    def figures(self) -> dict[str, float]:
+        return functions.dci(*self._both(), seed=self.seed)
+
+
+class SAP(FittedMetric):
+    """Separated attribute predictability (`metrics.disentanglement.sap`).
+
+    Args:
+        continuous: whether the factors' values are numbers rather than names.
+        standardize: give every code the same deviation first.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
+    >>> metric = SAP(score="sap")
+    >>> metric.update(factors.float(), factors, split="train")
+    >>> metric.update(factors.float(), factors, split="test")
+    >>> metric.compute()
+    tensor(0.5000)
+    """
+
+    def __init__(self, *, continuous: bool = False, standardize: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.options: dict[str, Any] = {"continuous": continuous, "standardize": standardize}
+
+    def figures(self) -> dict[str, float]:
+        return functions.sap(*self._both(), **self.options)
+
+
+class ModularityExplicitness(FittedMetric):
+    """Modularity of single codes, explicitness of all (`metrics.disentanglement.modularity_explicitness`).
+
+    Args:
+        bins: of equal width that each code is cut in.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
+    >>> metric = ModularityExplicitness(score="modularity")
+    >>> metric.update(factors.float(), factors, split="train")
+    >>> metric.update(factors.float(), factors, split="test")
+    >>> metric.compute()
+    tensor(1.)
+    """
+
+    def __init__(self, *, bins: int = 20, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.bins = bins
+
+    def figures(self) -> dict[str, float]:
+        return functions.modularity_explicitness(*self._both(), bins=self.bins)
+
+
+class FactorVAEScore(FittedMetric):
+    """FactorVAE score (`metrics.disentanglement.factor_vae`) of votes drawn by `sample_votes`.
+
+    Votes drawn from the rows of `train` name the codes, those drawn from the rows of `test` are scored.
+
+    Args:
+        train_votes: drawn from the rows of `train`.
+        test_votes: drawn from those of `test`.
+        batch_size: rows of a vote.
+        prune_threshold: least standard deviation of a code that counts.
+        seed: of the draws.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(10, 1)
+    >>> metric = FactorVAEScore(train_votes=100, test_votes=100, score="eval_accuracy")
+    >>> metric.update(factors.float(), factors, split="train")
+    >>> metric.update(factors.float(), factors, split="test")
+    >>> metric.compute()
+    tensor(1.)
+    """
+
+    def __init__(
+        self,
+        *,
+        train_votes: int = 10_000,
+        test_votes: int = 5000,
+        batch_size: int = 64,
+        prune_threshold: float = 0.05,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.votes, self.prune_threshold = (train_votes, test_votes), prune_threshold
+        self.draws = {"batch_size": batch_size, "seed": seed}
+
+    def figures(self) -> dict[str, float]:
+        train_z, train_f, test_z, test_f = self._both()
+        votes, factor = functions.sample_votes(train_z, train_f, num_votes=self.votes[0], **self.draws)
+        held, held_factor = functions.sample_votes(test_z, test_f, num_votes=self.votes[1], **self.draws)
+        return functions.factor_vae(
+            votes,
+            factor,
+            train_z.astype(float).var(axis=0, ddof=1),
+            eval_local_variances_z=held,
+            eval_factor_index=held_factor,
+            prune_threshold=self.prune_threshold,
+        )
+
+
+class BetaVAEScore(FittedMetric):
+    """beta-VAE score (`metrics.disentanglement.beta_vae`) of points drawn by `sample_pairs`.
+
+    Args:
+        train_points: drawn from the rows of `train`, to learn from.
+        test_points: drawn from those of `test`, to score.
+        batch_size: pairs of a point.
+        seed: of the draws and the regression.
+        kwargs: of `RowMetric`.
+
+    >>> import torch
+    >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(3)).repeat(10, 1)
+    >>> metric = BetaVAEScore(train_points=100, test_points=100, score="eval_accuracy")
+    >>> metric.update(factors.float(), factors, split="train")
+    >>> metric.update(factors.float(), factors, split="test")
+    >>> metric.compute()
+    tensor(1.)
+    """
+
+    def __init__(
+        self,
+        *,
+        train_points: int = 10_000,
+        test_points: int = 5000,
+        batch_size: int = 64,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.points, self.draws = (train_points, test_points), {"batch_size": batch_size, "seed": seed}
+
+    def figures(self) -> dict[str, float]:
+        train_z, train_f, test_z, test_f = self._both()
+        points, factor = functions.sample_pairs(train_z, train_f, num_points=self.points[0], **self.draws)
+        held, held_factor = functions.sample_pairs(test_z, test_f, num_points=self.points[1], **self.draws)
+        return functions.beta_vae(
+            points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=self.draws["seed"]
+        )

@@ -1,0 +1,108 @@
+"""A network with all that has to happen to an image before it: crop, size, channels, mean and deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from disentangle_bench.methods.views import framed
+
+IMAGES = "uint8, or float in [0, 1], of shape [B, C, H, W]"
+
+
+class Encoder(nn.Module):
+    """An encoder that takes images as they are.
+
+    Args:
+        network: normalised float images [B, C, h, w] -> features [B, d], or named spaces of them.
+        image_shape: (C, h, w) of what the network takes. Images of another size are resized (bilinear, anti-aliased);
+            grey ones are taken three times over where C is 3.
+        mean: of each channel, for values in [0, 1].
+        std: of each channel.
+        crop: share of an image's edge, about its centre, that is encoded.
+        space: the space that `forward` returns; all of them, by name, if not given.
+
+    Attributes:
+        uses_targets: roles of the targets that it saw while it was trained, as far as is known.
+        primary_space: what it is judged by.
+        invariant_space: whose leakage counts.
+        source: who made it.
+    """
+
+    mean: Tensor
+    std: Tensor
+    source = "given"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        image_shape: tuple[int, int, int],
+        mean: Sequence[float],
+        std: Sequence[float],
+        crop: float = 1.0,
+        space: str | None = None,
+    ):
+        super().__init__()
+        self.network, self.image_shape, self.crop, self.space = network, image_shape, crop, space
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) not in (1, image_shape[0]):
+                raise ValueError(f"{name} has {len(values)} values for {image_shape[0]} channels")
+            self.register_buffer(name, torch.tensor(list(values))[:, None, None], persistent=False)
+        self.uses_targets: frozenset[str] = frozenset()
+        self.primary_space = self.invariant_space = "features"
+
+    def forward(self, image: Tensor) -> Tensor | dict[str, Tensor]:
+        """Images of any size, uint8 or float in [0, 1], [B, C, H, W] -> space -> [B, d], or the one space chosen.
+
+        Raises:
+            ValueError: something else, such as images that are normalised already.
+        """
+        if image.ndim != 4 or not (image.dtype == torch.uint8 or image.is_floating_point()):
+            raise ValueError(f"images are {IMAGES}; these are {image.dtype} of shape {tuple(image.shape)}")
+        if image.is_floating_point() and len(image):
+            low, high = (float(value) for value in image.aminmax())
+            if low < 0 or high > 1:
+                raise ValueError(
+                    f"images are {IMAGES}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, "
+                    "the encoder does it itself"
+                )
+            image = framed(image, self.image_shape[1:], self.crop)
+        spaces = self.embed(image)
+        if self.space is None:
+            return spaces
+        if self.space not in spaces:
+            raise ValueError(f"no space {self.space!r}: known are {', '.join(spaces)}")
+        return spaces[self.space]
+
+    def embed(self, image: Tensor) -> dict[str, Tensor]:
+        """Stored uint8 images, or float views in [0, 1] of the network's own size, to named spaces."""
+        if image.dtype == torch.uint8:
+            image = framed(image, self.image_shape[1:], self.crop)
+        channels = self.image_shape[0]
+        if image.shape[1] == 1 and channels == 3:
+            image = image.expand(-1, 3, -1, -1)
+        if image.shape[1] != channels:
+            raise ValueError(f"the encoder takes images of {channels} channels, these have {image.shape[1]}")
+        prepared = (image - self.mean) / self.std
+        return named_spaces(self.network(prepared.contiguous(memory_format=torch.channels_last)))
+
+
+def named_spaces(found: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a network returned as named spaces. Raises ValueError unless each is [B, d], or where none is `features`."""
+    spaces = {"features": found} if isinstance(found, Tensor) else found
+    if not isinstance(spaces, Mapping) or "features" not in spaces:
+        kind = f"the keys {', '.join(map(str, found))}" if isinstance(found, Mapping) else type(found).__name__
+        raise ValueError(f"an encoder returns features [B, d], or a dict of spaces with `features`; this one: {kind}")
+    for name, values in spaces.items():
+        if not isinstance(values, Tensor) or values.ndim != 2:
+            shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(f"an encoder's {name} are [B, d], these are {shape}: pool over positions first")
+    return dict(spaces)
+
+
+def channels_of(network: nn.Module) -> int | None:
+    """Channels that a network's first convolution takes; None where none is found."""
+    return next((int(p.shape[1]) for p in network.parameters() if p.ndim == 4), None)
