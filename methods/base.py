@@ -24,7 +24,7 @@ from disentangle_bench.methods.networks.backbones import Stem, load_encoder
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upload, widen
 from disentangle_bench.methods.views import Augmentation, Params, on_device, own_rows
 
 Batch = dict[str, Tensor]
@@ -271,6 +271,20 @@ class Method(L.LightningModule, metaclass=Firewalled):
         drawn = on_device([self.draw_view(len(image), key=number > 0) for number in range(count)], image.device)
         return [self.apply_view(image, params) for params in drawn]
 
+    def noise(self, stream: str, batch_size: int, width: int) -> Tensor:
+        """Standard normal [batch_size, width] of this step, on the device.
+
+        Drawn for all processes, of which each takes its own rows; nothing but the seed, the stream's name and how far
+        training has come decides, so that a resumed run draws the same.
+        """
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
+        drawn = torch.randn(ranks * batch_size, width, generator=self.step_generator(stream))
+        return upload(drawn[rank * batch_size : (rank + 1) * batch_size], self.device)
+
+    def step_generator(self, stream: str) -> torch.Generator:
+        """A generator that is this step's alone, and the same for all processes."""
+        return torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{self.images_seen}"))
+
     def positions(self, batch: Batch) -> Tensor:
         """The batch's `index` on the processor, as it was before it went to the device: nothing waits for that."""
         known = getattr(batch, "positions", None)
@@ -377,6 +391,20 @@ class Method(L.LightningModule, metaclass=Firewalled):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Asking for a removed label is an error that says what to do."""
         return FirewalledBatch(batch, self.hidden_targets, type(self).__name__, self._positions)
+
+    def domain_target(self, name: str | None) -> dict[str, Any]:
+        """The target that says which domain an image is of.
+
+        Raises:
+            ValueError: the data set has none, or none of that name.
+        """
+        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        for spec in found:
+            if name in (None, spec["name"]):
+                return spec
+        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        known = ", ".join(spec["name"] for spec in found) or "none"
+        raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
 
     # ---- optimiser, schedule, bookkeeping ----
 

@@ -126,20 +126,6 @@ class DomainContrastive(Method):
             hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
         return nn.Sequential(*layers)
 
-    def domain_target(self, name: str | None) -> dict[str, Any]:
-        """The target that says which domain an image is of.
-
-        Raises:
-            ValueError: the data set has none, or none of that name.
-        """
-        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
-        for spec in found:
-            if name in (None, spec["name"]):
-                return spec
-        wanted = "a domain target" if name is None else f"the domain target {name!r}"
-        known = ", ".join(spec["name"] for spec in found) or "none"
-        raise ValueError(f"domain_contrastive needs {wanted}; {self.data['name']} has: {known}")
-
     def code(self, view: Tensor) -> Tensor:
         """Codes [B, projection_dim] of normalised images, unit rows."""
         return unit(self.projector(self.backbone(view)))
