@@ -1,7 +1,7 @@
 """Methods: one LightningModule a name, all over the same encoder, views and budget.
 
-A new method is one file here and one line in `BUILT_IN`; from outside the package, the decorator `register` or
-an entry point of the group `disentangle_bench.methods`.
+A new method is one file, here or in `field/`, and one line in `BUILT_IN`; from outside the package, the decorator
+`register` or an entry point of the group `disentangle_bench.methods`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,16 @@ BUILT_IN = {
     "vicreg": "vicreg:VICReg",
     "barlow_twins": "barlow_twins:BarlowTwins",
     "supervised": "supervised:Supervised",
+    "byol": "field.byol:BYOL",
+    "simsiam": "field.simsiam:SimSiam",
+    "moco": "field.moco:MoCo",
+    "swav": "field.swav:SwAV",
+    "looc": "field.looc:LooC",
+    "augself": "field.augself:AugSelf",
+    "cc": "field.cc:CC",
+    "odr": "field.odr:ODR",
+    "beta_vae": "field.beta_vae:BetaVAE",
+    "factor_vae": "field.factor_vae:FactorVAE",
     "random_init": "random_init:RandomInit",
     "pixels": "pixels:Pixels",
 }

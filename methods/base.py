@@ -23,7 +23,7 @@ from disentangle_bench.methods.networks.backbones import Stem, load_weights
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upload, widen
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together
 
 Batch = dict[str, Tensor]
@@ -251,29 +251,42 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return own_rows(drawn, rank, batch_size)
 
     def apply_views(
-        self, image: Tensor, drawn: Sequence[Params], transforms: Augmentation | Positives | None = None
+        self, image: Tensor, drawn: Params, transforms: Augmentation | Positives | None = None
     ) -> list[Tensor]:
-        """Normalised views [B, C, h, w] of uint8 images [B, C, H, W], one for each of the drawn parameters.
+        """K normalised views [B, C, h, w] of uint8 images [B, C, H, W].
 
         All are made in one pass: for small images the number of operations counts, not their size.
 
         Args:
             image: the batch's.
-            drawn: parameters of each view, [B] values each.
+            drawn: parameters of the first view, then of the second ..., k B values each: see `together`.
             transforms: what drew them; the method's augmentations if not given.
         """
-        if not drawn:
-            return []
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             transforms = transforms or self.augmentation.joined(self.key_augmentation)
-            images = (image.float() / 255).repeat(len(drawn), 1, 1, 1)
-            views = transforms.apply(images, together(drawn), self.image_shape[1:])
-            return list(self.prepare(views).chunk(len(drawn)))
+            count = len(drawn["spatial"]["area"]) // len(image)
+            images = (image.float() / 255).repeat(count, 1, 1, 1)
+            return list(self.prepare(transforms.apply(images, drawn, self.image_shape[1:])).chunk(count))
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:
         """`count` independently augmented, normalised views [B, C, H, W] of the batch's images."""
         size = len(batch["image"])
-        return self.apply_views(batch["image"], [self.draw_view(size, key=number > 0) for number in range(count)])
+        drawn = together([self.draw_view(size, key=number > 0) for number in range(count)])
+        return self.apply_views(batch["image"], drawn)
+
+    def noise(self, stream: str, batch_size: int, width: int) -> Tensor:
+        """Standard normal [batch_size, width] of this step, on the device.
+
+        Drawn for all processes, of which each takes its own rows; nothing but the seed, the stream's name and how far
+        training has come decides, so that a resumed run draws the same.
+        """
+        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
+        drawn = torch.randn(ranks * batch_size, width, generator=self.step_generator(stream))
+        return upload(drawn[rank * batch_size : (rank + 1) * batch_size], self.device)
+
+    def step_generator(self, stream: str) -> torch.Generator:
+        """A generator that is this step's alone, and the same for all processes."""
+        return torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{self.images_seen}"))
 
     def positions(self, batch: Batch) -> Tensor:
         """The batch's `index` on the processor, as it was before it went to the device: nothing waits for that."""
@@ -381,6 +394,20 @@ class Method(L.LightningModule, metaclass=Firewalled):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Asking for a removed label is an error that says what to do."""
         return FirewalledBatch(batch, self.hidden_targets, type(self).__name__, self._positions)
+
+    def domain_target(self, name: str | None) -> dict[str, Any]:
+        """The target that says which domain an image is of.
+
+        Raises:
+            ValueError: the data set has none, or none of that name.
+        """
+        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        for spec in found:
+            if name in (None, spec["name"]):
+                return spec
+        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        known = ", ".join(spec["name"] for spec in found) or "none"
+        raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
 
     # ---- optimiser, schedule, bookkeeping ----
 

@@ -16,7 +16,7 @@ from disentangle_bench.methods.networks.generator import Generator, Modulation, 
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.objectives.inputs import prepare, widen
-from disentangle_bench.methods.views import Params, Positives, own_rows
+from disentangle_bench.methods.views import Params, Positives, own_rows, together
 
 
 class DomainContrastive(Method):
@@ -126,20 +126,6 @@ class DomainContrastive(Method):
             hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
         return nn.Sequential(*layers)
 
-    def domain_target(self, name: str | None) -> dict[str, Any]:
-        """The target that says which domain an image is of.
-
-        Raises:
-            ValueError: the data set has none, or none of that name.
-        """
-        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
-        for spec in found:
-            if name in (None, spec["name"]):
-                return spec
-        wanted = "a domain target" if name is None else f"the domain target {name!r}"
-        known = ", ".join(spec["name"] for spec in found) or "none"
-        raise ValueError(f"domain_contrastive needs {wanted}; {self.data['name']} has: {known}")
-
     def code(self, view: Tensor) -> Tensor:
         """Codes [B, projection_dim] of normalised images, unit rows."""
         return unit(self.projector(self.backbone(view)))
@@ -170,7 +156,8 @@ class DomainContrastive(Method):
         with torch.autocast(image.device.type, enabled=False):
             plain = self.plain_view(image)
         transforms = self.augmentation if self.chained else self.positives
-        views = self.apply_views(image, self.draw_positives(len(image)), transforms)
+        drawn = self.draw_positives(len(image))
+        views = self.apply_views(image, together(drawn), transforms) if drawn else []
         codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views] or [codes.detach()], 1)  # similarity 1, no gradient
         shared = torch.zeros_like(domains) if self.all_negatives else domains

@@ -15,6 +15,7 @@ from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
 from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.views import together
 
 ONLINE: dict[str, Any] = {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}
 """Of the maximisation step that sees fresh views in every epoch, as the authors run it."""
@@ -159,7 +160,7 @@ class IPIRM(Method):
     def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
         strengths = (self.augmentation, self.key_augmentation)
         drawn = [strength.draw(len(image), generator, self.data["mirror_symmetric"]) for strength in strengths]
-        return torch.cat([self.project(view) for view in self.apply_views(image, drawn)], 1)
+        return torch.cat([self.project(view) for view in self.apply_views(image, together(drawn))], 1)
 
     # ---- minimisation step ----
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.style_blocks import block_slices, style_info_nce, style_vicreg, update_weights
-from disentangle_bench.methods.views import Params
+from disentangle_bench.methods.views import Params, check_shared, together, with_shared
 
 
 class StyleBlocks(Method):
@@ -93,10 +93,7 @@ class StyleBlocks(Method):
             "trim": trim,
         }
         self.groups = groups or {"appearance": ["appearance"], "spatial": ["spatial"]}
-        drawn = self.augmentation.draw(1, torch.Generator())
-        known = {*drawn, *(key for params in drawn.values() for key in params)}
-        if unknown := {key for shared in self.groups.values() for key in shared} - known:
-            raise ValueError(f"groups: no drawn parameters {sorted(unknown)}; there are {', '.join(sorted(known))}")
+        check_shared(self.groups)
         count = len(self.groups)
         self.fractions = fractions or [0.5, *[0.5 / count] * count]
         if len(self.fractions) != count + 1:
@@ -116,11 +113,9 @@ class StyleBlocks(Method):
 
         Keys may be drawn from another augmentation; what is shared is the query's all the same.
         """
-        query, *keys = (self.draw_view(batch_size, key=number > 0) for number in range(len(self.groups) + 2))
-        for key, shared in zip(keys[1:], self.groups.values(), strict=True):
-            for group, params in key.items():
-                params.update({k: v for k, v in query[group].items() if group in shared or k in shared})
-        return query, keys
+        query, first, *keys = (self.draw_view(batch_size, key=number > 0) for number in range(len(self.groups) + 2))
+        groups = self.groups.values()
+        return query, [first, *(with_shared(key, query, shared) for key, shared in zip(keys, groups, strict=True))]
 
     def project(self, features: Tensor) -> Tensor:
         """Joint code z [B, D]; its blocks are `self.blocks`."""
@@ -131,7 +126,7 @@ class StyleBlocks(Method):
         """Weighted alignment of each block plus the entropy of all of them (sections 3.2 and 3.3)."""
         image = batch["image"]
         query, keys = self.draw_structured_views(len(image))
-        zq, *zk = (self.project(self.backbone(view)) for view in self.apply_views(image, [query, *keys]))
+        zq, *zk = (self.project(self.backbone(view)) for view in self.apply_views(image, together([query, *keys])))
         weights = self.weights.clone()  # backward needs them as they are now
         if self.form == "simclr":
             parts = style_info_nce(

@@ -77,6 +77,22 @@ def framed(image: Tensor, shape: Sequence[int], crop: float = 1.0) -> Tensor:
     return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
 
 
+def with_shared(key: Params, query: Params, shared: Sequence[str]) -> Params:
+    """`key` with the query's parameters for what is shared: whole groups (`appearance`) or single ones (`hue`)."""
+    return {
+        group: params | {k: v for k, v in query[group].items() if group in shared or k in shared}
+        for group, params in key.items()
+    }
+
+
+def check_shared(groups: Mapping[str, Sequence[str]]) -> None:
+    """Raises ValueError unless every group of transforms names parameters, or groups of them, that are drawn."""
+    drawn = Augmentation().draw(1, Generator())
+    known = {*drawn, *(key for params in drawn.values() for key in params)}
+    if unknown := {key for shared in groups.values() for key in shared} - known:
+        raise ValueError(f"groups: no drawn parameters {sorted(unknown)}; there are {', '.join(sorted(known))}")
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """Strength of each transform (defaults: SimCLR's, Chen et al. 2020, for small images).

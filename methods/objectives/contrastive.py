@@ -1,4 +1,4 @@
-"""Two-view objectives: InfoNCE, Barlow Twins, VICReg.
+"""Two-view objectives: InfoNCE, over a batch or a queue, Barlow Twins, VICReg, prediction of the other view.
 
 Where they differ from the first publication's code: VICReg's covariance term is averaged over the branches,
 as its variance term is (the original code adds the two branches up).
@@ -6,6 +6,7 @@ as its variance term is (the original code adds the two branches up).
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
@@ -29,6 +30,40 @@ def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather
     # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
     positive = torch.cat([logits.diagonal(len(z1)), logits.diagonal(-len(z1))])
     return (logits.logsumexp(1) - positive).mean()
+
+
+def momentum_info_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
+    """InfoNCE of queries against their keys and stored codes (MoCo, 1911.05722, eq. 1); keys get no gradient.
+
+    query, key: [B, d], negatives: [K, d], all unit rows. A mean over the images of one process: nothing is pooled.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d], temperature <= 0.
+    """
+    check_matrix("query", query)
+    check_same_shape(query=query, key=key)
+    check_matrix("negatives", negatives)
+    if negatives.shape[1] != query.shape[1]:
+        raise ValueError(f"query is {list(query.shape)} but negatives is {list(negatives.shape)}")
+    check_positive(temperature=temperature)
+    query, key, negatives = prepare(query, key.detach(), negatives.detach())
+    positive = (query * key).sum(1, keepdim=True)
+    logits = torch.cat([positive, matmul(query, negatives.T)], 1) / temperature
+    return (logits.logsumexp(1) - logits[:, 0]).mean()
+
+
+def negative_cosine(prediction: Tensor, target: Tensor, *, gather: Gather | None = None) -> Tensor:
+    """Minus the mean cosine of predicted and met codes; the target is a constant (SimSiam, 2011.10566, eq. 1).
+
+    prediction, target: [B, d], any scale. BYOL's squared distance of unit rows (2006.07733, eq. 2) is 2 + 2 times this.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, d].
+    """
+    check_matrix("prediction", prediction)
+    check_same_shape(prediction=prediction, target=target)
+    prediction, target = prepare(prediction, target.detach(), gather=gather)
+    return -cosine_similarity(prediction, target, dim=1).mean()
 
 
 def barlow_twins(

@@ -17,6 +17,9 @@ SMALL_OPTIONS: dict[str, dict[str, Any]] = {
     "ip_irm": {"partition_every": 1, "partition_epochs": 3},
     "style_blocks": {"weights_lr": 0.1, "separate_style": True},
     "contrastive_clustering": {"start": 0.4},
+    "moco": {"queue_size": 48},
+    "factor_vae": {"discriminator_dim": 32},
+    "augself": {"tasks": {"crop": 1.0, "color": 1.0, "flip": 0.5, "blur": 0.2, "sol": 0.5}},
     "domain_contrastive": {"reconstruction": True, "perceptual": "none", "generator_channels": 8},
 }
 """What makes each method do all that it can within two short epochs."""

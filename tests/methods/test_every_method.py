@@ -17,6 +17,16 @@ SPACES = {
     "style_blocks": {"content": 32, "style/appearance": 16, "style/spatial": 16, "joint": 64},
     "domain_contrastive": {"code": 128},
     "contrastive_clustering": {"projection": 128, "assignment": 10},
+    "byol": {"projection": 128},
+    "simsiam": {"projection": 256},
+    "moco": {"projection": 128},
+    "swav": {"projection": 128},
+    "looc": {"invariant": 64, "keeps/appearance": 64, "keeps/spatial": 64, "joint": 192},
+    "augself": {"projection": 128},
+    "cc": {"projection": 128, "assignment": 10},
+    "odr": {"content": 128, "domain": 128},
+    "beta_vae": {"code": 10},
+    "factor_vae": {"code": 10},
 }
 
 
@@ -90,14 +100,18 @@ def test_a_resumed_run_equals_the_uninterrupted_one(name, data, make, trainer, t
         ("ip_irm", {"partition_every": 1, "partition_epochs": 3, "mixup": True, "num_subsets": 3}),
         ("style_blocks", {"form": "vicreg", "weights_lr": 1.0, "trim": 0.1}),
         ("contrastive_clustering", {"start": 0.0}),
+        ("looc", {"form": "queue", "queue_size": 48}),
     ],
-    ids=["ip_irm-mixup", "style_blocks-vicreg", "contrastive_clustering-from-start"],
+    ids=["ip_irm-mixup", "style_blocks-vicreg", "contrastive_clustering-from-start", "looc-queue"],
 )
 def test_variants_resume_too_also_from_an_epochs_last_step(name, options, data, make, trainer, tmp_path):
     resumed_equals_straight(name, options, data, make, trainer, tmp_path / "a.ckpt", at_last_step=True)
 
 
-JUDGED_BY = {"style_blocks": ("features", "content"), "domain_contrastive": ("code", "code")}
+JUDGED_BY = {
+    **{"style_blocks": ("features", "content"), "looc": ("features", "invariant"), "odr": ("content", "content")},
+    **dict.fromkeys(("domain_contrastive", "beta_vae", "factor_vae"), ("code", "code")),
+}
 
 
 @pytest.mark.parametrize("name", sorted(methods.BUILT_IN))

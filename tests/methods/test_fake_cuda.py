@@ -20,6 +20,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._pytree import tree_leaves
 
 from disentangle_bench.methods.base import FirewalledBatch
+from disentangle_bench.methods.field.augself import TASKS
 from disentangle_bench.methods.views import Augmentation, Positives, on_device, together
 from tests.methods.conftest import SmallDigits
 
@@ -38,6 +39,18 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {  # options, and copies to the d
     "domain_contrastive-reconstruction": (RECONSTRUCTION, 1),
     "contrastive_clustering": ({}, 1),
     "contrastive_clustering-instance": ({"start": 1.0}, 1),
+    "byol": ({}, 1),
+    "simsiam": ({}, 1),
+    "moco": ({}, 1),
+    "swav": ({}, 1),
+    "swav-frozen": ({"freeze": 1.0}, 1),
+    "looc": ({}, 1),
+    "looc-queue": ({"form": "queue"}, 1),
+    "augself": ({"tasks": dict.fromkeys(TASKS, 1.0)}, 1),
+    "cc": ({}, 1),
+    "odr": ({}, 2),  # views; noise
+    "beta_vae": ({}, 1),  # noise
+    "factor_vae": ({"discriminator_dim": 32}, 2),  # noise; permutations
 }
 UNKNOWN = (DataDependentOutputException, DynamicOutputShapeException)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from disentangle_bench.methods.views import Augmentation
+from disentangle_bench.methods.views import Augmentation, together
 
 
 def test_a_key_shares_exactly_the_querys_parameters_of_its_group(data, make):
@@ -29,7 +29,7 @@ def test_single_parameters_can_be_shared_and_seen_in_the_pixels(data, make):
     assert not torch.equal(query["appearance"]["hue"], crop["appearance"]["hue"])
     image = torch.from_numpy(module.splits["train"].images[:64])
     mixed = {**query, "spatial": crop["spatial"]}  # the crop key under the query's colours: the query itself
-    assert_close(*method.apply_views(image, [mixed, query]))
+    assert_close(*method.apply_views(image, together([mixed, query])))
     assert set(method.embed(image)) == {"features", "content", "style/colour", "style/crop", "joint"}
 
 

@@ -14,7 +14,17 @@ import torch
 import torch.distributed as dist
 from torch.nn.functional import normalize
 
-from disentangle_bench.methods.objectives import clustering, contrastive, domain_contrastive, ip_irm, style_blocks
+from disentangle_bench.methods.objectives import (
+    cluster_contrast,
+    clustering,
+    contrastive,
+    domain_contrastive,
+    ip_irm,
+    looc,
+    style_blocks,
+    swav,
+    variational,
+)
 from disentangle_bench.methods.objectives.gather import all_gather
 
 BLOCKS = style_blocks.block_slices(6, [0.5, 0.5])
@@ -51,9 +61,15 @@ OBJECTIVES: dict[str, tuple[Loss, str]] = {
         lambda q, **kw: (clustering.target_distribution(q, **kw) * torch.tensor([1, 2, 4.0]).to(q)).sum(1).mean(),
         "assignment",
     ),
+    "negative_cosine": (lambda p, z, **kw: contrastive.negative_cosine(p, z, **kw), "any any"),
+    "swapped_prediction": (lambda a, b, **kw: swav.swapped_prediction(a / 4, b / 4, **kw), "any any"),
+    "looc": (lambda q, a, b, **kw: looc.looc([q, a, b], BLOCKS, **kw).loss, "any any any"),
+    "cluster_info_nce": (lambda a, b, **kw: cluster_contrast.cluster_info_nce(a, b, **kw), "assignment assignment"),
+    "imbalance": (lambda q, **kw: cluster_contrast.imbalance(q, **kw), "assignment"),
+    "gaussian_kl": (lambda m, v, gather=None: variational.gaussian_kl(m, v), "any any"),
 }
 TEMPERED = ["info_nce", "irm_penalty", "invariant_loss", "soft_info_nce", "partition_risk", "style_info_nce"]
-TEMPERED += ["domain_info_nce"]
+TEMPERED += ["domain_info_nce", "swapped_prediction", "looc", "cluster_info_nce"]
 ORDERED = [
     "irm_penalty",
     "invariant_loss",
@@ -100,7 +116,14 @@ def test_gradients(name):
         (grad,) = value_and_grads(loss, tensors)[1:]
         torch.testing.assert_close(grad, -clustering.target_distribution(q) / (q + 1e-8) / 5)
         return
-    constants = {"partition_risk": [0, 1], "anchor_loss": [1]}.get(name, [])
+    constants = {"partition_risk": [0, 1], "anchor_loss": [1], "negative_cosine": [1]}.get(name, [])
+    if name == "swapped_prediction":  # whose assignments are constants, too
+        a, b = (t.detach() for t in tensors)
+        q2 = swav.sinkhorn(b / 4)
+        grad, _ = value_and_grads(loss, tensors)[1:]
+        expected = ((a / 4 / 0.1).softmax(1) - q2) / 0.1 / 10 / 4
+        torch.testing.assert_close(grad, expected)
+        return
     tensors = [t.detach() if i in constants else t for i, t in enumerate(tensors)]
     assert torch.autograd.gradcheck(loss, tensors)
 
@@ -142,7 +165,7 @@ def test_without_the_penalty_order_does_not_matter_in_ip_irm_either(name):
 def test_extremes_are_finite(name, size, equal, dtype):
     """One image, one image a domain, one image many times, half precision, each at a temperature of 0.01 too."""
     loss, kinds = OBJECTIVES[name]
-    if size == 1 and name in ("vicreg", "style_info_nce", "style_vicreg"):
+    if size == 1 and name in ("vicreg", "style_info_nce", "style_vicreg", "looc"):
         with pytest.raises(ValueError, match="B >= 2"):
             loss(*inputs(kinds, size, dtype))
         return
@@ -178,7 +201,7 @@ def test_wrong_shapes_name_both(name):
     loss, kinds = OBJECTIVES[name]
     tensors = [t.detach() for t in inputs(kinds, 6)]
     if len(tensors) == 1:
-        with pytest.raises(ValueError, match=r"q is \[3\]"):
+        with pytest.raises(ValueError, match=r"[pq] is \[3\]"):
             loss(tensors[0][0])
         return
     second = tensors[1][:5]
