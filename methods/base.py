@@ -20,9 +20,10 @@ from torch.nn.functional import interpolate
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from disentangle_bench.methods.networks.backbones import Stem, load_encoder
+from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
+from disentangle_bench.methods.networks.checkpoints import load_encoder
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
 from disentangle_bench.methods.views import Augmentation, Params, on_device, own_rows
