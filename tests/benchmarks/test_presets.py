@@ -325,19 +325,35 @@ TINY = {
 """What is as large as published in a run only: here it is seen to be asked for."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forget_loaded():
+    yield
+    LOADED.clear()
+
+
+LOADED: dict[str, ImageDataModule] = {}
+
+
+def loaded(name, options):
+    """The data set with these options, loaded once for all rows that share it."""
+    key = f"{name} {options}"
+    if key not in LOADED:
+        LOADED[key] = find(name)(seed=0, **instantiate(find(name), options))
+    return LOADED[key]
+
+
 def three_steps(cell, folder, **own):
-    cls = find(cell.dataset)
     small = {"batch_size": 8, "view_size": 16, "eval_size": 16}
     small |= {"domains_per_batch": 2} if cell.data["balance"] else {}
     tiny = {name: value for name, value in TINY.items() if cell.options.get(name) is not None}
-    data = cls(seed=0, **instantiate(cls, cell.data | small))
+    data = loaded(cell.dataset, cell.data | small)
     method = build_method(replace(cell, options=cell.options | tiny | own), data)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     trainer = L.Trainer(
         devices=1, max_steps=3, enable_checkpointing=False, limit_val_batches=0, default_root_dir=folder, **quiet
     )
     trainer.fit(method, datamodule=data.training_view(type(method).uses_targets))
-    return Run(cell, cls(seed=0, **instantiate(cls, cell.data)), method, trainer)
+    return Run(cell, loaded(cell.dataset, cell.data), method, trainer)
 
 
 def setting(run, name):
