@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from disentangle_bench.methods.networks.backbones import Stem, load_weights
+from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
+from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import upload, widen
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together

@@ -11,7 +11,7 @@ from torch.nn.functional import l1_loss
 from torchvision.utils import make_grid, save_image
 
 from disentangle_bench.methods.base import Batch, Method
-from disentangle_bench.methods.networks.backbones import read_moco
+from disentangle_bench.methods.networks.checkpoints import read_moco
 from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
@@ -123,7 +123,8 @@ class DomainContrastive(Method):
                 raise ValueError(
                     f"hidden_dim {hidden_dim}: the checkpoint's projector is {list(head['0.weight'].shape)}"
                 )
-            hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
+            if not hidden[0].weight.is_meta:  # else only the shapes were asked for
+                hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
         return nn.Sequential(*layers)
 
     def code(self, view: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ def carry_out(
     else:
         (accelerator, available), cores = find_devices(), count_cores()
     preconditions.require_devices(devices, accelerator, available)
-    cells = plan(request, accelerator)
+    cells = plan(request, accelerator, dry=dry_run)
     preconditions.refuse_foreign_checkpoints(cells, folder)
     if dry_run:
         return cells, _list(cells, folder)

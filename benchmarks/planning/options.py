@@ -41,7 +41,7 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
     for key in options:
         if key not in known:
             raise RequestError(f"{where}: {unknown('option', key, known)}")
-    _refuse_nulls(parser, options, where)
+    refuse_nulls(cls, options, where)
     try:
         parsed = parser.parse_object(options)
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
@@ -63,9 +63,9 @@ def instantiate(cls: type, options: dict[str, Any]) -> dict[str, Any]:
     return {name: _plain(value) for name, value in vars(parsed).items()}
 
 
-def _refuse_nulls(parser: ArgumentParser, given: dict[str, Any], where: str, path: str = "") -> None:
+def refuse_nulls(cls: type, given: dict[str, Any], where: str, path: str = "") -> None:
     """Raise RequestError for null, which jsonargparse takes for everything, where the type doesn't have it."""
-    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    kinds = {action.dest: getattr(action, "_typehint", None) for action in _parser(cls)._actions}
     for name, value in given.items():
         key = f"{path}{name}"
         hint = kinds.get(key)
@@ -73,7 +73,7 @@ def _refuse_nulls(parser: ArgumentParser, given: dict[str, Any], where: str, pat
         if parts and not isinstance(value, dict):
             raise RequestError(f"{where}: {key} has parts, {key}.NAME=VALUE; got {value!r:.80}")
         if parts:
-            _refuse_nulls(parser, value, where, f"{key}.")
+            refuse_nulls(cls, value, where, f"{key}.")
         elif value is None and hint is not None and type(None) not in get_args(hint):
             raise RequestError(f"{where}: {key}: a value is missing")
 

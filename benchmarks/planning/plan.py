@@ -24,6 +24,7 @@ from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, Image
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.protocol import MEASURES, newest
 from disentangle_bench.methods.networks.backbones import require_pretrained
+from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
@@ -37,8 +38,13 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     return {"fp32": "32-true", "bf16": "bf16-mixed"}[precision]
 
 
-def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
+def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[Cell]:
     """Every cell of the suite, resolved and checked; experiments that come to the same cell share it.
+
+    Args:
+        suite: the request.
+        accelerator: what will be computed on.
+        dry: nothing will be run, so that files of weights may be missing; which do is printed, a line each.
 
     Raises:
         RequestError: an unknown name or option, a value of the wrong type or range, data that is missing or too small.
@@ -54,7 +60,8 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
     }
     measures = resolve_measures(suite.measures)
     _check_addressees(suite, method_classes, data_classes)
-    planner = _Planner(suite, method_classes, data_classes, resolve_precision(suite.precision, accelerator), measures)
+    precision = resolve_precision(suite.precision, accelerator)
+    planner = _Planner(suite, method_classes, data_classes, precision, measures, dry)
     cells = [
         cell
         for dataset in suite.datasets
@@ -80,9 +87,11 @@ class _Planner:
         data_classes: dict[str, Any],
         precision: str,
         measures: list[str],
+        dry: bool,
     ):
         self.suite, self.method_classes, self.data_classes = suite, method_classes, data_classes
-        self.precision, self.measures = precision, measures
+        self.precision, self.measures, self.dry = precision, measures, dry
+        self.needed: set[str] = set()
         self.choice = read_choice(suite) if suite.tuned else None
         self.loaded: dict[str, ImageDataModule] = {}
 
@@ -118,7 +127,13 @@ class _Planner:
             data.check_batches(roles=method_class.uses_targets, **given)
         except DataMismatch as error:
             raise RequestError(f"{where}data set {dataset}, method {method}: {error}") from error
-        _try_building(method_class, method_options, f"{where}method {method}", data)
+        needed = _try_building(method_class, method_options, f"{where}method {method}", data)
+        if needed and not self.dry:
+            raise RequestError(f"{where}method {method}: {needed[0]}")
+        for one in needed:
+            if one not in self.needed:
+                print(f"a run needs a file: {method}: {one}", file=sys.stderr)
+            self.needed.add(one)
         if experiment:
             _check_published(experiment, data.targets)
         budget = own.budget if own.budget and "budget" not in over else suite.budget
@@ -221,20 +236,32 @@ def _told(cls: type, what: str) -> Iterator[None]:
         raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
 
 
-def _try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> None:
+def _try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> list[str]:
     """Raise RequestError if the method can't be made of its options for these images.
 
     Ours are made without memory for their weights; those that timm would download are not.
+
+    Returns:
+        What is said of each file of weights that isn't there; the method can be made but for those.
     """
     import torch
 
     arguments = options.instantiate(cls, resolved)
     ours = cls.__module__.partition(".")[0] == PACKAGE
+    needed: list[str] = []
     with _told(cls, where), torch.device("meta") if ours else nullcontext():
         if arguments.get("init") == "timm":
             arguments["init"] = None
             require_pretrained(arguments["backbone"])
-        cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+        while True:
+            try:
+                cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                return needed
+            except WeightsNotFound as missing:
+                if arguments | missing.without == arguments:
+                    raise
+                needed.append(str(missing))
+                arguments |= missing.without
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:

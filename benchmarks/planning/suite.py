@@ -271,6 +271,7 @@ def _typed(content: dict[str, Any]) -> Suite:
             figures = one.get("published", [])
             parts += [(f"{name}: published", Published, figure) for figure in figures if isinstance(figures, list)]
         parts.append((name, Experiment, one))
+    rows: list[tuple[type, dict[str, Any], str]] = []
     for name, cls, part in parts:
         keys = {field.name for field in fields(cls) if field.init}
         if not isinstance(part, dict):
@@ -282,13 +283,16 @@ def _typed(content: dict[str, Any]) -> Suite:
             needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
             if missing := [name for name in needed if name not in part]:
                 raise RequestError(f"{at}: `{missing[0]}` is missing")
-            options.resolve(cls, part, at)
+            options.refuse_nulls(cls, part, at)
+            rows.append((cls, part, at))
     for name in (*LISTS, "experiments"):
         if isinstance(content.get(name), list) and len(content[name]) > MOST_ENTRIES:
             raise RequestError(f"{where}: `{name}` has {len(content[name]):,} entries, at most {MOST_ENTRIES:,} may be")
     try:
         return Suite(**options.instantiate(Suite, options.resolve(Suite, content, where)))
     except ValueError as error:
+        for row in rows:  # one by one only now: which of them is wrong
+            options.resolve(*row)
         raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
 
 

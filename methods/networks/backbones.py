@@ -3,14 +3,15 @@
 All methods get their encoder here, so that on one data set all have the same one.
 """
 
-from pathlib import Path
+import copy
+from functools import cache
 from typing import Literal
 
 import timm
+import torch
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
-from disentangle_bench.methods.networks.checkpoints import encoder_state, read_state
 from disentangle_bench.registry import imported, offered
 
 Stem = Literal["auto", "small", "imagenet"]
@@ -49,6 +50,12 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     Raises:
         ValueError: neither this suite nor timm knows the name, or the encoder has no such stem.
     """
+    if torch.get_default_device().type == "meta":  # shapes alone, of which a plan with many cells asks for many
+        return copy.deepcopy(_outline(name, image_shape, pretrained, stem))
+    return _made(name, image_shape, pretrained, stem)
+
+
+def _made(name: str, image_shape: tuple[int, int, int], pretrained: bool, stem: Stem) -> nn.Module:
     channels, height, width = image_shape
     if stem == "small" and pretrained:
         raise ValueError(
@@ -57,9 +64,9 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     if name == "convnet":
         model: nn.Module = ConvNet(channels)
     elif (offer := offered("disentangle_bench.backbones").get(name)) is not None:
-        model = _made(name, offer, image_shape)
+        model = _own(name, offer, image_shape)
     elif is_own(name):
-        model = _made(name, _imported(name), image_shape)
+        model = _own(name, _imported(name), image_shape)
     elif timm.is_model(name):
         model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
     else:
@@ -75,6 +82,9 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     return model
 
 
+_outline = cache(_made)
+
+
 def is_own(name: str) -> bool:
     """Whether a backbone is named by the path of a function, `my_file.make` (timm has dots in its names, too)."""
     return "." in name and not timm.is_model(name)
@@ -87,7 +97,7 @@ def _imported(name: str) -> object:
         raise ValueError(str(error)) from error
 
 
-def _made(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
+def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
     """What somebody's own function makes, if it is an encoder."""
     model = make(image_shape) if callable(make) else None
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "num_features", None), int):
@@ -101,53 +111,3 @@ def require_pretrained(name: str) -> None:
     """Raise ValueError if timm has no weights of its own for this encoder."""
     if not timm.is_model(name) or timm.get_pretrained_cfg(name, allow_unregistered=False) is None:
         raise ValueError(f"backbone {name!r}: timm has no weights for it, so `init` can't be timm")
-
-
-def load_weights(model: nn.Module, path: str) -> None:
-    """Give `model` the weights of a file: an encoder of this suite, or a checkpoint of others (see `checkpoints`).
-
-    Raises:
-        ValueError: the file isn't there, or holds another encoder; the message says which tensors differ.
-    """
-    if not Path(path).is_file():
-        raise ValueError(
-            f"no encoder file {path!r}: `init` must be `timm`, a .safetensors file or a checkpoint (.pth, .ckpt, .tar)"
-        )
-    own = model.state_dict()
-    weights = encoder_state(read_state(path), own, path)
-    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
-        raise ValueError(f"{path}: has weights that are NaN or infinite")
-    first = own.get("conv1.weight")
-    if first is not None and first.shape[1] == 1 and "conv1.weight" in weights:
-        weights["conv1.weight"] = weights["conv1.weight"].sum(1, keepdim=True)  # as of a grey image three times over
-    wrong = [name for name in weights.keys() | own.keys() if not _same_shape(weights.get(name), own.get(name))]
-    if wrong:
-        raise ValueError(f"{path} holds another encoder: {len(wrong)} tensors differ, such as {min(wrong)}")
-    if not any(tensor.is_meta for tensor in own.values()):  # else only the shapes were asked for
-        model.load_state_dict(weights)
-
-
-def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Encoder and projector of a MoCo-v2 checkpoint as its authors publish them (He et al. 2020, Chen et al. 2020).
-
-    That is a dict with `state_dict`, whose query encoder is `module.encoder_q.*`: a torchvision ResNet, with the
-    projector as `fc.0` (2048-2048), `fc.2` (2048-128). Nothing in the file is run.
-
-    Returns:
-        The encoder's tensors by torchvision's (and timm's) names, and the projector's as `0.weight` and so on.
-
-    Raises:
-        ValueError: not readable without running what is in it, or another layout.
-    """
-    prefix = "module.encoder_q."
-    query = {name.removeprefix(prefix): v for name, v in read_state(path).items() if name.startswith(prefix)}
-    if "conv1.weight" not in query or "fc.0.weight" not in query:
-        raise ValueError(f"{path} is no MoCo-v2 checkpoint: no {prefix}conv1 and {prefix}fc.0 in its `state_dict`")
-    head = {name.removeprefix("fc."): value for name, value in query.items() if name.startswith("fc.")}
-    return {name: value for name, value in query.items() if not name.startswith("fc.")}, head
-
-
-def _same_shape(a: Tensor | None, b: Tensor | None) -> bool:
-    if a is None or b is None:
-        return False
-    return a.shape == b.shape and a.is_floating_point() == b.is_floating_point()

@@ -8,12 +8,15 @@ momentum encoders) stays there.
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 STATES = ("state_dict", "model", "model_state_dict", "teacher", "student")
 """Entries of a checkpoint under which state dicts are kept."""
@@ -34,6 +37,26 @@ STEM = re.compile(r"(?<![^.])(?<!\d\.)conv1\.weight$")
 """A ResNet's first convolution, which no block's number stands before."""
 COUNTERS = "num_batches_tracked"
 """Buffers that old files lack and nothing depends on."""
+QUERY = "module.encoder_q."
+MOCO = (
+    f"a MoCo-v2 checkpoint: a dict whose `state_dict` holds the query encoder as {QUERY}* (a ResNet by torchvision's "
+    f"names) and its projector as {QUERY}fc.0 and {QUERY}fc.2. MoCo's authors release them with their code "
+    "(facebookresearch/moco; DCoDR takes the ResNet-50 of 800 epochs)"
+)
+OWN = "an encoder of this suite (safetensors), as each run leaves one: encoder.safetensors in its folder"
+
+
+class WeightsNotFound(FileNotFoundError):
+    """A file of weights that a method needs isn't there; the message says which, what is in it, and who has it.
+
+    Args:
+        message: that.
+        without: options by which the method does without the file, so that all the rest of a request can be looked at.
+    """
+
+    def __init__(self, message: str, **without: Any):
+        super().__init__(message)
+        self.without = without
 
 
 def read_state(path: str) -> dict[str, Tensor]:
@@ -46,7 +69,7 @@ def read_state(path: str) -> dict[str, Tensor]:
         if path.endswith(".safetensors"):
             with torch.device("cpu"):
                 return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     except Exception as error:  # torch raises many kinds for files that are something else
@@ -106,3 +129,52 @@ def _by_name(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
         place.sub(lambda found: f"{found[1]}{CHILDREN[int(found[2])]}.", name, count=1): value
         for name, value in state.items()
     }
+
+
+def load_weights(model: nn.Module, path: str) -> None:
+    """Give `model` the weights of a file: an encoder of this suite, or a checkpoint of others.
+
+    Raises:
+        WeightsNotFound: the file isn't there.
+        ValueError: it holds another encoder; the message says which tensors differ.
+    """
+    if not Path(path).is_file():
+        what = OWN if path.endswith(".safetensors") else MOCO
+        raise WeightsNotFound(f"no file {path!r}, which should be {what}", init=None)
+    own = model.state_dict()
+    weights = encoder_state(read_state(path), own, path)
+    if not all(bool(tensor.isfinite().all()) for tensor in weights.values()):
+        raise ValueError(f"{path}: has weights that are NaN or infinite")
+    first = own.get("conv1.weight")
+    if first is not None and first.shape[1] == 1 and "conv1.weight" in weights:
+        weights["conv1.weight"] = weights["conv1.weight"].sum(1, keepdim=True)  # as of a grey image three times over
+    wrong = [name for name in weights.keys() | own.keys() if not _same_shape(weights.get(name), own.get(name))]
+    if wrong:
+        raise ValueError(f"{path} holds another encoder: {len(wrong)} tensors differ, such as {min(wrong)}")
+    if not any(tensor.is_meta for tensor in own.values()):  # else only the shapes were asked for
+        model.load_state_dict(weights)
+
+
+def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Encoder and projector of a MoCo-v2 checkpoint as its authors publish them (He et al. 2020, Chen et al. 2020).
+
+    That is a dict with `state_dict`, whose query encoder is `module.encoder_q.*`: a torchvision ResNet, with the
+    projector as `fc.0` (2048-2048), `fc.2` (2048-128). Nothing in the file is run.
+
+    Returns:
+        The encoder's tensors by torchvision's (and timm's) names, and the projector's as `0.weight` and so on.
+
+    Raises:
+        ValueError: not readable without running what is in it, or another layout.
+    """
+    query = {name.removeprefix(QUERY): v for name, v in read_state(path).items() if name.startswith(QUERY)}
+    if "conv1.weight" not in query or "fc.0.weight" not in query:
+        raise ValueError(f"{path} is no MoCo-v2 checkpoint: no {QUERY}conv1 and {QUERY}fc.0 in its `state_dict`")
+    head = {name.removeprefix("fc."): value for name, value in query.items() if name.startswith("fc.")}
+    return {name: value for name, value in query.items() if not name.startswith("fc.")}, head
+
+
+def _same_shape(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None:
+        return False
+    return a.shape == b.shape and a.is_floating_point() == b.is_floating_point()

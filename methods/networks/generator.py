@@ -3,6 +3,7 @@
 Source: Kahana & Hoshen, A Contrastive Objective for Learning Disentangled Representations (ECCV 2022, 2203.11284).
 """
 
+import zipfile
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, max_pool2d, relu
 
+from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
 from disentangle_bench.methods.objectives.inputs import widen
 
 EPS = 1e-5
@@ -99,18 +101,19 @@ class Perceptual(nn.Module):
         weights: torchvision's file of VGG-16 weights; None: `vgg16-397923af.pth` in torch hub's folder.
 
     Raises:
-        FileNotFoundError: it isn't there; the message says what to put where.
+        WeightsNotFound: it isn't there; the message says what to put where.
     """
 
     def __init__(self, weights: str | None = None):
         super().__init__()
         path = Path(weights) if weights else Path(torch.hub.get_dir()) / "checkpoints" / VGG16_FILE
         if not path.is_file():
-            raise FileNotFoundError(
+            raise WeightsNotFound(
                 f"no VGG-16 weights at {path}: put https://download.pytorch.org/models/{VGG16_FILE} there, "
-                "or choose perceptual: none for a reconstruction of pixels alone"
+                "or choose perceptual: none for a reconstruction of pixels alone",
+                perceptual="none",
             )
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
         self.positions = [int(name.split(".")[1]) for name in state if name.startswith("features.") and "bias" in name]
         for position in self.positions:
             for kind in ("weight", "bias"):

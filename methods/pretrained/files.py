@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from disentangle_bench import methods
-from disentangle_bench.methods.networks.backbones import backbone, is_own, load_weights
+from disentangle_bench.methods.networks.backbones import backbone, is_own
+from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.pretrained.encoder import Encoder
 
 LONGEST_TEXT = 500

@@ -12,6 +12,7 @@ import torchvision
 from PIL import Image
 
 from disentangle_bench import methods
+from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.build import build_method
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -47,7 +48,7 @@ IMAGENET = LARS | {
 BLOCKS = {"form": "simclr", "lr": [1.0], "tau": 0.15, "weight": 1, "weights_lr": 0, "layers": 3, "last_bias": False}
 VICREG_BLOCKS = {name: value for name, value in BLOCKS.items() if name != "tau"}
 VICREG_BLOCKS |= {"form": "vicreg", "lr": [0.6], "weight": 25, "variance": 25, "covariance": 1}
-PHASES = {"epochs": 150, "schedule": [0.3, 0.5005, 0.001], "heads_first": 0.3333}
+PHASES = {"init": "encoder.safetensors", "epochs": 150, "schedule": [0.3, 0.5005, 0.001], "heads_first": 0.3333}
 SMALL = LARS | {"epochs": 1000, "batch": 256, "schedule": [1.0, 0.5005, 0.001], "stem": (3, 1), "backbone": "resnet18"}
 
 DCODR = {
@@ -217,7 +218,7 @@ def planned(published):
             chosen = suite.choose(f"paper/{preset}")
             fitting = [s for s in small if s.partition(".")[0] in {one.dataset for one in chosen.experiments}]
             chosen = suite.choose(f"paper/{preset}", assignments=[*fitting, "data.num_workers=0"])
-            known[preset] = {(cell.dataset, label): cell for cell in plan(chosen) for label in cell.labels}
+            known[preset] = {(cell.dataset, label): cell for cell in plan(chosen, dry=True) for label in cell.labels}
         return known[preset]
 
     return cells
@@ -241,6 +242,56 @@ def test_what_the_authors_set_arrives_and_trains(preset, dataset, label, planned
     for name, value in expected.items():
         arrived = FACTS[name](run) if name in FACTS else setting(run, name)
         assert arrived == (pytest.approx(value, rel=0.01) if isinstance(value, float | list | tuple) else value), name
+
+
+MOCO, VGG16 = (
+    "no file 'moco_v2_800ep_pretrain.pth', which should be a MoCo-v2 checkpoint: a dict",
+    "no VGG-16 weights at ",
+)
+OWN = "no file 'encoder.safetensors', which should be an encoder of this suite (safetensors)"
+NEEDED = {"domain_contrastive": [MOCO, VGG16], "style_blocks_finetune": [OWN]}
+
+
+@pytest.mark.parametrize("preset", NEEDED)
+def test_weights_that_are_missing_are_said_and_only_a_run_is_refused(preset, published, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    small = [f"{name}.image_size=16" for name in ("imagenet", "imagenet10", "imagenet_dogs")]
+    rows = {one.dataset for one in suite.read(f"paper/{preset}").experiments}
+    command = ["run", "--suite", f"paper/{preset}", *(f"--set={one}" for one in small if one.split(".")[0] in rows)]
+    assert main([*command, "--dry-run"]) == 0
+    printed, said = capsys.readouterr()
+    assert f"{len(EXPECTED[preset])} cells, {len(EXPECTED[preset])} to run" in printed
+    lines = said.splitlines()
+    assert len(lines) == len(NEEDED[preset])
+    assert all(
+        line.startswith("a run needs a file: ") and what in line
+        for line, what in zip(lines, NEEDED[preset], strict=True)
+    )
+    assert main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert NEEDED[preset][0] in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_starts_from_the_checkpoint(planned, tmp_path):
+    """One in MoCo-v2's layout, of a ResNet-18; three steps at a learning rate of next to nothing leave it as it is."""
+    made = backbone("resnet18", (3, 16, 16), stem="imagenet").state_dict()
+    head = {"fc.0.weight": torch.randn(512, 512), "fc.0.bias": torch.randn(512), "fc.2.weight": torch.randn(128, 512)}
+    state = {f"module.encoder_q.{name}": value for name, value in (made | head).items()}
+    torch.save({"epoch": 800, "state_dict": state}, tmp_path / "moco.pth")
+    own = {
+        "backbone": "resnet18",
+        "stem": "imagenet",
+        "init": str(tmp_path / "moco.pth"),
+        "hidden_dim": 512,
+        "lr": 1e-30,
+    }
+    run = three_steps(planned("domain_contrastive")["cars3d", "DCoDR"], tmp_path, **own)
+    for name, value in run.method.backbone.named_parameters():
+        torch.testing.assert_close(value.data, made[name], rtol=0, atol=1e-20, msg=name)
+    assert torch.equal(run.method.projector[0].weight, head["fc.0.weight"])
+    assert run.trainer.global_step == 3
 
 
 @pytest.mark.parametrize("name", MISSION)
@@ -274,19 +325,35 @@ TINY = {
 """What is as large as published in a run only: here it is seen to be asked for."""
 
 
-def three_steps(cell, folder):
-    cls = find(cell.dataset)
+@pytest.fixture(scope="module", autouse=True)
+def _forget_loaded():
+    yield
+    LOADED.clear()
+
+
+LOADED: dict[str, ImageDataModule] = {}
+
+
+def loaded(name, options):
+    """The data set with these options, loaded once for all rows that share it."""
+    key = f"{name} {options}"
+    if key not in LOADED:
+        LOADED[key] = find(name)(seed=0, **instantiate(find(name), options))
+    return LOADED[key]
+
+
+def three_steps(cell, folder, **own):
     small = {"batch_size": 8, "view_size": 16, "eval_size": 16}
     small |= {"domains_per_batch": 2} if cell.data["balance"] else {}
     tiny = {name: value for name, value in TINY.items() if cell.options.get(name) is not None}
-    data = cls(seed=0, **instantiate(cls, cell.data | small))
-    method = build_method(replace(cell, options=cell.options | tiny), data)
+    data = loaded(cell.dataset, cell.data | small)
+    method = build_method(replace(cell, options=cell.options | tiny | own), data)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     trainer = L.Trainer(
         devices=1, max_steps=3, enable_checkpointing=False, limit_val_batches=0, default_root_dir=folder, **quiet
     )
     trainer.fit(method, datamodule=data.training_view(type(method).uses_targets))
-    return Run(cell, cls(seed=0, **instantiate(cls, cell.data)), method, trainer)
+    return Run(cell, loaded(cell.dataset, cell.data), method, trainer)
 
 
 def setting(run, name):

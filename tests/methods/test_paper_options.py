@@ -7,7 +7,8 @@ import timm
 import torch
 from torch.testing import assert_close
 
-from disentangle_bench.methods.networks.backbones import backbone, load_weights, read_moco
+from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.networks.checkpoints import load_weights, read_moco
 from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.views import Augmentation

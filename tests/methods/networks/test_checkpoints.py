@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from disentangle_bench.methods.networks.backbones import backbone, load_weights
-from disentangle_bench.methods.networks.checkpoints import read_state
+from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.networks.checkpoints import load_weights, read_state
 
 
 @pytest.fixture(scope="module")
