@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test fuzz chaos lint docs leaderboard report perf clean
+.PHONY: help setup bench smoke test fuzz chaos lint docs docs-commands package leaderboard report perf clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ lint: $(STAMP) ## Lint, format and types.
 docs: $(STAMP) ## Build the documentation into build/docs: notebooks run, links checked, a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
+docs-commands: $(STAMP) ## Run the commands of the documentation, but for those that say why they aren't (ARGS="quickstart").
+	$(BIN)/python -m tools.docs.execute $(ARGS)
+
+package: $(STAMP) ## Build wheel and source distribution into dist/; install each into a fresh environment and use it.
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m tools.package
+
 leaderboard: $(STAMP) ## Print the table of all complete runs in OUT.
 	$(BIN)/bench leaderboard --out $(OUT)
 
@@ -59,5 +67,5 @@ perf: $(STAMP) ## Measure what takes time, side by side with what it is compared
 	$(BIN)/python -m tools.perf $(ARGS)
 
 clean: ## Remove caches and smoke runs; results of `make bench` stay.
-	rm -rf results/smoke .pytest_cache .mypy_cache .ruff_cache build *.egg-info
+	rm -rf results/smoke dist .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import printable
 
 NAMES = (
@@ -159,6 +160,11 @@ def main(arguments: list[str] | None = None) -> int:
             return code
         except RequestError as error:
             return _refuse(str(error))
+        except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
+            if package not in EXTRAS:
+                raise
+            return _refuse(f"this {advice(package)}")
         except BrokenPipeError:  # whoever read the output has seen enough
             _discard_output()
             return 0

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule, SplitName
 from disentangle_bench.datamodules.batches.split import Split
@@ -147,6 +146,8 @@ def contact_sheet(datamodule: ImageDataModule, *, split: SplitName = "train", ro
     content = next((spec for spec in specs if spec.role == "content" and spec.discrete), specs[0])
     classes = np.asarray(shown.targets[content.name])
     columns = np.unique(classes)[:12]
+    from matplotlib.figure import Figure
+
     generator = np.random.Generator(np.random.PCG64(0))  # the same picture each time
     figure = Figure(figsize=(1.5 * len(columns), 1.9 * rows + 0.6), dpi=100)
     axes = figure.subplots(rows, len(columns), squeeze=False)

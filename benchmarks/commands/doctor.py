@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
+from disentangle_bench import extras
 from disentangle_bench.benchmarks.commands import preconditions
 
 
@@ -59,8 +59,8 @@ def _results(out: Path) -> list[list[str]]:
 def _cluster() -> list[str]:
     if shutil.which("sbatch") is None:
         return ["cluster", "no sbatch", ""]
-    if find_spec("submitit") is None:
-        return ["cluster", "SLURM, but no submitit", "pip install 'disentangle-bench[slurm]'"]
+    if lack := extras.missing("submitit"):
+        return ["cluster", "SLURM", lack]
     from disentangle_bench.benchmarks.launchers.slurm_queue import ask_queue
 
     queue = ask_queue()
@@ -70,6 +70,8 @@ def _cluster() -> list[str]:
 
 
 def _tracking() -> list[list[str]]:
+    if lack := extras.missing("wandb"):
+        return [["wandb", "not installed", lack]]
     if preconditions.wandb_ready():
         return [["wandb", "ready", "--logger wandb sends runs to it, or keeps them if WANDB_MODE=offline"]]
     return [["wandb", "no key", "WANDB_MODE=offline bench run --logger wandb works without; `wandb login` to upload"]]

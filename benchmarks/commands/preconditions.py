@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.errors import RequestError
 
@@ -43,7 +43,9 @@ def wandb_ready() -> bool:
 
 
 def require_wandb(logger: str) -> None:
-    """Raise RequestError if wandb is asked for and would fail for want of a key."""
+    """Raise RequestError if wandb is asked for and isn't installed, or would fail for want of a key."""
+    if logger == "wandb" and (lack := extras.missing("wandb")):
+        raise RequestError(f"--logger wandb {lack}")
     if logger == "wandb" and not wandb_ready():
         raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
 
@@ -63,8 +65,8 @@ def _require_slurm(request: Suite, devices: int) -> None:
     """Raise RequestError if jobs can't be given to a cluster from here, or the request can't be planned here."""
     from disentangle_bench.benchmarks.launchers import slurm_queue
 
-    if find_spec("submitit") is None:
-        raise RequestError("--launcher slurm needs submitit: pip install 'disentangle-bench[slurm]'")
+    if lack := extras.missing("submitit"):
+        raise RequestError(f"--launcher slurm {lack}")
     if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
         raise RequestError(f"--launcher slurm: no {missing[0]} on this machine; run this where jobs can be given in")
     try:

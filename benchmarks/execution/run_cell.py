@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import wandb
 from lightning.pytorch.loggers import Logger
 from threadpoolctl import threadpool_limits
 
@@ -144,6 +143,8 @@ def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger], launch
         logger.log_metrics(finals)
         logger.finalize("success")
     if launch.logger == "wandb":
+        import wandb
+
         wandb.finish()
     cleanup.clear(run)
 

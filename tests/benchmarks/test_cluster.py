@@ -2,13 +2,12 @@
 
 import json
 import signal
-from importlib import util
+import sys
 
 import pytest
 
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
@@ -117,8 +116,7 @@ def test_what_stands_in_the_way_is_one_line(stub, tmp_path, monkeypatch, capsys,
 
 
 def test_without_submitit(stub, tmp_path, monkeypatch, capsys):
-    real = util.find_spec
-    monkeypatch.setattr(preconditions, "find_spec", lambda name: None if name == "submitit" else real(name))
+    monkeypatch.setitem(sys.modules, "submitit", None)  # as if it weren't installed
     assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 2
     assert "pip install 'disentangle-bench[slurm]'" in capsys.readouterr().err
 

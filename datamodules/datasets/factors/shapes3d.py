@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
@@ -45,6 +44,8 @@ class Shapes3D(FactorDataModule):
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
+        import h5py
+
         self._value_names = {"shape": ("cube", "cylinder", "sphere", "capsule")}
         file = home / FILE
         try:

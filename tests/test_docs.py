@@ -1,0 +1,147 @@
+"""The documentation: its commands are those of the program, its pages are made from the code."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks.__main__ import COMMANDS, make_parser, normalize
+from disentangle_bench.benchmarks.planning import suite
+from disentangle_bench.evaluation.protocol import MEASURES
+from tools.docs import classes, commands, measures, notebooks, pictures, words
+from tools.docs.execute import Block, blocks, pages
+
+ROOT = Path(__file__).parent.parent
+WRITTEN = {page.name: [block for block in blocks(page) if block.language == "bash"] for page in pages()}
+README = [Block("bash", "", block.text) for block in blocks(ROOT / "README.md") if not block.language]
+
+
+@pytest.fixture(scope="module")
+def parser():
+    return make_parser()
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return {"paper/domain_contrastive": suite.read("paper/domain_contrastive")}
+
+
+@pytest.fixture(autouse=True)
+def one_suite(monkeypatch, paper):
+    """Reading all of them takes seconds."""
+    monkeypatch.setattr(classes, "suites", lambda: paper)
+
+
+@pytest.mark.parametrize("page", [*WRITTEN, "README.md"])
+def test_commands_are_understood(page, parser):
+    """Also those that no test runs: every command and option that a page names is there, every value of a choice."""
+    found = [one for block in WRITTEN.get(page, README) for one in block.commands]
+    for command in found:
+        if command[0] == "bench":
+            parser.parse_args(normalize(command[1:]))  # ends the program where it is wrong
+        elif command[0] == "make":
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+            assert command[1] in targets, command
+    assert found or "bash" not in (ROOT / "docs" / page).read_text()
+
+
+def test_a_wrong_command_is_noticed(parser):
+    with pytest.raises(SystemExit):
+        parser.parse_args(normalize(["run", "--suite", "quick", "--dry-rum"]))
+
+
+def test_what_is_not_run_says_why():
+    """A block without a title is run by `make docs-commands`, which only knows our command."""
+    for page, found in WRITTEN.items():
+        for block in found:
+            assert block.title or {command[0] for command in block.commands} == {"bench"}, f"{page}: {block.text}"
+            assert not block.title or re.search(r"[Nn]eeds|[Tt]akes|[Tt]rains|[Dd]ownloads", block.title), block.title
+
+
+def test_every_method_data_set_and_measure_has_a_page():
+    made = dict(classes.method_pages()) | dict(classes.data_pages()) | dict(measures.measure_pages())
+    assert {f"methods/{name}.md" for name in methods.available()} < set(made)
+    assert {f"data/{name}.md" for name in datamodules.available()} < set(made)
+    assert {f"measures/{measure.name}.md" for measure in MEASURES.values()} < set(made)
+
+
+def test_a_card_says_what_its_class_declares():
+    card = classes.method_card("domain_contrastive", methods.find("domain_contrastive"))
+    for word in (
+        "- **paper**: Kahana, Hoshen: A Contrastive Objective",
+        "- **labels seen while training**: domain",
+        "- **judged by the space**: `code`",
+        "image    -> backbone -> linear -> code  \\\n",  # the diagram, line by line
+        "## Deviations from the paper and its code\n\nDeviations from the authors' code: pixels are normalised",
+        "| `temperature` | `PositiveFloat` | `0.2` | tau. |",
+        "| `temperature` | 0.1, 0.2, 0.5 |",
+        "`paper/domain_contrastive`",
+    ):
+        assert word in card, word
+    assert "Args:" not in card
+
+
+def test_a_measures_page_says_what_it_declares():
+    page = measures.page("knn@1", MEASURES["knn@1"])
+    for word in ("# knn@1", "neighbours from train, scored on test", "| `top1` | higher | 0 to 1 |", "| `k` | `20` |"):
+        assert word in page, word
+
+
+def test_the_page_of_commands_has_all_of_them():
+    ((_, text),) = commands.command_page()
+    assert re.findall(r"^## bench (\w+)$", text, re.M) == list(COMMANDS)
+    assert "| `dry_run` | `bool` | `False` | only list what would be done. |" in text
+
+
+def test_options_need_no_docstring():
+    def function(*, number: int = 3):
+        pass
+
+    assert words.options(function, function).splitlines()[-1] == "| `number` | `int` | `3` |  |"
+
+
+def test_notebooks_are_kept_without_outputs():
+    for file in (ROOT / "docs").rglob("*.ipynb"):
+        notebook = nbformat.read(file, as_version=4)
+        assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells), file
+        assert file.stat().st_size < 10_000
+
+
+def test_a_notebook_with_outputs_is_refused(tmp_path):
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("stream", text="1")])
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "kept.ipynb")
+    with pytest.raises(ValueError, match="keep it without outputs"):
+        notebooks.page(tmp_path / "kept.ipynb")
+
+
+BOARD = """
+| method | space | labels seen | n | linear@1 top1 % |
+|:--|:--|:--|--:|--:|
+| a | features | none | 3 | **93.6 ± 2.5 (1-2)** |
+| b | features | none | 3 | 82.6 ± 2.6 (3) |
+| c | features | domain | 3 | **96.3 ± 2.1 (1)** |
+"""
+
+
+def test_rank_sets_are_drawn_from_a_board():
+    """One block: who saw other labels competes elsewhere."""
+    svg = pictures.rank_sets(BOARD)
+    assert re.findall(r">([ab]|1-2|3)</text>", svg) == ["a", "1-2", "b", "3"]
+    assert ">c</text>" not in svg
+    (first, second) = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg))
+    assert first > second
+    assert svg.count(pictures.BLUE) == 2, "the interval and the mean of the one that may be the best"
+
+
+def test_a_board_without_ranks_has_no_picture():
+    with pytest.raises(ValueError, match="no ranks"):
+        pictures.rank_sets(BOARD.replace(" (1-2)", "").replace(" (3)", ""))
+    with pytest.raises(ValueError, match="no column"):
+        pictures.rank_sets(BOARD, "leakage@4")
+
+
+def test_pictures_become_part_of_the_page():
+    html = pictures.inlined('<p><img alt="x" src="../pictures/a.svg"> <img src="photo.png"></p>', {"a.svg": "<svg/>"})
+    assert html == '<p><span class="picture"><svg/></span> <img src="photo.png"></p>'
