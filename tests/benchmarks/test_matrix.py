@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import read_records
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 PEEKING = """
 from disentangle_bench.methods.base import Method
 
@@ -31,8 +31,8 @@ TINY = ["--seeds", "0", "--set", "budget.steps=2"]
 
 @pytest.fixture
 def own_folder(tmp_path, monkeypatch):
-    """A working folder with the README's example and a method that peeks at labels."""
-    (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+    """A working folder with the documentation's example and a method that peeks at labels."""
+    (block,) = re.findall(r'```python title="my_file.py"\n(.*?)```', GUIDE.read_text(), flags=re.S)
     (tmp_path / "my_file.py").write_text(block)
     (tmp_path / "peeking.py").write_text(PEEKING)
     monkeypatch.chdir(tmp_path)
