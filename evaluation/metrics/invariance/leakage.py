@@ -36,8 +36,8 @@ NEIGHBOURS = (1, 5, 20)
 """Numbers of neighbours that the kNN adversary chooses from."""
 SIMILARITIES = 2**23
 """Similarities that it holds at a time."""
-HIDDEN, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = 256, 256, 3e-2, 0.01, 12, 240
-"""The MLP adversary: width of its hidden layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
+WIDTHS, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = (256, 128), 512, 4e-2, 0.01, 14, 180
+"""The MLP adversary: widths of its hidden layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
 PERFECT = 100
 """Steps without a validation sample wrong after which it stops."""
 
@@ -293,9 +293,9 @@ def _mlp(task: _Task) -> _Answer:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(task.seed)
         model = nn.Sequential(
-            nn.Linear(task.x.shape[1], HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
-            nn.Linear(HIDDEN, HIDDEN), nn.BatchNorm1d(HIDDEN), nn.ReLU(),
-            nn.Linear(HIDDEN, task.num_domains),
+            nn.Linear(task.x.shape[1], WIDTHS[0]), nn.BatchNorm1d(WIDTHS[0]), nn.ReLU(),
+            nn.Linear(*WIDTHS), nn.BatchNorm1d(WIDTHS[1]), nn.ReLU(),
+            nn.Linear(WIDTHS[1], task.num_domains),
         ).to(task.x.device)  # fmt: skip
     batches = -(-len(task.x) // BATCH)
     epochs = max(EPOCHS, -(-STEPS // batches))
