@@ -1,5 +1,6 @@
 """The documentation: its commands are those of the program, its pages are made from the code."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -78,9 +79,19 @@ def test_a_card_says_what_its_class_declares():
         "| `temperature` | `PositiveFloat` | `0.2` | tau. |",
         "| `temperature` | 0.1, 0.2, 0.5 |",
         "`paper/domain_contrastive`",
+        "| `domain_contrastive_",  # a claim of its paper
     ):
         assert word in card, word
     assert "Args:" not in card
+
+
+def test_diagrams_keep_their_lines():
+    """In a docstring that isn't raw, a backslash at a line's end joins it with the next one."""
+    for file in (ROOT / "methods").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.Module) and ast.get_docstring(node):
+                text = node.body[0].value
+                assert text.end_lineno - text.lineno == text.value.count("\n"), f"{file}:{text.lineno}: make it raw"
 
 
 def test_a_measures_page_says_what_it_declares():

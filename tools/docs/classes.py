@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks import plain_yaml
+from disentangle_bench.benchmarks.planning import claims
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.methods.base import Method
 from tools.docs.commands import suites
@@ -55,11 +57,25 @@ def method_card(name: str, cls: type[Method]) -> str:
     if cls.trains:
         values = [(code(option), ", ".join(map(str, tried))) for option, tried in cls.search.items()]
         parts += ["## What `bench tune` tries", table(("option", "values"), values)]
+    if said := claims_of(name):
+        parts += ["## What its paper claims", said, "`bench claims` says of each whether runs bear it out."]
     parts += ["## Run it", f"```bash\nbench run --suite smoke --method {name}\n```"]
     named = [f"`{key}`" for key, one in suites().items() if any(row.method == name for row in one.experiments)]
     if named:
         parts.append(f"Rows of papers with it, or near it, are in the suites {', '.join(named)}.")
     return "\n\n".join(parts) + "\n"
+
+
+def claims_of(name: str) -> str:
+    """Table of the claims in the file of a method's name, if there is one."""
+    if name not in claims.names():
+        return ""
+    file = claims.FOLDER / f"{name}.yaml"
+    rows = [
+        (code(claim["name"]), claim["statement"], claim.get("published", "not found"))
+        for claim in plain_yaml.read(file, str(file))["claims"]
+    ]
+    return table(("claim", "in words", "published"), rows)
 
 
 def seen(cls: type[Method]) -> str:
