@@ -9,7 +9,7 @@ from disentangle_bench.methods.objectives import contrastive
 
 
 class BarlowTwins(Method):
-    """Redundancy reduction (a self-supervised baseline without negatives).
+    r"""Redundancy reduction (a self-supervised baseline without negatives).
 
     ```
     image -> view 1 -> backbone -> projector -> z1 \

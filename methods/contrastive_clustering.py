@@ -19,7 +19,7 @@ CALIBRATED = 50
 
 
 class ContrastiveClustering(Method):
-    """Deep clustering with contrastive views (CADE).
+    r"""Deep clustering with contrastive views (CADE).
 
     ```
     image -> view 1 -> backbone -> h1 -> projector -> z1 \

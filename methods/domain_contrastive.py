@@ -20,7 +20,7 @@ from disentangle_bench.methods.views import Params, Positives, on_device, own_ro
 
 
 class DomainContrastive(Method):
-    """DCoDR: negatives come from the anchor's own domain only, so that domains come to share one distribution.
+    r"""DCoDR: negatives come from the anchor's own domain only, so that domains come to share one distribution.
 
     ```
     image    -> backbone -> linear -> code  \

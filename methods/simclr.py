@@ -10,7 +10,7 @@ from disentangle_bench.methods.objectives.contrastive import info_nce
 
 
 class SimCLR(Method):
-    """Contrastive learning of representations (the self-supervised baseline).
+    r"""Contrastive learning of representations (the self-supervised baseline).
 
     ```
     image -> view 1 -> backbone -> projector -> z1 \

@@ -9,7 +9,7 @@ from disentangle_bench.methods.objectives import contrastive
 
 
 class VICReg(Method):
-    """Variance-invariance-covariance regularisation (a self-supervised baseline without negatives).
+    r"""Variance-invariance-covariance regularisation (a self-supervised baseline without negatives).
 
     ```
     image -> view 1 -> backbone -> projector -> z1 \
