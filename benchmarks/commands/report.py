@@ -35,7 +35,7 @@ def command(
     except ValueError as error:
         raise RequestError(f"--baseline: {error}") from error
     if logger == "wandb":
-        from disentangle_bench.benchmarks.execution.wandb import log_report
+        from disentangle_bench.benchmarks.execution.loggers import log_report
 
         log_report(page.parent)
     print(page)

@@ -30,7 +30,7 @@ def command(
     jobs: int | None = None,
     launcher: Literal["local", "slurm"] = "local",
     detach: bool = False,
-    logger: Literal["csv", "wandb"] = "csv",
+    logger: str = "csv",
     dry_run: bool = False,
 ) -> int:
     """Train and judge every missing cell of a suite (a method on a data set with a seed), then print the leaderboard.
@@ -52,7 +52,8 @@ def command(
         jobs: cells side by side; default: as many as the machine has room for.
         launcher: local runs the cells here; slurm gives each to the cluster as a job, see `resources` of a suite.
         detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
-        logger: curves always go to CSV files; wandb besides (works offline without a key).
+        logger: curves go to CSV files; wandb besides (works offline without a key), or a logger of Lightning's kind
+            by its dotted path: lightning.pytorch.loggers.TensorBoardLogger or my_file.MyLogger.
         dry_run: only list what would be done.
     """
     from disentangle_bench.benchmarks.planning.suite import choose
@@ -80,7 +81,7 @@ def carry_out(
     jobs: int | None = None,
     launcher: Literal["local", "slurm"] = "local",
     detach: bool = False,
-    logger: Literal["csv", "wandb"] = "csv",
+    logger: str = "csv",
     dry_run: bool = False,
 ) -> tuple[list[Cell], int]:
     """Make every missing cell of a suite and print the leaderboard; options as of the command.
@@ -118,6 +119,7 @@ def carry_out(
         (accelerator, available), cores = find_devices(), count_cores()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator)
+    preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
     if dry_run:
         return cells, _list(cells, folder)
