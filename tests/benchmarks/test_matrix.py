@@ -156,8 +156,8 @@ def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
     assert float(history["loss"]) > 0
     assert 0 <= float(history["features/linear@1/class/top1"]) <= 1
     assert json.loads(config["method"]) == "supervised"
-    assert {(run.run_group, run.job_type) for run in runs} == {("digits/supervised", "run")}
-    assert set(runs[0].tags) == {"digits", "supervised", "smoke"}
+    assert {(run.run_group, run.job_type) for run in runs} == {("colored_digits/supervised", "run")}
+    assert set(runs[0].tags) == {"colored_digits", "supervised", "smoke"}
     assert float(history["cost/train_seconds"]) > 0
     assert {path.name.partition("_")[0] for path in tmp_path.rglob("*media/images/*.png")} == {"neighbours", "views"}
     (table,) = tmp_path.rglob(json.loads(history["leaderboard/path"]))
