@@ -120,8 +120,8 @@ def normalize(arguments: list[str]) -> list[str]:
             option = "--" + option[2:].replace("-", "_")
             if option[2:] in flags and not equals:
                 equals, value = "=", "true"
-            if option == "--set":
-                option = "--set+"
+            if option in ("--set", "--sweep"):
+                option += "+"
         result.append(option + equals + value)
     return result
 

@@ -138,6 +138,14 @@ def test_objectives_need_only_torch():
         assert not roots & {"lightning", "timm", "numpy", "kornia", "sklearn"}, path
 
 
+def test_diagrams_keep_their_lines():
+    """A backslash at the end of a line joins it to the next, unless the docstring is raw."""
+    for path in (ROOT / "methods").glob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            lines = (ast.get_docstring(node) or "").splitlines() if isinstance(node, ast.ClassDef) else []
+            assert all(len(line) <= 120 for line in lines), f"{path}: a line of a docstring is longer than its file's"
+
+
 def test_methods_folder_holds_methods_only():
     """One LightningModule a file; beside them only the base and the views."""
     for path in [*(ROOT / "methods").glob("*.py"), *(ROOT / "methods" / "field").glob("*.py")]:

@@ -101,7 +101,7 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     write_file(folder / "leaderboard.md", text)
     write_file(folder / "leaderboard.csv", summary.to_csv(frame))
     if logger == "wandb":
-        from disentangle_bench.benchmarks.execution.wandb import log_leaderboard
+        from disentangle_bench.benchmarks.execution.loggers import log_leaderboard
 
         log_leaderboard(frame, folder)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
-from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.errors import RequestError, unknown
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
@@ -48,6 +48,16 @@ def require_wandb(logger: str) -> None:
         raise RequestError(f"--logger wandb {lack}")
     if logger == "wandb" and not wandb_ready():
         raise RequestError("--logger wandb: no key found; run `wandb login`, or set WANDB_MODE=offline")
+
+
+def require_logger(logger: str, cell: Cell) -> None:
+    """Raise RequestError if a logger that is named by its dotted path can't be made for a cell."""
+    if logger not in ("csv", "wandb"):
+        if "." not in logger:
+            raise unknown("logger", logger, ("csv", "wandb", "lightning.pytorch.loggers.TensorBoardLogger"))
+        from disentangle_bench.benchmarks.execution.loggers import try_out
+
+        try_out(logger, cell)
 
 
 def require_launcher(launcher: str, request: Suite, devices: int, nodes: int, jobs: int | None, detach: bool) -> None:

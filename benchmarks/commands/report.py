@@ -24,17 +24,18 @@ def command(
         baseline: method that the others are compared with; default: simclr if it was run, else a floor.
         logger: wandb: log the report, with its tables and pictures, as an artifact too.
     """
+    from disentangle_bench.benchmarks.planning.claims import read
     from disentangle_bench.evaluation.leaderboard.report.page import build
 
     preconditions.require_runs(Path(out))
     preconditions.check_writable(Path(to), "--to")
     preconditions.require_wandb(logger)
     try:
-        page = build(Path(out), Path(to), baseline)
+        page = build(Path(out), Path(to), baseline, claims=read([]))
     except ValueError as error:
         raise RequestError(f"--baseline: {error}") from error
     if logger == "wandb":
-        from disentangle_bench.benchmarks.execution.wandb import log_report
+        from disentangle_bench.benchmarks.execution.loggers import log_report
 
         log_report(page.parent)
     print(page)

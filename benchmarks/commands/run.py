@@ -23,13 +23,14 @@ def command(
     seeds: str | None = None,
     measures: str | None = None,
     set: list[str] | None = None,
+    sweep: list[str] | None = None,
     out: str = "results/runs",
     devices: int = 1,
     nodes: int = 1,
     jobs: int | None = None,
     launcher: Literal["local", "slurm"] = "local",
     detach: bool = False,
-    logger: Literal["csv", "wandb"] = "csv",
+    logger: str = "csv",
     dry_run: bool = False,
 ) -> int:
     """Train and judge every missing cell of a suite (a method on a data set with a seed), then print the leaderboard.
@@ -43,18 +44,21 @@ def command(
         measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see
             `bench list metrics`); what a complete run lacks is added to its record without training again.
         set: KEY=VALUE, may be repeated: method.temperature=0.2, simclr.lr=0.01, data.batch_size=64, budget.epochs=3.
+        sweep: KEY=VALUE,VALUE, may be repeated: a row for each value, such as simclr.temperature=0.1,0.2 (or method.,
+            data. or budget.); of several sweeps one for each combination. A row is called by its values.
         out: folder of all runs; what is complete there is not run again, what is part-done goes on.
         devices: processors or GPUs for each cell; on each of its machines, where it has several.
         nodes: machines for each cell (with --launcher slurm).
         jobs: cells side by side; default: as many as the machine has room for.
         launcher: local runs the cells here; slurm gives each to the cluster as a job, see `resources` of a suite.
         detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
-        logger: curves always go to CSV files; wandb besides (works offline without a key).
+        logger: curves go to CSV files; wandb besides (works offline without a key), or a logger of Lightning's kind
+            by its dotted path: lightning.pytorch.loggers.TensorBoardLogger or my_file.MyLogger.
         dry_run: only list what would be done.
     """
     from disentangle_bench.benchmarks.planning.suite import choose
 
-    request = choose(suite, method, dataset, seeds, set, measures)
+    request = choose(suite, method, dataset, seeds, set, measures, sweep)
     return carry_out(
         request,
         Path(out),
@@ -77,7 +81,7 @@ def carry_out(
     jobs: int | None = None,
     launcher: Literal["local", "slurm"] = "local",
     detach: bool = False,
-    logger: Literal["csv", "wandb"] = "csv",
+    logger: str = "csv",
     dry_run: bool = False,
 ) -> tuple[list[Cell], int]:
     """Make every missing cell of a suite and print the leaderboard; options as of the command.
@@ -115,6 +119,7 @@ def carry_out(
         (accelerator, available), cores = find_devices(), count_cores()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator, dry=dry_run)
+    preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
     if dry_run:
         return cells, _list(cells, folder)

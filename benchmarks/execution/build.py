@@ -1,14 +1,12 @@
-"""A cell's data set, method and loggers, made from its resolved configuration."""
+"""A cell's data set and method, made from its resolved configuration."""
 
 from __future__ import annotations
 
 import lightning as L
-from lightning.pytorch.loggers import CSVLogger, Logger
 
 from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.methods.base import Method, stream_seed
 
@@ -34,14 +32,3 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
     L.seed_everything(stream_seed(cell.seed, "weights") % 2**32, verbose=False)
     arguments = options.instantiate(cls, cell.options)
     return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
-
-
-def make_loggers(run: RunFolder, cell: Cell, launch: CellLaunch) -> list[Logger]:
-    """Curves as CSV always, one file a start so that an interrupted run's stay; W&B if asked for."""
-    attempt = len(list(run.curves.glob("attempt_*")))
-    loggers: list[Logger] = [CSVLogger(run.curves, name="", version=f"attempt_{attempt}")]
-    if launch.logger == "wandb":
-        from disentangle_bench.benchmarks.execution.wandb import run_logger
-
-        loggers.append(run_logger(run.path, cell))
-    return loggers

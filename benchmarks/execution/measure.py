@@ -94,6 +94,7 @@ def measure(
         data.eval_dataloader("test"),
         module=method,
         views=method.views,
+        names=data.value_names,
     )
     return measured
 

@@ -18,7 +18,8 @@ from lightning.pytorch.loggers import Logger
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
-from disentangle_bench.benchmarks.execution.build import build_data, build_method, make_loggers
+from disentangle_bench.benchmarks.execution import loggers as log
+from disentangle_bench.benchmarks.execution.build import build_data, build_method
 from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
@@ -91,7 +92,7 @@ def run_cell(run: RunFolder) -> None:
         progress.update("load data")
     data = build_data(cell)
     method = build_method(cell, data)
-    loggers = make_loggers(run, cell, launch)
+    loggers = log.make_loggers(run, cell, launch.logger)
     trained = _train_or_load(cell, method, data, run, launch, loggers, progress)
     where = device_of(launch)
     if where.type == "cuda":
@@ -104,7 +105,7 @@ def run_cell(run: RunFolder) -> None:
     measured = measure(cell, method, data, run, trained.encoder, progress)
     record = make_record(cell, method, data, trained, measured, launch, started)
     with signals.deferred():
-        finish(run, record, loggers, launch)
+        finish(run, record, loggers)
         feature_cache.prune(run.out)
 
 
@@ -130,22 +131,10 @@ def _train_or_load(
         return train(cell, method, data, run, launch, loggers, progress)
 
 
-def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger], launch: CellLaunch) -> None:
+def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger]) -> None:
     """Write the record, last of all results, and clear away what led to it."""
     write_json(run.record, seal(record, run.outcomes))
-    rows = record["metrics"]
-    finals = {
-        "/".join(filter(None, (row["space"], row["measure"], row["target"], key))): value
-        for row in rows
-        for key, value in (row["scores"] or {}).items()
-    }
-    for logger in loggers:
-        logger.log_metrics(finals)
-        logger.finalize("success")
-    if launch.logger == "wandb":
-        import wandb
-
-        wandb.finish()
+    log.finish(loggers, run, record)
     cleanup.clear(run)
 
 

@@ -40,7 +40,7 @@ class Launch:
         jobs: cells side by side.
         device_ids: of the machine's GPUs, shared out over the jobs; empty on a CPU.
         threads: of the processor, for a cell whose suite doesn't say.
-        logger: csv, or wandb besides.
+        logger: csv; wandb, or the dotted path of another class, besides.
         resources: what a job of a cluster gets.
         detach: don't wait for a cluster's jobs.
     """

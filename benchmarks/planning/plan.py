@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from inspect import getsourcefile, signature
-from itertools import takewhile
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.machine import has_bf16
-from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning import options, sweep
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite, merged
@@ -62,17 +62,20 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
     _check_addressees(suite, method_classes, data_classes)
     precision = resolve_precision(suite.precision, accelerator)
     planner = _Planner(suite, method_classes, data_classes, precision, measures, dry)
-    cells = [
-        cell
-        for dataset in suite.datasets
-        for method in matrix
-        if (cell := planner.cell(dataset, method, optional=suite.methods == "all")) is not None
-    ]
+    known = {name: options.known_options(method_classes[name]) for name in matrix}
+    sweep.check(suite, known)
+    optional = suite.methods == "all"
+    cells: list[Cell] = []
+    for dataset, method in product(suite.datasets, matrix):
+        rows = sweep.rows(suite, method, dataset, known[method])
+        made = [planner.cell(dataset, method, row.experiment, optional, row.overrides) for row in rows]
+        made = made if rows else [planner.cell(dataset, method, optional=optional)]
+        cells += [cell for cell in made if cell is not None]
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
     shared: dict[str, Cell] = {}
     for cell in cells:
-        known = shared.setdefault(cell.hash, replace(cell, experiments=[]))
-        known.experiments.extend(cell.experiments)
+        one_of = shared.setdefault(cell.hash, replace(cell, experiments=[]))
+        one_of.experiments.extend(cell.experiments)
     # seeds outermost: every method has its first figure early
     return [replace(cell, seed=seed) for seed in suite.seeds for cell in shared.values()]
 
@@ -96,11 +99,18 @@ class _Planner:
         self.loaded: dict[str, ImageDataModule] = {}
 
     def cell(
-        self, dataset: str, method: str, experiment: Experiment | None = None, optional: bool = False
+        self,
+        dataset: str,
+        method: str,
+        experiment: Experiment | None = None,
+        optional: bool = False,
+        overrides: dict[str, Any] | None = None,
     ) -> Cell | None:
         """The cell of the first seed; None where the data lack labels that a method needs, and it is `optional`."""
         suite, method_class, data_class = self.suite, self.method_classes[method], self.data_classes[dataset]
-        over = suite.overrides  # those of the suite's own rows are in its settings too, but a choice comes between
+        over = (
+            suite.overrides if overrides is None else overrides
+        )  # those of the suite's own rows are in its settings too, but a choice comes between
         where = f"experiment {experiment.label!r}: " if experiment else ""
         named = dict(suite.settings.get(method, {}))
         batches = _batch_options(named.pop("data", {}), method)

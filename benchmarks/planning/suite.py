@@ -5,6 +5,7 @@ Reading one needs neither torch nor the methods, so that the command line answer
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -122,6 +123,8 @@ class Suite:
     tuned: str | None = None
     overrides: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     """Settings from the command line, which hold for experiments too, whatever they say themselves."""
+    sweeps: dict[str, list[tuple[str, Any]]] = field(init=False, default_factory=dict)
+    """Setting -> texts and values that the command line wants a row of each for; see `sweep`."""
 
     def __post_init__(self) -> None:
         for name in ("measures", "methods", "seeds"):
@@ -160,6 +163,7 @@ def choose(
     seeds: str | None = None,
     assignments: list[str] | None = None,
     measures: str | None = None,
+    sweeps: list[str] | None = None,
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
@@ -192,6 +196,7 @@ def choose(
         else:
             _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
     chosen = _typed(content)
+    chosen.sweeps = swept(sweeps or [])
     chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
     return chosen
 
@@ -216,7 +221,30 @@ def _keep(content: dict[str, Any], key: Literal["method", "dataset"], names: lis
         raise unknown(f"{key} of suite {content['name']}", names[0], known)
 
 
-def assigned(assignments: list[str]) -> dict[str, Any]:
+def swept(assignments: list[str]) -> dict[str, list[tuple[str, Any]]]:
+    """`a.b=1,2` as `{"a.b": [("1", 1), ("2", 2)]}`; values are YAML, a list among them stays one: `a.b=[0, 1],[0, 2]`.
+
+    Raises:
+        RequestError: no `KEY=VALUE,VALUE`, a key that stands twice, or values that YAML can't read.
+    """
+    found: dict[str, list[tuple[str, Any]]] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = _split(path.strip())
+        if not equals or len(keys) < 2 or not all(keys) or len(keys) > MOST_KEYS:
+            raise RequestError(
+                f"--sweep {assignment:.80}: expected NAME.OPTION=VALUE,VALUE, such as simclr.lr=0.1,0.01"
+            )
+        values = plain_yaml.parse(f"[{text}]", f"--sweep {assignment:.80}")
+        if not values or not isinstance(values, list):
+            raise RequestError(f"--sweep {assignment:.80}: no values")
+        if path.strip() in found:
+            raise RequestError(f"--sweep {path.strip()} stands twice: name all its values once")
+        found[path.strip()] = list({json.dumps(value): value for value in values}.items())
+    return found
+
+
+def assigned(assignments: list[str], option: str = "--set") -> dict[str, Any]:
     """`a.b=1` and `a.c=[2, 3]` as `{"a": {"b": 1, "c": [2, 3]}}`; values are YAML.
 
     Raises:
@@ -227,8 +255,8 @@ def assigned(assignments: list[str]) -> dict[str, Any]:
         path, equals, text = assignment.partition("=")
         keys = _split(path.strip())
         if not equals or not all(keys) or len(keys) > MOST_KEYS:
-            raise RequestError(f"--set {assignment:.80}: expected KEY=VALUE, such as method.temperature=0.2")
-        value = plain_yaml.parse(text, f"--set {assignment:.80}")
+            raise RequestError(f"{option} {assignment:.80}: expected KEY=VALUE, such as method.temperature=0.2")
+        value = plain_yaml.parse(text, f"{option} {assignment:.80}")
         for key in reversed(keys):
             value = {key: value}
         _merge(tree, value)

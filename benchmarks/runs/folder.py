@@ -61,7 +61,7 @@ class CellLaunch:
         nodes: machines.
         device_ids: the machine's GPUs that it gets; empty on a processor.
         threads: of the processor, where the suite doesn't say.
-        logger: csv, or wandb besides.
+        logger: csv; wandb, or the dotted path of another class, besides.
         git: commit of the code that was loaded, and whether it had changes.
         launcher: the `bench run` that it belongs to.
     """

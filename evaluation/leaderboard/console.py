@@ -115,7 +115,8 @@ def _text(cell: Cell, column: Column) -> Text:
     text = Text(one_line(plain), style=style)
     if cell.ranks is not None:
         low, high = cell.ranks
-        text.append(f" {low}" if low == high else f" {low}-{high}", style="not bold dim")
+        told = f"{low}" if low == high else f"{low}-{high}"
+        text.append(f" {told:<3}", style="not bold dim")  # the means below each other
     for note in cell.notes:
         text.append(f" [{note}]", style="not bold dim")
     return text

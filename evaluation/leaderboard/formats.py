@@ -9,7 +9,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.evaluation.leaderboard.table import PERCENT, Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, score_of
+from disentangle_bench.evaluation.leaderboard.table import Cell, Column, Grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,72 @@ def transposed(grid: Grid) -> Grid:
     return replace(grid, columns=columns, rows=lines, blocks=[""] * len(lines), chance=[])
 
 
+def without_constant(grid: Grid) -> Grid:
+    """Without columns that have no entry, and without text, counts and costs that all rows share; the foot has them."""
+    kept, same, empty = [0], list[str](), list[str]()
+    for k, column in enumerate(grid.columns[1:], 1):
+        texts = {spell(row[k], column) for row in grid.rows}
+        if all(row[k].value in (None, "") and not row[k].notes for row in grid.rows):
+            empty.append(column.title.rstrip(" ↑↓"))
+        elif len(texts) == 1 and len(grid.rows) > 1 and column.kind in ("text", "count", "cost"):
+            same.append(f"{column.title} {texts.pop()}")
+        else:
+            kept.append(k)
+    lines = [f"The same for every method: {'; '.join(same)}."] if same else []
+    lines += [f"No figures of: {', '.join(empty)}."] if empty else []
+    return replace(
+        grid,
+        columns=[grid.columns[k] for k in kept],
+        rows=[[row[k] for k in kept] for row in grid.rows],
+        chance=[grid.chance[k] for k in kept] if grid.chance else [],
+        foot=[*grid.foot, *lines],
+    )
+
+
+def groups(grid: Grid) -> list[tuple[str, int]]:
+    """Measures over the columns: each title with the number of neighbouring columns that it spans."""
+    found: list[tuple[str, int]] = []
+    for column in grid.columns:
+        title = column.key[0] if column.key else ""
+        if found and found[-1][0] == title:
+            found[-1] = title, found[-1][1] + 1
+        else:
+            found.append((title, 1))
+    return found
+
+
+def under_group(column: Column) -> str:
+    """A column's title where its measure stands above it."""
+    if column.key is None or not column.title.startswith(column.key[0]):
+        return column.title
+    rest = column.title.removeprefix(column.key[0]).strip()
+    return rest if rest.startswith(column.key[1]) else f"{column.key[1]} {rest}"
+
+
+def about(title: str) -> str:
+    """What a measure is, for who points at its name: its summary, splits, chance levels and source."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    if title == COST:
+        return "What the run cost: of training where nothing else is said."
+    if title not in MEASURES:
+        return ""
+    measure = MEASURES[title]
+    chance = ", ".join(f"{name}: {score.chance}" for name, score in measure.scores.items() if score.chance != "none")
+    told = [measure.summary.rstrip("."), f"Splits: {measure.splits}", f"Chance: {chance}" if chance else ""]
+    return ". ".join(part for part in (*told, f"Source: {measure.source}") if part) + "."
+
+
+def best_first(column: Column) -> str:
+    """The order in which the best of a column comes first, as `aria-sort` names it."""
+    if column.key is None:
+        return "ascending" if column.kind == "text" else "descending"
+    measure, score, _ = column.key
+    known = score_of(measure, score)
+    less = score != "images_per_second" if measure == COST else known is not None and known.direction == "down"
+    return "ascending" if less else "descending"
+
+
 def markdown(grids: Sequence[Grid], problems: Sequence[str] = ()) -> str:
     """All grids, each under its title, and what was skipped."""
     from tabulate import tabulate
@@ -161,7 +228,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.globals["spell"] = spell
+    for function in (spell, groups, under_group, about, best_first):
+        templates.globals[function.__name__] = function
     return templates
 
 

@@ -52,6 +52,7 @@ class Cell:
         n: seeds of this figure where they are not the row's.
         notes: numbers of the notes that belong to it.
         aside: whether it was measured under another protocol.
+        share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
     """
 
     value: float | str | None = None
@@ -62,6 +63,7 @@ class Cell:
     n: int | None = None
     notes: tuple[int, ...] = ()
     aside: bool = False
+    share: float = math.nan
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -163,6 +164,12 @@ class Measure:
     def title(self) -> str:
         """`name@version`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def summary(self) -> str:
+        """What it measures, in the first sentence of its function's docstring."""
+        function = self.run.func if isinstance(self.run, partial) else self.run
+        return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ LIMIT = 1000
 """Test images that are looked at."""
 POINTS, DIMENSIONS, SPACES = 300, 24, 8
 """Of the stored sample: images, principal components, spaces."""
+SATURATED = 0.5
+"""Saturation of a target's mean images from which on the target is one of colour."""
 
 
 def write(
@@ -41,6 +43,7 @@ def write(
     *,
     module: nn.Module | None = None,
     views: Callable[[dict[str, Tensor]], Sequence[Tensor]] | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
     seed: int = 0,
 ) -> Path:
     """Write a run's artefacts to `<folder>/artefacts/`; the index is written last.
@@ -53,6 +56,7 @@ def write(
         module: the method, whose `mean` and `std` undo the normalising of its views.
         views: a batch to normalised views [B, C, H, W] as the method trains on; for the sheet of augmented views, which
             is left out without it.
+        names: of the values of targets, by target, where they have any.
         seed: of the sample.
 
     Returns:
@@ -66,8 +70,8 @@ def write(
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:LIMIT])
     images, first = _gather(batches, chosen)
     labels = {spec.name: np.asarray(bank.targets["test"][spec.name])[chosen] for spec in targets}
-    names = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
-    spaces = {name: np.nan_to_num(bank.features[name]["test"][chosen].astype(np.float32)) for name in names}
+    shown = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
+    spaces = {name: np.nan_to_num(bank.features[name]["test"][chosen].astype(np.float32)) for name in shown}
     with threadpool_limits(1):  # small problems: threads would only wait for each other
         sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
     content = next((spec for spec in targets if spec.role == "content" and spec.discrete), None)
@@ -81,6 +85,12 @@ def write(
         "targets": [spec.as_dict() for spec in targets],
         "spaces": {name: int(x["test"].shape[1]) for name, x in bank.features.items()},
         "neighbours": [],
+        "names": {name: list(values) for name, values in (names or {}).items()},
+        "hues": {
+            spec.name: found
+            for spec in targets
+            if spec.discrete and (found := hues(images, labels[spec.name], spec.size)) is not None
+        },
     }
     if content is not None:
         picture, index["neighbours"] = _neighbours(spaces["features"], images, labels[content.name], chosen)
@@ -101,6 +111,28 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
             return index, {name: stored[name] for name in stored.files}
     except Exception:  # whatever a damaged or hostile file makes the readers raise
         return None
+
+
+def hues(images: np.ndarray, labels: np.ndarray, size: int) -> list[list[int]] | None:
+    """The colour of each value of a target that is painted: of its images' mean, at full brightness.
+
+    Args:
+        images: uint8 [N, C, H, W].
+        labels: int [N].
+        size: number of values.
+
+    Returns:
+        [size, 3], 0 to 255 (grey where a value has no image); None if most values' images are grey on average.
+    """
+    if images.shape[1] != 3:
+        return None
+    by_image = images.mean(axis=(2, 3))
+    mean = np.full((size, 3), 127.5)
+    for value in np.unique(labels):
+        mean[int(value)] = by_image[labels == value].mean(axis=0)
+    brightest = np.maximum(mean.max(axis=1, keepdims=True), 1)
+    saturation = 1 - mean.min(axis=1) / brightest[:, 0]
+    return np.rint(230 * mean / brightest).astype(int).tolist() if np.median(saturation) > SATURATED else None
 
 
 def components(x: np.ndarray) -> np.ndarray:

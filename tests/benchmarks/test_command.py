@@ -1,16 +1,20 @@
 """Bad input: one clear line on standard error, exit code 2, nothing written. And what the command line promises."""
 
 import os
+import shlex
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from disentangle_bench.benchmarks import plain_yaml
-from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks import plain_yaml, terminal
+from disentangle_bench.benchmarks.__main__ import main, make_parser
+from disentangle_bench.benchmarks.commands.run import _next_steps
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.plan import plan
 
@@ -209,3 +213,23 @@ def test_questions_that_are_answered_at_once(arguments, begins, capsys):
         main(arguments)
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith(begins)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("FEW", []), ("USUAL", ["done a"]), ("MANY", ["started a (log: x/log.txt)", "done a"])]
+)
+def test_few_or_many_words_about_cells(words, said, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "words", terminal.Words[words])
+    bars, cell = ProgressBars(1, 0, 1), SimpleNamespace(title="a")
+    bars.started(cell, Path("x/log.txt"))
+    bars.settled(cell, None, 3.0)
+    bars.close()
+    assert [line.removesuffix(" in 3 s") for line in capsys.readouterr().err.splitlines() if line[0] in "ds"] == said
+
+
+def test_what_people_do_next_names_their_folder():
+    told = _next_steps(Path("my runs"))
+    assert "bench report --out 'my runs' " in told
+    assert "--out" not in _next_steps(Path("results/runs"))
+    for line in told.splitlines():  # and each of it can be done
+        make_parser().parse_args(shlex.split(line.partition("bench ")[2], comments=True))

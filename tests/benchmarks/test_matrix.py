@@ -146,15 +146,20 @@ def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     command = ["run", "--suite", "smoke", "--method", "supervised", *TINY, "--out", str(tmp_path / "runs")]
     assert main([*command, "--set", "data.batch_size=32", "--set", "budget.steps=20", "--logger", "wandb"]) == 0
-    history, config = {}, {}
+    history, config, runs = {}, {}, []
     for file in tmp_path.rglob("*.wandb"):
         for record in wandb_records(file):
+            runs += [record.run] if record.run.run_group else []
             history |= {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
             config |= {item.key: item.value_json for item in record.run.config.update}
             config |= {item.key: item.value_json for item in record.config.update}
     assert float(history["loss"]) > 0
     assert 0 <= float(history["features/linear@1/class/top1"]) <= 1
     assert json.loads(config["method"]) == "supervised"
+    assert {(run.run_group, run.job_type) for run in runs} == {("colored_digits/supervised", "run")}
+    assert set(runs[0].tags) == {"colored_digits", "supervised", "smoke"}
+    assert float(history["cost/train_seconds"]) > 0
+    assert {path.name.partition("_")[0] for path in tmp_path.rglob("*media/images/*.png")} == {"neighbours", "views"}
     (table,) = tmp_path.rglob(json.loads(history["leaderboard/path"]))
     assert "linear@1" in table.read_text()
 

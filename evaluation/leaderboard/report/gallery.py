@@ -20,7 +20,7 @@ from disentangle_bench.evaluation.pictures import artefacts
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES, PICTURE_BYTES = 8, 2**20
 """Of those that a method left: how many are shown, and up to which size."""
-SPACES, TARGETS = 2, 4
+SPACES, TARGETS = 6, 4
 """That are mapped."""
 CLASSES = 50
 """Largest confusion matrix."""
@@ -28,12 +28,13 @@ CLASSES = 50
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: title, text that says what is seen, addresses of the picture and of its figures."""
+    """One picture: title, text that says what is seen, addresses of it and its figures, whether it needs the width."""
 
     title: str
     caption: str
     href: str
     csv: str | None = None
+    broad: bool = False
 
 
 @dataclass
@@ -115,14 +116,30 @@ def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray
         if len(x) < 3 or not targets:
             continue
         drawn = layouts(x, tsne=tsne)
-        colours = [(spec["name"], spec["kind"], sample[f"target/{spec['name']}"]) for spec in targets]
-        header = [f"{layout} {axis}" for layout in drawn for axis in "xy"] + [name for name, *_ in colours]
-        rows = np.column_stack([*drawn.values(), *[values for *_, values in colours]])
+        shades = [_shade(spec, sample[f"target/{spec['name']}"], index) for spec in targets]
+        header = [f"{layout} {axis}" for layout in drawn for axis in "xy"] + [shade.name for shade in shades]
+        rows = np.column_stack([*drawn.values(), *[shade.values for shade in shades]])
         caption = f"{len(x)} test images in {space}, by {' and '.join(drawn)}, coloured by " + ", ".join(
             f"{spec['name']} ({spec['role']})" for spec in targets
         )
         table = as_csv(header, np.char.mod("%.5g", rows.astype(float)))
-        _show(gallery, out, f"Map of {space}", caption, plots.maps(drawn, colours), f"{name} map {space}.png", table)
+        _show(gallery, out, f"Map of {space}", caption, plots.maps(drawn, shades), f"{name} map {space}.png", table)
+
+
+def _shade(spec: dict[str, Any], values: np.ndarray, index: dict[str, Any]) -> plots.Shade:
+    """By a target, with the names and colours of its values as far as the run's file says them properly."""
+
+    def told(key: str) -> list[Any]:
+        given = index.get(key)
+        values_ = given.get(spec["name"]) if isinstance(given, dict) else None
+        return values_ if isinstance(values_, list) else []
+
+    hues = told("hues")
+    plain = all(isinstance(hue, list) and len(hue) == 3 and all(c in range(256) for c in hue) for hue in hues)
+    enough = len(hues) > values.max()
+    return plots.Shade(
+        spec["name"], spec["kind"], values, list(map(str, told("names"))), hues if plain and enough else ()
+    )
 
 
 def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) -> None:

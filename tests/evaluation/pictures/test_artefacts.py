@@ -154,3 +154,12 @@ def test_tiles_of_any_shape():
         io.BytesIO(sheets.sheet([[np.zeros((1, 4, 4), np.uint8)], [np.zeros((1, 4, 4), np.uint8)] * 2]))
     )
     assert picture.size == (2 * (sheets.TILE + 6), 2 * (sheets.TILE + 6))
+
+
+def test_a_painted_targets_values_have_the_hues_of_their_images():
+    labels = np.arange(60) % 3
+    grey = np.random.default_rng(0).integers(0, 256, (60, 1, 4, 4))
+    images = (grey * np.eye(3)[[0, 2, 1]][labels][:, :, None, None]).astype(np.uint8)  # red, blue, green
+    assert artefacts.hues(images, labels, 4) == [[230, 0, 0], [0, 0, 230], [0, 230, 0], [230, 230, 230]]
+    assert artefacts.hues(images, np.arange(60) % 7, 7) is None  # of all colours alike
+    assert artefacts.hues(images[:, :1], labels, 4) is None

@@ -2,17 +2,18 @@
 // Sort: a button in each heading; numbers by their full value, rows without one last, ties stay as they were.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  [...table.tHead.rows[0].cells].forEach((heading, column) => {
+  const headings = [...table.tHead.rows].at(-1).cells;
+  [...headings].forEach((heading, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = heading.textContent;
     heading.replaceChildren(button);
     button.addEventListener("click", () => {
       const numeric = heading.classList.contains("num");
-      const first = numeric ? "descending" : "ascending";
-      const other = numeric ? "ascending" : "descending";
+      const first = heading.dataset.first ?? (numeric ? "descending" : "ascending");  // the best first
+      const other = first === "ascending" ? "descending" : "ascending";
       const order = heading.ariaSort === first ? other : first;
-      for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+      for (const each of headings) each.removeAttribute("aria-sort");
       heading.ariaSort = order;
       const sign = order === "ascending" ? 1 : -1;
       const value = (row) => {

@@ -15,10 +15,11 @@ pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and c
 def report(tmp_path_factory, make_record, put_run):
     root = tmp_path_factory.mktemp("site")
     for k, (method, labels) in enumerate([("simclr", ()), ("vicreg", ()), ("supervised", ("content",))]):
+        cost = {"train_seconds": 9.0 - k, "parameters": 10**k, "images_per_second": k, "peak_memory_mb": k + 1}
         for seed in range(2):
             top1 = [0.7, 0.095, 0.99][k] + 0.001 * seed
-            put_run(root / "runs", make_record("digits", method, seed, top1, labels=labels))
-        put_run(root / "runs", make_record("digits", method, 5, 0.5, labels=labels, space="projection"))
+            put_run(root / "runs", make_record("digits", method, seed, top1, labels=labels, cost=cost))
+        put_run(root / "runs", make_record("digits", method, 5, 0.5, labels=labels, space="projection", cost=cost))
     return build(root / "runs", root / "report").as_uri()
 
 
@@ -77,19 +78,43 @@ def test_no_errors_all_pictures_and_nothing_wider_than_the_screen(page, width, s
 
 def test_sorting_by_number_and_by_name(page):
     browser = page(1280)
-    buttons = browser.find_elements("css selector", "#table-1 thead button")
+    buttons = browser.find_elements("css selector", "#table-1 thead tr:last-child button")
+    number = [button.text for button in buttons].index("top1 % ↑")
     first = methods(browser)
     assert first[0] == ("simclr", "features")  # in blocks: without labels first
     assert first[-1][0] == "supervised"
-    buttons[4].click()  # linear@1 top1, best first
+    buttons[number].click()  # linear@1 top1, best first
     assert methods(browser)[0] == ("supervised", "features")
-    buttons[4].click()
+    buttons[number].click()
     assert methods(browser)[0] == ("vicreg", "features")  # 9.5 %, which as text would come after 50.0
-    heading = browser.find_elements("css selector", "#table-1 thead th")[4]
+    heading = browser.find_elements("css selector", "#table-1 thead tr:last-child th")[number]
     assert heading.get_attribute("aria-sort") == "ascending"
     buttons[0].click()
     assert [name for name, _ in methods(browser)] == sorted(name for name, _ in first)
     assert heading.get_attribute("aria-sort") is None
+
+
+def test_the_first_click_sorts_the_cheapest_first_and_measures_tell_what_they_are(page):
+    browser = page(1280)
+    heads = browser.find_elements("css selector", "#table-1 thead tr:last-child th")
+    seconds = next(head for head in heads if head.text == "train s")
+    seconds.find_element("tag name", "button").click()
+    assert seconds.get_attribute("aria-sort") == "ascending"
+    tips = [th.get_attribute("title") for th in browser.find_elements("css selector", "#table-1 .groups th")]
+    assert any("Multinomial logistic regression" in (tip or "") for tip in tips)
+
+
+def test_the_name_of_the_row_stays_and_a_phone_shows_figures(page):
+    browser = page(390)
+    script = """const find = (what) => document.querySelector('#table-1' + what);
+        const box = find('').parentElement, cell = find(' td.num');
+        const first = cell.getBoundingClientRect().left; box.scrollLeft = 10000;
+        const name = find(' tbody th').getBoundingClientRect();
+        return [first, box.scrollLeft, name.left - box.getBoundingClientRect().left]"""
+    first, scrolled, left = browser.execute_script(script)
+    assert first < 250  # a figure is seen without scrolling
+    assert scrolled > 0
+    assert abs(left) < 3
 
 
 def test_filters_by_words_and_labels(page):
@@ -113,7 +138,10 @@ def test_the_keyboard_alone_sorts_filters_and_opens_a_card(page):
     button = browser.find_element("css selector", "#table-1 thead button")
     browser.execute_script("arguments[0].focus()", button)
     button.send_keys(keys.ENTER)
-    assert browser.find_element("css selector", "#table-1 thead th").get_attribute("aria-sort") == "ascending"
+    assert (
+        browser.find_element("css selector", "#table-1 thead tr:last-child th").get_attribute("aria-sort")
+        == "ascending"
+    )
     link = browser.find_element("css selector", "#table-1 tbody a")
     link.send_keys(keys.ENTER)
     card = browser.execute_script("return document.querySelector(location.hash).open")

@@ -2,11 +2,22 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
+from disentangle_bench.evaluation.leaderboard.formats import spell
+from disentangle_bench.evaluation.leaderboard.report.charts import pair
+from disentangle_bench.evaluation.leaderboard.report.datasets import heat
+from disentangle_bench.evaluation.leaderboard.report.gallery import _shade
+from disentangle_bench.evaluation.leaderboard.report.headline import criteria
 from disentangle_bench.evaluation.leaderboard.report.output import FILES, Output
 from disentangle_bench.evaluation.leaderboard.report.page import build, build_from
+from disentangle_bench.evaluation.leaderboard.summary import leaderboard
+from disentangle_bench.evaluation.leaderboard.table import grids
 from disentangle_bench.evaluation.records import FILE
 from tests.evaluation.leaderboard.conftest import at
 
@@ -94,13 +105,73 @@ def test_every_section_is_there_with_its_pictures_and_csv(runs, tmp_path):
         assert said in text
     names = {path.name for path in (index.parent / FILES).iterdir()}
     pictures = {name for name in names if name.endswith((".png", ".svg"))}
-    for kind in ("seeds.svg", "color-leakage.svg", "pareto.svg", "curves.svg"):
-        assert {f"digits-{kind}", f"colored_digits-{kind}"} <= pictures
+    for kind in ("seeds", "color-leakage", "pareto", "curves", "losses", "ranks"):
+        assert {f"digits-{kind}.svg", f"colored_digits-{kind}.svg"} <= pictures
     for kind in ("map-features.png", "neighbours.png", "views.png", "confusion-features-class.png", "swaps.png"):
         assert f"digits-simclr-{kind}" in pictures
     without = {name for name in pictures if name[:-4] + ".csv" not in names}
-    assert {re.sub(r".*-", "", name) for name in without} == {"views.png", "swaps.png"}  # images as they are
+    images, drawn_twice = {"views.png", "swaps.png"}, {"losses.svg"}  # whose figures are in curves.csv
+    assert {re.sub(r".*-", "", name) for name in without} == images | drawn_twice
     assert {"leaderboard.csv", "runs.csv", "overall-ranking.csv", "comparison-with-baseline.csv"} <= names
+
+
+def test_the_answer_is_in_sentences_and_by_criterion(matrix, tmp_path):
+    text = " ".join(" ".join(check(build_from(at(matrix()), tmp_path)).text).split())
+    for said in (
+        "Without labels, simclr reaches 71.7 ± 3.3 % (linear@1 top1).",
+        "With content labels, supervised reaches 74.7 ± 3.3 %.",
+        "Of color a probe reads 40.0 ± 0.0 % in simclr (whose content is 71.7 ± 3.3 %)",
+        "Without labels, simclr may be best in content and in leakage.",
+        "Named are all that the runs can't tell from the best at 95 %",
+        "The same for every method: space features; n 3; train s 11; images/s 300; params 120,000; peak MB 512.",
+        "Multinomial logistic regression on standardised features",  # what the column means
+    ):
+        assert said in text
+
+
+def test_claims_are_shown_with_their_verdicts_where_there_are_runs(matrix, tmp_path):
+    sides = Side("supervised"), Side("simclr")
+    tried = [
+        Claim(
+            f"of_{data}", "Labels help.", "table 1", data, *sides, "linear@1", "top1", 0.01, "class", paper="Ours: yes"
+        )
+        for data in ("digits", "elsewhere")
+    ]
+    text = " ".join(" ".join(check(build_from(at(matrix()), tmp_path, claims=tried)).text).split())
+    assert "Labels help. Ours digits holds 74.7 against 71.7 (+3.0 [+3.0, +3.0]) +1 points" in text
+    assert "1 further claims are about runs that are not here" in text
+
+
+def test_heat_tells_how_near_a_figure_is_to_the_best_that_it_can_be(record):
+    leaky = {"measure": "leakage@4", "target": "color", "scores": {"leakage": 0.8}}
+    frame = leaderboard(at([record(seed=s, top1=0.9, metrics=[leaky]) for s in range(3)]))
+    (grid,) = grids(frame)
+    (row,) = heat(grid, criteria(frame)).rows
+    assert [cell.share for cell in row[1:]] == [pytest.approx(0.9), pytest.approx(0.2)]  # less leakage is better
+    assert [spell(cell, column) for cell, column in zip(row[1:], grid.columns[4:], strict=False)] == ["90.0", "80.0"]
+
+
+def test_names_of_points_never_lie_over_each_other():
+    table = pd.DataFrame(
+        {"method": [f"method {k}" for k in range(20)], "block": "none", "mean": 90.0, "mean_leak": 50.0}
+    )
+    table = table.assign(low=89.0, high=91.0, low_leak=49.0, high_leak=51.0)
+    drawn = pair(table, table.head(0), "x", "y").decode()
+    heights = [float(y) for y in re.findall(r"translate\([\d.]+ ([\d.]+)\)[^>]*>method \d+<", drawn)] or [
+        float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>method \d+<', drawn)
+    ]
+    assert len(heights) == 20
+    assert min(abs(a - b) for a, b in pairwise(sorted(heights))) > 7  # the size of the letters
+
+
+def test_maps_use_the_datas_own_hues_where_they_are_told_properly():
+    values = np.array([0, 1, 1])
+    spec = {"name": "color", "kind": "class"}
+    good = _shade(spec, values, {"hues": {"color": [[230, 0, 0], [0, 0, 230]]}, "names": {"color": ["red", "blue"]}})
+    assert good.colours(1)[:3] == pytest.approx((0, 0, 230 / 255))
+    assert good.names == ["red", "blue"]
+    for bad in ([[230, 0, 0]], [[1, 2], [3, 4]], [["x"] * 3] * 2, [[300, 0, 0]] * 2, "red", {"a": 1}):
+        assert not _shade(spec, values, {"hues": {"color": bad}, "names": [bad]}).hues
 
 
 def test_the_report_is_the_same_each_time_and_replaces_the_last_one(tmp_path, record, put_run):

@@ -1,0 +1,232 @@
+"""What the page shows of one data set: the answer, criteria by method, the table, and its pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from disentangle_bench.evaluation.leaderboard import formats
+from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
+from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
+from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
+from disentangle_bench.evaluation.leaderboard.report.cards import Named
+from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
+from disentangle_bench.evaluation.leaderboard.report.output import Output
+from disentangle_bench.evaluation.leaderboard.table import Cell, Grid, column_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CURVES, POINTS, PANELS = 24, 60, 7
+"""Most methods with learning curves and with points, and criteria with rank sets, that are drawn."""
+TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "training seconds"}
+
+
+def build(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
+    """What the template needs of one data set.
+
+    Args:
+        grid: the main table.
+        told: which space tells what, if there is such a table.
+        frame: the leaderboard, of all data sets.
+        named: all runs.
+        files: where pictures go.
+    """
+    part = frame[frame["dataset"] == grid.dataset]
+    keys = column_keys(part)
+    pictures: list[Picture | None] = []
+    missing: list[str] = []
+    if keys:
+        pictures += _pairs(grid.dataset, part, keys, files)
+        tables = [(name, _tradeoff(part, keys[0], cost)) for cost, name in TRADED.items()]
+        if tables := [(name, table) for name, table in tables if len(table)]:
+            pictures.append(_pareto(grid.dataset, keys[0], tables, files))
+        else:
+            missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
+        pictures += [_ranks(grid, part, files), _points(grid, part, keys[0], files)]
+    drawn = _curves(grid.dataset, [entry for entry in named if entry[1]["cell"]["dataset"] == grid.dataset], files)
+    if not drawn:
+        missing.append(
+            "Learning curves: no logs beside the records. A run that trains leaves them in its folder, under "
+            "logs/attempt_<k>/metrics.csv; build the report from the folder of the runs."
+        )
+    return {
+        "answer": headline.sentences(part),
+        "winners": headline.winners(part),
+        "blocks": [block for block in headline.WHO if block in grid.blocks],
+        "heat": heat(grid, headline.criteria(part)),
+        "grid": formats.without_constant(grid),
+        "told": told,
+        "pictures": (found := [picture for picture in (*pictures, *drawn) if picture]),
+        "first": 1 + next((k for k, picture in enumerate(found) if picture.broad), -1),
+        "missing": missing,
+    }
+
+
+def heat(grid: Grid, keys: Sequence[Key]) -> Grid | None:
+    """Methods by criteria, each cell with its share of the way from the worst to the best that a figure can be.
+
+    Where a figure has no bounds, from the worst to the best of the column.
+    """
+    columns = [k for k, column in enumerate(grid.columns) if column.kind == "figure" and column.key in keys]
+    columns = [k for k in columns if any(row[k].value is not None for row in grid.rows)]
+    if len(columns) < 2:
+        return None
+    rows = [[row[0], *(_share(grid, row[k], k) for k in columns)] for row in grid.rows]
+    return Grid(grid.dataset, "", [grid.columns[k] for k in (0, *columns)], rows, list(grid.blocks))
+
+
+def _share(grid: Grid, cell: Cell, k: int) -> Cell:
+    key = grid.columns[k].key
+    known = score_of(key[0], key[1]) if key else None
+    if known is None or not isinstance(cell.value, int | float):
+        return cell
+    seen = [value for row in grid.rows if isinstance(value := row[k].value, int | float)]
+    low, high = known.low, known.high
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low, high = min(seen), max(seen)
+    share = (cell.value - low) / (high - low) if high > low else 0.5
+    share = min(max(1 - share if known.direction == "down" else share, 0.0), 1.0)
+    return replace(cell, half=math.nan, ranks=None, n=None, notes=(), share=share)
+
+
+def _scale(key: Key) -> float:
+    known = score_of(key[0], key[1])
+    return 100.0 if known is not None and known.unit == PERCENT else 1.0
+
+
+def _axis(key: Key) -> str:
+    """Title of an axis, in the unit of the table."""
+    return f"{key[0]} {key[1]} ({key[2]})" + (", %" if _scale(key) == 100 else "")
+
+
+def _lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
+    """Lines with one figure, in the unit of the table."""
+    here = (part["measure"] == key[0]) & (part["score"] == key[1]) & (part["target"] == key[2]) & (part["n"] > 0)
+    found = part[here & ((part["row"] != "") if main else (part["row"] == ""))].copy()
+    for name in ("mean", "low", "high"):
+        found[name] *= _scale(key)
+    found["values"] = [tuple(value * _scale(key) for value in values) for values in found["values"]]
+    return found
+
+
+def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> list[Picture | None]:
+    """What should be there against what should not, a point a method."""
+    content, columns = keys[0], ["method", "mean", "low", "high"]
+    pictures: list[Picture | None] = []
+    for leak in headline.leaks(keys):
+        table = _lines(part, content)[["block", *columns]].merge(
+            _lines(part, leak)[columns], on="method", suffixes=("", "_leak")
+        )
+        others = _lines(part, content, main=False)[["method", "space", "mean"]].merge(
+            _lines(part, leak, main=False)[["method", "space", "mean"]], on=["method", "space"], suffixes=("", "_leak")
+        )
+        if not len(table):
+            continue
+        drawn = charts.pair(table, others, _axis(leak), _axis(content))
+        href = files.add(f"{dataset} {leak[2]} leakage.svg", drawn)
+        address = files.add(f"{dataset} {leak[2]} leakage.csv", formats.csv(table))
+        caption = (
+            f"Content against {leak[2]}: top left is what an invariant representation should reach; a constant one "
+            "lies at the bottom left, since it holds nothing to leak. Bars are 95 % intervals; small crosses: the "
+            "methods' further spaces."
+        )
+        if href is not None:
+            pictures.append(Picture(f"Content against leakage of {leak[2]}", caption, href, address))
+    return pictures
+
+
+def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
+    """Rank sets of the first criteria."""
+    import pandas as pd
+
+    panels: list[tuple[str, dict[str, tuple[float, float]]]] = []
+    lines: list[tuple] = []
+    for won in headline.winners(part):
+        rows = headline.rows_of(part, won.key)
+        found = {r["method"]: (r["rank_low"], r["rank_high"]) for r in rows if not math.isnan(r["rank_low"])}
+        lines += [(won.title, method, *ranks) for method, ranks in found.items()]
+        if found and len(panels) < PANELS:
+            panels.append(("\n".join(won.title.split(" ")), found))
+    rows_ = [(str(row[0].value), block) for row, block in zip(grid.rows, grid.blocks, strict=True)][:POINTS]
+    if not panels or len(rows_) < 2:
+        return None
+    href = files.add(f"{grid.dataset} ranks.svg", charts.rank_sets(panels, rows_))
+    table = pd.DataFrame(lines, columns=["figure", "method", "rank_low", "rank_high"])
+    address = files.add(f"{grid.dataset} ranks.csv", formats.csv(table))
+    caption = (
+        "A bar reaches over all ranks that the runs can't exclude, at 95 % for all methods of a criterion at once. "
+        "Bars that overlap may belong to equally good methods; colours tell which labels a method saw."
+    )
+    return None if href is None else Picture("Rank sets", caption, href, address, broad=True)
+
+
+def _points(grid: Grid, part: pd.DataFrame, key: Key, files: Output) -> Picture | None:
+    order = {row[0].value: k for k, row in enumerate(grid.rows)}
+    found = _lines(part, key).sort_values("method", key=lambda names: names.map(order), kind="stable")
+    if not len(found):
+        return None
+    columns = ["method", "space", "labels", "n", "mean", "low", "high", "rank_low", "rank_high", "seeds", "values"]
+    href = files.add(f"{grid.dataset} seeds.svg", charts.seed_points(found.head(POINTS), _axis(key)))
+    address = files.add(f"{grid.dataset} seeds.csv", formats.csv(found[columns]))
+    more = f" The first {POINTS} of {len(found)}; the csv has all." if len(found) > POINTS else ""
+    caption = f"{_axis(key)}: each dot is a seed, the bar is the 95 % interval of the mean over seeds and test images."
+    return None if href is None else Picture("Seeds and intervals", caption + more, href, address)
+
+
+def _tradeoff(part: pd.DataFrame, key: Key, cost: str) -> pd.DataFrame:
+    main = part[(part["row"] != "") | (part["measure"] == COST)]
+    table = tradeoff(main, key, cost)
+    table["score"] *= _scale(key)
+    return table.assign(block=table["method"].map(dict(zip(main["method"], main["block"], strict=True))))
+
+
+def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], files: Output) -> Picture | None:
+    import pandas as pd
+
+    href = files.add(f"{dataset} pareto.svg", charts.pareto(tables, _axis(key)))
+    together = pd.concat([table.assign(kind=name) for name, table in tables])
+    address = files.add(f"{dataset} pareto.csv", formats.csv(together))
+    caption = "Content against cost. On the front stands what no other method beats in both. Dotted: not trained."
+    return None if href is None else Picture("What it costs", caption, href, address)
+
+
+def _curves(dataset: str, named: list[Named], files: Output) -> list[Picture]:
+    """What the first seed of each method that left logs has logged: losses over each other, and all by method."""
+    found: dict[str, pd.DataFrame] = {}
+    for label, _, folder in named:
+        if len(found) >= CURVES:
+            break
+        if label not in found and folder is not None:
+            curve = curves.thin(curves.read(folder))
+            if len(curve):
+                found[label] = curve
+    if not found:
+        return []
+    panels, losses = [], []
+    for label, curve in found.items():
+        names = [n for n in sorted(set(curve["name"])) if "loss" in n and not n.endswith("_epoch")]
+        lines = []
+        for name in (names or sorted(set(curve["name"])))[:4]:
+            own = curve[curve["name"] == name]
+            lines.append((name, own["step"].to_numpy(float), own["value"].to_numpy(float)))
+        panels.append((label, lines))
+        losses += [(label, at, values) for name, at, values in lines if name == "loss" and len(at) > 1]
+    rows = [(label, *row) for label, curve in found.items() for row in curve.itertuples(index=False)]
+    address = files.add(f"{dataset} curves.csv", gallery.as_csv(["method", "step", "name", "value"], rows))
+    drawn = [
+        (
+            "Learning curves",
+            "The loss of one seed a method, smoothed, from where it began (1) to its least (0): who has settled? "
+            "Objectives differ, so heights say nothing about quality.",
+            files.add(f"{dataset} losses.svg", charts.overlaid(losses, "step", "loss, scaled")) if losses else None,
+        ),
+        (
+            "Learning curves, as logged",
+            "What was logged while training, one seed a method. Compare shapes, not heights.",
+            files.add(f"{dataset} curves.svg", charts.small_multiples(panels, "step", "logged value")),
+        ),
+    ]
+    return [Picture(title, caption, href, address) for title, caption, href in drawn if href is not None]

@@ -1,0 +1,85 @@
+"""Loggers besides CSV: any of Lightning's kind by its dotted path."""
+
+import json
+import sys
+
+import pytest
+
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution import loggers
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import RunFolder
+
+MINE = """
+import json
+from pathlib import Path
+from lightning.pytorch.loggers import Logger
+
+
+class Lines(Logger):
+    version = 0
+
+    def __init__(self, save_dir, name, group, project="", level=3):
+        self.folder, self.name = Path(save_dir), name
+        self.told = {"group": group, "project": project, "level": level, "name": name}
+
+    name = None
+
+    def log_hyperparams(self, params):
+        self.told["method"] = params["method"]
+
+    def log_metrics(self, metrics, step=None):
+        self.told |= metrics
+
+    def finalize(self, status):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "told.json").write_text(json.dumps(self.told | {"status": status}))
+
+
+class Locked(Lines):
+    def __init__(self):
+        raise ConnectionError("no key")
+"""
+CELL = Cell("digits", "simclr", 0, {}, {}, {"epochs": 1}, "32-true", ["linear@1"])
+
+
+@pytest.fixture(autouse=True)
+def my_file(tmp_path, monkeypatch):
+    (tmp_path / "my_loggers.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("my_loggers", None)
+
+
+def test_a_logger_of_ones_own_gets_name_group_figures_and_cost(tmp_path):
+    run = RunFolder(tmp_path / "digits" / "simclr" / CELL.hash)
+    row = {"measure": "linear@1", "space": "features", "target": "class", "scores": {"top1": 0.9}}
+    record = {"metrics": [row, row | {"scores": None}], "cost": {"train_seconds": 3.0, "ranks": []}}
+    loggers.finish(loggers.make_loggers(run, CELL, "my_loggers.Lines"), run, record)
+    told = json.loads((run.path / "logger" / "told.json").read_text())
+    assert told == {
+        "group": "digits/simclr",
+        "project": "disentangle-bench",
+        "level": 3,  # its own default
+        "name": "digits/simclr seed 0",
+        "method": "simclr",
+        "features/linear@1/class/top1": 0.9,
+        "cost/train_seconds": 3.0,
+        "status": "success",
+    }
+    (curves,) = run.curves.rglob("metrics.csv")
+    assert curves.read_text().splitlines()[0] == "features/linear@1/class/top1,step"  # costs are no curve
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("my_loggers.Nothing", "importing it ended with AttributeError"),
+        ("no_such_file.Logger", "importing it ended with ModuleNotFoundError"),
+        ("json.JSONDecoder", "expected a class derived from lightning.pytorch.loggers.Logger"),
+        ("my_loggers.Locked", "--logger my_loggers.Locked: ConnectionError: no key"),
+    ],
+)
+def test_a_logger_that_cannot_be_made_is_told_before_anything_runs(path, message):
+    with pytest.raises(RequestError, match=message):
+        loggers.try_out(path, CELL)
