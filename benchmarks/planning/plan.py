@@ -59,7 +59,7 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         cell
         for dataset in suite.datasets
         for method in matrix
-        if (cell := planner.cell(dataset, method, optional=suite.methods == "all")) is not None
+        if (cell := planner.cell(dataset, method, optional=not suite.named)) is not None
     ]
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
     shared: dict[str, Cell] = {}
