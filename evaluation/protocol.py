@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures import content, domain, encoder, factors, label_free
+from disentangle_bench.evaluation.measures import content, domain, encoder, factors, fairness, label_free, wide
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
@@ -24,7 +24,9 @@ if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
 __all__ = ["MEASURES", "Measure", "Score", "Space", "evaluate"]
 
 MEASURES: dict[str, Measure] = {
-    measure.title: measure for part in (content, domain, factors, label_free, encoder) for measure in part.MEASURES
+    measure.title: measure
+    for part in (content, domain, fairness, factors, wide, label_free, encoder)
+    for measure in part.MEASURES
 }
 """Every measure by its title, in the order of the table's columns."""
 for _measure in offered("disentangle_bench.measures").values():  # of installed packages

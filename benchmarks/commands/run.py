@@ -37,8 +37,9 @@ def command(
 
     Args:
         suite: name of a suite (see `bench list suites`), or a YAML file.
-        method: methods instead of the suite's, comma-separated, or `all`; `my_file.MyMethod` names one of your own. Of
-            a suite's experiments only those of these methods, or with these labels.
+        method: methods instead of the suite's, comma-separated; `all`, or nothing, is all of the suite's own.
+            `my_file.MyMethod` names one of yours. Of a suite's experiments only those of these methods, or with these
+            labels.
         dataset: data sets instead of the suite's, comma-separated.
         seeds: seeds instead of the suite's, such as 0,1,2.
         measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see

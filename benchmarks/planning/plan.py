@@ -64,7 +64,7 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
     planner = _Planner(suite, method_classes, data_classes, precision, measures, dry)
     known = {name: options.known_options(method_classes[name]) for name in matrix}
     sweep.check(suite, known)
-    optional = suite.methods == "all"
+    optional = not suite.named
     cells: list[Cell] = []
     for dataset, method in product(suite.datasets, matrix):
         rows = sweep.rows(suite, method, dataset, known[method])

@@ -96,7 +96,8 @@ class Suite:
         experiments: further rows of the table, each one method on one data set under settings of its own.
         name: of the file.
         description: one sentence.
-        methods: names or dotted paths, or `all` that are built in.
+        methods: names or dotted paths, or `all` that there are. On a data set without the labels that one of them
+            trains with, it is left out.
         seeds: one run each.
         precision: auto (bf16 where the device has it), fp32 or bf16.
         threads: of the processor, for each cell; None: all, one cell at a time.
@@ -125,6 +126,8 @@ class Suite:
     """Settings from the command line, which hold for experiments too, whatever they say themselves."""
     sweeps: dict[str, list[tuple[str, Any]]] = field(init=False, default_factory=dict)
     """Setting -> texts and values that the command line wants a row of each for; see `sweep`."""
+    named: bool = field(init=False, default=False)
+    """Whether the command line names the methods: then each has to run on every data set."""
 
     def __post_init__(self) -> None:
         for name in ("measures", "methods", "seeds"):
@@ -167,10 +170,9 @@ def choose(
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
-    if method and method != "all":
-        _keep(content, "method", names_in(method))
-    elif method:
-        content["methods"] = "all"
+    named = names_in(method) if method and method != "all" else []
+    if named:
+        _keep(content, "method", named)
     if dataset:
         _keep(content, "dataset", names_in(dataset))
     if seeds:
@@ -197,6 +199,7 @@ def choose(
             _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
     chosen = _typed(content)
     chosen.sweeps = swept(sweeps or [])
+    chosen.named = bool(named)
     chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
     return chosen
 

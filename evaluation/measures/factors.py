@@ -52,7 +52,7 @@ def informativeness(space: Space, target: TargetSpec) -> Measured:
     return measured({"told": Outcome(terms, weights)})
 
 
-def _sample(
+def factor_sample(
     space: Space, targets: tuple[TargetSpec, ...], split: str, points: int, bins: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """At most `points` codes [n, d] of a split and their factors [n, F]; numbers are cut in `bins` of equal width.
@@ -80,17 +80,20 @@ def _sample(
     return np.asarray(space.x[split][rows]), np.stack(columns, axis=1)
 
 
-def _both(space: Space, targets: tuple[TargetSpec, ...], probe: int, test: int, bins: int, seed: int) -> tuple:
+def probe_and_test(
+    space: Space, targets: tuple[TargetSpec, ...], probe: int, test: int, bins: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Samples of both splits: codes and factors of probe, codes and factors of test."""
     space.need_probe()
     return (
-        *_sample(space, targets, "probe", probe, bins, seed),
-        *_sample(space, targets, "test", test, bins, seed),
+        *factor_sample(space, targets, "probe", probe, bins, seed),
+        *factor_sample(space, targets, "test", test, bins, seed),
     )
 
 
 def _probe(space: Space, targets: tuple[TargetSpec, ...], points: int, bins: int, seed: int) -> tuple:
     space.need_probe()
-    return _sample(space, targets, "probe", points, bins, seed)
+    return factor_sample(space, targets, "probe", points, bins, seed)
 
 
 def _scaled(train_z: np.ndarray, train_f: np.ndarray, test_z: np.ndarray, test_f: np.ndarray) -> tuple:
@@ -112,7 +115,7 @@ def dci(
     """Disentanglement, completeness, informativeness from gradient-boosted trees, on a sample (trees take long)."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.dci(*_both(space, targets, probe_points, test_points, bins, seed), seed=seed)
+    return disentanglement.dci(*probe_and_test(space, targets, probe_points, test_points, bins, seed), seed=seed)
 
 
 def mig(space: Space, *targets: TargetSpec, points: int = 10_000, bins: int = 20, seed: int = 0) -> dict[str, float]:
@@ -133,7 +136,7 @@ def sap(
     """Separated attribute predictability, with a linear classifier on each code, standardised, on a sample."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.sap(*_both(space, targets, probe_points, test_points, bins, seed), standardize=True)
+    return disentanglement.sap(*probe_and_test(space, targets, probe_points, test_points, bins, seed), standardize=True)
 
 
 def modularity(
@@ -147,7 +150,7 @@ def modularity(
     """Modularity of single codes, explicitness of all of them."""
     from disentangle_bench.evaluation.metrics.disentanglement import modularity_explicitness
 
-    return modularity_explicitness(*_both(space, targets, probe_points, test_points, bins, seed), bins=bins)
+    return modularity_explicitness(*probe_and_test(space, targets, probe_points, test_points, bins, seed), bins=bins)
 
 
 def irs(
@@ -180,7 +183,7 @@ def factor_vae(
     """
     from disentangle_bench.evaluation.metrics import disentanglement as metrics
 
-    train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
+    train_z, train_f, test_z, test_f = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
     votes, factor = metrics.sample_votes(train_z, train_f, num_votes=train_votes, batch_size=batch_size, seed=seed)
     held, held_factor = metrics.sample_votes(test_z, test_f, num_votes=test_votes, batch_size=batch_size, seed=seed)
     return metrics.factor_vae(
@@ -208,7 +211,7 @@ def beta_vae(
     """
     from disentangle_bench.evaluation.metrics import disentanglement as metrics
 
-    train_z, train_f, test_z, test_f = _scaled(*_both(space, targets, 10_000, 5000, bins, seed))
+    train_z, train_f, test_z, test_f = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
     points, factor = metrics.sample_pairs(train_z, train_f, num_points=train_pairs, batch_size=batch_size, seed=seed)
     held, held_factor = metrics.sample_pairs(test_z, test_f, num_points=test_pairs, batch_size=batch_size, seed=seed)
     return metrics.beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)

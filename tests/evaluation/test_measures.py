@@ -26,7 +26,7 @@ TARGETS = (CLASS, COLOR, SIZE, ANGLE)
 COUNTS = {"train": 600, "val": 100, "test": 300, "probe": 900, "probe_val": 150}
 NEED_ENCODER = {"transforms", "recovery", "alignment", "linear_augmented", "linear_ip_irm", "finetune"}
 ON_FEATURES = [title for title, measure in protocol.MEASURES.items() if measure.name not in NEED_ENCODER]
-QUICK = [title for title in ON_FEATURES if not title.startswith(("dci", "sap"))]
+QUICK = [title for title in ON_FEATURES if not title.startswith(("dci", "sap", "block"))]
 
 
 def labels(seed=0, counts=COUNTS):

@@ -37,7 +37,7 @@ NEIGHBOURS = (1, 5, 20)
 SIMILARITIES = 2**23
 """Similarities that it holds at a time."""
 WIDTHS, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = (256, 128), 512, 4e-2, 0.01, 14, 180
-"""The MLP adversary: widths of its hidden layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
+"""The MLP adversary: widths of its layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
 PERFECT = 100
 """Steps without a validation sample wrong after which it stops."""
 

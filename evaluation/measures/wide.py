@@ -1,0 +1,173 @@
+"""The questions of `factors`, by measures that were made for codes as wide as a backbone's."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, Subjects
+from disentangle_bench.evaluation.measures.factors import factor_sample, probe_and_test
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+
+
+def dci_es(
+    space: Space,
+    *targets: TargetSpec,
+    probe_points: int = 1000,
+    test_points: int = 1000,
+    depths: list[int],
+    trees: int = 100,
+    bins: int = 20,
+    seed: int = 0,
+) -> dict[str, float]:
+    """DCI by forests, and explicitness over their depths: how little a probe needs to be able to do."""
+    from disentangle_bench.evaluation.metrics import disentanglement
+
+    parts = probe_and_test(space, targets, probe_points, test_points, bins, seed)
+    return disentanglement.dci_es(*parts, depths=depths, trees=trees, seed=seed)
+
+
+def infomec(
+    space: Space, *targets: TargetSpec, points: int = 2000, neighbours: int = 10, bins: int = 20, seed: int = 0
+) -> dict[str, float]:
+    """InfoM, InfoC and InfoE of the codes of images whose factors are independent."""
+    from disentangle_bench.evaluation.metrics import disentanglement
+
+    space.need_probe()
+    z, factors = factor_sample(space, targets, "probe", points, bins, seed)
+    found = disentanglement.infomec(z, factors, neighbours=neighbours, seed=seed)
+    if len(z) < 10 * z.shape[1]:
+        found.pop("explicitness")  # a regression with a parameter for every few points fits anything
+    return found
+
+
+def med(
+    space: Space, *targets: TargetSpec, points: int = 10_000, top: int = 1, bins: int = 20, seed: int = 0
+) -> dict[str, float]:
+    """DCI of mutual information, of all codes and of the best `top` a factor."""
+    from disentangle_bench.evaluation.metrics import disentanglement
+
+    space.need_probe()
+    return disentanglement.med(*factor_sample(space, targets, "probe", points, bins, seed), bins=bins, top=top)
+
+
+def mcc(space: Space, *targets: TargetSpec) -> dict[str, float]:
+    """Mean correlation of each factor that is a number with its code; `ranked`: of their ranks.
+
+    Codes are assigned to factors on the probe images and scored on the test images, since the best of many codes
+    correlates with anything on the images that it was found on.
+    """
+    from disentangle_bench.evaluation.metrics import disentanglement
+
+    (z, factors), held = (_numbers(space, targets, split) for split in ("probe", "test"))
+    return {
+        "mcc": disentanglement.mcc(z, factors, held=held)["mcc"],
+        "ranked": disentanglement.mcc(z, factors, held=held, ranks=True)["mcc"],
+    }
+
+
+def block_r2(
+    space: Space, *targets: TargetSpec, probe_points: int = 1000, test_points: int = 5000, seed: int = 0
+) -> dict[str, float]:
+    """How well a space determines all numbers of one role, linearly and by kernel ridge regression.
+
+    The paper fits on 10 240 or 20 480 points; the kernel's time goes with their cube.
+    """
+    from disentangle_bench.evaluation.metrics.probes.block_r2 import block_r2
+
+    parts = []
+    for split, points in (("probe", probe_points), ("test", test_points)):
+        z, factors = _numbers(space, targets, split)
+        rows = np.sort(np.random.default_rng(seed).permutation(len(z))[:points])
+        parts += [z[rows], factors[rows]]
+    return block_r2(*parts)
+
+
+def _numbers(space: Space, targets: tuple[TargetSpec, ...], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Codes [N, d] and factors [N, F] of a split; images have to count alike."""
+    space.need_probe()
+    if not targets:
+        raise MetricUndefined("none of the targets is a number")
+    if space.weigh(split) is not None:
+        raise MetricUndefined(f"split {split!r} has weights, which this measure knows nothing of")
+    columns = [space.y[split][target.name].astype(np.float64) for target in targets]
+    return space.x[split], np.stack(columns, axis=1)
+
+
+def _is_number(target: TargetSpec) -> bool:
+    return target.kind in ("ordinal", "continuous")
+
+
+NUMBERS = Subjects("all targets that are numbers", lambda targets: [("numbers", tuple(filter(_is_number, targets)))])
+NUMBERS_BY_ROLE = Subjects(
+    "the numbers of each role",
+    lambda targets: [
+        (f"{role} numbers", chosen)
+        for role in ("content", "style", "domain")
+        if (chosen := tuple(t for t in targets if t.role == role and _is_number(t)))
+    ],
+)
+_SHARE = Score("up", 0, 1, "near 0")
+_DETERMINED = Score("up", -float("inf"), 1, "0")
+
+MEASURES = (
+    Measure(
+        name="dci_es",
+        version=1,
+        subjects=FACTORS,
+        splits="fit on a sample of probe, scored on a sample of test",
+        source="Eastwood et al.: DCI-ES: An Extended Disentanglement Framework with Connections to Identifiability "
+        "(ICLR 2023); random forests",
+        aspect="factors",
+        scores={
+            "disentanglement": _SHARE,
+            "completeness": _SHARE,
+            "explicitness": Score("up", -1, 1, "of the order of 1: nothing is learnt at any depth"),
+        },
+        run=partial(dci_es, depths=[1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32]),
+    ),
+    Measure(
+        name="infomec",
+        version=1,
+        subjects=FACTORS,
+        splits="a sample of probe",
+        source="Hsu et al.: Disentanglement via Latent Quantization (NeurIPS 2023)",
+        aspect="factors",
+        scores={"modularity": _SHARE, "compactness": _SHARE, "explicitness": _SHARE},
+        run=infomec,
+    ),
+    Measure(
+        name="med",
+        version=1,
+        subjects=FACTORS,
+        splits="a sample of probe",
+        source="Cao et al.: An Empirical Study on Disentanglement of Negative-free Contrastive Learning (NeurIPS 2022)",
+        aspect="factors",
+        scores={"disentanglement": _SHARE, "top_disentanglement": _SHARE},
+        run=med,
+    ),
+    Measure(
+        name="mcc",
+        version=1,
+        subjects=NUMBERS,
+        splits="codes assigned on probe, scored on test",
+        source="Hyvarinen & Morioka: Unsupervised Feature Extraction by Time-Contrastive Learning and Nonlinear ICA "
+        "(NeurIPS 2016), as in Zimmermann et al. (ICML 2021)",
+        aspect="factors",
+        scores={"mcc": _SHARE, "ranked": _SHARE},
+        run=mcc,
+    ),
+    Measure(
+        name="block_r2",
+        version=1,
+        subjects=NUMBERS_BY_ROLE,
+        splits="fit and picked on a sample of probe, scored on a sample of test",
+        source="von Kuegelgen et al.: Self-Supervised Learning with Data Augmentations Provably Isolates Content from "
+        "Style (NeurIPS 2021)",
+        aspect="factors",
+        scores={"linear": _DETERMINED, "kernel": _DETERMINED},
+        run=block_r2,
+    ),
+)
