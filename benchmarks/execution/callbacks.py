@@ -47,7 +47,7 @@ class TrainingProgress(L.Callback):
             "train",
             trainer.global_step,
             int(total) if total != float("inf") else 0,
-            "" if loss is None else f"loss {float(loss):.3f}",
+            str if loss is None else lambda: f"loss {float(loss):.3f}",
         )
 
 
