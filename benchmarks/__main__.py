@@ -27,7 +27,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-PATHS = {"out", "to", "board", "folder", "encoder", "a", "b", "suite"}
+PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite"}
 """Parameters of commands that are, or may be, the path of a file or folder."""
 
 

@@ -24,28 +24,31 @@ if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
     from disentangle_bench.datamodules.base import ImageDataModule
-    from disentangle_bench.methods.base import Method
 
 PACKAGES = ("disentangle-bench", "torch", "lightning", "torchvision", "timm", "kornia", "scikit-learn", "numpy")
 
 
 def make_record(
     cell: Cell,
-    method: Method,
+    method: Any,
     data: ImageDataModule,
     trained: Trained,
     measured: Measured,
     launch: CellLaunch,
     started: str,
 ) -> dict[str, Any]:
-    """The run record (see `evaluation.records`) without its digests, which `seal` adds."""
+    """The run record (see `evaluation.records`) without its digests, which `seal` adds.
+
+    `method` is a `Method`, or what stands for one that was given: it says what it saw, where it comes from and which
+    spaces it is judged by.
+    """
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
     from disentangle_bench.evaluation.features import device_of
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
         "config": cell.as_dict() | {"measures": measured.measures},
-        "labels": sorted(type(method).uses_targets),
+        "labels": sorted(method.uses_targets),
         "primary_space": method.primary_space,
         "invariant_space": method.invariant_space,
         "provenance": {

@@ -66,7 +66,14 @@ def settings_of(record: Record) -> str:
 def budget_of(record: Record) -> str:
     """`30 epochs`: what the run was allowed, in the unit that it was allowed in."""
     budget = record["config"].get("budget") or {}
+    if not budget and is_given(record):
+        return "trained elsewhere"
     return ", ".join(f"{_short(amount)} {unit}" for unit, amount in sorted(budget.items())) or "not recorded"
+
+
+def is_given(record: Record) -> bool:
+    """Whether the record is of an encoder, or features, that existed already."""
+    return "weights" in (record["config"].get("options") or {})
 
 
 def score_of(measure: str, score: str) -> Score | None:
@@ -84,6 +91,8 @@ def block_of(labels: str) -> str:
 
 def tuning_of(record: Record) -> str:
     """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
+    if is_given(record):
+        return "given"
     draws = record["config"].get("tuned")
     return f"tuned, {draws} draws" if draws else "untuned defaults"
 
