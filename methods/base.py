@@ -24,7 +24,7 @@ from disentangle_bench.methods.networks.backbones import backbone as make_backbo
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import widen
-from disentangle_bench.methods.views import Augmentation, Params, framed, on_device, own_rows
+from disentangle_bench.methods.views import Augmentation, Params, framed, on_device, own_rows, views_of
 
 Batch = dict[str, Tensor]
 STATISTICS = {
@@ -121,6 +121,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
         key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches).
+        own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
         normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
             CIFAR-10's or ImageNet's as they are usually given, or none.
         optimizer: sgd, adam, adamw or lars.
@@ -167,6 +168,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         init: str | None = None,
         augmentation: Augmentation = Augmentation(),
         key_augmentation: Augmentation | None = None,
+        own_views: str | None = None,
         normalize: Literal["data", "cifar10", "imagenet", "none"] = "data",
         optimizer: Literal["sgd", "adam", "adamw", "lars"] = "adamw",
         lr: PositiveFloat = 2e-3,
@@ -182,6 +184,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
         super().__init__()
         self.image_shape: tuple[int, int, int] = (image_shape[0], *data["view_shape"])
         self.data, self.seed, self.init = data, seed, init
+        if own_views is not None:
+            augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.warmup, self.schedule, self.final, self.heads_first = warmup, schedule, final, heads_first

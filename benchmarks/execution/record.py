@@ -44,10 +44,17 @@ def make_record(
     """
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
     from disentangle_bench.evaluation.features import device_of
+    from disentangle_bench.evaluation.measures.own import describe
+    from disentangle_bench.evaluation.protocol import BUILT_IN, MEASURES
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict() | {"measures": measured.measures},
+        "config": cell.as_dict()
+        | {
+            "measures": measured.measures,
+            "names": _names(cell, method, data),
+            "own_measures": {t: describe(MEASURES[t]) for t in measured.measures if t not in BUILT_IN},
+        },
         "labels": sorted(method.uses_targets),
         "primary_space": method.primary_space,
         "invariant_space": method.invariant_space,
@@ -70,6 +77,19 @@ def make_record(
         "cost": asdict(trained.cost) | {"peak_memory_mb": peak_memory_mb(), "eval_seconds": round(measured.seconds, 2)},
         "metrics": measured.rows,
     }
+
+
+def _names(cell: Cell, method: Any, data: ImageDataModule) -> dict[str, str]:
+    """What classes that were named by their path call themselves, unless something else is known by that name."""
+    from disentangle_bench import datamodules, methods
+
+    called = {"dataset": (cell.dataset, data.name, datamodules), "method": (cell.method, method, methods)}
+    found = {}
+    for what, (path, itself, registry) in called.items():
+        name = itself if isinstance(itself, str) else getattr(type(itself), "name", path)
+        if "." in path and name != path and name not in registry.available():
+            found[what] = name
+    return found
 
 
 def keep_experiments(cell: Cell, run: RunFolder) -> None:

@@ -23,7 +23,13 @@ from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.plan import find_class, resolve_measures, setup_data, source_hash
+from disentangle_bench.benchmarks.planning.plan import (
+    find_class,
+    own_measures,
+    resolve_measures,
+    setup_data,
+    source_hash,
+)
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
@@ -102,6 +108,7 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
         precision="32-true",
         measures=resolve_measures(request.measures),
         suite=request.name,
+        imports=own_measures(request.measures),
     )
     run = RunFolder(cell.folder(out))
     if run.is_complete(cell.measures):

@@ -31,7 +31,7 @@ from disentangle_bench.evaluation.leaderboard.report import curves, gallery, plo
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import Grid, column_keys, grids, matrices
-from disentangle_bench.evaluation.records import Problem, find_records
+from disentangle_bench.evaluation.records import Problem, find_records, name_of
 from disentangle_bench.files import write_file
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ Named = tuple[str, Record, Path | None]
 
 
 def _key(record: Record) -> tuple[str, str, str]:
-    return record["cell"]["dataset"], record["cell"]["method"], settings_of(record)
+    return name_of(record, "dataset"), record["cell"]["method"], settings_of(record)
 
 
 def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _dataset(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Nam
             pictures.append(_pareto(grid.dataset, axis, tables, files))
         else:
             missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
-    curve = _curves(grid.dataset, [entry for entry in named if entry[1]["cell"]["dataset"] == grid.dataset], files)
+    curve = _curves(grid.dataset, [entry for entry in named if name_of(entry[1], "dataset") == grid.dataset], files)
     if curve is None:
         missing.append(
             "Learning curves: no logs beside the records. A run that trains leaves them in its folder, under "
@@ -249,7 +249,7 @@ def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
     chosen: dict[tuple[str, str], Named] = {}
     for entry in named:
         label, record, folder = entry
-        place = (record["cell"]["dataset"], label)
+        place = (name_of(record, "dataset"), label)
         if folder is not None and (place not in chosen or (not _has(chosen[place]) and _has(entry))):
             chosen[place] = entry
     ordered = sorted(chosen.items(), key=lambda item: (not _has(item[1]), item[0]))[:GALLERIES]
@@ -295,7 +295,7 @@ def _run(record: Record, folder: Path | None) -> dict[str, str]:
     provenance, cell = record["provenance"], record["cell"]
     git = provenance.get("git") or {}
     return {
-        "dataset": cell["dataset"],
+        "dataset": name_of(record, "dataset"),
         "seed": str(cell["seed"]),
         "command": str(provenance.get("command") or ""),
         "commit": str(git.get("commit") or "unknown")[:12] + (" + changes" if git.get("dirty") else ""),
