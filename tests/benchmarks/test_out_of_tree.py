@@ -121,8 +121,8 @@ def test_they_are_listed_and_shown(folder, capsys):
     ):
         assert main(["list", what, name]) == 0
         assert told in capsys.readouterr().out
-    assert main(["data", "check", "their_file.Stripes"]) == 0
-    assert main(["data", "show", "their_file.Stripes", "--method", "their_file.Mine"]) == 0
+    assert main(["data", "check", "their_file.Stripes", "--set", "batch_size=32"]) == 0
+    assert main(["data", "show", "their_file.Stripes", "--method", "their_file.Mine", "--set", "batch_size=32"]) == 0
 
 
 def test_an_encoder_is_judged_on_them(folder, capsys):
