@@ -29,7 +29,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-PATHS = {"out", "to", "board", "folder", "encoder", "a", "b", "suite"}
+PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite"}
 """Parameters of commands that are, or may be, the path of a file or folder."""
 
 
@@ -197,6 +197,9 @@ def _run(arguments: list[str]) -> int:
     check_arguments(parsed.subcommand, vars(chosen))
     many = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.VAR_POSITIONAL]
     words = [word for name in many for word in chosen.pop(name) or ()]
+    if words:  # what stands before them goes by its place, too
+        places = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.POSITIONAL_OR_KEYWORD]
+        words = [*(chosen.pop(name) for name in places), *words]
     return COMMANDS[parsed.subcommand](*words, **vars(chosen))
 
 

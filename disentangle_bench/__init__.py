@@ -4,19 +4,19 @@ The four packages lie beside this folder, which holds links to them: that makes 
 is installed, so that a `methods/` or an `evaluation.py` of the user's own never meets ours.
 """
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["load_encoder", "push_to_hub"]
+_HOMES = {
+    "load_encoder": "methods.pretrained.files",
+    "push_to_hub": "methods.pretrained.hub",
+    "OnlineProbe": "evaluation.online_probe",
+}
+__all__ = ["OnlineProbe", "load_encoder", "push_to_hub"]  # noqa: F822  # `__getattr__` has them
 
 
 def __getattr__(name: str) -> Any:
     """What needs torch is imported when it is asked for."""
-    if name == "load_encoder":
-        from disentangle_bench.methods.pretrained.files import load_encoder
-
-        return load_encoder
-    if name == "push_to_hub":
-        from disentangle_bench.methods.pretrained.hub import push_to_hub
-
-        return push_to_hub
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pkgutil import resolve_name
@@ -89,5 +90,11 @@ def imported(path: str, kind: str, name: str = "") -> Any:
 
 
 def offered(group: str) -> dict[str, object]:
-    """What installed packages offer under a group of entry points, loaded, by name."""
-    return {entry.name: entry.load() for entry in entry_points(group=group)}
+    """What installed packages offer under a group of entry points, loaded, by name; what doesn't load is told."""
+    found = {}
+    for entry in entry_points(group=group):
+        try:
+            found[entry.name] = imported(entry.value, f"entry of {group}", entry.name)
+        except LookupError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+    return found

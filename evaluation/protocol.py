@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures import content, domain, encoder, factors, fairness, label_free, wide
+from disentangle_bench.evaluation.measures import content, domain, encoder, factors, fairness, label_free, own, wide
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
     from disentangle_bench.evaluation.encoder import Encoder
     from disentangle_bench.evaluation.features import FeatureBank
 
-__all__ = ["MEASURES", "Measure", "Score", "Space", "evaluate"]
+__all__ = ["BUILT_IN", "MEASURES", "Measure", "Score", "Space", "evaluate"]
 
 MEASURES: dict[str, Measure] = {
     measure.title: measure
@@ -29,8 +29,34 @@ MEASURES: dict[str, Measure] = {
     for measure in part.MEASURES
 }
 """Every measure by its title, in the order of the table's columns."""
-for _measure in offered("disentangle_bench.measures").values():  # of installed packages
-    MEASURES[_measure.title] = _measure  # type: ignore[attr-defined, assignment]
+BUILT_IN = frozenset(MEASURES)
+"""Titles of those of this package."""
+
+
+def adopt(measure: Any, where: str) -> str:
+    """Take in a measure from outside, and return its title.
+
+    Args:
+        measure: of somebody's own.
+        where: its path or name, for messages.
+
+    Raises:
+        ValueError: it is no `Measure`, or another one has its name and version.
+    """
+    if not isinstance(measure, Measure):
+        raise ValueError(
+            f"{where!r} is no measure: expected a disentangle_bench.evaluation.measures.base.Measure, found a "
+            f"{type(measure).__name__}"
+        )
+    known = MEASURES.get(measure.title)
+    if known is not None and known is not measure and known.run is not own.not_here:
+        raise ValueError(f"{where!r}: another measure is called {measure.title}, choose another name or version")
+    MEASURES[measure.title] = measure
+    return measure.title
+
+
+for _name, _measure in offered("disentangle_bench.measures").items():  # of installed packages
+    adopt(_measure, _name)
 
 
 def newest() -> list[str]:

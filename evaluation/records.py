@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
+from disentangle_bench.evaluation.measures import own
 from disentangle_bench.files import digest, read_text, write_file
 
 SCHEMA = 2
@@ -90,7 +91,15 @@ _CELL: dict[str, tuple[type, ...]] = {
 }
 _ROW: dict[str, tuple[type, ...]] = {"space": _TEXT, "measure": _TEXT, "target": _TEXT, "scores": (dict, type(None))}
 _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "config": {"budget": (dict,), "data": (dict,), "options": (dict,), "measures": (list,), "tuned": (int, type(None))},
+    "config": {
+        "budget": (dict,),
+        "data": (dict,),
+        "options": (dict,),
+        "measures": (list,),
+        "tuned": (int, type(None)),
+        "names": (dict,),
+        "own_measures": (dict,),
+    },
     "provenance": {
         "command": _TEXT,
         "finished": _TEXT,
@@ -173,6 +182,7 @@ def read_record(path: Path) -> Record:
         raise BadRecord(f"{path}: schema version {record.get('schema')!r}, this version reads {SCHEMA}")
     if wrong := next(_wrong(record), None):
         raise BadRecord(f"{path}: {wrong}")
+    _know(record["config"].get("own_measures", {}))
     return cast(Record, record)
 
 
@@ -222,6 +232,13 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
         yield from _misses(record[part], {key: kinds[key] for key in kinds.keys() & record[part].keys()}, f"{part}.")
     if not _are_experiments(record["config"].get("experiments", [])):
         yield "`config.experiments` is not a list of labels with published figures"
+    if not all(isinstance(name, str) and name.strip() for name in record["config"].get("names", {}).values()):
+        yield "`config.names` is not a text for each"
+    for title, about in record["config"].get("own_measures", {}).items():
+        try:
+            own.described(title, about)
+        except ValueError as error:
+            yield f"`config.own_measures`: {error}"
     if not all(isinstance(role, str) for role in record["labels"]):
         yield "`labels` is not a list of roles"
     ranks = record["cost"].get("ranks", [])
@@ -249,6 +266,20 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
             low, high = ranges.get(score, (-math.inf, math.inf))
             if not low - ROUNDING <= value <= high + ROUNDING:
                 yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
+
+
+def _know(descriptions: Mapping[str, Any]) -> None:
+    """Have measures from outside, which a record describes, shown as all others are."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    for title, about in descriptions.items():
+        if title not in MEASURES:
+            MEASURES[title] = own.described(title, about)
+
+
+def name_of(record: Record, what: Literal["dataset", "method"]) -> str:
+    """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
+    return str(record["config"].get("names", {}).get(what) or record["cell"][what])
 
 
 @cache

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from disentangle_bench.methods.batches.own import as_batch, undescribed
 from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import upload, widen
-from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together
+from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
 Batch = dict[str, Tensor]
 STATISTICS = {
@@ -113,7 +114,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
     Args:
         image_shape: (channels, height, width) of the uint8 images; the attribute is that of the views.
         data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles, and the
-            sizes that images are trained on and judged on.
+            sizes that images are trained on and judged on. Without it images may come from any loader (see
+            `batches.own`), without labels.
         seed: of every random stream: initial weights, views, the method's own draws.
         backbone: `convnet`, or any encoder of timm by name.
         stem: of a ResNet: `imagenet` (7x7, stride 2, max-pooling), `small` (3x3, stride 1, none), or `auto`: `small`
@@ -122,6 +124,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
         key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches).
+        own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
         normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
             CIFAR-10's or ImageNet's as they are usually given, or none.
         optimizer: sgd, adam, adamw or lars.
@@ -161,13 +164,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
         self,
         *,
         image_shape: tuple[int, int, int],
-        data: dict[str, Any],
+        data: dict[str, Any] | None = None,
         seed: int = 0,
         backbone: str = "convnet",
         stem: Stem = "auto",
         init: str | None = None,
         augmentation: Augmentation = Augmentation(),
         key_augmentation: Augmentation | None = None,
+        own_views: str | None = None,
         normalize: Literal["data", "cifar10", "imagenet", "none"] = "data",
         optimizer: Literal["sgd", "adam", "adamw", "lars"] = "adamw",
         lr: PositiveFloat = 2e-3,
@@ -181,8 +185,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
         heads_first: ClosedUnitInterval = 0.0,
     ):
         super().__init__()
+        if data is None and type(self).uses_targets:
+            roles = "/".join(sorted(type(self).uses_targets))
+            raise ValueError(f"{type(self).__name__} trains with {roles} labels: give data=datamodule.describe()")
+        data = undescribed(image_shape) if data is None else data
         self.image_shape: tuple[int, int, int] = (image_shape[0], *data["view_shape"])
         self.data, self.seed, self.init = data, seed, init
+        if own_views is not None:
+            augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.warmup, self.schedule, self.final, self.heads_first = warmup, schedule, final, heads_first
@@ -308,6 +318,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
         Raises:
             RuntimeError: what is trained on can't be taken by position, or isn't the N images that `data` announced.
         """
+        if self.data["num_train"] is None:
+            self._trained_on([])
         size, ranks, rank = self.data["num_train"], self.trainer.world_size, self.trainer.global_rank
         # Batches, and with them the draws, are the same for one process as for sixteen; none is without a batch.
         limit = max(1, min(512, size // max(16, ranks)))
@@ -342,7 +354,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """The images at these positions of what the trainer's batches are drawn from, without their labels."""
         loader: Any = self.trainer.train_dataloader
         dataset, size = getattr(loader, "dataset", None), self.data["num_train"]
-        if getattr(self.trainer, "datamodule", None) is None or dataset is None:
+        if getattr(self.trainer, "datamodule", None) is None or dataset is None or size is None:
             raise RuntimeError(
                 f"{type(self).__name__} needs all training images between its steps: "
                 "call trainer.fit(method, datamodule=...), not with a loader of batches"
@@ -386,6 +398,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
         A run of this suite trains on a view of the data that doesn't hold them in the first place.
         """
+        if not (isinstance(batch, dict) and "index" in batch):  # of a loader that is not this suite's
+            batch = as_batch(batch, self.image_shape[0])
         self._positions = batch["index"].cpu()
         seen = type(self).uses_targets
         declared = {f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] in seen}

@@ -25,6 +25,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
 
 from disentangle_bench.methods.objectives.inputs import upload
+from disentangle_bench.registry import imported, offered
 
 Params = dict[str, dict[str, Tensor]]
 """Group -> parameter -> [B]."""
@@ -256,6 +257,30 @@ def _warp(
     grid = affine_grid(theta.to(images.dtype), size, align_corners=False)
     views = grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return views if samples == 1 else avg_pool2d(views, samples)
+
+
+def views_of(name: str) -> Augmentation:
+    """Views of somebody's own, by the path `my_file.MyViews` or the name that an installed package gives them.
+
+    A class derived from `Augmentation` with its own `draw` and `apply` (all its attributes need defaults), or an
+    instance; packages offer theirs by entry points of the group `disentangle_bench.views`.
+
+    Raises:
+        ValueError: there is none, or it is something else.
+    """
+    found: object = offered("disentangle_bench.views").get(name)
+    if found is None:
+        try:
+            found = imported(name, "views")
+        except LookupError as error:
+            raise ValueError(str(error)) from error
+    try:
+        made = found() if isinstance(found, type) and issubclass(found, Augmentation) else found
+    except TypeError as error:
+        raise ValueError(f"own_views {name!r}: {error}") from error
+    if not isinstance(made, Augmentation):
+        raise ValueError(f"own_views {name!r}: expected a class derived from {__name__}.Augmentation")
+    return made
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ SECONDS, MEGABYTES = 5.0, 600.0
 PRELOADED = (
     "disentangle_bench.benchmarks.__main__",
     "disentangle_bench.benchmarks.execution.run_cell",
-    "disentangle_bench.benchmarks.execution.pretrained",
+    "disentangle_bench.benchmarks.execution.given.judge",
     "disentangle_bench.benchmarks.launchers.survey",
     "disentangle_bench.benchmarks.planning.plan",
     "disentangle_bench.evaluation.leaderboard.report.page",

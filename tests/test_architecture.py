@@ -25,7 +25,7 @@ ROOMS = {
         {"signals", "machine", "own_code", "typed_json", "plain_yaml", "terminal"},
         {"errors"},
     ],
-    "methods": [{"*"}, {"base"}, {"views", "networks"}, {"objectives"}],
+    "methods": [{"*"}, {"base"}, {"views", "networks", "batches"}, {"objectives"}],
     "datamodules": [
         {"inspection"},
         {"datasets"},
@@ -43,7 +43,7 @@ ROOMS = {
         {"records"},
         {"protocol"},
         {"measures"},
-        {"sgd_probe"},
+        {"sgd_probe", "online_probe"},
         {"augmentation", "transforms"},
         {"encoder"},
         {"features"},

@@ -3,41 +3,65 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.errors import RequestError
+
+LARGEST = 4096
+"""Pixels of an image's edge."""
 
 
 def command(
     *,
-    encoder: str,
+    encoder: str | None = None,
+    features: str | None = None,
     dataset: str = "colored_digits",
     suite: str = "quick",
     measures: str | None = None,
     set: list[str] | None = None,
     out: str = "results/runs",
+    name: str | None = None,
+    image_size: int | None = None,
+    normalize: Literal["data", "cifar10", "imagenet", "none"] | None = None,
     untrained: bool = False,
 ) -> int:
     """Judge an encoder that exists already, without training.
 
     Args:
-        encoder: `encoder.safetensors` of a run of this suite, or `timm:NAME` for one of timm's with its own weights.
+        encoder: module:callable (a function of yours that returns a torch.nn.Module), `encoder.safetensors` or the
+            folder of a run of this suite, FILE.ts (TorchScript), timm:NAME with its own weights,
+            timm:NAME,checkpoint=FILE with those of torchvision, lightly, solo-learn or MoCo, or hf:OWNER/NAME.
+        features: a folder with features instead: train.npy, val.npy, test.npy, a row an image.
         dataset: what to judge it on.
         suite: whose measures and data settings to use.
         measures: what to measure instead, comma-separated, such as linear,dci, or `all` (see `bench list metrics`).
         set: KEY=VALUE, may be repeated, such as data.batch_size=64.
         out: folder of all runs.
+        name: what tables call it.
+        image_size: edge that images are resized to before they are encoded; default: the only one that the encoder
+            takes, or else that of the images.
+        normalize: statistics that are taken out of pixels first; default: as the encoder's own configuration says, or
+            none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
     """
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.runs import feature_cache
 
+    if (encoder is None) == (features is None):
+        raise RequestError("eval: one of --encoder and --features is needed")
+    if image_size is not None and not 1 <= image_size <= LARGEST:
+        raise RequestError(f"--image-size {image_size}: from 1 to {LARGEST} pixels")
+    if features is not None and (image_size or normalize or untrained):
+        raise RequestError("eval: --image-size, --normalize and --untrained are of an --encoder, not of --features")
     folder = Path(out)
     preconditions.check_writable(folder)
     feature_cache.limit()
     request = choose(suite, None, dataset, None, set, measures)
-    from disentangle_bench.benchmarks.execution.pretrained import measure_encoder
+    from disentangle_bench.benchmarks.execution.given.judge import Given, measure_encoder
 
-    record = measure_encoder(encoder, request, folder, untrained)
+    given = Given(encoder or "", features or "", name or "", image_size, normalize, untrained)
+    record = measure_encoder(given, request, folder)
     show_board(folder, hashes={record["cell"]["hash"]})
     return 0

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from disentangle_bench.benchmarks import signals
 from disentangle_bench.benchmarks.execution.distributed import place
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, ImageDataModule
+from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, ImageDataModule, SplitName
 from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
@@ -23,6 +24,7 @@ from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_ou
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.methods.base import Method
+from disentangle_bench.methods.pretrained.encoder import Encoder as GivenEncoder
 
 
 @dataclass(frozen=True)
@@ -45,17 +47,24 @@ class Measured:
 
 
 def measure(
-    cell: Cell, method: Method, data: ImageDataModule, run: RunFolder, encoder: str, progress: ProgressFile
+    cell: Cell,
+    method: Method | GivenEncoder | nn.Module,
+    data: ImageDataModule,
+    run: RunFolder,
+    encoder: str,
+    progress: ProgressFile,
+    bank: features.FeatureBank | None = None,
 ) -> Measured:
     """Encode every split once and take what the cell asks for and its record doesn't have yet, in every space.
 
     Args:
         cell: whose measures.
-        method: trained; where it lies, everything is computed.
+        method: trained, or an encoder that was given; where it lies, everything is computed.
         data: of the cell.
         run: its folder.
         encoder: hash of the method's weights.
         progress: kept up to date.
+        bank: features that were computed elsewhere: `method` then encodes nothing.
 
     Raises:
         signals.Interrupted: the process was asked to stop.
@@ -72,11 +81,15 @@ def measure(
             yield batch
 
     start = time.perf_counter()
-    encoded = encode_splits(method, data, run, encoder, follow)
+    network = method if bank is None and isinstance(method, Method | GivenEncoder) else None
+    encoded = bank if network is None else encode_splits(network, data, run, encoder, follow)
+    if encoded is None:
+        raise TypeError(f"{type(method).__name__} encodes nothing, and no features are given")
     before = _earlier(cell, run, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
+    itself = None if network is None else as_encoder(network, data)
     with computing_on(features.device_of(method)):
-        rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, as_encoder(method, data))
+        rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, itself)
     before.outcomes.update(outcomes)
     measured = Measured(
         before.measures + missing,
@@ -93,14 +106,20 @@ def measure(
         data.targets,
         data.eval_dataloader("test"),
         module=method,
-        views=method.views,
+        views=method.views if isinstance(method, Method) else None,
         names=data.value_names,
     )
     return measured
 
 
+def images_of(data: ImageDataModule) -> dict[SplitName, SplitName]:
+    """Probe splits that are the images of another split, under weights -> that split; others have their own images."""
+    splits = data.splits
+    return {probe: split for probe in PROBES for split in SPLITS if splits[probe].same_images(splits[split])}
+
+
 def encode_splits(
-    method: Method,
+    method: Method | GivenEncoder,
     data: ImageDataModule,
     run: RunFolder,
     encoder: str,
@@ -112,7 +131,7 @@ def encode_splits(
     """
     rank, processes = place()
     splits = data.splits
-    origins = {probe: split for probe in PROBES for split in SPLITS if splits[probe].same_images(splits[split])}
+    origins = images_of(data)
     bank = features.encode(
         method,
         method.embed,
@@ -150,7 +169,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     )
 
 
-def as_encoder(method: Method, data: ImageDataModule) -> Encoder:
+def as_encoder(method: Method | GivenEncoder, data: ImageDataModule) -> Encoder:
     """The method with its data set's images, for measures that features alone can't give."""
     datasets = {split: BatchDataset(data.splits[split], data.targets) for split in SPLITS}
 

@@ -24,28 +24,38 @@ if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
     from disentangle_bench.datamodules.base import ImageDataModule
-    from disentangle_bench.methods.base import Method
 
 PACKAGES = ("disentangle-bench", "torch", "lightning", "torchvision", "timm", "kornia", "scikit-learn", "numpy")
 
 
 def make_record(
     cell: Cell,
-    method: Method,
+    method: Any,
     data: ImageDataModule,
     trained: Trained,
     measured: Measured,
     launch: CellLaunch,
     started: str,
 ) -> dict[str, Any]:
-    """The run record (see `evaluation.records`) without its digests, which `seal` adds."""
+    """The run record (see `evaluation.records`) without its digests, which `seal` adds.
+
+    `method` is a `Method`, or what stands for one that was given: it says what it saw, where it comes from and which
+    spaces it is judged by.
+    """
     from disentangle_bench.benchmarks.execution.costs import peak_memory_mb
     from disentangle_bench.evaluation.features import device_of
+    from disentangle_bench.evaluation.measures.own import describe
+    from disentangle_bench.evaluation.protocol import BUILT_IN, MEASURES
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict() | {"measures": measured.measures},
-        "labels": sorted(type(method).uses_targets),
+        "config": cell.as_dict()
+        | {
+            "measures": measured.measures,
+            "names": _names(cell, method, data),
+            "own_measures": {t: describe(MEASURES[t]) for t in measured.measures if t not in BUILT_IN},
+        },
+        "labels": sorted(method.uses_targets),
         "primary_space": method.primary_space,
         "invariant_space": method.invariant_space,
         "provenance": {
@@ -67,6 +77,19 @@ def make_record(
         "cost": asdict(trained.cost) | {"peak_memory_mb": peak_memory_mb(), "eval_seconds": round(measured.seconds, 2)},
         "metrics": measured.rows,
     }
+
+
+def _names(cell: Cell, method: Any, data: ImageDataModule) -> dict[str, str]:
+    """What classes that were named by their path call themselves, unless something else is known by that name."""
+    from disentangle_bench import datamodules, methods
+
+    called = {"dataset": (cell.dataset, data.name, datamodules), "method": (cell.method, method, methods)}
+    found = {}
+    for what, (path, itself, registry) in called.items():
+        name = itself if isinstance(itself, str) else getattr(type(itself), "name", path)
+        if "." in path and name != path and name not in registry.available():
+            found[what] = name
+    return found
 
 
 def keep_experiments(cell: Cell, run: RunFolder) -> None:

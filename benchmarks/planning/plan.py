@@ -22,9 +22,11 @@ from disentangle_bench.benchmarks.planning.suite import Suite, merged
 from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.protocol import MEASURES, newest
-from disentangle_bench.methods.networks.backbones import require_pretrained
+from disentangle_bench.evaluation.protocol import MEASURES, adopt, newest
+from disentangle_bench.methods.networks.backbones import is_own, require_pretrained
 from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
+from disentangle_bench.methods.views import views_of
+from disentangle_bench.registry import imported
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
@@ -124,7 +126,7 @@ class _Planner:
         for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
             method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
         method_options = options.resolve(method_class, method_options, f"{where}method {method}")
-        source = source_hash(data_class, method_class)
+        source = source_hash(data_class, method_class, *_own_parts(method_options, f"{where}method {method}"))
         data = self.load(dataset, data_options)
         if missing := method_class.uses_targets - {target.role for target in data.targets}:
             lack = f"{method} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
@@ -162,6 +164,7 @@ class _Planner:
             experiments=[experiment.entry(suite.name)] if experiment else [],
             threads=suite.threads,
             tuned=self.choice.draws if self.choice and method in self.choice.methods else None,
+            imports=own_measures(suite.measures),
         )
 
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
@@ -179,8 +182,23 @@ def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key in known}
 
 
+def own_measures(names: list[str]) -> list[str]:
+    """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
+    return [name for name in names if "." in name]
+
+
+def import_measures(paths: list[str]) -> dict[str, str]:
+    """Take in measures of somebody's own: path -> title. RequestError for a path at which there is none."""
+    try:
+        return {path: adopt(imported(path, "measure"), path) for path in paths}
+    except (LookupError, ValueError) as error:
+        raise RequestError(str(error)) from error
+
+
 def resolve_measures(names: list[str]) -> list[str]:
     """Titles of measures; one named without a version is the newest. RequestError for a name that is none."""
+    own = import_measures(own_measures(names))
+    names = [own.get(name, name) for name in names]
     versions = {title.partition("@")[0]: title for title in newest()}
     for name in names:
         if name not in MEASURES and name not in versions:
@@ -201,20 +219,33 @@ def find_class(registry: Any, kind: str, name: str) -> Any:
         raise RequestError(str(error)) if "." in name or name in known else unknown(kind, name, known) from error
 
 
-def source_hash(*classes: type) -> str:
-    """Hash of the files that define these classes, as far as they are not this package's; empty if all are."""
-    outside = [
-        ancestor
-        for cls in classes
-        for ancestor in takewhile(lambda one: one.__module__.partition(".")[0] != PACKAGE, cls.__mro__)
-    ]
+def _own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
+    """What somebody has written themselves of the parts of a method: its backbone, its views."""
+    found: list[Any] = []
+    try:
+        if is_own(str(method_options.get("backbone", ""))):
+            found.append(imported(method_options["backbone"], "backbone"))
+        if method_options.get("own_views"):
+            found.append(type(views_of(method_options["own_views"])))
+    except (LookupError, ValueError) as error:
+        raise RequestError(f"{where}: {error}") from error
+    return found
+
+
+def source_hash(*parts: Any) -> str:
+    """Hash of the files that define these classes or functions, where they are not this package's; empty if all are."""
+    outside = [one for part in parts for one in takewhile(_is_outside, getattr(part, "__mro__", [part]))]
     try:
         files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
     except (TypeError, OSError) as error:
         raise RequestError(
-            f"{outside[0].__qualname__}: a class needs a file, whose content is part of a run's hash"
+            f"{outside[0].__qualname__}: code needs a file, whose content is part of a run's hash"
         ) from error
     return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
+
+
+def _is_outside(part: Any) -> bool:
+    return part.__module__.partition(".")[0] != PACKAGE
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:

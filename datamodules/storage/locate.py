@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -84,10 +85,18 @@ def locate(
     )
 
 
-def unreachable(url: str) -> str | None:
-    """Why a URL cannot be reached, or None if it can."""
-    try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=REACH_SECONDS):
-            return None
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        return str(getattr(error, "reason", error))
+def unreachable(url: str, seconds: float = REACH_SECONDS) -> str | None:
+    """Why a URL cannot be reached within so many seconds, or None if it can."""
+    reasons: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
+                reasons.append(None)
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            reasons.append(str(getattr(error, "reason", error)))
+
+    asking = threading.Thread(target=ask, daemon=True)  # looking up a name heeds no time limit
+    asking.start()
+    asking.join(seconds)
+    return reasons[0] if reasons else f"no answer within {seconds:g} s"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.records import Record, digest_of_file
+from disentangle_bench.evaluation.records import Record, digest_of_file, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +55,18 @@ COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "pub
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
-_NOT_OPTIONS = ("dataset", "method", "seed", "measures", "suite", "experiments", "tuned")
+_NOT_OPTIONS = (
+    "dataset",
+    "method",
+    "seed",
+    "measures",
+    "suite",
+    "experiments",
+    "tuned",
+    "names",
+    "own_measures",
+    "imports",
+)
 
 
 def settings_of(record: Record) -> str:
@@ -66,7 +77,14 @@ def settings_of(record: Record) -> str:
 def budget_of(record: Record) -> str:
     """`30 epochs`: what the run was allowed, in the unit that it was allowed in."""
     budget = record["config"].get("budget") or {}
+    if not budget and is_given(record):
+        return "trained elsewhere"
     return ", ".join(f"{_short(amount)} {unit}" for unit, amount in sorted(budget.items())) or "not recorded"
+
+
+def is_given(record: Record) -> bool:
+    """Whether the record is of an encoder, or features, that existed already."""
+    return "weights" in (record["config"].get("options") or {})
 
 
 def score_of(measure: str, score: str) -> Score | None:
@@ -84,6 +102,8 @@ def block_of(labels: str) -> str:
 
 def tuning_of(record: Record) -> str:
     """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
+    if is_given(record):
+        return "given"
     draws = record["config"].get("tuned")
     return f"tuned, {draws} draws" if draws else "untuned defaults"
 
@@ -97,14 +117,14 @@ def cautions(records: Iterable[Record]) -> list[str]:
     """What makes runs less comparable than their settings say: other data, other versions, uncommitted code."""
     seen: dict[tuple[str, str], set[str]] = {}
     for record in records:
-        dataset, provenance = record["cell"]["dataset"], record["provenance"]
+        dataset, provenance = name_of(record, "dataset"), record["provenance"]
         data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
         options = _short(record["config"].get("data") or {})
         seen.setdefault((f"{dataset}: data with the same options", options), set()).add(_short(data.get("fingerprint")))
         for package, version in versions.items():
             seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
         if (provenance.get("git") or {}).get("dirty"):
-            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(record["cell"]["method"])
+            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(name_of(record, "method"))
     return sorted(
         f"{what} {'differ between runs' if 'in' not in what.split() else 'runs of'}: {', '.join(sorted(values))}"
         for (what, _), values in seen.items()
@@ -123,12 +143,14 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     """
     options: dict[Group, dict[str, str]] = {}
     given: dict[Group, dict[str, None]] = {}
+    plain: dict[Group, str] = {}
     for record in records:
         cell = record["cell"]
-        key = (cell["dataset"], cell["method"], settings_of(record))
+        key = (name_of(record, "dataset"), cell["method"], settings_of(record))
+        plain[key] = name_of(record, "method")
         options.setdefault(key, _options(record["config"]))
         given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
-    called = {key: " = ".join(labels) or key[1] for key, labels in given.items()}
+    called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
     differing: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
     for key, values in options.items():
@@ -196,10 +218,11 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     for path in sorted(found, key=place):
         record = found[path]
         cell, settings = record["cell"], settings_of(record)
-        label = labels[cell["dataset"], cell["method"], settings]
+        dataset = name_of(record, "dataset")
+        label = labels[dataset, cell["method"], settings]
         allowed = (labels_of(record), budget_of(record), tuning_of(record))
         spaces = (record["primary_space"], record["invariant_space"])
-        run = (cell["dataset"], label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
+        run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
         outcomes, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key = (row["measure"], row["space"], row["target"])

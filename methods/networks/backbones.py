@@ -99,7 +99,13 @@ def _imported(name: str) -> object:
 
 def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
     """What somebody's own function makes, if it is an encoder."""
-    model = make(image_shape) if callable(make) else None
+    try:
+        model = make(image_shape) if callable(make) else None
+    except Exception as error:  # somebody's own code may raise anything
+        raise ValueError(
+            f"backbone {name!r}: a function that maps an image shape (C, H, W) to a module with `num_features` was "
+            f"expected; its code ended with {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(model, nn.Module) or not isinstance(getattr(model, "num_features", None), int):
         raise ValueError(
             f"backbone {name!r}: expected a function that maps an image shape (C, H, W) to a module with `num_features`"

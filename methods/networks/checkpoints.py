@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -87,6 +87,16 @@ def read_state(path: str) -> dict[str, Tensor]:
     if not state:
         raise ValueError(f"{path} holds no state dict: neither at its top nor under {', '.join(STATES)}")
     return state
+
+
+def stem_of(state: Mapping[str, Tensor]) -> Literal["auto", "small", "imagenet"]:
+    """Which stem the ResNet in a state dict has, by its first convolution; `auto` where there is none to be seen."""
+    sizes = {
+        value.shape[-1]
+        for name, value in state.items()
+        if value.ndim == 4 and (STEM.search(name) or re.search(r"(^|\.)0\.weight$", name))
+    }
+    return "small" if 3 in sizes else "imagenet" if 7 in sizes else "auto"
 
 
 def encoder_state(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: str) -> dict[str, Tensor]:

@@ -27,7 +27,7 @@ LONGEST_TEXT = 500
 """Characters of a name in metadata."""
 LARGEST_EDGE = 8192
 """Pixels of an image's edge in metadata."""
-TRAINING = ("init", "augmentation", "key_augmentation")
+TRAINING = ("init", "augmentation", "key_augmentation", "own_views")
 """Options of a method that encoding does without."""
 FILES = ("method.safetensors", "encoder.safetensors")
 """Of a run's folder, the one with more spaces first."""

@@ -15,6 +15,7 @@ from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.table import Cell, Grid, column_keys
+from disentangle_bench.evaluation.records import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ def build(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named]
         else:
             missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
         pictures += [_ranks(grid, part, files), _points(grid, part, keys[0], files)]
-    drawn = _curves(grid.dataset, [entry for entry in named if entry[1]["cell"]["dataset"] == grid.dataset], files)
+    drawn = _curves(grid.dataset, [entry for entry in named if name_of(entry[1], "dataset") == grid.dataset], files)
     if not drawn:
         missing.append(
             "Learning curves: no logs beside the records. A run that trains leaves them in its folder, under "

@@ -26,7 +26,7 @@ from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import grids, matrices
-from disentangle_bench.evaluation.records import Problem, find_records
+from disentangle_bench.evaluation.records import Problem, find_records, name_of
 from disentangle_bench.files import write_file
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _build(
 
 
 def _key(record: Record) -> tuple[str, str, str]:
-    return record["cell"]["dataset"], record["cell"]["method"], settings_of(record)
+    return name_of(record, "dataset"), record["cell"]["method"], settings_of(record)
 
 
 def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
@@ -140,7 +140,7 @@ def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
     chosen: dict[tuple[str, str], Named] = {}
     for entry in named:
         label, record, folder = entry
-        place = (record["cell"]["dataset"], label)
+        place = (name_of(record, "dataset"), label)
         if folder is not None and (place not in chosen or (not _has(chosen[place]) and _has(entry))):
             chosen[place] = entry
     ordered = sorted(chosen.items(), key=lambda item: (not _has(item[1]), item[0]))[:GALLERIES]

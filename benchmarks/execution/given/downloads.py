@@ -1,0 +1,111 @@
+"""Encoders that may have to be downloaded: timm's, and those of the Hugging Face Hub. Where none can be, it is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import timm
+from huggingface_hub import constants
+from torch import nn
+
+from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.benchmarks.execution.given.sources import Source, configured, of_file
+from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
+from disentangle_bench.methods.networks.backbones import backbone, load_weights
+from disentangle_bench.methods.networks.checkpoints import read_state, stem_of
+from disentangle_bench.methods.pretrained import hub
+
+REACH_SECONDS = 1.5
+"""That an answer of the Hub is waited for: what is on disk is used without one."""
+
+
+def of_timm(text: str, rest: str, untrained: bool) -> Source:
+    """`timm:NAME`, or `timm:NAME,checkpoint=FILE` for somebody else's weights."""
+    name, comma, option = rest.partition(",")
+    key, _, file = option.partition("=")
+    if comma and (key != "checkpoint" or not file):
+        raise RequestError(f"--encoder {text}: expected timm:NAME or timm:NAME,checkpoint=FILE")
+    if not timm.is_model(name):
+        base = name.partition(".")[0]
+        raise RequestError(f"--encoder {text}: timm has no model {name!r}{nearest(base, timm.list_models())}")
+    cfg = timm.get_pretrained_cfg(name)
+    size, fixed, statistics = configured(cfg.to_dict() if cfg else {})
+    source = Source(text, _refuse, size, fixed, statistics)
+    if untrained:
+        made = replace(source, label=f"{text} (untrained)", step=0, budget={"epochs": 0})
+        return replace(made, load=lambda channels, shape: _create(text, name, channels, shape, fixed and shape != size))
+    if file:
+        return replace(source, load=lambda channels, shape: _with_weights(text, name, file, channels, shape))
+
+    def load(channels: int, shape: tuple[int, int]) -> nn.Module:
+        with _downloading(text, "; --untrained judges it with random ones"):
+            return _create(text, name, channels, shape, fixed and shape != size, pretrained=True)
+
+    return replace(source, load=load)
+
+
+def of_hub(text: str, repo: str) -> Source:
+    """`hf:OWNER/NAME`: a file that `push_to_hub` has put there, or one of timm's models."""
+    if repo.count("/") != 1 or not all(repo.split("/")):
+        raise RequestError(f"--encoder {text}: expected hf:OWNER/NAME")
+    with _downloading(text):
+        try:
+            path = hub.download(repo, offline=constants.HF_HUB_OFFLINE)
+        except OSError:
+            path = None  # one of timm's may be on disk all the same
+    if path is not None:
+        return of_file(text, path, untrained=True, label=text)
+    with _downloading(text):
+        network = timm.create_model(f"hf-hub:{repo}", pretrained=True, num_classes=0)
+    size, fixed, statistics = configured(network.pretrained_cfg)
+    return Source(text, lambda channels, shape: network, size, fixed, statistics)
+
+
+def _create(
+    text: str, name: str, channels: int, shape: tuple[int, int], resized: bool, pretrained: bool = False
+) -> nn.Module:
+    """A model of timm for images of this size; a transformer's positions are interpolated where it is another."""
+    if resized:
+        return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=shape)
+    return backbone(name, (channels, *shape), pretrained=pretrained)
+
+
+def _with_weights(text: str, name: str, file: str, channels: int, shape: tuple[int, int]) -> nn.Module:
+    if not Path(file).is_file():
+        raise RequestError(f"--encoder {text}: no such file {file}")
+    try:
+        state = read_state(file)
+        network = backbone(name, (3, *shape), stem=stem_of(state))
+        load_weights(network, file)
+    except ValueError as error:
+        raise RequestError(f"--encoder {text}: {error}") from error
+    return network
+
+
+def _refuse(channels: int, shape: tuple[int, int]) -> nn.Module:
+    raise AssertionError("a source without a network")
+
+
+@contextmanager
+def _downloading(text: str, otherwise: str = "") -> Iterator[None]:
+    """Within the block the Hub is only asked if it answers; what is not to be had is a RequestError in a line."""
+    before = constants.HF_HUB_OFFLINE
+    if os.environ.get(OFFLINE) or unreachable(constants.ENDPOINT, REACH_SECONDS):
+        constants.HF_HUB_OFFLINE = True  # else it tries for half a minute
+    try:
+        yield
+    except RequestError:
+        raise
+    except Exception as error:  # whatever the download raises
+        why: Any = " ".join(str(error).split())
+        raise RequestError(
+            f"--encoder {text}: its weights are not on disk and can't be downloaded ({type(error).__name__}: "
+            f"{why:.300}){otherwise}"
+        ) from error
+    finally:
+        constants.HF_HUB_OFFLINE = before

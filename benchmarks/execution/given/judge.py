@@ -1,0 +1,188 @@
+"""`bench eval`: measure an encoder that exists already, or its features, without training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from disentangle_bench import datamodules
+from disentangle_bench.benchmarks import own_code
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.costs import Cost
+from disentangle_bench.benchmarks.execution.distributed import device_of
+from disentangle_bench.benchmarks.execution.given import costs, named, sources
+from disentangle_bench.benchmarks.execution.given.features import Elsewhere, read_bank
+from disentangle_bench.benchmarks.execution.measure import measure
+from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
+from disentangle_bench.benchmarks.execution.train import Trained
+from disentangle_bench.benchmarks.machine import find_devices
+from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.plan import (
+    find_class,
+    own_measures,
+    resolve_measures,
+    setup_data,
+    source_hash,
+)
+from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
+from disentangle_bench.benchmarks.runs.weights import state_hash
+from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
+from disentangle_bench.files import printable
+from disentangle_bench.methods.pretrained.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is to be judged.
+
+    Attributes:
+        encoder: as `--encoder` says; empty where features are given.
+        features: folder of them, as `--features` says.
+        name: that tables call it by; "": as it comes.
+        image_size: edge that images are encoded at; None: what suits the encoder.
+        normalize: what is taken out of pixels; None: as the encoder says.
+        untrained: judge random weights.
+    """
+
+    encoder: str = ""
+    features: str = ""
+    name: str = ""
+    image_size: int | None = None
+    normalize: str | None = None
+    untrained: bool = False
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A module with what a record says of it: the state of its weights or features, and where they come from."""
+
+    label: str
+    module: nn.Module
+    state: str
+    options: dict[str, Any]
+    budget: dict[str, float]
+    step: int
+    bank: FeatureBank | None = None
+    code: str = ""
+
+
+def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
+    """Measure an encoder on the request's (one) data set; encoded features are kept for the next time.
+
+    Returns:
+        The record, which is also written under `out`.
+
+    Raises:
+        RequestError: no such encoder, one that doesn't fit the data, or one that isn't trained.
+    """
+    if len(request.datasets) != 1:
+        raise RequestError(f"--dataset {','.join(request.datasets)}: an encoder is judged on one data set at a time")
+    own_code.allow(Path.cwd())
+    (dataset,) = request.datasets
+    source = named.find(given.encoder, given.untrained) if given.encoder else None
+    data_class = find_class(datamodules, "dataset", dataset)
+    data_options = options.resolve(
+        data_class, request.settings.get("data", {}) | request.settings.get(dataset, {}), f"data set {dataset}"
+    )
+    data = setup_data(data_class, data_options, dataset)
+    opened = _open_encoder(given, source, data) if source else _open_features(given, data)
+    cell = Cell(
+        dataset=dataset,
+        method=given.name or opened.label,
+        seed=0,
+        data=data_options,
+        fingerprint=data.fingerprint,
+        source=source_hash(data_class) + opened.code,
+        options=opened.options,
+        budget=opened.budget,
+        precision="32-true",
+        measures=resolve_measures(request.measures),
+        suite=request.name,
+        imports=own_measures(request.measures),
+    )
+    run = RunFolder(cell.folder(out))
+    if run.is_complete(cell.measures):
+        return read_record(run.record)
+    started = now()
+    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
+    opened.module.to(device_of(launch))
+    parameters = sum(p.numel() for p in opened.module.parameters())
+    trained = Trained(opened.state, opened.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
+    _tell(cell, opened, data, out)
+    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with lock.hold(run.lock):
+            progress = costs.ShownProgress(run)
+            try:
+                measured = measure(cell, opened.module, data, run, opened.state, progress, opened.bank)
+            finally:
+                progress.close()
+            record = seal(make_record(cell, opened.module, data, trained, measured, launch, started), run.outcomes)
+            write_json(run.record, record)
+            cleanup.clear(run)
+    except lock.Taken:
+        raise RequestError(f"{opened.label}: another process is judging it into {run.path}, wait for that") from None
+    feature_cache.prune(out)
+    return record
+
+
+def _open_encoder(given: Given, source: sources.Source, data: ImageDataModule) -> _Opened:
+    about = data.describe()
+    shape: Sequence[int] = about["eval_shape"]
+    where = f"--encoder {given.encoder}"
+    try:
+        encoder, how = sources.as_encoder(
+            given.encoder,
+            source,
+            image_shape=(data.image_shape[0], shape[0], shape[1]),
+            crop=about["eval_crop"],
+            size=given.image_size,
+            normalize=given.normalize,
+            statistics=data.statistics,
+        )
+    except RequestError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"{where}: {error}") from error
+    state = state_hash(encoder.state_dict())
+    how |= {"encoder": given.encoder, "weights": state}
+    return _Opened(source.label, encoder, state, how, source.budget, source.step, code=source.code)
+
+
+def _open_features(given: Given, data: ImageDataModule) -> _Opened:
+    folder = Path(given.features)
+    bank, state = read_bank(folder, data)
+    return _Opened(
+        folder.resolve().name, Elsewhere(), state, {"features": given.features, "weights": state}, {}, -1, bank
+    )
+
+
+def _tell(cell: Cell, opened: _Opened, data: ImageDataModule, out: Path) -> None:
+    """Say in a line what will be measured, on which images, and what it will cost."""
+    if isinstance(opened.module, Encoder):
+        try:
+            spaces, seconds = costs.spaces_of(opened.module, data)
+        except Exception as error:  # somebody's own network may raise anything
+            raise RequestError(
+                f"--encoder {cell.options['encoder']}: does not encode images of shape "
+                f"{tuple(cell.options['image_shape'])}: {' '.join(str(error).split()):.300}"
+            ) from error
+        height, width = opened.module.image_shape[1:]
+        mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
+        how = f"at {height}x{width}, less mean {mean}, over deviation {std}"
+    else:
+        bank = opened.bank.features if opened.bank else {}
+        spaces, seconds = {name: parts["test"].shape[1] for name, parts in bank.items()}, 0.0
+        how = "features as they are"
+    line = f"{cell.method} on {cell.dataset}, {how}: {costs.told(out, cell.dataset, cell.measures, spaces, seconds)}"
+    print(printable(f"bench: {line}"), file=sys.stderr)

@@ -1,0 +1,67 @@
+"""A `DataLoader` of somebody's own in place of a data set of this suite: `Trainer().fit(SimCLR(...), loader)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+EXPECTED = (
+    "a batch is a dict with `image`, a tuple that begins with the images, or the images themselves: uint8 or float in "
+    "[0, 1], [B, C, H, W]"
+)
+GREY, COLOUR = ([0.5], [0.25]), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+def undescribed(image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """In place of `datamodule.describe()`: no targets, and ImageNet's mean and deviation for three channels."""
+    channels = image_shape[0]
+    mean, std = COLOUR if channels == 3 else (GREY[0] * channels, GREY[1] * channels)
+    return {
+        "name": "a loader",
+        "num_classes": None,
+        "num_train": None,
+        "mean": mean,
+        "std": std,
+        "mirror_symmetric": True,
+        "view_shape": image_shape[1:],
+        "eval_shape": image_shape[1:],
+        "eval_crop": 1.0,
+        "targets": [],
+    }
+
+
+def as_batch(given: Any, channels: int) -> dict[str, Any]:
+    """A batch of any loader as a dict with `image` uint8 [B, C, H, W] and `index` int64 [B].
+
+    Args:
+        given: a dict with `image`, a tuple whose first part are images, or images.
+        channels: C.
+
+    Raises:
+        ValueError: it is something else; the message says what.
+    """
+    batch: dict[str, Any] = {}
+    if isinstance(given, Mapping):
+        batch, image = dict(given), given.get("image")
+    else:
+        image = given[0] if isinstance(given, Sequence) and len(given) else given
+    if not isinstance(image, Tensor):
+        kind = f"a dict with {', '.join(map(str, given))}" if isinstance(given, Mapping) else type(given).__name__
+        raise ValueError(f"{EXPECTED}; this one is {kind}")
+    if image.ndim != 4 or image.shape[1] != channels:
+        raise ValueError(f"{EXPECTED} with C = {channels} (see image_shape); these are {tuple(image.shape)}")
+    if image.is_floating_point():
+        low, high = (float(value) for value in image.aminmax())
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{EXPECTED}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, the method "
+                "does it on the device (option `normalize`)"
+            )
+        image = (image * 255).round().to(torch.uint8)
+    if image.dtype != torch.uint8:
+        raise ValueError(f"{EXPECTED}; these are {image.dtype}")
+    index = batch.get("index")
+    return batch | {"image": image, "index": torch.arange(len(image)) if index is None else index}

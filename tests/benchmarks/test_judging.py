@@ -1,0 +1,238 @@
+"""`bench eval`: any encoder is judged, whatever it comes as, and what can't be is told in a line."""
+
+import re
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from disentangle_bench import datamodules
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.execution.given import downloads, named, sources
+from disentangle_bench.evaluation.records import read_records
+
+NETWORK = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+class Mine(nn.Module):
+    default_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.head = nn.Linear(24, 5)
+
+    def forward(self, images):
+        features = self.layers(images)
+        return {"features": features, "code": self.head(features)}
+
+def images_of_four_dimensions():
+    return nn.Conv2d(3, 6, 3)
+
+def fails():
+    raise KeyError("weights.pth")
+
+def nothing():
+    return None
+"""
+REQUEST = ["--dataset", "digits", "--suite", "smoke", "--measures"]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where the user works, with a file of theirs; modules of it are forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.setenv("DISENTANGLE_BENCH_OFFLINE", "1")
+    monkeypatch.setattr(downloads.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "their_network.py").write_text(NETWORK)
+    yield tmp_path
+    sys.modules.pop("their_network", None)
+
+
+def judged(*arguments: str, measures: str = "knn,intrinsic") -> dict:
+    """The record of a request that works."""
+    before = {record["cell"]["hash"] for record in read_records_here()}
+    assert main(["eval", *arguments, *REQUEST, measures, "--out", "runs"]) == 0
+    (record,) = [record for record in read_records_here() if record["cell"]["hash"] not in before]
+    return record
+
+
+def read_records_here() -> list[dict]:
+    return [dict(record) for record in read_records(Path("runs"))[0]]
+
+
+def told(capsys, *arguments: str) -> str:
+    """The line that a wrong request ends with; nothing is written."""
+    capsys.readouterr()
+    assert main(["eval", *arguments, *REQUEST, "knn", "--out", "runs"]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1, error
+    assert not Path("runs").exists()
+    return error[0]
+
+
+def test_a_module_of_the_users_own(folder, capsys):
+    record = judged("--encoder", "their_network:Mine", "--name", "mine")
+    printed = capsys.readouterr()
+    assert {row["space"] for row in record["metrics"]} == {"features", "code"}
+    assert all(row["scores"] for row in record["metrics"])
+    assert record["cell"]["method"] == "mine"
+    assert record["config"]["source"], "its file is part of what decides the result"
+    assert record["config"]["options"]["mean"] == [0.5] * 3
+    assert "bench: mine on digits, at 16x16, less mean 0.5, 0.5, 0.5, over deviation 0.25" in printed.err
+    assert "2 measures in features (24), code (5); encoding takes about " in printed.err
+    assert "measuring knn@1, intrinsic@1: no earlier run here tells how long" in printed.err
+    assert "Budget: trained elsewhere for every method. Options: given for every method." in printed.out
+    again = judged("--encoder", "their_network:Mine", "--image-size", "24", "--normalize", "data")
+    assert again["config"]["options"]["image_shape"] == [3, 24, 24]
+    assert again["config"]["options"]["mean"] != [0.5] * 3
+    assert "most of it knn@1" in capsys.readouterr().err, "earlier runs tell what it costs"
+
+
+def test_a_module_that_is_none(folder, capsys):
+    for name, message in {
+        "their_network:fails": "its code ended with KeyError: 'weights.pth'",
+        "their_network:nothing": "returned a NoneType, a torch.nn.Module was expected",
+        "their_network:absent": "importing it ended with AttributeError",
+        "no_such_file:Mine": "importing it ended with ModuleNotFoundError",
+        "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
+    }.items():
+        assert message in told(capsys, "--encoder", name)
+
+
+def test_torchscript(folder, capsys):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 6, 3, stride=2), nn.Flatten())
+    torch.jit.trace(network.eval(), torch.zeros(1, 3, 16, 16)).save("their.ts")
+    torch.save(network.state_dict(), "weights.pt")
+    assert "not TorchScript" in told(capsys, "--encoder", "weights.pt")
+    assert "timm:NAME,checkpoint=weights.pth does" in _rename(capsys)
+    record = judged("--encoder", "their.ts")
+    assert record["cell"]["method"] == "their.ts"
+    assert record["config"]["options"]["std"] == [1.0]
+
+
+def _rename(capsys) -> str:
+    Path("weights.pt").rename("weights.pth")
+    return told(capsys, "--encoder", "weights.pth")
+
+
+def test_a_checkpoint_of_lightly_with_a_network_of_timm(folder, capsys):
+    """The weights are those of the file, behind the stem that it has."""
+    network = timm.create_model("resnet18", num_classes=0)
+    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    network.maxpool = nn.Identity()
+    sequence = nn.Sequential(*list(network.children())[:-1])
+    torch.save({"state_dict": {f"backbone.{k}": v for k, v in sequence.state_dict().items()}}, "lightly.ckpt")
+    source = named.find("timm:resnet18,checkpoint=lightly.ckpt", untrained=False)
+    loaded = source.load(3, (16, 16))
+    images = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.eval()(images), network.eval()(images))
+    assert source.statistics[0] == (0.485, 0.456, 0.406)
+    assert "expected timm:NAME or timm:NAME,checkpoint=FILE" in told(capsys, "--encoder", "timm:resnet18,weights=a")
+    assert "no such file none.pth" in told(capsys, "--encoder", "timm:resnet18,checkpoint=none.pth")
+    assert "holds another encoder" in told(capsys, "--encoder", "timm:test_vit,checkpoint=lightly.ckpt")
+
+
+def test_a_vision_transformer_sees_the_size_that_it_was_made_for(folder, capsys):
+    source = named.find("timm:test_vit", untrained=True)
+    about = {"image_shape": (3, 16, 16), "crop": 1.0, "size": None, "normalize": None, "statistics": ([0.1], [0.2])}
+    encoder, how = sources.as_encoder("timm:test_vit", source, **about)
+    assert how["image_shape"] == [3, 160, 160]
+    assert encoder(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))["features"].shape == (1, 64)
+    smaller = judged("--encoder", "timm:test_vit", "--untrained", "--image-size", "32")
+    assert smaller["config"]["options"]["image_shape"] == [3, 32, 32]
+    assert smaller["config"]["budget"] == {"epochs": 0}
+
+
+def test_weights_that_cannot_be_had_are_told_at_once(folder, capsys, monkeypatch):
+    monkeypatch.delenv("DISENTANGLE_BENCH_OFFLINE")
+    monkeypatch.setattr(downloads.constants, "ENDPOINT", "http://10.255.255.1:9")  # nobody answers there
+    for name in ("timm:resnet18", "hf:somebody/something"):
+        start = time.monotonic()
+        line = told(capsys, "--encoder", name)
+        assert time.monotonic() - start < 2 * downloads.REACH_SECONDS + 5, "not tried again and again"
+        assert "its weights are not on disk and can't be downloaded" in line
+    assert "--untrained judges it with random ones" in told(capsys, "--encoder", "timm:resnet18")
+    assert "expected hf:OWNER/NAME" in told(capsys, "--encoder", "hf:something")
+
+
+def test_a_file_of_the_hub_that_is_on_disk(folder, trained_file):
+    snapshot = folder / "hub" / "models--me--mine" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (snapshot.parent.parent / "refs").mkdir()
+    (snapshot.parent.parent / "refs" / "main").write_text("abc")
+    (snapshot / "encoder.safetensors").write_bytes(trained_file.read_bytes())
+    source = named.find("hf:me/mine", untrained=False)
+    assert (source.label, source.step, source.budget) == ("hf:me/mine", 7, {"epochs": 3.0})
+
+
+@pytest.fixture
+def trained_file(tmp_path):
+    from disentangle_bench.benchmarks.execution import build
+    from disentangle_bench.benchmarks.execution.train import _note
+    from disentangle_bench.benchmarks.runs.weights import save_weights
+    from tests.benchmarks.conftest import make_cell
+
+    cell = make_cell("supervised")
+    method = build.build_method(cell, build.build_data(cell))
+    save_weights(method.backbone, tmp_path / "encoder.safetensors", _note(cell, method, 7, whole=False))
+    return tmp_path / "encoder.safetensors"
+
+
+def test_an_encoder_of_this_suite_keeps_its_statistics_labels_and_budget(folder, trained_file, capsys):
+    record = judged("--encoder", str(trained_file))
+    data = datamodules.build("digits", image_size=16)
+    assert record["config"]["options"]["mean"] == pytest.approx(data.statistics[0])
+    assert record["labels"] == ["content"]
+    assert record["config"]["budget"] == {"epochs": 3.0}
+    assert "Budget: 3 epochs" in capsys.readouterr().out
+
+
+def test_features_alone(folder, capsys):
+    data = datamodules.build("digits", image_size=16)
+    draw = np.random.default_rng(0)
+    (folder / "theirs").mkdir()
+    line = told(capsys, "--features", "theirs")
+    assert re.search(r"train\.npy is not in there: float \[\d+, d\]", line)
+    origins = {}
+    for split, part in data.splits.items():
+        origins[split] = draw.normal(size=(len(part), 4)).astype(np.float16)
+        np.save(folder / "theirs" / f"{split}.npy", origins[split])
+    record = judged("--features", "theirs", measures="knn,transforms")
+    rows = {row["measure"].partition("@")[0]: row for row in record["metrics"]}
+    assert rows["knn"]["scores"]
+    assert "only its features are here" in rows["transforms"]["reason"]
+    assert record["cell"]["method"] == "theirs"
+    shutil.rmtree("runs")
+    for wrong, message in {
+        "more rows": (np.zeros((7, 4), np.float32), "test.npy has 7 rows, the split has"),
+        "other columns": (origins["test"][:, :2], "the splits have different numbers of columns"),
+        "integers": (np.zeros((7, 4), np.int64), r"test.npy is int64 \(7, 4\), float"),
+        "objects": (np.array([{}], dtype=object), "test.npy is no array of numbers"),
+    }.values():
+        np.save(folder / "theirs" / "test.npy", wrong)
+        assert re.search(message, told(capsys, "--features", "theirs"))
+
+
+def test_what_cannot_be_asked_for_is_told(folder, capsys):
+    for arguments, message in {
+        (): "one of --encoder and --features is needed",
+        ("--encoder", "a", "--features", "b"): "one of --encoder and --features is needed",
+        ("--features", "b", "--normalize", "data"): "are of an --encoder, not of --features",
+        ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
+        ("--encoder", "a"): "--encoder a: no such file (expected module:callable, FILE.safetensors",
+        ("--encoder", "timm:resnet1"): "timm has no model 'resnet1': did you mean",
+    }.items():
+        assert message in told(capsys, *arguments)

@@ -1,0 +1,182 @@
+"""A file of the user's own: its method, data set, measure, backbone and views are in every command."""
+
+import sys
+
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.evaluation import protocol
+from disentangle_bench.evaluation.leaderboard.frame import method_labels
+from disentangle_bench.evaluation.records import BadRecord, read_record, read_records, write_json
+
+MINE = '''
+import numpy as np
+from torch import nn
+
+from disentangle_bench.datamodules.base import ImageDataModule, Split
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import Measure, NO_TARGET, Score
+from disentangle_bench.methods.base import Method
+from disentangle_bench.methods.views import Augmentation
+
+class Stripes(ImageDataModule):
+    """Stripes, upright or level, dark or bright."""
+
+    name = "stripes"
+    source = "drawn here"
+    licence = "none"
+
+    def load(self):
+        splits = {}
+        for seed, (name, count) in enumerate({"train": 96, "val": 32, "test": 48}.items()):
+            draw = np.random.default_rng(seed)
+            level, bright = draw.integers(2, size=count), draw.integers(2, size=count)
+            stripes = np.zeros((count, 1, 16, 16), np.uint8)
+            stripes[level == 0, :, ::4] = 1
+            stripes[level == 1, :, :, ::4] = 1
+            images = stripes * (80 + 100 * bright)[:, None, None, None] + draw.integers(9, size=stripes.shape)
+            splits[name] = Split(images.astype(np.uint8), {"class": level, "brightness": bright})
+        return splits, (TargetSpec("class", "class", 2, "content"), TargetSpec("brightness", "class", 2, "domain"))
+
+class Mine(Method):
+    """Pulls features to length 1."""
+
+    name = "mine"
+    source = "a test"
+
+    def training_step(self, batch, batch_idx):
+        return (self.backbone(self.views(batch, 1)[0]).norm(dim=1) - 1).square().mean()
+
+class Turned(Augmentation):
+    """Turned by a quarter."""
+
+    def apply(self, images, params, shape=None):
+        return super().apply(images, params, shape).rot90(1, (2, 3))
+
+def tiny(image_shape):
+    network = nn.Sequential(nn.Conv2d(image_shape[0], 4, 5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network.num_features = 4
+    return network
+
+def _length(space):
+    return {"length": float(np.linalg.norm(space.x["test"], axis=1).mean())}
+
+length = Measure(
+    name="length", version=1, subjects=NO_TARGET, splits="test", source="a test", aspect="descriptive",
+    scores={"length": Score(None, 0, float("inf"), "none")}, run=_length,
+)
+not_a_measure = 3
+'''
+CHOICES = ["--suite", "smoke", "--dataset", "their_file.Stripes", "--method", "their_file.Mine,random_init"]
+SETTINGS = [
+    *("--set", "data.batch_size=32", "--set", "method.backbone=their_file.tiny"),
+    *("--set", "their_file.Mine.own_views=their_file.Turned", "--measures", "linear,their_file.length"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the user works, after a run of everything that is their own."""
+    folder = tmp_path_factory.mktemp("theirs")
+    (folder / "their_file.py").write_text(MINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "path", list(sys.path))
+        assert main(["run", *CHOICES, *SETTINGS, "--out", "runs"]) == 0
+        yield folder
+    sys.modules.pop("their_file", None)
+    protocol.MEASURES.pop("length@1", None)
+
+
+def test_they_are_in_the_table_by_their_own_names(folder, capsys):
+    protocol.MEASURES.pop("length@1")  # as in a process that has never seen the file
+    assert main(["leaderboard", "--out", "runs"]) == 0
+    table = capsys.readouterr().out
+    assert "## stripes" in table
+    assert "| mine " in table
+    assert "length@1" in table
+    assert "their_file" not in table
+    record = next(r for r in read_records(folder / "runs")[0] if "Mine" in r["cell"]["method"])
+    assert record["cell"]["dataset"] == "their_file.Stripes", "what it is known by stays the path"
+    assert all(row["scores"] for row in record["metrics"])
+    assert main(["compare", "mine", "random_init", "--out", "runs", "--allow-underpowered"]) in (0, 3)
+    assert "1 figures: 0 worse" in capsys.readouterr().out
+
+
+def test_they_are_in_the_report(folder):
+    assert main(["report", "--out", "runs", "--to", "report"]) == 0
+    page = (folder / "report" / "index.html").read_text()
+    assert "mine" in page
+    assert "length@1" in page
+    assert "stripes" in page
+
+
+def test_they_are_listed_and_shown(folder, capsys):
+    for what, name, told in (
+        ("methods", "their_file.Mine", "a test"),
+        ("datasets", "their_file.Stripes", "drawn here"),
+        ("metrics", "their_file.length", "length@1"),
+        ("backbones", "their_file.tiny", "4 features"),
+        ("views", "their_file.Turned", "Turned by a quarter."),
+    ):
+        assert main(["list", what, name]) == 0
+        assert told in capsys.readouterr().out
+    assert main(["data", "check", "their_file.Stripes", "--set", "batch_size=32"]) == 0
+    assert main(["data", "show", "their_file.Stripes", "--method", "their_file.Mine", "--set", "batch_size=32"]) == 0
+
+
+def test_an_encoder_is_judged_on_them(folder, capsys):
+    (folder / "their_network.py").write_text(
+        "from their_file import tiny\n\ndef make():\n    return tiny((1, 16, 16))\n"
+    )
+    asked = ["--dataset", "their_file.Stripes", "--measures", "their_file.length", "--out", "judged"]
+    assert main(["eval", "--encoder", "their_network:make", *asked]) == 0
+    assert "length@1" in capsys.readouterr().out
+
+
+def test_their_code_is_part_of_what_a_run_is(folder, capsys):
+    """Another backbone in the same file is another run."""
+    from disentangle_bench.benchmarks.planning import plan
+
+    first = plan.source_hash(plan.find_class(plan.methods, "method", "their_file.Mine"))
+    assert first
+    assert plan._own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
+    assert plan._own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--measures", "their_file.not_a_measure"], "'their_file.not_a_measure' is no measure: expected a"),
+        (["--measures", "their_file.absent"], "no measure at 'their_file.absent'"),
+        (["--set", "method.backbone=their_file.Mine"], "a function that maps an image shape"),
+        (["--set", "method.backbone=their_file.absent"], "no backbone at 'their_file.absent'"),
+        (["--set", "method.own_views=their_file.Mine"], "own_views 'their_file.Mine': expected a class derived from"),
+    ],
+)
+def test_what_is_none_is_told(folder, arguments, message, capsys):
+    capsys.readouterr()
+    assert main(["run", "--suite", "smoke", "--method", "simclr", *arguments, "--out", "none"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not (folder / "none").exists()
+
+
+def test_a_record_describes_a_measure_or_is_refused(folder):
+    path = next((folder / "runs").rglob("result.json"))
+    record = dict(read_record(path))
+    for spoiled in ({"length": {}}, {"length@1": {}}, {"length@1": {"scores": {"a": 3}}}, {"x@y": 1}):
+        write_json(folder / "result.json", record | {"config": record["config"] | {"own_measures": spoiled}})
+        with pytest.raises(BadRecord, match=r"config\.own_measures"):
+            read_record(folder / "result.json")
+    write_json(folder / "result.json", record | {"config": record["config"] | {"names": {"method": 3}}})
+    with pytest.raises(BadRecord, match=r"config\.names"):
+        read_record(folder / "result.json")
+
+
+def test_equal_names_are_told_apart(folder):
+    """Two classes of one name on one data set are two methods."""
+    record = next(r for r in read_records(folder / "runs")[0] if "Mine" in r["cell"]["method"])
+    other = record | {"cell": record["cell"] | {"method": "other_file.Mine", "settings": "0123456789abcdef"}}
+    assert len(set(method_labels([record, other]).values())) == 2
