@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import median
 
@@ -90,7 +90,7 @@ class ShownProgress(ProgressFile):
         self._phase = ""
         self._bar = tqdm(file=terminal.bars(), disable=None, dynamic_ncols=True, leave=False, unit="batch")
 
-    def update(self, phase: str, done: int = 0, total: int = 0, note: str = "") -> None:
+    def update(self, phase: str, done: int = 0, total: int = 0, note: Callable[[], str] = str) -> None:
         """Say where the run is; the time left is that of the phase."""
         super().update(phase, done, total, note)
         if self._bar.disable:

@@ -16,8 +16,8 @@ from torch import nn
 from disentangle_bench.benchmarks.errors import RequestError, nearest
 from disentangle_bench.benchmarks.execution.given.sources import Source, configured, of_file
 from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
-from disentangle_bench.methods.networks.backbones import backbone, load_weights
-from disentangle_bench.methods.networks.checkpoints import read_state, stem_of
+from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.networks.checkpoints import load_weights, read_state, stem_of
 from disentangle_bench.methods.pretrained import hub
 
 REACH_SECONDS = 1.5
