@@ -14,7 +14,7 @@ TASKS = ("crop", "color", "flip", "blur", "sol")
 
 
 class AugSelf(Method):
-    """Augmentation-aware self-supervised learning, on top of SimCLR.
+    r"""Augmentation-aware self-supervised learning, on top of SimCLR.
 
     ```
     image -> view 1 -> backbone -> y1 -> projector -> z1 \

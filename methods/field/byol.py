@@ -12,7 +12,7 @@ from disentangle_bench.methods.objectives.contrastive import negative_cosine
 
 
 class BYOL(Method):
-    """Bootstrap your own latent: no negatives.
+    r"""Bootstrap your own latent: no negatives.
 
     ```
     image -> view 1 -> backbone -> projector -> predictor -> p1 \

@@ -11,7 +11,7 @@ from disentangle_bench.methods.objectives.inputs import prepare
 
 
 class MoCo(Method):
-    """Momentum contrast, version 2: as many negatives as wished, whatever the batch.
+    r"""Momentum contrast, version 2: as many negatives as wished, whatever the batch.
 
     ```
     image -> view 1 -> backbone -> projector -> q \

@@ -10,7 +10,7 @@ from disentangle_bench.methods.objectives.contrastive import negative_cosine
 
 
 class SimSiam(Method):
-    """Siamese networks without negatives, and without a second network.
+    r"""Siamese networks without negatives, and without a second network.
 
     ```
     image -> view 1 -> backbone -> projector -> z1 -> predictor -> p1 \

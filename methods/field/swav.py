@@ -11,7 +11,7 @@ from disentangle_bench.methods.objectives.swav import swapped_prediction
 
 
 class SwAV(Method):
-    """Swapping assignments between views: clustering online, within a batch.
+    r"""Swapping assignments between views: clustering online, within a batch.
 
     ```
     image -> view 1 -> backbone -> projector -> z1 -> cosines with prototypes -> softmax      -> p1 \
