@@ -77,8 +77,8 @@ def _made(name: str, image_shape: tuple[int, int, int], pretrained: bool, stem: 
     if small and isinstance(model, ResNet):
         first = nn.Conv2d(channels, model.get_submodule("bn1").num_features, 3, padding=1, bias=False)  # type: ignore[arg-type]
         nn.init.kaiming_normal_(first.weight, mode="fan_out", nonlinearity="relu")  # as timm does for the one it had
-        model.set_submodule("conv1", first)
-        model.set_submodule("maxpool", nn.Identity())
+        model.add_module("conv1", first)  # in the place of the one it had
+        model.add_module("maxpool", nn.Identity())
     return model
 
 
