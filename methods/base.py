@@ -24,7 +24,7 @@ from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.networks.checkpoints import load_weights
-from disentangle_bench.methods.objectives.gather import all_gather
+from disentangle_bench.methods.objectives.gather import all_gather, from_first
 from disentangle_bench.methods.objectives.inputs import upload, widen
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
@@ -206,6 +206,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
+        self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
         self.images_seen = 0
         self.forward_passes = 0
         """Images pushed through the encoder for the sake of training, by all processes."""
@@ -475,8 +476,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         share = (step + 1) / self.trainer.estimated_stepping_batches  # 0 where there is no limit of steps
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback._duration:
-                share = max(share, callback.time_elapsed() / callback._duration)
-                share = self.trainer.strategy.broadcast(share)  # clocks of processes differ, learning rates may not
+                if self._clock[0] != step:  # once a step: on a GPU it is waited for
+                    spent = torch.tensor(callback.time_elapsed() / callback._duration)
+                    # clocks of processes differ, learning rates may not
+                    spent = from_first(spent.to(self.device)) if self._processes > 1 else spent
+                    self._clock = (step, float(spent))
+                share = max(share, self._clock[1])
         return share
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

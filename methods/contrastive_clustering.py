@@ -4,15 +4,16 @@ from typing import Any
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
-from sklearn.cluster import KMeans
 from timm.optim import param_groups_weight_decay
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from disentangle_bench.methods.base import Batch, Method, stream_seed
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.clustering import anchor_loss, cluster_loss, student_t_assignment
 from disentangle_bench.methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.gather import from_first
 from disentangle_bench.methods.objectives.inputs import prepare
+from disentangle_bench.methods.objectives.kmeans import kmeans
 
 CALIBRATED = 50
 """Steps after which running statistics of batch norm describe the images: 0.9^50 of the first ones is left."""
@@ -97,10 +98,8 @@ class ContrastiveClustering(Method):
                 "centers",
                 batch_statistics=self.global_step < CALIBRATED,
             )
-            kmeans = KMeans(self.num_clusters, n_init=10, random_state=stream_seed(self.seed, "centers") % 2**32)
-            centers = kmeans.fit(features.cpu().numpy()).cluster_centers_ if self.trainer.is_global_zero else None
-            centers = self.trainer.strategy.broadcast(centers)
-            self.centers.data.copy_(torch.from_numpy(centers))
+            generator = Generator().manual_seed(stream_seed(self.seed, "centers"))
+            self.centers.data.copy_(from_first(kmeans(features, self.num_clusters, generator)))
             self.started.fill_(True)
             self.has_centers = True
 

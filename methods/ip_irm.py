@@ -11,6 +11,7 @@ from tqdm import tqdm
 from disentangle_bench.methods.base import Batch, Method, stream_seed
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.contrastive import info_nce
+from disentangle_bench.methods.objectives.gather import from_first
 from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
@@ -155,7 +156,7 @@ class IPIRM(Method):
                 **(ONLINE | {"redraw": redraw} if self.partition_online else {}),
                 **self.shared,
             )
-        return self.trainer.strategy.broadcast(logits.cpu()), min(risks)
+        return from_first(logits).cpu(), min(risks)  # alike but for rounding, where devices differ
 
     def _two_codes(self, image: Tensor, generator: Generator) -> Tensor:
         strengths = (self.augmentation, self.key_augmentation)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import pairwise
 
 import torch
 from tabulate import tabulate
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.objectives.kmeans import IMAGES_A_CLUSTER, lloyd, spread_out
 
 IMAGES = {  # trained on (with the suite's val_fraction of 0.1), and edge of the views in pixels
     **{"cifar10": (45_000, 32), "cifar100": (45_000, 32), "stl10": (104_500, 96), "tiny_imagenet": (90_000, 64)},
@@ -25,6 +27,10 @@ PASSES = {  # of the encoder for each image of each epoch; shown by `forward_pas
 }
 BACKWARD = 3
 """A training step in forward passes: one forward, two for the gradients of activations and weights."""
+KMEANS = [(8_192, 512, 64), (8_192, 512, 128), (8_192, 1_024, 128), (16_384, 1_024, 128), (16_384, 1_024, 256)]
+"""Images, width and clusters that k-means is measured at."""
+LARGEST = (1.28e6, 2048, 1000)
+"""The same of ImageNet's training images with ResNet-50's features."""
 
 
 def flops(edge: int) -> int:
@@ -48,11 +54,37 @@ def measured_rate(edge: int, batch: int = 16, steps: int = 3) -> float:
     return steps * batch * BACKWARD * flops(edge) / (time.process_time() - start)
 
 
+def lloyd_flops(images: float, width: int, clusters: int, iterations: int) -> float:
+    """Two products of matrices an iteration: distances, and sums by cluster."""
+    return 4.0 * images * width * clusters * iterations
+
+
+def start_bytes(images: float, width: int, clusters: int) -> float:
+    """Read for one start of k-means: all features for each centre, in float32."""
+    return 4.0 * images * width * clusters
+
+
+def measured_kmeans(images: int, width: int, clusters: int) -> tuple[float, float]:
+    """FLOP/s of Lloyd's iterations and bytes/s of a start, in processor time on one thread."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(images, width, generator=generator)
+    times = [time.process_time()]
+    centers = spread_out(features, clusters, generator)
+    times.append(time.process_time())
+    lloyd(features, centers, 3, torch.tensor(0.0))
+    times.append(time.process_time())
+    start, iterations = (after - before for before, after in pairwise(times))
+    return lloyd_flops(images, width, clusters, 3) / iterations, start_bytes(images, width, clusters) / start
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=50.0, help="sustained TFLOP/s of a GPU in bf16")
-    rate = parser.parse_args().rate * 1e12
+    parser.add_argument("--float32", type=float, default=20.0, help="the same in float32, which k-means computes in")
+    parser.add_argument("--memory", type=float, default=1.0, help="bytes that it reads, in TB/s")
+    options = parser.parse_args()
+    rate = options.rate * 1e12
     edges = sorted({edge for _, edge in IMAGES.values()})
     rows = [[edge, f"{flops(edge) / 1e9:.2f}", f"{measured_rate(edge) / 1e9:.0f}"] for edge in edges]
     print(tabulate(rows, ["edge", "GFLOP an image", "GFLOP/s measured"], tablefmt="pipe"), "\n")
@@ -68,6 +100,17 @@ def main() -> None:
         total = sum(hours.values()) * len(suite.read(name).seeds)
         rows.append([name, epochs, f"{hours['simclr']:.2g}", f"{hours['style_blocks']:.2g}", f"{total:.2g}"])
     print(tabulate(rows, ["suite", "epochs", "simclr, h", "style_blocks, h", "whole suite, h"], tablefmt="pipe"))
+    rows = []
+    for sizes in KMEANS:
+        flop, read = measured_kmeans(*sizes)
+        rows.append([*sizes, f"{flop / 1e9:.0f}", f"{read / 1e9:.1f}"])
+    print("\n" + tabulate(rows, ["images", "width", "clusters", "GFLOP/s", "GB/s"], tablefmt="pipe"))
+    images, width, clusters = LARGEST
+    part, starts, iterations = min(images, IMAGES_A_CLUSTER * clusters), 10, 300
+    flop = starts * lloyd_flops(part, width, clusters, iterations) + lloyd_flops(images, width, clusters, iterations)
+    read = starts * start_bytes(part, width, clusters)
+    minutes = (flop / options.float32 / 1e12 + read / options.memory / 1e12) / 60
+    print(f"\nk-means of {LARGEST}: at most {flop:.1e} FLOP and {read:.1e} bytes read, {minutes:.0f} minutes")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def loader(
         batch_size=None,
         num_workers=num_workers,
         persistent_workers=persistent and num_workers > 0,
-        pin_memory=num_workers > 0 and torch.cuda.is_available(),
+        pin_memory=torch.cuda.is_available(),  # from where a GPU takes batches while the processor goes on
         generator=torch.Generator(),  # its own: looking at the data must not move torch's global stream
     )
 

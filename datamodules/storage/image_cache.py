@@ -12,18 +12,21 @@ import io
 import json
 import logging
 import os
+import platform
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from filelock import FileLock
 
 from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.files import file_name, read_text, write_file
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -143,8 +146,9 @@ def _open(folder: Path, identity: str, shape: tuple[int, ...]) -> Stored | None:
         images = SharedImages(folder / meta["file"])
         if images.shape != shape or images.dtype != np.uint8:
             raise ValueError(f"holds {images.dtype} {images.shape}")
-        if checksum(np.asarray(images)) != meta["checksum"]:
-            raise ValueError("wrong checksum")
+        with _once_a_machine(images.path) as known:
+            if not known and checksum(np.asarray(images)) != meta["checksum"]:
+                raise ValueError("wrong checksum")
         return Stored(images, meta["checksum"], meta["notes"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("%s: damaged (%s); making the images again", folder, error)
@@ -180,7 +184,8 @@ def _build(folder: Path, identity: str, shape: tuple[int, ...], fill: Callable[[
         Path(name).unlink(missing_ok=True)
         raise
     meta = {"format": FORMAT, "identity": identity, "shape": shape, "checksum": digest, "file": target.name}
-    write_json(folder / "meta.json", meta | {"notes": notes})
+    with _explained(folder, shape):
+        write_json(folder / "meta.json", meta | {"notes": notes})
     for left in (*folder.glob("images-*.npy"), *folder.glob("unfinished-*.npy")):
         if left != target:  # of other data, or of a process that was killed: the lock is ours, nobody is writing
             left.unlink(missing_ok=True)
@@ -197,10 +202,34 @@ def checksum(images: np.ndarray) -> str:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write a JSON file so that readers see the old one or the new one, never half of it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix="unfinished-", suffix=".json")
-    with os.fdopen(handle, "w") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(name).chmod(0o644)
-    Path(name).replace(path)
+    write_file(path, json.dumps(values))
+
+
+@contextmanager
+def _once_a_machine(path: Path) -> Iterator[bool]:
+    """Whether the file is as a process that still lives on this machine has found it; else the block looks itself.
+
+    A launcher, its cells and their ranks so read it all once, not each of them. Any write to the file since, even one
+    that sets its times back, gives it another time of change, which nobody can set.
+    """
+    note = path.with_name(file_name(f"{platform.node() or 'machine'}", ".verified"))
+    try:
+        lock = FileLock(note.with_suffix(".verifying"))
+        lock.acquire()
+    except OSError:  # a folder that may only be read
+        yield False
+        return
+    try:
+        status, own = path.stat(), psutil.Process()
+        found = [path.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        try:
+            *before, pid, began = json.loads(read_text(note))
+            known = before == found and psutil.Process(pid).create_time() == began
+        except (OSError, ValueError, TypeError, psutil.Error):
+            known = False
+        yield known
+        if not known:
+            with suppress(OSError):
+                write_file(note, json.dumps([*found, own.pid, own.create_time()]), synced=False)
+    finally:
+        lock.release()

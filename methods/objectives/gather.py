@@ -40,3 +40,11 @@ class _AllGather(torch.autograd.Function):
 def all_gather(tensor: Tensor) -> Tensor:
     """`tensor` [b, ...] of all ranks stacked in rank order [world * b, ...]; backward sums over the ranks."""
     return _AllGather.apply(tensor.contiguous())
+
+
+def from_first(tensor: Tensor) -> Tensor:
+    """`tensor` as the first rank has it, on all ranks; without a process group as it is. No gradient."""
+    if dist.is_available() and dist.is_initialized():
+        tensor = tensor.detach().contiguous()
+        dist.broadcast(tensor, 0)
+    return tensor

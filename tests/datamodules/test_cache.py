@@ -103,6 +103,72 @@ def test_a_damaged_cache_is_made_anew_and_never_used(tmp_path, damage, caplog):
     assert "making the images again" in caplog.text
 
 
+def hashed(folder, results):
+    found, checksum = [], image_cache.checksum
+    image_cache.checksum = lambda images: found.append(1) or checksum(images)
+    image_cache.open_or_build(folder, "one", SHAPE, Source())
+    results.put(len(found))
+
+
+def test_images_are_read_for_their_checksum_once_while_a_process_lives(tmp_path, monkeypatch):
+    """By this process or another; when those that looked are gone, or the file was written to, by the next one."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+
+    def in_another_process():
+        process = context.Process(target=hashed, args=(tmp_path / "a", results))
+        process.start()
+        process.join()
+        return results.get(timeout=10)
+
+    assert in_another_process() == 2  # made, and read back
+    assert in_another_process() == 1  # the first one is gone
+    image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    assert in_another_process() == 0
+    times = data_file(tmp_path / "a").stat()
+    flip_a_byte(tmp_path / "a")
+    os.utime(data_file(tmp_path / "a"), ns=(times.st_atime_ns, times.st_mtime_ns))  # as damage would that hides
+    assert in_another_process() == 4  # wrong, still wrong when its turn comes, made, read back
+
+
+def test_a_cache_that_may_only_be_read_is_verified_each_time(tmp_path, monkeypatch, caplog):
+    image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(image_cache.FileLock, "acquire", refuse)
+    assert np.array_equal(image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source()).images, images())
+    flip_a_byte(tmp_path / "a")
+    with pytest.raises(DataMismatch, match="cannot keep"):
+        image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+    assert "wrong checksum" in caplog.text
+
+
+@pytest.mark.parametrize("written", range(3))
+def test_a_disk_that_is_full_at_any_write_leaves_no_half_and_the_next_start_makes_it(tmp_path, monkeypatch, written):
+    """The images, what is known of them, and the note that they were looked at (which may be missing)."""
+    attempts, write_file, allocate = [], image_cache.write_file, os.posix_fallocate
+
+    def full(wrapped):
+        def write(*args, **kwargs):
+            attempts.append(1)
+            if len(attempts) == written + 1:
+                raise OSError(28, "No space left on device")
+            return wrapped(*args, **kwargs)
+
+        return write
+
+    monkeypatch.setattr(image_cache, "write_file", full(write_file))
+    monkeypatch.setattr(os, "posix_fallocate", full(allocate))
+    if written < 2:
+        with pytest.raises(DataMismatch, match="No space left on device; choose another place"):
+            image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
+        assert not [path for path in (tmp_path / "a").iterdir() if "unfinished" in path.name or path.suffix == ".tmp"]
+    assert np.array_equal(image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source()).images, images())
+    assert len(attempts) > written
+
+
 def test_a_cache_of_other_data_is_made_anew_and_the_old_file_goes(tmp_path):
     image_cache.open_or_build(tmp_path / "a", "one", SHAPE, Source())
     old = data_file(tmp_path / "a")

@@ -5,6 +5,7 @@ import copy
 import pytest
 import timm
 import torch
+from lightning.pytorch.callbacks import Timer
 from torch.testing import assert_close
 
 from disentangle_bench.methods.networks.backbones import backbone
@@ -183,3 +184,16 @@ def test_online_partitions_see_fresh_views_in_every_epoch(data, make, trainer, m
     )
     trainer(max_epochs=1, limit_train_batches=1).fit(method, datamodule=module)
     assert streams == ["partition/0", "partition/0/1", "partition/0/2"]
+
+
+def test_the_clock_is_read_once_a_step(data, make, trainer, monkeypatch):
+    """Each reading is agreed on by all processes; an optimiser has several groups of parameters that ask."""
+    read = []
+    monkeypatch.setattr(Timer, "time_elapsed", lambda *_: read.append(1) or 6.0 * len(read))
+    method = make("simclr", data())
+    fitting = trainer(max_epochs=-1, max_steps=1, max_time={"minutes": 10})
+    fitting.fit(method, datamodule=data())
+    fitting.fit_loop.epoch_loop.max_steps = 10**9  # from here on the clock decides alone
+    read.clear()
+    assert [method._share_of_budget(step) for step in (7, 7, 7, 8)] == pytest.approx([0.01, 0.01, 0.01, 0.02])
+    assert len(read) == 2
