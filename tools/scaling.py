@@ -24,6 +24,8 @@ IMAGES = {  # trained on (with the suite's val_fraction of 0.1), and edge of the
 PASSES = {  # of the encoder for each image of each epoch; shown by `forward_passes` / `images_seen` of any record
     **{"simclr": 2, "vicreg": 2, "barlow_twins": 2, "ip_irm": 2, "style_blocks": 4},
     **{"domain_contrastive": 2, "contrastive_clustering": 2.5, "supervised": 1},
+    **{"simsiam": 2, "swav": 2, "looc": 4, "augself": 2, "cc": 2, "odr": 1, "beta_vae": 1, "factor_vae": 1},
+    **{"byol": 2 + 2 / 3, "moco": 1 + 1 / 3},  # momentum encoders only go forward
 }
 BACKWARD = 3
 """A training step in forward passes: one forward, two for the gradients of activations and weights."""
@@ -96,7 +98,7 @@ def main() -> None:
         hours = {m: p * epochs * count * BACKWARD * flops(edge) / rate / 3600 for m, p in PASSES.items()}
         hours["ip_irm"] += partitions * count * BACKWARD * flops(edge) / rate / 3600
         if name not in ("pacs", "shapes3d"):
-            hours.pop("domain_contrastive")
+            hours = {method: cost for method, cost in hours.items() if method not in ("domain_contrastive", "odr")}
         total = sum(hours.values()) * len(suite.read(name).seeds)
         rows.append([name, epochs, f"{hours['simclr']:.2g}", f"{hours['style_blocks']:.2g}", f"{total:.2g}"])
     print(tabulate(rows, ["suite", "epochs", "simclr, h", "style_blocks, h", "whole suite, h"], tablefmt="pipe"))
