@@ -23,13 +23,14 @@ from disentangle_bench.files import printable
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
     *("compare", "studies.tune", "studies.claims", "verify", "data", "list", "doctor", "replay"),
+    *("storage.du", "storage.clean", "storage.merge"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {
     name.rpartition(".")[2]: import_module(f"disentangle_bench.benchmarks.commands.{name}").command for name in NAMES
 }
 
 
-PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite"}
+PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite", "folders"}
 """Parameters of commands that are, or may be, the path of a file or folder."""
 
 

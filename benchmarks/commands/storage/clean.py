@@ -1,0 +1,30 @@
+"""`bench clean`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from disentangle_bench.benchmarks.commands import preconditions
+
+
+def command(*, out: str = "results/runs", weights: bool = False, failed: bool = False, dry_run: bool = False) -> int:
+    """Give back the room of what complete runs don't need: encoded features, left checkpoints. Records always stay.
+
+    Args:
+        out: folder of the runs; those that somebody is at are left alone.
+        weights: the weights of complete runs too; measures can then only be added by training again.
+        failed: the whole folders of runs that failed or whose process died too; they then start anew.
+        dry_run: only say what would go.
+    """
+    from disentangle_bench.benchmarks.runs import storage
+
+    preconditions.check_writable(Path(out))
+    freed = 0
+    for run in storage.runs_in(Path(out)):
+        goes = storage.dispensable(run, weights, failed)
+        size = sum(storage.size_of(path) for path in goes) if dry_run else storage.remove(run, goes)
+        if size:
+            print(f"{size / 1e6:10,.1f} MB  {'/'.join(run.path.parts[-3:])}: {', '.join(path.name for path in goes)}")
+        freed += size
+    print(f"{freed / 1e6:10,.1f} MB  {'would be given back' if dry_run else 'given back'}")
+    return 0

@@ -1,0 +1,36 @@
+"""`bench merge`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.errors import RequestError
+
+
+def command(*folders: str, out: str = "results/runs") -> int:
+    """Copy the complete runs of other folders, from other machines for example, into one; exit code 1 if two differ.
+
+    Args:
+        folders: of runs, as given to `bench run --out`.
+        out: folder that they come into; what is complete there stays as it is.
+    """
+    from disentangle_bench.benchmarks.runs import storage
+
+    if not folders:
+        raise RequestError("merge: name the folders whose runs shall come in")
+    for folder in folders:
+        preconditions.require_runs(Path(folder))
+        if Path(folder).resolve() == Path(out).resolve():
+            raise RequestError(f"merge {folder}: that is --out itself")
+    preconditions.check_writable(Path(out))
+    counts = dict.fromkeys(storage.Taking, 0)
+    for folder in folders:
+        for run in storage.runs_in(Path(folder)):
+            taking = storage.take_over(run, Path(out))
+            counts[taking] += 1
+            if taking in (storage.Taking.DIFFERS, storage.Taking.BUSY):
+                print(f"bench: {run.path}: {taking}", file=sys.stderr)
+    print(", ".join(f"{count} {taking}" for taking, count in counts.items() if count) or "no runs")
+    return 1 if counts[storage.Taking.DIFFERS] else 0

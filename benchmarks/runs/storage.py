@@ -1,0 +1,118 @@
+"""What a run's files take, which of them can be done without, and taking a run over from another folder.
+
+A folder of runs can be moved as it is: nothing in it names its own place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import RunFolder, State
+from disentangle_bench.evaluation import records
+
+
+class Taking(StrEnum):
+    """What became of a run that was to be taken over."""
+
+    COPIED = "copied"
+    THERE = "already there"
+    INCOMPLETE = "left out, not complete"
+    BUSY = "left out, somebody is at it"
+    DIFFERS = "there is another record of this cell, which stays"
+
+
+def runs_in(out: Path) -> Iterator[RunFolder]:
+    """Every run under a folder, complete or not."""
+    found = {path.parent for name in ("config.json", records.FILE) for path in out.glob(f"*/*/*/{name}")}
+    return map(RunFolder, sorted(found))
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; links count nothing, and what vanishes meanwhile neither."""
+    total = 0
+    for file in (path, *path.rglob("*")) if path.is_dir() and not path.is_symlink() else (path,):
+        try:
+            total += 0 if file.is_symlink() or not file.is_file() else file.stat().st_size
+        except OSError:
+            continue
+    return total
+
+
+def sizes(run: RunFolder) -> dict[str, int]:
+    """Bytes by what they are for."""
+    found = {
+        "records": size_of(run.record) + size_of(run.outcomes),
+        "weights": size_of(run.weights) + size_of(run.encoder),
+        "features": size_of(run.features),
+        "checkpoints": size_of(run.checkpoints),
+    }
+    whole = size_of(run.path)
+    return found | {"other": max(whole - sum(found.values()), 0), "all": whole}
+
+
+def dispensable(run: RunFolder, weights: bool = False, failed: bool = False) -> list[Path]:
+    """Files and folders of a run that can be done without, as far as they are there.
+
+    Args:
+        run: whose.
+        weights: also those of a complete run.
+        failed: also the whole folder of a run that failed or is stale.
+    """
+    if not _complete(run):
+        return [run.path] if failed and run.state().state in (State.FAILED, State.STALE) else []
+    paths = [run.features, run.checkpoints, *((run.weights, run.encoder) if weights else ())]
+    return [path for path in paths if path.exists() and not path.is_symlink()]
+
+
+def remove(run: RunFolder, paths: Sequence[Path]) -> int:
+    """Remove files and folders of a run, unless somebody is at it; returns their bytes."""
+    if not paths:
+        return 0
+    size = sum(map(size_of, paths))
+    try:
+        with lock.hold(run.lock, seconds=0):
+            for path in paths:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+    except lock.Taken:
+        return 0
+    return size
+
+
+def take_over(run: RunFolder, out: Path) -> Taking:
+    """Copy a complete run to its place under another folder, without what can be computed again.
+
+    What was there of an incomplete run of the same cell is replaced. Its record is written last, so that a kill at any
+    moment leaves an incomplete run or the whole one.
+    """
+    if not _complete(run):
+        return Taking.INCOMPLETE
+    into = RunFolder(out.joinpath(*run.path.parts[-3:]))
+    if _complete(into):
+        same = records.read_record(into.record)["metrics"] == records.read_record(run.record)["metrics"]
+        return Taking.THERE if same else Taking.DIFFERS
+    into.path.mkdir(parents=True, exist_ok=True)
+    left_out = shutil.ignore_patterns(run.features.name, run.checkpoints.name, run.lock.name, records.FILE, "*.tmp")
+    try:
+        with lock.hold(into.lock, seconds=0):
+            shutil.copytree(run.path, into.path, ignore=left_out, dirs_exist_ok=True, symlinks=True)
+            beside = into.record.with_name(f".{records.FILE}.{os.getpid()}-0.tmp")
+            shutil.copyfile(run.record, beside)
+            beside.replace(into.record)
+    except lock.Taken:
+        return Taking.BUSY
+    return Taking.COPIED
+
+
+def _complete(run: RunFolder) -> bool:
+    try:
+        return records.read_record(run.record)["cell"]["hash"] == run.hash
+    except records.BadRecord:
+        return False

@@ -1,0 +1,109 @@
+"""Room: what runs take, what can be given back, and folders brought together."""
+
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
+from disentangle_bench.evaluation.records import FILE, read_record, seal, write_json
+from tests.evaluation.leaderboard.conftest import make_record
+
+KEPT = {FILE, "outcomes.npz", "config.json", "log.txt"}
+
+
+def make_run(out, seed=0, top1=0.9, complete=True):
+    record = make_record(seed=seed, top1=top1)
+    run = RunFolder(out / "digits" / "simclr" / record["cell"]["hash"])
+    for path in (run.outcomes, run.config, run.log, run.weights, run.encoder, run.features / "test" / "x.f32"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(1_000_000))
+    if complete:
+        write_json(run.record, seal(record, run.outcomes))
+    return run
+
+
+def files(run):
+    return {path.name for path in run.path.iterdir()} if run.path.exists() else set()
+
+
+def test_du_says_what_takes_room(tmp_path, capsys):
+    make_run(tmp_path)
+    make_run(tmp_path, seed=1)
+    assert main(["du", "--out", str(tmp_path)]) == 0
+    header, _, row, total = capsys.readouterr().out.splitlines()
+    told = dict(zip(header.split()[4::2], row.split()[3:], strict=True))
+    assert row.split()[:3] == ["digits", "simclr", "2"]
+    assert told == {
+        "records": "2.0",
+        "weights": "4.0",
+        "features": "2.0",
+        "checkpoints": "0.0",
+        "other": "4.0",
+        "all": "12.0",
+    }
+    assert total.split()[1:] == row.split()[2:]
+
+
+def test_clean_gives_back_features_then_weights_and_never_a_record(tmp_path, capsys):
+    run, unfinished = make_run(tmp_path), make_run(tmp_path, seed=1, complete=False)
+    before = files(unfinished)
+    assert main(["clean", "--out", str(tmp_path), "--dry-run"]) == 0
+    assert "1.0 MB  would be given back" in capsys.readouterr().out
+    assert run.features.exists()
+    main(["clean", "--out", str(tmp_path)])
+    assert files(run) == KEPT | {run.weights.name, run.encoder.name}
+    main(["clean", "--out", str(tmp_path), "--weights"])
+    assert files(run) == KEPT
+    assert files(unfinished) == before
+    cell = Cell("digits", "simclr", 1, {}, {}, {"epochs": 1}, "32-true", ["linear@1"])
+    write_json(unfinished.config, RunConfig(cell.as_dict(), CellLaunch("bench run")).as_dict())
+    unfinished.fail("no reason")
+    main(["clean", "--out", str(tmp_path)])
+    assert files(unfinished) >= before
+    main(["clean", "--out", str(tmp_path), "--failed"])
+    assert not unfinished.path.exists()
+    assert files(run) == KEPT
+
+
+def test_clean_leaves_alone_what_somebody_is_at(tmp_path, capsys):
+    run = make_run(tmp_path)
+    with lock.hold(run.lock):
+        main(["clean", "--out", str(tmp_path)])
+    assert run.features.exists()
+    assert "0.0 MB  given back" in capsys.readouterr().out
+
+
+def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys):
+    here, there = tmp_path / "here", tmp_path / "there"
+    mine = make_run(here)
+    for seed in (0, 1):
+        make_run(there, seed=seed)
+    make_run(there, seed=2, complete=False)
+    started = make_run(here, seed=1, complete=False)
+    assert main(["merge", str(there), "--out", str(here)]) == 0
+    assert capsys.readouterr().out == "1 copied, 1 already there, 1 left out, not complete\n"
+    assert read_record(started.record)["cell"]["seed"] == 1
+    changed = make_run(tmp_path / "changed", top1=0.2)
+    assert changed.hash == mine.hash
+    assert main(["merge", str(tmp_path / "changed"), "--out", str(here)]) == 1
+    assert f"{changed.path}: there is another record of this cell, which stays" in capsys.readouterr().err
+    assert read_record(mine.record)["metrics"][0]["scores"]["top1"] == 0.9
+
+
+def test_merge_killed_before_the_end_leaves_no_record(tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    make_run(tmp_path / "there")
+    monkeypatch.setattr("shutil.copyfile", killed)
+    assert main(["merge", str(tmp_path / "there"), "--out", str(tmp_path / "here")]) == 130
+    assert not list((tmp_path / "here").rglob(FILE))
+
+
+@pytest.mark.parametrize("folders", [[], ["nowhere"], ["same"]])
+def test_merge_of_nothing_is_a_wrong_request(folders, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "same")
+    assert main(["merge", *folders, "--out", "same"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
