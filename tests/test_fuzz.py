@@ -43,7 +43,7 @@ def test_what_cannot_be_meant_is_refused(arguments, capsys, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(
     "setting",
-    ["vicreg.lr=0.1", "method.lr=", "precision=", "data.batch_size=null", "budget.minutes=1e12", "method.init=x"],
+    ["vicreg.lr=0.1", "method.lr=", "precision=", "data.batch_size=null", "budget.minutes=1e12", "method.init=timm"],
 )
 def test_settings_that_change_nothing_or_have_no_value_are_refused(setting, capsys):
     assert main([*REQUEST, "--set", setting]) == 2

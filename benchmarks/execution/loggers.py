@@ -1,6 +1,6 @@
 """Loggers of a run: CSV always; Weights & Biases, or any class of Lightning's kind by its dotted path, besides.
 
-W&B works offline (`WANDB_MODE=offline`) without a key.
+W&B works offline (`WANDB_MODE=offline`) without a key. It is an extra, so it is imported where it is asked for.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from collections.abc import Mapping
 from inspect import isclass, signature
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import wandb
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.pictures import artefacts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PROJECT = "disentangle-bench"
 
@@ -93,6 +94,8 @@ def finish(loggers: list[Logger], run: RunFolder, record: Mapping[str, Any]) -> 
                     logger.log_image(picture.stem, [str(picture)])
         logger.finalize("success")
         if isinstance(logger, WandbLogger):
+            import wandb
+
             wandb.finish()
 
 
@@ -114,6 +117,8 @@ def _made(cls: type[Logger], folder: Path, cell: Cell) -> Logger:
 
 def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
     """Log the leaderboard as a table, in a run of its own."""
+    import wandb
+
     frame = frame.drop(columns=["seeds", "runs", "values"])  # tuples, which their tables have no column for
     with wandb.init(project=PROJECT, name="leaderboard", job_type="leaderboard", dir=folder) as run:
         run.log({"leaderboard": wandb.Table(dataframe=frame.astype(object).where(frame.notna(), None))})
@@ -121,6 +126,8 @@ def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
 
 def log_report(folder: Path) -> None:
     """Log a report, its page with all tables and pictures, as an artifact."""
+    import wandb
+
     with wandb.init(project=PROJECT, name="report", job_type="report", dir=folder.parent) as run:
         artifact = wandb.Artifact("report", type="report")
         artifact.add_dir(str(folder))

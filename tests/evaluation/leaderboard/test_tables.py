@@ -457,9 +457,9 @@ def test_colours_of_a_terminal_say_what_may_be_best_and_names_do_nothing_to_it(r
     frame = leaderboard(at(seeds(record, simclr=(0.9, ()), **{hostile: (0.5, ())})))
     text = to_console(frame, width=100, colour=True)
     row = next(line for line in text.splitlines() if line.startswith("simclr"))
-    assert "\x1b[1;32m91.0 ±1.6\x1b[0m" in row
+    assert re.search(r"\x1b\[1;32m *91\.0 ±1\.6\x1b\[0m", row)
     other = next(line for line in text.splitlines() if line.startswith("a[31mb"))
-    assert "\x1b[1;32m51.0" not in other
+    assert not re.search(r"\x1b\[1;32m *51\.0", other)
     assert "\x07" not in text
 
 
