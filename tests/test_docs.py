@@ -11,7 +11,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.__main__ import COMMANDS, make_parser, normalize
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.evaluation.protocol import MEASURES
-from tools.docs import classes, commands, measures, notebooks, pictures, words
+from tools.docs import classes, commands, links, measures, notebooks, pictures, words
 from tools.docs.execute import Block, blocks, pages
 
 ROOT = Path(__file__).parent.parent
@@ -111,6 +111,17 @@ def test_options_need_no_docstring():
         pass
 
     assert words.options(function, function).splitlines()[-1] == "| `number` | `int` | `3` |  |"
+
+
+def test_dead_links_are_named(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "index.html").write_text('<h1 id="there">a</h1> <a href="../a.html?x=1">a</a>')
+    page = tmp_path / "a.html"
+    page.write_text('<a href="sub/#there"> <a href="https://elsewhere.org/x"> <img src="sub/index.html"> <a href="#">')
+    assert links.dead(tmp_path) == []
+    page.write_text('<a href="sub/#gone"> <a href="none.html"> <script src="none.js"></script>')
+    links._anchors.cache_clear()
+    assert links.dead(tmp_path) == ["a.html: none.html", "a.html: none.js", "a.html: sub/#gone"]
 
 
 def test_notebooks_are_kept_without_outputs():

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from tools.docs import notebooks
 from tools.docs.api import ROOT
+from tools.docs.links import dead
 from tools.docs.pictures import drawn, inlined, rank_sets
 
 FIRST = ("index.md", "quickstart.md", "concepts.md")
@@ -85,3 +87,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put our pictures into the page itself."""
     return inlined(html, _pictures)
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Refuse a site with dead links."""
+    if found := dead(Path(config.site_dir)):
+        raise PluginError("\n".join(["links that lead nowhere:", *found]))
