@@ -157,7 +157,8 @@ def test_a_class_gives_the_figures_of_its_function(name):
 def test_a_validation_loop_may_compute(name):
     """Lightning runs them in inference mode, and probes have to be trained there."""
     with torch.inference_mode():
-        assert computed(name) == pytest.approx(expected(name), rel=CLOSE, abs=CLOSE)
+        found = computed(name)
+    assert found == pytest.approx(expected(name), rel=CLOSE, abs=CLOSE)
 
 
 def worker(rank: int, port: int, folder: Path) -> None:
