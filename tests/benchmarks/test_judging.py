@@ -107,6 +107,7 @@ def test_a_module_that_is_none(folder, capsys):
         "their_network:nothing": "returned a NoneType, a torch.nn.Module was expected",
         "their_network:absent": "importing it ended with AttributeError",
         "no_such_file:Mine": "importing it ended with ModuleNotFoundError",
+        "no_such.package:Mine": "importing it ended with ModuleNotFoundError",
         "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
     }.items():
         assert message in told(capsys, "--encoder", name)
@@ -213,6 +214,10 @@ def test_an_encoder_of_this_suite_keeps_its_statistics_labels_and_budget(folder,
     assert record["labels"] == ["content"]
     assert record["config"]["budget"] == {"epochs": 3.0}
     assert "Budget: 3 epochs" in capsys.readouterr().out
+    other = judged("--encoder", str(trained_file), "--normalize", "imagenet")
+    assert other["config"]["options"]["mean"] == [0.485, 0.456, 0.406]
+    assert other["labels"] == ["content"]
+    assert other["metrics"] != record["metrics"]
 
 
 def test_features_alone(folder, capsys):
