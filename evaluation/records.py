@@ -15,7 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
-from disentangle_bench.evaluation.measures import own
 from disentangle_bench.files import digest, read_text, write_file
 
 SCHEMA = 2
@@ -234,11 +233,8 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
         yield "`config.experiments` is not a list of labels with published figures"
     if not all(isinstance(name, str) and name.strip() for name in record["config"].get("names", {}).values()):
         yield "`config.names` is not a text for each"
-    for title, about in record["config"].get("own_measures", {}).items():
-        try:
-            own.described(title, about)
-        except ValueError as error:
-            yield f"`config.own_measures`: {error}"
+    if wrong := _misdescribed(record["config"].get("own_measures", {})):
+        yield f"`config.own_measures`: {wrong}"
     if not all(isinstance(role, str) for role in record["labels"]):
         yield "`labels` is not a list of roles"
     ranks = record["cost"].get("ranks", [])
@@ -268,13 +264,30 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
                 yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
 
 
+def _misdescribed(descriptions: Mapping[str, Any]) -> str | None:
+    """What is wrong with the descriptions of measures from outside, None if nothing is."""
+    if not descriptions:
+        return None
+    from disentangle_bench.evaluation.measures.own import described
+
+    try:
+        for title, about in descriptions.items():
+            described(title, about)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _know(descriptions: Mapping[str, Any]) -> None:
     """Have measures from outside, which a record describes, shown as all others are."""
+    if not descriptions:
+        return
+    from disentangle_bench.evaluation.measures.own import described
     from disentangle_bench.evaluation.protocol import MEASURES
 
     for title, about in descriptions.items():
         if title not in MEASURES:
-            MEASURES[title] = own.described(title, about)
+            MEASURES[title] = described(title, about)
 
 
 def name_of(record: Record, what: Literal["dataset", "method"]) -> str:

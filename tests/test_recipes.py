@@ -39,7 +39,9 @@ def test_nothing_of_the_page_is_left_out():
     }
     assert len(COMMANDS) == 4
     assert len([line for line in PROGRAMS["train.py"].splitlines() if line.strip()]) <= 10, "ten lines"
-    assert TEXT.count("```") == 2 * (len(PROGRAMS) + TEXT.count("```sh"))
+    with_data_of_ones_own = TEXT.count("```python title") + TEXT.count("```console")
+    assert TEXT.count("```") == 2 * (len(PROGRAMS) + TEXT.count("```sh") + with_data_of_ones_own)
+    assert with_data_of_ones_own == 2
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit")

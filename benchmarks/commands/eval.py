@@ -45,9 +45,7 @@ def command(
             none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
     """
-    from disentangle_bench.benchmarks.commands.leaderboard import show_board
-    from disentangle_bench.benchmarks.planning.suite import choose
-    from disentangle_bench.benchmarks.runs import feature_cache
+    from disentangle_bench.benchmarks.execution.given import reach
 
     if (encoder is None) == (features is None):
         raise RequestError("eval: one of --encoder and --features is needed")
@@ -57,6 +55,12 @@ def command(
         raise RequestError("eval: --image-size, --normalize and --untrained are of an --encoder, not of --features")
     folder = Path(out)
     preconditions.check_writable(folder)
+    if encoder is not None and not untrained:
+        reach.require(encoder)
+    from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.planning.suite import choose
+    from disentangle_bench.benchmarks.runs import feature_cache
+
     feature_cache.limit()
     request = choose(suite, None, dataset, None, set, measures)
     from disentangle_bench.benchmarks.execution.given.judge import Given, measure_encoder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,14 +13,11 @@ from huggingface_hub import constants
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.benchmarks.execution.given import reach
 from disentangle_bench.benchmarks.execution.given.sources import Source, configured, of_file
-from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
 from disentangle_bench.methods.networks.backbones import backbone
 from disentangle_bench.methods.networks.checkpoints import load_weights, read_state, stem_of
 from disentangle_bench.methods.pretrained import hub
-
-REACH_SECONDS = 1.5
-"""That an answer of the Hub is waited for: what is on disk is used without one."""
 
 
 def of_timm(text: str, rest: str, untrained: bool) -> Source:
@@ -95,7 +91,7 @@ def _refuse(channels: int, shape: tuple[int, int]) -> nn.Module:
 def _downloading(text: str, otherwise: str = "") -> Iterator[None]:
     """Within the block the Hub is only asked if it answers; what is not to be had is a RequestError in a line."""
     before = constants.HF_HUB_OFFLINE
-    if os.environ.get(OFFLINE) or unreachable(constants.ENDPOINT, REACH_SECONDS):
+    if reach.unanswered():
         constants.HF_HUB_OFFLINE = True  # else it tries for half a minute
     try:
         yield

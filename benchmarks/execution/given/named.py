@@ -22,6 +22,6 @@ def find(text: str, untrained: bool) -> sources.Source:
         raise RequestError(
             f"--encoder {text}: weights alone don't say of which network; --encoder timm:NAME,checkpoint={text} does"
         )
-    if colon and not path.suffix:
+    if colon:
         return sources.of_function(text)
     raise RequestError(f"--encoder {text}: no such file (expected {sources.FORMS})")

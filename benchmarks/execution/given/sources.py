@@ -176,7 +176,7 @@ def as_encoder(
         if normalize and source.note and source.note.whole:
             raise RequestError(f"--normalize {normalize}: a whole method normalises as it was trained, leave it out")
         if normalize:
-            encoder = Encoder(network.network, image_shape=network.image_shape, mean=mean, std=std)
+            encoder.mean, encoder.std = (torch.tensor(list(values))[:, None, None] for values in (mean, std))
         encoder.image_shape, encoder.crop = (channels, *shape), crop
     else:
         encoder = Encoder(network, image_shape=(channels, *shape), mean=mean, std=std, crop=crop)

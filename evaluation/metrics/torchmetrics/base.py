@@ -65,7 +65,8 @@ class RowMetric(Metric):
 
     def compute(self) -> Tensor | dict[str, Tensor]:
         """The figures of all rows of all processes, each a scalar."""
-        with computing_on(self.device):
+        # A validation loop computes without gradients; some probes are trained.
+        with computing_on(self.device), torch.inference_mode(False), torch.enable_grad():
             found = self.figures()
         if isinstance(found, float):
             return torch.tensor(found, device=self.device)

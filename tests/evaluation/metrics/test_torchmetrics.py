@@ -153,6 +153,14 @@ def test_a_class_gives_the_figures_of_its_function(name):
     assert computed(name) == pytest.approx(expected(name), rel=CLOSE, abs=CLOSE)
 
 
+@pytest.mark.parametrize("name", ["DomainLeakage", "MLPProbe", "LinearProbe"])
+def test_a_validation_loop_may_compute(name):
+    """Lightning runs them in inference mode, and probes have to be trained there."""
+    with torch.inference_mode():
+        found = computed(name)
+    assert found == pytest.approx(expected(name), rel=CLOSE, abs=CLOSE)
+
+
 def worker(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)

@@ -1,0 +1,43 @@
+"""Whether weights can be had at all: asked before anything heavy is imported, so that the answer comes at once."""
+
+from __future__ import annotations
+
+import os
+from glob import escape
+from pathlib import Path
+
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
+
+REACH_SECONDS = 1.5
+"""That an answer of the Hub is waited for: what is on disk is used without one."""
+
+
+def unanswered() -> str | None:
+    """Why the Hub isn't asked: downloads are forbidden, or it doesn't answer; None if it does."""
+    from huggingface_hub import constants
+
+    if os.environ.get(OFFLINE):
+        return f"${OFFLINE} forbids downloads"
+    return unreachable(constants.ENDPOINT, REACH_SECONDS)
+
+
+def require(encoder: str) -> None:
+    """Raise RequestError if the weights of `timm:NAME` or `hf:OWNER/NAME` are not on disk and can't be downloaded."""
+    kind, _, name = encoder.partition(":")
+    if kind not in ("timm", "hf") or "," in name or _may_be_on_disk(kind, name):
+        return
+    if why := unanswered():
+        otherwise = "; --untrained judges it with random ones" if kind == "timm" else ""
+        raise RequestError(
+            f"--encoder {encoder}: its weights are not on disk and can't be downloaded ({why}){otherwise}"
+        )
+
+
+def _may_be_on_disk(kind: str, name: str) -> bool:
+    """Whether something by that name was downloaded before; timm's old way keeps files under names of their own."""
+    from huggingface_hub import constants
+
+    repo = f"timm--{escape(name)}*" if kind == "timm" else escape(name.replace("/", "--"))
+    old = Path(os.environ.get("TORCH_HOME", "~/.cache/torch")).expanduser() / "hub" / "checkpoints"
+    return any(Path(constants.HF_HUB_CACHE).glob(f"models--{repo}")) or (kind == "timm" and any(old.glob("*")))
