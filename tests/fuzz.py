@@ -70,7 +70,7 @@ KEYS = (
     ),
 )
 OPTIONS = ("--suite", "--method", "--dataset", "--seeds", "--measures", "--set", "--out", "--devices", "--jobs")
-OPTIONS += ("--launcher", "--logger", "--config", "--nodes", "--sui", "--set+")
+OPTIONS += ("--launcher", "--logger", "--sweep", "--config", "--nodes", "--sui", "--set+")
 ODD_TEXTS = (
     *(
         "",

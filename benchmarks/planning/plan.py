@@ -118,7 +118,8 @@ class _Planner:
         batches = _batch_options(named.pop("data", {}), method)
         own = ExperimentSettings() if experiment is None else experiment.settings
         data_options = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches | own.data
-        for chosen in (over.get("data", {}), over.get(dataset, {}), over.get(method, {}).get("data", {})):
+        of_batches = _batch_options(over.get(method, {}).get("data", {}), method)
+        for chosen in (over.get("data", {}), over.get(dataset, {}), of_batches):
             data_options = merged(data_options, chosen)
         data_options = options.resolve(data_class, data_options, f"{where}data set {dataset}")
         tuned = self.choice.options_of(method) if self.choice else {}

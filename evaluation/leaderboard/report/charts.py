@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 LOOKS = {"none": ("o", COLOURS[0]), "domain": ("D", COLOURS[2]), "content": ("s", COLOURS[3])}
 """Marker and colour of each block of methods."""
-LINE = 10.5
+LINE = 11.0
 """Height of a small line of text, in points."""
+NAMED, ROOM = 30, 0.7
+"""Most points with names, and the share of a chart's width that is left of them."""
 
 
 def seed_points(part: pd.DataFrame, title: str) -> bytes:
@@ -54,7 +56,7 @@ def pair(table: pd.DataFrame, others: pd.DataFrame, x: str, y: str) -> bytes:
         y: title of the upright axis.
     """
     with drawing():
-        figure = Figure(figsize=(6.6, max(4.2, 1.2 + len(table) * LINE / 60)))
+        figure = Figure(figsize=(5.4, max(4.2, 1.2 + min(len(table), NAMED) * LINE / 60)))
         axes = figure.add_subplot()
         axes.plot(others["mean_leak"], others["mean"], "x", color=COLOURS[6], markersize=3.5, label="further spaces")
         points: list[Point] = []
@@ -71,7 +73,7 @@ def pair(table: pd.DataFrame, others: pd.DataFrame, x: str, y: str) -> bytes:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
         _legend(axes, table["block"], "lower left")
-        _names_beside(axes, points)
+        _names_beside(figure, axes, points)
         return svg(figure)
 
 
@@ -114,8 +116,8 @@ def pareto(tables: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
         title: of the figure on the upright axis.
     """
     with drawing():
-        count = max(len(table) for _, table in tables)
-        figure = Figure(figsize=(6.6, max(3.2, 0.8 + count * LINE / 55) * len(tables)))
+        count = min(max(len(table) for _, table in tables), NAMED)
+        figure = Figure(figsize=(5.4, max(3.2, 0.8 + count * LINE / 55) * len(tables)))
         for k, (cost, table) in enumerate(tables):
             axes = figure.add_subplot(len(tables), 1, k + 1)
             paid, free = table[table["cost"] > 0], table[table["cost"] <= 0]
@@ -131,19 +133,21 @@ def pareto(tables: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
                 points.append((None, r["score"], f"{r['method']} (untrained)", COLOURS[6]))
             if len(paid) and paid["cost"].max() > 20 * paid["cost"].min():
                 axes.set_xscale("log")
+            else:
+                axes.locator_params(axis="x", nbins=5)
             axes.margins(x=0.08, y=0.1)
             axes.set_xlabel(cost)
             axes.set_ylabel(title)
             if not k:
                 _legend(axes, table["block"], "lower right", front=len(best) > 1)
-            _names_beside(axes, points)
+            _names_beside(figure, axes, points)
         return svg(figure)
 
 
 def overlaid(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], x: str, y: str) -> bytes:
     """Lines (name, x [N], y [N]) in one panel, each smoothed and scaled from its first value (1) to its least (0)."""
     with drawing():
-        figure = Figure(figsize=(6.6, 3.6))
+        figure = Figure(figsize=(5.4, 3.6))
         axes = figure.add_subplot()
         points: list[Point] = []
         for k, (name, at, values) in enumerate(curves):
@@ -156,7 +160,7 @@ def overlaid(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], x: str, y: st
             points.append((at[-1], scaled[-1], name, style(k)["color"]))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        _names_beside(axes, points)
+        _names_beside(figure, axes, points)
         return svg(figure)
 
 
@@ -214,27 +218,27 @@ def _legend(axes: Axes, blocks: pd.Series, place: Any, front: bool = False) -> N
 Point = tuple[float | None, float, str, str]
 
 
-def _names_beside(axes: Axes, points: Sequence[Point]) -> None:
+def _names_beside(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:
     """Names of points (x, y, name, colour) on the right, in the order of their heights, none over another.
 
-    A thin line leads from each to its point; a point without x is a line across.
+    A thin line leads from each to its point; a point without x is a line across. Of many points the highest are named.
     """
     if not points:
         return
     axes.autoscale_view()
     low, high = axes.get_ylim()
-    gap = LINE / (axes.get_position().height * axes.figure.bbox.height / axes.figure.dpi * 72)
-    order = sorted(points, key=lambda point: (point[1], point[0] or 0, point[2]))
+    gap = LINE / (axes.get_position().height * figure.bbox.height / figure.dpi * 72)
+    order = sorted(points, key=lambda point: (point[1], point[0] or 0, point[2]))[-NAMED:]
     places: list[float] = []
     for point in order:
         wanted = (point[1] - low) / (high - low)
         places.append(max(wanted, places[-1] + gap) if places else max(wanted, 0.0))
-    top = 1.0
+    top = 0.97
     for k in reversed(range(len(places))):
         places[k] = min(places[k], top)
         top = places[k] - gap
     for (x, y, name, colour), place in zip(order, places, strict=True):
-        look: Any = {"textcoords": "axes fraction", "fontsize": 7, "va": "center"}
+        look: Any = {"textcoords": "axes fraction", "fontsize": 8, "va": "center"}
         if x is not None:
             look["arrowprops"] = {
                 "arrowstyle": "-",
@@ -244,4 +248,8 @@ def _names_beside(axes: Axes, points: Sequence[Point]) -> None:
                 "shrinkA": 0,
                 "shrinkB": 3,
             }
-        axes.annotate(short(name, 30), (axes.get_xlim()[1] if x is None else x, y), (1.03, place), **look)
+        name_ = axes.annotate(short(name, 26), (axes.get_xlim()[1] if x is None else x, y), (1.03, place), **look)
+        name_.set_in_layout(False)  # which would take long for many; there is room for them
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0, 0, ROOM, 1))  # type: ignore[call-arg]

@@ -190,7 +190,7 @@ def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], file
     href = files.add(f"{dataset} pareto.svg", charts.pareto(tables, _axis(key)))
     together = pd.concat([table.assign(kind=name) for name, table in tables])
     address = files.add(f"{dataset} pareto.csv", formats.csv(together))
-    caption = "Content against cost. On the front stands what no other method beats in both. Dotted: not trained."
+    caption = "Content against cost. On the purple line stands what no other method beats in both. Dotted: not trained."
     return None if href is None else Picture("What it costs", caption, href, address)
 
 
