@@ -8,6 +8,7 @@ c; SimCLR's redraw both styles, those of style blocks keep one group each. Block
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -151,14 +152,13 @@ def main() -> None:
             for seed in range(given.seeds):
                 data = CausalBlocks(dependence=dependence, seed=seed)
                 encoder = learn(data, method, given.steps, given.batch, seed)
+                print(f"learnt: dependence {dependence:g}, {method}, seed {seed}", file=sys.stderr, flush=True)
                 for key, value in judge(data, encoder, method, seed).items():
                     found.setdefault(key, []).append(value)
             for name in dict.fromkeys(name for name, _ in found):
                 parts = [found[name, target] for target in data.blocks()]
                 shown = [f"{np.mean(part):.2f} ({min(part):.2f}-{max(part):.2f})" for part in parts]
                 rows.append([f"{dependence:g}", method, name, *shown])
-            print(tabulate(rows[-4:], tablefmt="plain"), flush=True)
-    print()
     print(tabulate(rows, ["dependence", "objective", "block", *data.blocks()], tablefmt="pipe", disable_numparse=True))
 
 

@@ -62,6 +62,8 @@ def plan(suite: Suite, accelerator: str = "cpu") -> list[Cell]:
         if (cell := planner.cell(dataset, method, optional=not suite.named)) is not None
     ]
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
+    if not cells:
+        raise RequestError(f"suite {suite.name}: none of its methods can train on its data sets, see above")
     shared: dict[str, Cell] = {}
     for cell in cells:
         known = shared.setdefault(cell.hash, replace(cell, experiments=[]))
