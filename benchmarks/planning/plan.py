@@ -74,6 +74,8 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
         made = made if rows else [planner.cell(dataset, method, optional=optional)]
         cells += [cell for cell in made if cell is not None]
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
+    if not cells:
+        raise RequestError(f"suite {suite.name}: none of its methods can train on its data sets, see above")
     shared: dict[str, Cell] = {}
     for cell in cells:
         one_of = shared.setdefault(cell.hash, replace(cell, experiments=[]))

@@ -86,3 +86,20 @@ def test_hash_is_also_of_the_users_own_code(tmp_path, monkeypatch):
         hashes.append(planned("own_method.MyMethod", "digits")[0].hash)
     assert hashes[0] == hashes[1] != hashes[2]
     assert not planned("simclr")[0].source
+
+
+def test_all_is_all_of_a_suites_own_methods_and_what_it_lists_may_lack_labels(tmp_path, capsys):
+    listed = choose("quick", None, "digits", "0").methods
+    assert choose("quick", "all", "digits", "0").methods == listed
+    assert choose("field", "all", None, "0").methods == "all"
+    (tmp_path / "mine.yaml").write_text(
+        "datasets: [digits]\nmethods: [simclr, domain_contrastive]\nbudget: {steps: 1}\nmeasures: [knn@1]\n"
+    )
+    assert [cell.method for cell in plan(choose(str(tmp_path / "mine.yaml")))] == ["simclr"]
+    assert "left out: domain_contrastive" in capsys.readouterr().err
+    with pytest.raises(RequestError, match="domain labels, which digits does not have"):
+        plan(choose(str(tmp_path / "mine.yaml"), "domain_contrastive"))
+    text = (tmp_path / "mine.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("simclr, ", ""))
+    with pytest.raises(RequestError, match="suite mine: none of its methods can train on its data sets"):
+        plan(choose(str(tmp_path / "mine.yaml")))

@@ -1,0 +1,152 @@
+"""What each method of the field does that no other does: who follows whom, who gets a gradient, what is predicted."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from disentangle_bench.methods.networks.heads import mlp
+from disentangle_bench.methods.networks.momentum import MomentumEncoder, enqueue
+from disentangle_bench.methods.networks.variational import Decoder
+from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.views import Augmentation
+
+
+def step(method, module, monkeypatch):
+    """Gradients of one training step."""
+    for logged in ("log", "log_dict"):
+        monkeypatch.setattr(method, logged, lambda *args: None)
+    monkeypatch.setattr(method, "_share_of_budget", lambda step: 0.0)
+    loss = method.training_step(next(iter(module.train_dataloader())), 0)
+    loss.backward()
+    return loss
+
+
+def test_a_momentum_encoder_follows_and_has_no_hooks_of_its_models():
+    counted = []
+    backbone, head = nn.Linear(3, 4), mlp(4, 5, 2)
+    backbone.register_forward_pre_hook(lambda *_: counted.append("model"))
+    keys = MomentumEncoder(backbone, head, lambda *_: counted.append("keys"))
+    before = copy.deepcopy(keys.state_dict())
+    for parameter in [*backbone.parameters(), *head.parameters()]:
+        parameter.data += 1
+    keys.follow(backbone, head, 0.75)
+    for name, value in keys.named_parameters():
+        assert_close(value, before[name] + 0.25)
+        assert not value.requires_grad
+    assert not keys(torch.randn(6, 3)).requires_grad
+    assert counted == ["keys"]
+
+
+def test_the_oldest_fall_out_of_a_queue():
+    queue = torch.arange(5.0)[:, None]
+    enqueue(queue, [torch.tensor([[9.0], [8.0]])])
+    assert queue.flatten().tolist() == [2, 3, 4, 9, 8]
+    enqueue(queue, [torch.arange(7.0)[:, None]])
+    assert queue.flatten().tolist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("name", "passes"), [("byol", 4), ("moco", 2), ("looc", 4), ("odr", 1)])
+def test_passes_of_every_encoder_are_counted(name, passes, data, make, monkeypatch):
+    module = data()
+    method = make(name, module)
+    step(method, module, monkeypatch)
+    assert method.forward_passes == 32 * passes
+
+
+def test_keys_join_the_queue_after_the_step(data, make, monkeypatch):
+    module = data()
+    method = make("moco", module, queue_size=48)
+    before = method.queue.clone()
+    step(method, module, monkeypatch)
+    assert_close(method.queue[:16], before[32:])
+    assert_close(method.queue.norm(dim=1), torch.ones(48))
+
+
+def test_prototypes_rest_at_first(data, make, monkeypatch):
+    module = data()
+    for freeze in (0.0, 0.5):
+        method = make("swav", module, freeze=freeze)
+        step(method, module, monkeypatch)
+        assert bool(method.prototypes.grad.abs().sum() > 0) == (freeze == 0)
+
+
+def test_a_described_crop_is_where_the_view_was_cut_out(data, make):
+    """The view of an image whose pixels say where they are shows the centre and the size that are to be predicted."""
+    method = make("augself", data(), normalize="none")
+    at = (torch.arange(64) + 0.5) / 64
+    images = torch.stack([at[:, None].expand(64, 64), at.expand(64, 64), torch.zeros(64, 64)]).expand(16, -1, -1, -1)
+    augmentation = Augmentation(crop_scale=(0.2, 0.6), flip=0.5, jitter_p=0.0, grey_p=0.0)
+    params = augmentation.draw(16, torch.Generator().manual_seed(0))
+    view = augmentation.apply(images, params, (32, 32))
+    vertical, horizontal, height, width = method.describe(params)["crop"].unbind(1)
+    flip = params["spatial"]["flip"]
+    assert 0 < flip.sum() < 16
+    centre = view[:, :2, 15:17, 15:17].mean((2, 3))
+    assert_close(vertical, centre[:, 0], atol=0.01, rtol=0)
+    assert_close(torch.where(flip, 1 - horizontal, horizontal), centre[:, 1], atol=0.01, rtol=0)
+    assert_close(height, (view[:, 0, 27, 16] - view[:, 0, 4, 16]) * 32 / 23, atol=0.02, rtol=0)
+    assert_close(width, (view[:, 1, 16, 27] - view[:, 1, 16, 4]).abs() * 32 / 23, atol=0.02, rtol=0)
+
+
+def test_unknown_tasks_and_groups_are_named(data, make):
+    with pytest.raises(ValueError, match=r"nothing to predict called \['rotation'\]; there are crop, color, flip"):
+        make("augself", data(), tasks={"rotation": 1.0})
+    with pytest.raises(ValueError, match=r"no drawn parameters \['colour'\]"):
+        make("looc", data(), groups={"a": ["colour"]})
+
+
+def test_odr_weights_grow_as_in_the_reference(golden, data, make):
+    case = golden("odr/odr_terms")
+    names = {"entropy_weight": "lambda_e", "orthogonality_weight": "lambda_od"}
+    names |= {"entropy_growth": "gamma_e", "orthogonality_growth": "gamma_od", "growth_epochs": "step_size"}
+    method = make("odr", data(), **{ours: case.options[theirs] for ours, theirs in names.items()})
+    for epoch, *expected in case["out_schedule_epoch_lambda_e_lambda_od"]:
+        assert list(method.weights_of(epoch).values()) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("part", ["domain", "uninformative"])
+def test_who_learns_from_which_of_odrs_losses(part, data, make, monkeypatch):
+    module = data()
+    others = {"content", "domain", "uninformative", "prior"} - {part}
+    method = make("odr", module)
+    monkeypatch.setattr(method, "weights_of", lambda epoch: dict.fromkeys(others, 0.0) | {part: 1.0})
+    step(method, module, monkeypatch)
+    parts = {"backbone": method.backbone, "head": method.domain_head, "own code": method.domain_code}
+    learns = {name for name, p in parts.items() if any(v.grad is not None and v.grad.any() for v in p.parameters())}
+    assert learns == ({"head", "own code"} if part == "domain" else {"backbone"})
+
+
+def test_the_discriminator_learns_to_tell_and_the_encoder_not_to(data, make, monkeypatch):
+    module = data()
+    method = make("factor_vae", module, discriminator_dim=16, gamma=1.0)
+    step(method, module, monkeypatch)
+    own = [value.grad.clone() for value in method.discriminator.parameters()]
+    stronger = make("factor_vae", module, discriminator_dim=16, gamma=100.0)
+    step(stronger, module, monkeypatch)
+    for value, grad in zip(stronger.discriminator.parameters(), own, strict=True):
+        assert_close(value.grad, grad)
+    assert not torch.allclose(stronger.encoder_head.weight.grad, method.encoder_head.weight.grad)
+
+
+@pytest.mark.parametrize("shape", [(3, 16, 16), (1, 28, 28), (3, 64, 48)])
+def test_a_decoder_makes_images_of_any_size(shape):
+    images = Decoder(5, shape, width=8)(torch.randn(2, 5))
+    assert images.shape == (2, *shape)
+    assert widen(images) is images
+
+
+def test_looc_pulls_a_space_to_the_key_that_shares_its_group(data, make, monkeypatch):
+    """Views are drawn as each space needs them: key 1 has the query's appearance, key 2 its geometry."""
+    module, seen = data(), []
+    method = make("looc", module)
+    monkeypatch.setattr(method, "apply_view", lambda image, params: seen.append(params) or torch.randn(32, 3, 16, 16))
+    step(method, module, monkeypatch)
+    query, first, second, third = seen
+    equal = [
+        [group for group in query if all(torch.equal(v, view[group][k]) for k, v in query[group].items())]
+        for view in (first, second, third)
+    ]
+    assert equal == [[], ["appearance"], ["spatial"]]
