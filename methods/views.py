@@ -150,8 +150,8 @@ class Augmentation:
             },
         }
         # What is off is not drawn, so that all else is as it was before there was any of this.
-        spatial, appearance, never = drawn["spatial"], drawn["appearance"], torch.zeros(size, dtype=torch.bool)
-        never = never.to(generator.device)
+        spatial, appearance = drawn["spatial"], drawn["appearance"]
+        never = torch.zeros(size, dtype=torch.bool, device=generator.device)
         spatial["vertical_flip"] = coin(self.vertical_flip) if self.vertical_flip else never
         if self.rotation_p < 1:
             spatial["angle"] = spatial["angle"] * coin(self.rotation_p)
