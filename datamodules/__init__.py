@@ -35,6 +35,7 @@ BUILT_IN = {
     "image_folder": "datasets.image_folder:ImageFolder",
     "pacs": "datasets.image_folder:PACS",
     "dsprites": "datasets.factors.dsprites:DSprites",
+    "color_dsprites": "datasets.factors.dsprites:ColorDSprites",
     "shapes3d": "datasets.factors.shapes3d:Shapes3D",
     "smallnorb": "datasets.factors.smallnorb:SmallNORB",
     "cars3d": "datasets.factors.cars3d:Cars3D",

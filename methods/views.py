@@ -27,6 +27,8 @@ from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolat
 from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.registry import imported, offered
 
+ERASED = (math.log(0.3), math.log(3.3))
+"""Logarithms of the smallest and largest width/height of an erased rectangle (Zhong et al. 2020, as torchvision)."""
 Params = dict[str, dict[str, Tensor]]
 """Group -> parameter -> [B]."""
 
@@ -102,7 +104,12 @@ class Augmentation:
         crop_scale: smallest and largest area of the crop, as a share of the image.
         crop_ratio: smallest and largest width/height of the crop.
         flip: probability of a mirror image; None: 0.5, or 0 where the data set says that mirroring changes the meaning.
+        vertical_flip: probability of an image upside down.
         rotation: largest angle, in degrees, to either side.
+        rotation_p: probability of a rotation.
+        translation: largest shift along each axis, as a share of the edge.
+        zoom: edge of what is seen, about the centre, as a share of the image: by even chances between the first and 1,
+            or between 1 and the second (with black around the image).
         jitter: largest change of brightness, contrast, saturation (factors 1 +- x) and hue (+- x turns).
         jitter_p: probability of the jitter.
         grey_p: probability of a grey image.
@@ -110,12 +117,18 @@ class Augmentation:
         blur_sigma: smallest and largest width of the blur, in pixels.
         blur_size: pixels of the blur's kernel, odd; None: a tenth of the view (SimCLR, appendix A).
         solarize_p: probability of inverting all values above one half.
+        erasing_p: probability that a rectangle is black.
+        erasing_scale: its smallest and largest area, as a share of the view.
     """
 
     crop_scale: tuple[float, float] = (0.2, 1.0)
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: ClosedUnitInterval | None = None
+    vertical_flip: ClosedUnitInterval = 0.0
     rotation: NonNegativeFloat = 0.0
+    rotation_p: ClosedUnitInterval = 1.0
+    translation: ClosedUnitInterval = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.4, 0.1)
     jitter_p: ClosedUnitInterval = 0.8
     grey_p: ClosedUnitInterval = 0.2
@@ -123,8 +136,16 @@ class Augmentation:
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     blur_size: PositiveInt | None = None
     solarize_p: ClosedUnitInterval = 0.0
+    erasing_p: ClosedUnitInterval = 0.0
+    erasing_scale: tuple[float, float] = (0.02, 0.33)
 
     def __post_init__(self) -> None:
+        low, high = self.erasing_scale
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"erasing_scale must be two shares 0 < low <= high <= 1, got {self.erasing_scale}")
+        low, high = self.zoom
+        if not 0 < low <= 1 <= high < math.inf:
+            raise ValueError(f"zoom must be two numbers 0 < in <= 1 <= out, got {self.zoom}")
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
@@ -136,7 +157,7 @@ class Augmentation:
 
     def joined(self, other: Augmentation) -> Augmentation:
         """What applies parameters that either has drawn."""
-        coins = ("jitter_p", "grey_p", "blur_p", "solarize_p")
+        coins = ("jitter_p", "grey_p", "blur_p", "solarize_p", "erasing_p")
         return replace(self, **{name: max(getattr(self, name), getattr(other, name)) for name in coins})
 
     def draw(self, size: int, generator: Generator, mirror_symmetric: bool = True) -> Params:
@@ -150,7 +171,7 @@ class Augmentation:
 
         flip = self.flip if self.flip is not None else (0.5 if mirror_symmetric else 0.0)
         brightness, contrast, saturation, hue = self.jitter
-        return {
+        drawn = {
             "spatial": {
                 "area": uniform(*self.crop_scale),
                 "log_ratio": uniform(*map(math.log, self.crop_ratio)),
@@ -171,6 +192,21 @@ class Augmentation:
                 "solarize": coin(self.solarize_p),
             },
         }
+        # What is off is not drawn, so that all else is as it was before there was any of this.
+        spatial, appearance = drawn["spatial"], drawn["appearance"]
+        never = torch.zeros(size, dtype=torch.bool, device=generator.device)
+        spatial["vertical_flip"] = coin(self.vertical_flip) if self.vertical_flip else never
+        if self.rotation_p < 1:
+            spatial["angle"] = spatial["angle"] * coin(self.rotation_p)
+        for axis in ("shift_x", "shift_y"):
+            spatial[axis] = uniform(-self.translation, self.translation) if self.translation else never.float()
+        spatial["zoom"] = never.float() + 1
+        if self.zoom != (1.0, 1.0):
+            spatial["zoom"] = torch.where(coin(0.5), uniform(self.zoom[0], 1), uniform(1, self.zoom[1]))
+        appearance["erase"] = coin(self.erasing_p) if self.erasing_p else never
+        for name, bounds in {"area": self.erasing_scale, "log_ratio": ERASED, "x": (0, 1), "y": (0, 1)}.items():
+            appearance[f"erase_{name}"] = uniform(*bounds) if self.erasing_p else never.float()
+        return drawn
 
     def apply(self, images: Tensor, params: Params, shape: Sequence[int] | None = None) -> Tensor:
         """Apply drawn parameters.
@@ -198,6 +234,8 @@ class Augmentation:
         blur: Tensor,
         sigma: Tensor,
         solarize: Tensor,
+        erase: Tensor,
+        **rectangle: Tensor,
     ) -> Tensor:
         colour = images.shape[1] == 3
         if self.jitter_p:
@@ -214,6 +252,11 @@ class Augmentation:
             images = torch.where(blur[:, None, None, None], _blurred(images, size, sigma), images)
         if self.solarize_p:
             images = torch.where(solarize[:, None, None, None] & (images >= 0.5), 1 - images, images)
+        if self.erasing_p:
+            erased = _rectangle(
+                images.shape[2:], *(rectangle[f"erase_{name}"] for name in ("area", "log_ratio", "x", "y"))
+            )
+            images = images.masked_fill((erased & erase[:, None, None])[:, None], 0.0)
         return images
 
 
@@ -225,6 +268,20 @@ def _blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
     return filter2d_separable(images, kernel, kernel)
 
 
+def _rectangle(shape: Sequence[int], area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Bool [B, h, w]: where rectangles lie, of a share of the area, anywhere inside; ratio is width by height."""
+    edges = []
+    for size, center, share in (
+        (shape[0], y, (area / log_ratio.exp()).sqrt()),
+        (shape[1], x, (area * log_ratio.exp()).sqrt()),
+    ):
+        edge = (share.clamp(max=1) * size).round()
+        first = (center * (size - edge + 1)).floor().clamp(max=size - 1)
+        at = torch.arange(size, device=area.device)
+        edges.append((at >= first[:, None]) & (at < (first + edge)[:, None]))
+    return edges[0][:, :, None] & edges[1][:, None]
+
+
 def _warp(
     images: Tensor,
     shape: Sequence[int],
@@ -234,8 +291,12 @@ def _warp(
     y: Tensor,
     flip: Tensor,
     angle: Tensor,
+    vertical_flip: Tensor,
+    shift_x: Tensor,
+    shift_y: Tensor,
+    zoom: Tensor,
 ) -> Tensor:
-    """Crop, mirror, rotate and resize, in one bilinear resampling; outside of the image is black.
+    """Crop, mirror, rotate, shift, zoom and resize, in one bilinear resampling; outside of the image is black.
 
     For views of less than two thirds of the image's edge each pixel is the mean of several samples: without that, a
     large crop would be the image with most of its pixels left out.
@@ -243,12 +304,12 @@ def _warp(
     height, width = images.shape[-2:]
     ratio = log_ratio.exp()
     w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    cos, sin = angle.deg2rad().cos(), angle.deg2rad().sin()
-    mirror = 1 - 2 * flip.to(images.dtype)
+    cos, sin = zoom * angle.deg2rad().cos(), zoom * angle.deg2rad().sin()
+    mirror, turn = (1 - 2 * coin.to(images.dtype) for coin in (flip, vertical_flip))
     theta = torch.stack(  # from output to input coordinates, both -1 .. 1; the angle is one of pixels, not of these
         [
-            torch.stack([w * cos * mirror, -w * sin * height / width, (2 * x - 1) * (1 - w)], 1),
-            torch.stack([h * sin * mirror * width / height, h * cos, (2 * y - 1) * (1 - h)], 1),
+            torch.stack([w * cos * mirror, -w * sin * turn * height / width, (2 * x - 1) * (1 - w) - 2 * shift_x], 1),
+            torch.stack([h * sin * mirror * width / height, h * cos * turn, (2 * y - 1) * (1 - h) - 2 * shift_y], 1),
         ],
         1,
     )
@@ -289,8 +350,8 @@ class Positives:
 
     Attributes:
         ranges: transform -> smallest and largest strength: blur (sigma, pixels), contrast, brightness and saturation
-            (factors), hue (turns), crop (area), rotation (degrees); flip and grey have none: [].
-            Default: DCoDR's (Kahana & Hoshen 2022).
+            (factors), hue (turns), crop and erasing (area), rotation (degrees); flip, vertical_flip and grey have
+            none: []. Default: DCoDR's (Kahana & Hoshen 2022).
     """
 
     ranges: Mapping[str, Sequence[float]] = field(
@@ -301,8 +362,10 @@ class Positives:
         for name, bounds in self.ranges.items():
             if name not in _TRANSFORMS:
                 raise ValueError(f"positives: unknown transform {name!r}; there are {', '.join(_TRANSFORMS)}")
-            if len(bounds) != (0 if name in ("flip", "grey") else 2):
-                raise ValueError(f"positives: {name} needs [smallest, largest] ([] for flip and grey), got {bounds}")
+            if len(bounds) != (0 if name in _BARE else 2):
+                raise ValueError(
+                    f"positives: {name} needs [smallest, largest] ([] for {', '.join(_BARE)}), got {list(bounds)}"
+                )
 
     def draw(self, size: int, count: int, generator: Generator) -> list[Params]:
         """Parameters of `count` views of `size` images; an image's views are by different transforms."""
@@ -324,6 +387,9 @@ class Positives:
                 spatial["log_ratio"] = torch.where(chosen, spatial["log_ratio"], 0.0)
         if "crop" not in self.ranges:
             spatial["log_ratio"] = torch.zeros_like(spatial["log_ratio"])
+        if "erasing" in self.ranges:
+            for key, (low, high) in {"erase_log_ratio": ERASED, "erase_x": (0, 1), "erase_y": (0, 1)}.items():
+                appearance[key] = low + (high - low) * torch.rand(len(choice), generator=generator)
         return params
 
     def apply(self, images: Tensor, params: Params, shape: Sequence[int] | None = None) -> Tensor:
@@ -333,7 +399,7 @@ class Positives:
 
 _STILL = Augmentation((1.0, 1.0), flip=0.0, jitter=(0.0, 0.0, 0.0, 0.0), jitter_p=0.0, grey_p=0.0)
 """Draws the image as it is."""
-_ALL = Augmentation(jitter_p=1.0, grey_p=1.0, blur_p=1.0)
+_ALL = Augmentation(jitter_p=1.0, grey_p=1.0, blur_p=1.0, erasing_p=1.0)
 """Applies whatever was drawn."""
 _TRANSFORMS = {  # name -> group, parameter, and the coin that switches it on
     "blur": ("appearance", "sigma", "blur"),
@@ -345,4 +411,7 @@ _TRANSFORMS = {  # name -> group, parameter, and the coin that switches it on
     "crop": ("spatial", "area", None),
     "rotation": ("spatial", "angle", None),
     "flip": ("spatial", "flip", None),
+    "vertical_flip": ("spatial", "vertical_flip", None),
+    "erasing": ("appearance", "erase_area", "erase"),
 }
+_BARE = ("flip", "vertical_flip", "grey")

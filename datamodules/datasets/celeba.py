@@ -8,7 +8,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage.archives import read_lines
@@ -21,6 +21,9 @@ IMAGES, IDENTITY, ATTRIBUTES, PARTITION = (
     "list_attr_celeba.txt",
     "list_eval_partition.txt",
 )
+MOST_PIXELS = 218
+"""The longer edge of the aligned images."""
+LANDMARKS = "list_landmarks_align_celeba.txt"
 
 
 class CelebA(ImageFileDataModule):
@@ -34,6 +37,8 @@ class CelebA(ImageFileDataModule):
         shared_identities: whether people occur in all splits (a seeded split), as a test of what codes know of them
             needs; the published splits, where no person is in two, otherwise.
         min_images: leave out people with fewer images (Kahana and Hoshen 2022 train with at least 20).
+        landmarks: ten more content targets (continuous): the published places of eyes, nose and mouth corners, in
+            pixels of the aligned 178x218 images.
     """
 
     name = "celeba"
@@ -47,11 +52,13 @@ class CelebA(ImageFileDataModule):
         content: tuple[str, ...] = ("Smiling",),
         shared_identities: bool = False,
         min_images: PositiveInt = 1,
+        landmarks: bool = False,
         image_size: PositiveInt = 64,
         **kwargs,
     ):
         super().__init__(image_size=image_size, **kwargs)
         self.content, self.shared_identities, self.min_images = tuple(content), shared_identities, min_images
+        self.landmarks = landmarks
 
     def home(self, folder: Path) -> Path | None:
         """The folder, if it holds the images and the three tables."""
@@ -77,12 +84,29 @@ class CelebA(ImageFileDataModule):
         _, numbers = np.unique(numbers[keep], return_inverse=True)
         ordered = (*self.content, *(name for name in names if name not in self.content))
         targets = {name: attributes[keep, names.index(name)] for name in ordered} | {"identity": numbers}
+        places = self._places(home / LANDMARKS, files) if self.landmarks else {}
+        targets |= {name: values[keep] for name, values in places.items()}
         specs = (
             *(TargetSpec(name, "class", 2, "content" if name in self.content else "style") for name in ordered),
+            *(TargetSpec(name, "continuous", 1, "content") for name in places),
             TargetSpec("identity", "class", int(numbers.max()) + 1, "domain"),
         )
         listing = listing_of(home / IMAGES, [files[i] for i in keep])
         return self._splits(listing, targets, self._rows(partition[keep])), specs
+
+    def _places(self, path: Path, files: list[str]) -> dict[str, np.ndarray]:
+        """Name -> float32 [N] of each coordinate."""
+        if not path.is_file():
+            raise DataNotFound(
+                f"celeba.landmarks: {path} is missing; get it from the page of the data set ({self.source})"
+            )
+        names = " ".join(read_lines(path)[1:2]).split()
+        values = _columns(path, 2, files)[1]
+        if values.shape[1] != len(names) or len(set(names)) != len(names):
+            raise DataCorrupt(f"{path}: {len(names)} names for {values.shape[1]} columns; get it again")
+        if values.min() < 0 or values.max() > MOST_PIXELS:
+            raise DataCorrupt(f"{path}: places outside of the images; get it again")
+        return {name: values[:, column].astype(np.float32) for column, name in enumerate(names)}
 
     def _rows(self, partition: np.ndarray) -> dict[SplitName, np.ndarray]:
         if not self.shared_identities:

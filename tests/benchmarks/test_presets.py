@@ -23,7 +23,15 @@ from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.networks.backbones import backbone
-from tests.datamodules.test_factors import write_cars, write_celeba, write_norb, write_shapes3d
+from tests.datamodules.test_factors import (
+    PLACES,
+    write_cars,
+    write_celeba,
+    write_dsprites,
+    write_landmarks,
+    write_norb,
+    write_shapes3d,
+)
 from tests.datamodules.test_published import write_cifar, write_stl10
 
 ADAM, FIXED = {"optimizer": "Adam", "lr": [1e-3], "momentum": 0.9, "decay": 1e-6}, [1.0, 1.0, 1.0]
@@ -51,6 +59,12 @@ VICREG_BLOCKS |= {"form": "vicreg", "lr": [0.6], "weight": 25, "variance": 25, "
 PHASES = {"init": "encoder.safetensors", "epochs": 150, "schedule": [0.3, 0.5005, 0.001], "heads_first": 0.3333}
 SMALL = LARS | {"epochs": 1000, "batch": 256, "schedule": [1.0, 0.5005, 0.001], "stem": (3, 1), "backbone": "resnet18"}
 
+SPRITES = LARS | {
+    **{"epochs": 50, "batch": 128, "schedule": [0.1, 0.5005, 0.001], "stem": (7, 2), "backbone": "resnet18"},
+    **{"lr": [0.15], "view": 64, "judged": 64, "crop": (1, 1), "jitter": (0.4, 0.4, 0.4, 0.3)},
+    **{"coins": (1, 0.2, 0, 0), "zoom": (0.5, 1.34), "shift": 0.2, "turn": (60, 0.5)},
+}
+
 DCODR = {
     **{"epochs": 200, "batch": 128, "domains": 4, "view": 64, "optimizer": "Adam", "momentum": 0.5, "decay": 0},
     **{"lr": [1e-4], "schedule": [1.0, 0.33**3, 0.33**6], "mean": [0, 0, 0], "backbone": "resnet50", "stem": (7, 2)},
@@ -62,7 +76,10 @@ REC = DCODR | {
     **{"reconstruction": True, "reconstruction_weight": 0.3, "perceptual": "vgg16", "generator_channels": 256},
     **{"lr": [1e-4, 3e-4, 3e-3], "domain_dim": 256},
 }
-RAISED, NORB = REC | {"lr": [1e-3, 3e-3]}, REC | {"lr": [3e-4, 3e-3], "code_layers": 3}
+TOYS = {"told": "object elevation azimuth lighting"}
+VIEWS, FACES = {"told": "model view"}, {"told": " ".join(["identity", "Smiling", *PLACES])}
+SOLIDS = {"told": "shape floor_hue wall_hue object_hue scale orientation"}
+RAISED, NORB = REC | {"lr": [1e-3, 3e-3]}, REC | {"lr": [3e-4, 3e-3], "code_layers": 3} | TOYS
 SHOES, TENTH = {"batch": 64, "domains": 2, "tau": 0.1}, {"tau": 0.1}
 PLAIN_BATCHES = {"all_negatives": True, "batch": 64, "domains": None}
 
@@ -116,24 +133,34 @@ EXPECTED = {
             "Barlow Twins": {"lr": [0.3], "widths": (2048, 512), "layers": 3, "off_diagonal_weight": 0.0051},
         }.items()
     },
+    "style_blocks_color_dsprites": {
+        ("color_dsprites", label): SPRITES | own
+        for label, own in {
+            "SimCLR": {"widths": (2048, 256), "layers": 2, "tau": 0.15},
+            "VICReg": {"widths": (2048, 512), "layers": 3, "invariance": 25, "variance": 25, "covariance": 1},
+            "Barlow Twins": {"widths": (2048, 512), "layers": 3, "off_diagonal_weight": 0.0051},
+            "Style blocks (SimCLR)": BLOCKS | {"lr": [0.15], "widths": (2048, 256), "layers": 2},
+            "Style blocks (VICReg)": VICREG_BLOCKS | {"lr": [0.15], "widths": (2048, 512), "layers": 3},
+        }.items()
+    },
     "domain_contrastive": {
-        ("cars3d", "DCoDR"): REC,
+        ("cars3d", "DCoDR"): REC | VIEWS,
         ("smallnorb", "DCoDR"): NORB,
-        ("celeba", "DCoDR"): RAISED | {"trained_on": 200},
+        ("celeba", "DCoDR"): RAISED | {"trained_on": 200} | FACES,
         ("edges2shoes", "DCoDR"): RAISED | SHOES,
-        ("shapes3d", "DCoDR"): REC | TENTH,
-        ("cars3d", "DCoDR-norec"): DCODR,
-        ("smallnorb", "DCoDR-norec"): DCODR,
-        ("celeba", "DCoDR-norec"): DCODR,
+        ("shapes3d", "DCoDR"): REC | TENTH | SOLIDS,
+        ("cars3d", "DCoDR-norec"): DCODR | VIEWS,
+        ("smallnorb", "DCoDR-norec"): DCODR | TOYS,
+        ("celeba", "DCoDR-norec"): DCODR | FACES,
         ("edges2shoes", "DCoDR-norec"): DCODR | SHOES,
-        ("shapes3d", "DCoDR-norec"): DCODR | TENTH,
+        ("shapes3d", "DCoDR-norec"): DCODR | TENTH | SOLIDS,
     },
     "domain_contrastive_ablations": {
         ("smallnorb", "DCoDR"): NORB,
         ("smallnorb", "DCoDR with negatives of all domains"): NORB | PLAIN_BATCHES,
         ("smallnorb", "DCoDR without positives"): NORB | {"num_positives": 0},
         ("smallnorb", "DCoDR without pretraining"): NORB | {"init": None},
-        ("smallnorb", "DCoDR-norec"): DCODR,
+        ("smallnorb", "DCoDR-norec"): DCODR | TOYS,
         ("smallnorb", "DCoDR-norec with negatives of all domains"): DCODR | PLAIN_BATCHES,
         ("smallnorb", "DCoDR-norec without positives"): DCODR | {"num_positives": 0},
         ("smallnorb", "DCoDR-norec without pretraining"): DCODR | {"init": None},
@@ -141,11 +168,13 @@ EXPECTED = {
         | {"chained": True, "crop": (0.6, 1), "jitter": (0.4, 0.4, 0.4, 0.1), "coins": (0.3, 0.2, 0.2, 0)}
         | {"blur": 3, "sigma": (1, 2)},
         **{
-            ("smallnorb", f"DCoDR-norec by {way} alone"): DCODR | {"positives": {way.split()[0]: bounds}}
+            ("smallnorb", f"DCoDR-norec by {way} alone"): DCODR
+            | {"positives": {way.removesuffix(" up").removesuffix(" down").replace(" ", "_"): bounds}}
             for way, bounds in {
                 **{"rotation": (-40, 40), "crop": (0.5, 1), "blur": (1, 1), "grey": (), "flip": ()},
                 **{"brightness up": (1.4, 1.8), "brightness down": (0.2, 0.6), "hue": (0.2, 0.5)},
                 **{"contrast up": (1.8, 3), "contrast down": (0.3, 0.8), "saturation": (1.8, 3)},
+                **{"vertical flip": (), "erasing": (0.02, 0.33)},
             }.items()
         },
     },
@@ -194,6 +223,8 @@ def published(tmp_path_factory):
     write_norb(root / "smallnorb", count=160)
     write_shapes3d(root / "shapes3d")
     write_celeba(root / "celeba", draw, 209, 20)
+    write_landmarks(root / "celeba", 209)
+    write_dsprites(root / "dsprites", 4)
     for i in range(90):
         draw(root / "edges2shoes" / ("val" if i < 5 else "train") / f"{i}_AB.png", i, (16, 8))
     for domain in ("art_painting", "cartoon", "photo", "sketch"):
@@ -385,7 +416,7 @@ def schedule(run):
     run.method._share_of_budget = lambda step: step / steps
     first = options["heads_first"]
     middle = first + (1 - first) * (options["warmup"] + 1) / 2 if options["schedule"] == "cosine" else 0.5
-    return [run.method._lr_factor(int(steps * share)) for share in (0.01, middle, 0.99999)]
+    return [run.method._lr_factor(steps * share) for share in (0.01, middle, 0.99999)]
 
 
 def domains(run):
@@ -406,6 +437,12 @@ def first_convolution(kind, view_shape):
     made = backbone("resnet18", (3, *view_shape), stem=kind)
     assert isinstance(made.maxpool, torch.nn.Identity) == (made.conv1.stride == (1, 1))
     return made.conv1.kernel_size[0], made.conv1.stride[0]
+
+
+def told(data):
+    """Names of the domain and of all content, in one text."""
+    by_role = {role: [spec.name for spec in data.targets if spec.role == role] for role in ("domain", "content")}
+    return " ".join([*by_role["domain"], *by_role["content"]])
 
 
 def coins(augmentation):
@@ -434,6 +471,10 @@ FACTS = {
     "jitter": lambda run: tuple(run.method.augmentation.jitter),
     "coins": lambda run: coins(run.method.augmentation),
     "key_coins": lambda run: coins(run.method.key_augmentation),
+    "zoom": lambda run: tuple(run.method.augmentation.zoom),
+    "shift": lambda run: run.method.augmentation.translation,
+    "turn": lambda run: (run.method.augmentation.rotation, run.method.augmentation.rotation_p),
+    "told": lambda run: told(run.data),
     "blur": lambda run: run.method.augmentation.blur_size,
     "sigma": lambda run: tuple(run.method.augmentation.blur_sigma),
     "tau": temperature,

@@ -29,10 +29,14 @@ def every(module):
     return images, {k: np.concatenate([split.targets[k] for split in splits])[order] for k in splits[0].targets}
 
 
-def write_dsprites(root):
+def write_dsprites(root, scales=2):
     root.mkdir()
     values = np.array(
-        list(itertools.product([1.0], [1.0, 2.0, 3.0], [0.5, 1.0], np.linspace(0, 2 * math.pi, 3), [0, 0.5, 1], [0, 1]))
+        list(
+            itertools.product(
+                [1.0], [1.0, 2.0, 3.0], np.linspace(0.5, 1, scales), np.linspace(0, 2 * math.pi, 3), [0, 0.5, 1], [0, 1]
+            )
+        )
     )
     images = np.random.default_rng(0).integers(0, 2, (len(values), 64, 64), dtype=np.uint8)
     np.savez_compressed(
@@ -62,6 +66,24 @@ def test_dsprites(tmp_path):
         "x": ("ordinal", 3),
         "y": ("ordinal", 2),
     }
+
+
+def test_dsprites_in_colours(tmp_path, monkeypatch):
+    images, _ = write_dsprites(tmp_path / "dsprites")
+    monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path))
+    module = datamodules.build("color_dsprites", batch_size=4)
+    found, targets = every(module)
+    assert np.bincount(targets["color"], minlength=10).min() > 0
+    for row in range(len(found)):
+        assert np.array_equal(found[row], images[row] * dsprites.PALETTE[targets["color"][row]][:, None, None])
+    assert dsprites.PALETTE[1].tolist() == [255, 127, 14]
+    assert [(s.name, s.role) for s in module.targets if s.name in ("shape", "color")] == [
+        ("shape", "content"),
+        ("color", "style"),
+    ]
+    again, other = (build("color_dsprites", tmp_path / "dsprites", split_seed=seed) for seed in (0, 1))
+    assert again.fingerprint == module.fingerprint != other.fingerprint
+    assert not np.array_equal(every(other)[1]["color"], targets["color"])
 
 
 def test_dsprites_cut_short_or_without_images_is_named(tmp_path):
@@ -162,6 +184,23 @@ def test_smallnorb(tmp_path, packed):
     assert build("smallnorb", tmp_path / "n").image_shape == (3, 64, 64)
 
 
+def test_smallnorb_whose_domain_is_the_object(tmp_path):
+    images, category, info = write_norb(tmp_path / "n", count=200)
+    module = build("smallnorb", tmp_path / "n", image_size=96, domain="object")
+    found, targets = every(module)
+    assert np.array_equal(found, np.repeat(images[:, :1], 3, axis=1))
+    toys = [
+        f"{('animal', 'human', 'airplane', 'truck', 'car')[c]} {i}" for c, i in zip(category, info[:, 0], strict=True)
+    ]
+    assert [module.value_names["object"][number] for number in targets["object"]] == toys
+    assert [(spec.name, spec.role) for spec in module.targets] == [
+        *((name, "content") for name in ("elevation", "azimuth", "lighting")),
+        ("object", "domain"),
+    ]
+    for split in SPLITS:
+        assert set(module.splits[split].targets["object"]) == set(targets["object"]), "every toy is in every split"
+
+
 @pytest.mark.parametrize(
     ("kind", "change", "why"),
     [
@@ -211,6 +250,16 @@ def test_cars3d(tmp_path):
     }
 
 
+def test_cars3d_by_views(tmp_path):
+    write_cars(tmp_path / "c")
+    _, targets = every(build("cars3d", tmp_path / "c"))
+    module = build("cars3d", tmp_path / "c", views=True)
+    _, by_views = every(module)
+    azimuth = np.rint(targets["azimuth"] * 24 / (2 * math.pi)).astype(int)
+    assert np.array_equal(by_views["view"], targets["elevation"] * 24 + azimuth)
+    assert [(s.name, s.size, s.role) for s in module.targets] == [("view", 96, "content"), ("model", 2, "domain")]
+
+
 def test_cars3d_with_a_spoilt_file_names_it(tmp_path):
     write_cars(tmp_path / "c")
     path = tmp_path / "c" / "cars" / "car_001_mesh.mat"
@@ -257,6 +306,32 @@ def test_celeba(tmp_path, draw):
         ("Male", "style"),
         ("identity", "domain"),
     ]
+
+
+def test_celeba_with_landmarks(tmp_path, draw):
+    write_celeba(tmp_path / "f", draw)
+    with pytest.raises(DataNotFound, match=r"list_landmarks_align_celeba\.txt is missing"):
+        build("celeba", tmp_path / "f", landmarks=True).setup()
+    places = write_landmarks(tmp_path / "f")
+    module = build("celeba", tmp_path / "f", landmarks=True, min_images=4)
+    _, targets = every(module)
+    assert np.array_equal(np.stack([targets[name] for name in PLACES], 1), places[:20])
+    content = [(s.name, s.kind) for s in module.targets if s.role == "content"]
+    assert content == [("Smiling", "class"), *((name, "continuous") for name in PLACES)]
+    file = tmp_path / "f" / "list_landmarks_align_celeba.txt"
+    file.write_text(file.read_text().replace(str(places[3, 2]), "999"))
+    with pytest.raises(DataCorrupt, match=r"landmarks_align_celeba\.txt: places outside"):
+        build("celeba", tmp_path / "f", landmarks=True).setup()
+
+
+PLACES = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
+
+
+def write_landmarks(root, count=24):
+    places = np.random.default_rng(5).integers(60, 130, (count, 10))
+    lines = [f"{i + 1:06}.jpg  {' '.join(map(str, row))}\n" for i, row in enumerate(places)]
+    (root / "list_landmarks_align_celeba.txt").write_text(f"{count}\n{' '.join(PLACES)}\n" + "".join(lines))
+    return places
 
 
 def test_celeba_with_people_in_all_splits_and_without_rare_ones(tmp_path, draw):

@@ -155,3 +155,74 @@ def test_views_made_in_one_pass_are_those_made_one_by_one(data, make):
     for view, params in zip(method.apply_views(image, together(drawn)), drawn, strict=True):
         (alone,) = method.apply_views(image, params)
         assert torch.equal(view, alone)
+
+
+def test_upside_down_shifted_and_seen_from_further_away(images):
+    torch.testing.assert_close(view(Augmentation(**STILL | {"vertical_flip": 1.0}), images), images.flip(-2))
+    both = view(Augmentation(**STILL | {"vertical_flip": 1.0, "flip": 1.0}), images)
+    torch.testing.assert_close(both, images.flip(-1, -2))
+    shifted = view(Augmentation(**STILL, translation=0.5), images, shift_x=3 / 16, shift_y=-2 / 16)
+    torch.testing.assert_close(shifted[:, :, :14, 3:], images[:, :, 2:, :13], rtol=1e-4, atol=1e-4)
+    assert not shifted[:, :, :, :3].any()
+    assert not shifted[:, :, 14:].any()
+    away = view(Augmentation(**STILL, zoom=(0.5, 2.0)), torch.ones_like(images), zoom=2.0)
+    inside = torch.nn.functional.pad(torch.ones(6, 6), (5, 5, 5, 5))  # its rim is half covered
+    assert (away[:, :, inside == 1] == 1).all()
+    assert not away[:, :, :3].any()
+    near = view(Augmentation(**STILL, zoom=(0.5, 2.0)), images, zoom=0.5)
+    closer = torch.nn.functional.interpolate(images[:, :, 4:12, 4:12], 16, mode="bilinear")
+    torch.testing.assert_close(near[:, :, 1:-1, 1:-1], closer[:, :, 1:-1, 1:-1], rtol=1e-4, atol=1e-4)
+
+
+def test_zooms_are_in_and_out_by_even_chances_and_rotations_as_often_as_asked():
+    drawn = Augmentation(zoom=(0.5, 1.34), translation=0.2, rotation=60, rotation_p=0.5).draw(4000, generator_of(0))
+    spatial = drawn["spatial"]
+    assert 0.5 <= spatial["zoom"].min() < 0.52
+    assert 1.32 < spatial["zoom"].max() <= 1.34
+    assert float((spatial["zoom"] < 1).float().mean()) == pytest.approx(0.5, abs=0.03)
+    assert float((spatial["angle"] == 0).float().mean()) == pytest.approx(0.5, abs=0.03)
+    assert -0.2 <= spatial["shift_x"].min() < -0.19
+    assert not torch.equal(spatial["shift_x"], spatial["shift_y"])
+
+
+def generator_of(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_what_is_off_is_not_drawn():
+    """Views by older settings stay as they were: the stream is read no further."""
+    one, two = generator_of(0), generator_of(0)
+    Augmentation().draw(8, one)
+    for _ in range(15):
+        torch.rand(8, generator=two)
+    assert torch.equal(one.get_state(), two.get_state())
+
+
+def test_an_erased_rectangle_has_the_area_asked_for_and_lies_anywhere():
+    images = torch.ones(2000, 3, 32, 32)
+    erased = view(Augmentation(**STILL, erasing_p=0.5, erasing_scale=(0.1, 0.3)), images) == 0
+    assert torch.equal(erased[:, 0], erased[:, 2])
+    share = erased[:, 0].float().mean((1, 2))
+    hit = share > 0
+    assert float(hit.float().mean()) == pytest.approx(0.5, abs=0.04)
+    assert float(share[hit].mean()) == pytest.approx(0.2, abs=0.01)
+    for rows in (erased[:, 0].any(1), erased[:, 0].any(2)):  # each hit image has one run along either axis
+        edges = (rows[:, 1:] != rows[:, :-1]).sum(1) + rows[:, 0] + rows[:, -1]
+        assert (edges[hit] == 2).all()
+        assert rows.any(0).all()
+
+
+@pytest.mark.parametrize("wrong", [{"zoom": (1.2, 2.0)}, {"zoom": (0.0, 1.0)}, {"erasing_scale": (0.0, 0.3)}])
+def test_zooms_and_rectangles_that_are_none_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Augmentation(**wrong)
+
+
+def test_positives_by_a_vertical_flip_or_a_rectangle(images):
+    (params,) = views.Positives({"vertical_flip": []}).draw(8, 1, generator_of(0))
+    torch.testing.assert_close(views.Positives().apply(images, params), images.flip(-2))
+    (params,) = views.Positives({"erasing": [0.25, 0.25]}).draw(8, 1, generator_of(0))
+    erased = views.Positives().apply(images, params) == 0
+    assert erased[:, 0].float().mean((1, 2)).tolist() == pytest.approx([0.25] * 8, abs=0.06)
+    with pytest.raises(ValueError, match="vertical_flip needs"):
+        views.Positives({"vertical_flip": [0, 1]})

@@ -29,6 +29,8 @@ class Cars3D(FactorDataModule):
 
     Args:
         image_size: edge that the 128x128 images are resized to.
+        views: one content target, `view` (class, 96 values), in place of elevation and azimuth: what DCoDR's authors
+            predict.
     """
 
     name = "cars3d"
@@ -37,9 +39,9 @@ class Cars3D(FactorDataModule):
     licence = "none stated; made from 3D models by S. Fidler et al. (2012), for research"
     mirror_symmetric = False
 
-    def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
+    def __init__(self, *, image_size: PositiveInt = 64, views: bool = False, **kwargs):
         super().__init__(**kwargs)
-        self.image_size = image_size
+        self.image_size, self.views = image_size, views
 
     def home(self, folder: Path) -> Path | None:
         """The folder of the published files: it, or `cars` or `data/cars` below it."""
@@ -62,11 +64,14 @@ class Cars3D(FactorDataModule):
             "azimuth": (azimuth * (2 * math.pi / AZIMUTHS)).astype(np.float32),
             "model": model,
         }
-        specs = (
+        content: tuple[TargetSpec, ...] = (
             TargetSpec("elevation", "ordinal", ELEVATIONS, "content"),
             TargetSpec("azimuth", "circular", 1, "content"),
-            TargetSpec("model", "class", len(files), "domain"),
         )
+        if self.views:
+            factors = {"view": elevation * AZIMUTHS + azimuth, "model": model}
+            content = (TargetSpec("view", "class", VIEWS, "content"),)
+        specs = (*content, TargetSpec("model", "class", len(files), "domain"))
         return self._finish(stored.images, stored.checksum, factors, specs, self._seeded(model))
 
 

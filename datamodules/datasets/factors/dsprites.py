@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zipfile
 import zlib
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.batches.split import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
+from disentangle_bench.datamodules.storage.image_cache import Stored
 from disentangle_bench.datamodules.targets import TargetSpec
 
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -26,6 +28,12 @@ RANGES = {  # columns of the published latents
     "x": (0.0, 1.0),
     "y": (0.0, 1.0),
 }
+COLORS = {
+    **{"blue": "1f77b4", "orange": "ff7f0e", "green": "2ca02c", "red": "d62728", "purple": "9467bd"},
+    **{"brown": "8c564b", "pink": "e377c2", "grey": "7f7f7f", "olive": "bcbd22", "cyan": "17becf"},
+}
+"""matplotlib's `tab10`, as red, green and blue."""
+PALETTE = np.array([[*bytes.fromhex(color)] for color in COLORS.values()], np.uint8)
 SHAPE, SCALE, ORIENTATION, X, Y = range(1, 6)  # columns of the labels; column 0 is the colour, always white
 
 
@@ -71,8 +79,62 @@ class DSprites(FactorDataModule):
             TargetSpec("y", "ordinal", int(numbers["y"].max()) + 1, "style"),
         )
         factors = numbers | {"orientation": values[:, ORIENTATION].astype(np.float32)}
-        rows = self._seeded(numbers["shape"])
+        return self._seen(stored, factors, specs, self._seeded(numbers["shape"]))
+
+    def _seen(
+        self,
+        stored: Stored,
+        factors: dict[str, np.ndarray],
+        specs: tuple[TargetSpec, ...],
+        rows: dict[SplitName, np.ndarray],
+    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """The splits of white sprites."""
         return self._finish(EqualChannels(stored.images), stored.checksum, factors, specs, rows)
+
+
+class ColorDSprites(DSprites):
+    """dSprites in one of ten colours each, drawn evenly and independently of all else, on black.
+
+    As Eastwood et al. (2023) make them, with the colours of matplotlib's `tab10`; drawn once here, by `split_seed`
+    (there: whenever the data set is made). One more target: `color` (class, style).
+    """
+
+    name = "color_dsprites"
+    published_as = "dsprites"
+
+    def _seen(
+        self,
+        stored: Stored,
+        factors: dict[str, np.ndarray],
+        specs: tuple[TargetSpec, ...],
+        rows: dict[SplitName, np.ndarray],
+    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        """The splits of coloured ones."""
+        self._value_names = {**self._value_names, "color": tuple(COLORS)}
+        generator = np.random.Generator(np.random.PCG64([self.split_seed, 0xC0]))
+        color = generator.integers(0, len(COLORS), len(stored.images))
+        digest = hashlib.blake2b(stored.checksum.encode() + color.tobytes(), digest_size=16).hexdigest()
+        specs = (*specs, TargetSpec("color", "class", len(COLORS), "style"))
+        return self._finish(Coloured(stored.images, color), digest, factors | {"color": color}, specs, rows)
+
+
+class Coloured:
+    """White sprites that get their colour when a batch is taken; they are stored once.
+
+    Args:
+        white: uint8 [N, 1, H, W], 0 and 255.
+        color: int64 [N], numbers of `COLORS`.
+    """
+
+    def __init__(self, white: Images, color: np.ndarray):
+        self.white, self.color = white, color
+        self.shape = (len(white), 3, *white.shape[2:])
+
+    def __len__(self) -> int:
+        return len(self.color)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self.white[rows] // 255 * PALETTE[self.color[rows]][:, :, None, None]
 
 
 def _read_images(file: Path, out: np.ndarray) -> None:

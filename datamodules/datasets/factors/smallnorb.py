@@ -14,6 +14,7 @@ from disentangle_bench.datamodules.families.factors import FactorDataModule, che
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage.archives import read_unpacked
+from disentangle_bench.datamodules.storage.image_cache import Stored
 from disentangle_bench.datamodules.targets import TargetSpec
 
 PARTS = ("5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing")
@@ -33,6 +34,10 @@ class SmallNORB(FactorDataModule):
 
     Targets: `category` (content), `instance` (10 toys of each category; 5 of them only in training, the others only in
     test), `elevation` (ordinal), `azimuth` (circular), `lighting` (class). Three equal channels.
+
+    With `domain: object` there is `object` (class, domain), which of the 50 toys it is, in place of `category` and
+    `instance`, which make it up; the others are content. Since no toy is in both of the published parts, the splits
+    are then drawn of all images, stratified by toy.
 
     Args:
         image_size: edge that the 96x96 images are resized to.
@@ -88,6 +93,8 @@ class SmallNORB(FactorDataModule):
             "azimuth": (info[:, 2] * (10 * math.pi / 180)).astype(np.float32),  # 0, 2, .. 34: tens of degrees
             "lighting": info[:, 3],
         }
+        if self.domain == "object":
+            return self._by_object(stored, factors)
         specs = (
             TargetSpec("category", "class", 5, "content"),
             TargetSpec("instance", "class", 10, "style"),
@@ -96,6 +103,22 @@ class SmallNORB(FactorDataModule):
             TargetSpec("lighting", "class", 6, "style"),
         )
         return self._finish(EqualChannels(stored.images), stored.checksum, factors, specs, rows)
+
+    def _by_object(
+        self, stored: Stored, factors: dict[str, np.ndarray]
+    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        category, instance = factors.pop("category"), factors.pop("instance")
+        kinds = self._value_names["category"]
+        toys, number = np.unique(category * 10 + instance, return_inverse=True)
+        self._value_names = {"object": tuple(f"{kinds[toy // 10]} {toy % 10}" for toy in toys)}
+        specs = (
+            TargetSpec("elevation", "ordinal", 9, "content"),
+            TargetSpec("azimuth", "circular", 1, "content"),
+            TargetSpec("lighting", "class", 6, "content"),
+            TargetSpec("object", "class", len(toys), "domain"),
+        )
+        images, rows = EqualChannels(stored.images), self._seeded(number)
+        return self._finish(images, stored.checksum, factors | {"object": number}, specs, rows)
 
 
 def read(path: Path) -> np.ndarray:
