@@ -66,8 +66,9 @@ def _show(screen: object, grid: Grid, chosen: bool) -> None:
     assert isinstance(screen, Console)
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     blocks = [*grid.blocks, ""] if grid.chance else grid.blocks
-    texts = [[_text(cell, column) for cell, column in zip(row, grid.columns, strict=True)] for row in rows]
-    heads = [one_line(column.title).replace(" ", "\n", 1) for column in grid.columns]
+    columns = zip(grid.columns, *rows, strict=True)
+    texts = list(zip(*(_column(column, cells) for column, *cells in columns), strict=True))  # by row
+    heads = [_heading(column) for column in grid.columns]
     widths = [
         max([*(len(line) for line in head.split("\n")), *(row[k].cell_len for row in texts)])
         for k, head in enumerate(heads)
@@ -78,8 +79,7 @@ def _show(screen: object, grid: Grid, chosen: bool) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for k in shown:
         table.add_column(
-            Text(heads[k]),
-            justify="left" if grid.columns[k].kind == "text" else "right",
+            Text(heads[k], justify="left" if grid.columns[k].kind == "text" else "right"),
             no_wrap=True,
             overflow="ellipsis",
             max_width=widths[k],
@@ -106,20 +106,35 @@ def _block(block: str) -> str:
     return "no labels seen" if block == "none" else f"saw {BLOCKS[block]}" if block in BLOCKS else ""
 
 
-def _text(cell: Cell, column: Column) -> Text:
-    """`93.6 ±2.5 1-4`, coloured by what the ranks say; numbers of notes in brackets."""
+def _heading(column: Column) -> str:
+    """In two lines: the measure, and which of its scores."""
+    return one_line(column.title).replace(" ", "\n", 1)
+
+
+def _column(column: Column, cells: Sequence[Cell]) -> list[Text]:
+    """Cells with their means below each other, and what follows these too."""
+    from rich.text import Text
+
+    parts = [_text(cell, column) for cell in cells]
+    head = max(map(len, _heading(column).split("\n"))) - max((tail.cell_len for _, tail in parts), default=0)
+    width = max(head, *(text.cell_len for text, _ in parts))
+    left = column.kind == "text"
+    return [text + tail if left else Text(" " * (width - text.cell_len)) + text + tail for text, tail in parts]
+
+
+def _text(cell: Cell, column: Column) -> tuple[Text, Text]:
+    """`93.6 ±2.5`, coloured by what the ranks say, and what follows: ` 1-4`, and numbers of notes in brackets."""
     from rich.text import Text
 
     style = "bold green" if cell.bold else ""
     plain = spell(replace(cell, ranks=None), column).replace(" ± ", " ±")
-    text = Text(one_line(plain), style=style)
+    tail = Text(style="dim green" if cell.bold else "dim")
     if cell.ranks is not None:
         low, high = cell.ranks
-        told = f"{low}" if low == high else f"{low}-{high}"
-        text.append(f" {told:<3}", style="not bold dim")  # the means below each other
+        tail.append(f" {low}" if low == high else f" {low}-{high}")
     for note in cell.notes:
-        text.append(f" [{note}]", style="not bold dim")
-    return text
+        tail.append(f" [{note}]")
+    return Text(one_line(plain), style=style), tail
 
 
 def _fitting(grid: Grid, widths: Sequence[int], width: int, chosen: bool) -> list[int]:
