@@ -28,7 +28,7 @@ def test_codes_are_planted_as_asked():
     assert np.array_equal(alone[:, 4:], mixed[:, 4:])
     np.testing.assert_allclose(np.linalg.norm(mixed[:, :4], axis=1), np.linalg.norm(own, axis=1))
     shares = np.abs(np.corrcoef(np.c_[mixed[:, :4], own].T)[:4, 4:])
-    np.testing.assert_allclose(shares, 0.5, atol=0.1)  # the factors themselves correlate by chance, by up to 0.08
+    np.testing.assert_allclose(shares, 0.5, atol=0.1)  # the factors themselves correlate by chance, by up to 0.09
     copies = plant(values, 0.0, 8, "copies", 100.0, 0, 0)
     assert [round(float(np.corrcoef(copies[:, k], own[:, k % 4])[0, 1]), 2) for k in range(8)] == [1.0] * 8
     assert copies[:, 0].std() > 50 * copies[:, 4].std()
