@@ -143,10 +143,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1200, help="of training")
     parser.add_argument("--batch", type=int, default=256, help="latents a step")
     parser.add_argument("--seeds", type=int, default=3, help="how many: each has a mixing and an encoder of its own")
+    parser.add_argument("--dependence", type=float, nargs="+", default=[0.0, 1.0], help="of style on content")
     given = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for dependence in (0.0, 1.0):
+    for dependence in given.dependence:
         for method in ("simclr", "style_blocks"):
             found: dict[tuple[str, str], list[float]] = {}
             for seed in range(given.seeds):

@@ -32,7 +32,10 @@ def dci_es(
 def infomec(
     space: Space, *targets: TargetSpec, points: int = 2000, neighbours: int = 10, bins: int = 20, seed: int = 0
 ) -> dict[str, float]:
-    """InfoM, InfoC and InfoE of the codes of images whose factors are independent."""
+    """InfoM, InfoC and InfoE of the codes of images whose factors are independent.
+
+    Modularity is a mean over all active codes: many codes of noise hide a few good ones (results/measures.md).
+    """
     from disentangle_bench.evaluation.metrics import disentanglement
 
     space.need_probe()
