@@ -175,11 +175,7 @@ class ImageDataModule(TrainingBatches):
             splits = shifts.apply(self.shift, splits, specs, self._value_names)
         if self.train_images is not None:
             splits |= self._fewer(splits, specs, self.train_images)
-        if len(splits["train"]) < self.batch_size:
-            raise DataMismatch(
-                f"batch_size {self.batch_size} is larger than the {len(splits['train'])} training images of "
-                f"{self.name}: choose a smaller data.batch_size"
-            )
+        self._check_count(len(splits["train"]))
         splits, made = probe.add(
             splits, specs, redrawn=self.redrawn, independent=self.independent, entangled=self.entangled
         )
@@ -200,6 +196,14 @@ class ImageDataModule(TrainingBatches):
             )
             for name in parts
         }
+
+    def _check_count(self, training_images: int) -> None:
+        """Raise DataMismatch if they don't fill a batch; a subclass asks before it decodes them."""
+        if training_images < self.batch_size:
+            raise DataMismatch(
+                f"batch_size {self.batch_size} is larger than the {training_images} training images of "
+                f"{self.name}: choose a smaller data.batch_size"
+            )
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits; later calls cost nothing."""

@@ -163,6 +163,7 @@ class ImageFileDataModule(StoredDataModule):
             rows: positions in `listing` of each split's images.
         """
         self.ignored_files = listing.ignored
+        self._check_count(min(len(rows["train"]), self.train_images or len(rows["train"])))
         source = self._source(listing, self.image_size or self._natural_size(listing))
         folder = self._folder(listing.root, size=source.size)
         identity = image_cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)

@@ -48,7 +48,7 @@ def states(out, capsys):
 def test_states_of_cells(folders, launch, capsys):
     for folder in folders[1:]:
         (folder / "log.txt").touch()
-    ProgressFile(RunFolder(folders[1])).update("train", 3, 10, "loss 1.000")
+    ProgressFile(RunFolder(folders[1])).update("train", 3, 10, lambda: "loss 1.000")
     ProgressFile(RunFolder(folders[2])).update("train", 5, 10)
     ProgressFile(RunFolder(folders[2])).stopped("SIGTERM")
     (folders[3] / "failure.json").write_text(json.dumps({"reason": "no room left", "time": time.time()}))

@@ -212,3 +212,12 @@ def test_variables_of_another_size_are_not_unpacked(tmp_path, monkeypatch):
     savemat(tmp_path / "c" / "cars" / "car_000_mesh.mat", {"im": larger}, do_compression=True)
     monkeypatch.setattr(cars3d, "loadmat", lambda *_, **__: pytest.fail("unpacked"))
     refused("cars3d", tmp_path / "c", "car_000_mesh.mat: .*not `im` of")
+
+
+def test_too_large_a_batch_is_refused_before_any_image_is_decoded(class_folders, cache):
+    root = class_folders("a", "b")
+    for options, count in (({}, 28), ({"train_images": 20}, 20)):
+        module = datamodules.build("image_folder", root=str(root), batch_size=300, **options)
+        with pytest.raises(DataMismatch, match=f"batch_size 300 is larger than the {count} training images"):
+            module.setup()
+    assert not list(cache.rglob("*.npy"))

@@ -1,10 +1,14 @@
 """A data set whose training batches also hold unlabelled images, as STL-10's do: they are not those of a split."""
 
+import numpy as np
 import pytest
 import torch
 
+from disentangle_bench import datamodules
 from disentangle_bench.datamodules.batches.loader import BatchDataset
 from disentangle_bench.datamodules.splits import shifts
+from disentangle_bench.methods.views import Augmentation
+from tests.datamodules.test_published import write_stl10
 from tests.methods.conftest import SmallDigits
 
 NO_LABEL = -100
@@ -123,3 +127,31 @@ def test_an_epoch_without_a_label_is_an_error(unlabelled, make, trainer):
     unlabelled.splits["train"].targets["class"][:] = NO_LABEL
     with pytest.raises(RuntimeError, match=r"no image of epoch 0 has a label \(target/class\)"):
         trainer(max_epochs=2).fit(make("supervised", unlabelled), datamodule=unlabelled)
+
+
+# ---- STL-10 in its published files ----
+
+STEADY = Augmentation(crop_scale=(0.5, 1.0), jitter_p=0.0, grey_p=0.0)
+"""Views that keep the tint."""
+TINTS = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def test_the_partition_recovers_a_nuisance_that_only_unlabelled_images_have(make, trainer, tmp_path, monkeypatch):
+    """They are red or blue, the labelled ones grey; three epochs make an encoder that tells tints."""
+    monkeypatch.setenv("DISENTANGLE_BENCH_CACHE", str(tmp_path / "cache"))
+    made = write_stl10(tmp_path / "stl10", (40, 20, 120))
+    tint = np.random.default_rng(1).integers(0, 2, 120)
+    for part, images in made.items():
+        grey = 128 + np.repeat(np.repeat(images[:, :1, ::24, ::24], 24, 2), 24, 3) // 2  # 4 x 4 squares
+        colour = TINTS[tint] if part == "unlabeled" else np.ones((len(images), 3))
+        painted = (grey * colour[:, :, None, None]).astype(np.uint8)
+        painted.transpose(0, 1, 3, 2).tofile(tmp_path / "stl10" / "stl10_binary" / f"{part}_X.bin")
+    options = {"root": str(tmp_path / "stl10"), "batch_size": 10, "view_size": 16, "val_fraction": 0.25}
+    module = datamodules.build("stl10", **options)
+    maximisation = {"partition_every": 3, "partition_batch_size": 256}
+    method = make("ip_irm", module, augmentation=STEADY, warmup=0.0, schedule="constant", **maximisation)
+    trainer(max_epochs=4).fit(method, datamodule=module.training_view(frozenset()))
+    subset = method.partitions[1].argmax(1).numpy()
+    assert len(subset) == 30 + 120
+    agreement = float((subset[30:] == tint).mean())
+    assert max(agreement, 1 - agreement) > 0.95
