@@ -3,6 +3,7 @@
 Figures are by a probe of the named space, on the validation split; clusters are those of the training split.
 """
 
+import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
@@ -74,14 +75,16 @@ def test_domain_contrastive_forgets_the_domain_and_keeps_the_class(fitted, seed)
     assert digit["code"] > digit["simclr"] - 0.03, (leakage, digit)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_own_clusters_beat_k_means_of_simclr_at_equal_budget(fitted, seed):
-    grey = {"grey": True}
-    simclr, module = fitted("simclr", 20, seed, grey)
-    method, _ = fitted("contrastive_clustering", 20, seed, grey)
-    labels = module.splits["train"].targets["class"]
-    features = encode(simclr, module, "train")["features"]
-    kmeans = normalized_mutual_info_score(labels, KMeans(10, n_init=10, random_state=0).fit_predict(features))
-    own = normalized_mutual_info_score(labels, encode(method, module, "train")["assignment"].argmax(1))
-    # Seeds 0, 1, 2: 0.842 and 0.784, 0.862 and 0.795, 0.813 and 0.817: ahead by 0.04 on average, not with every seed.
-    assert own > max(0.7, kmeans - 0.01), (own, kmeans)
+def test_own_clusters_beat_k_means_of_simclr_at_equal_budget(fitted):
+    """On average, which is what a paper claims: where k-means starts moves a single seed by as much as the difference."""
+    found = []
+    for seed in range(3):
+        simclr, module = fitted("simclr", 20, seed, {"grey": True})
+        method, _ = fitted("contrastive_clustering", 20, seed, {"grey": True})
+        labels = module.splits["train"].targets["class"]
+        features = encode(simclr, module, "train")["features"]
+        kmeans = KMeans(10, n_init=10, random_state=0).fit_predict(features)
+        own = encode(method, module, "train")["assignment"].argmax(1)
+        found.append([normalized_mutual_info_score(labels, guess) for guess in (own, kmeans)])
+    own, kmeans = np.mean(found, axis=0)
+    assert own > max(0.7, kmeans), found
