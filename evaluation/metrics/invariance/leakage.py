@@ -38,8 +38,8 @@ SIMILARITIES = 2**23
 """Similarities that it holds at a time."""
 WIDTHS, BATCH, LR, WEIGHT_DECAY, EPOCHS, STEPS = (256, 128), 512, 4e-2, 0.01, 14, 180
 """The MLP adversary: widths of its layers, batch, peak learning rate, its decay, epochs, and the fewest steps."""
-PERFECT = 100
-"""Steps without a validation sample wrong after which it stops."""
+PERFECT, WRONG = 100, 1e-3
+"""Steps with at most this share of the validation samples wrong after which it stops."""
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ def _mlp(task: _Task) -> _Answer:
             nll = float(np.average(missed.numpy(), weights=task.val_w))
             if (score := (share_right(guess, task.val_d, task.val_w), -nll)) > best:
                 best, kept = score, _Answer(guess, task.answer(model).test)
-        perfect = perfect + batches if score[0] == 1 else 0
+        perfect = perfect + batches if score[0] >= 1 - WRONG else 0
         if perfect >= PERFECT:
             break
     return kept
