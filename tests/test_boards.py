@@ -41,7 +41,9 @@ def test_an_edited_record_is_named(tmp_path):
 
 def test_the_readme_shows_the_board():
     frame = summary.leaderboard(find_records(ROOT / "results" / "quick" / RECORDS)[0])
-    shown = [line for line in summary.to_markdown(frame, view=summary.View(EXCERPT)).splitlines() if line.startswith("|")]
+    shown = [
+        line for line in summary.to_markdown(frame, view=summary.View(EXCERPT)).splitlines() if line.startswith("|")
+    ]
     readme = (ROOT / "README.md").read_text().splitlines()
     for line in shown:
         assert line in readme

@@ -76,7 +76,7 @@ def test_domain_contrastive_forgets_the_domain_and_keeps_the_class(fitted, seed)
 
 
 def test_own_clusters_beat_k_means_of_simclr_at_equal_budget(fitted):
-    """On average, which is what a paper claims: where k-means starts moves a single seed by as much as the difference."""
+    """On average, as papers claim it: where k-means starts moves a single seed by as much as the difference."""
     found = []
     for seed in range(3):
         simclr, module = fitted("simclr", 20, seed, {"grey": True})
