@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test fuzz chaos lint docs docs-commands package leaderboard report perf clean
+.PHONY: help setup bench smoke test test-slow fuzz chaos lint docs docs-commands package leaderboard report perf clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,10 @@ smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
 	$(BIN)/bench run --suite smoke $(OPTIONS:$(OUT)=results/smoke)
 
 test: $(STAMP) ## The test suite.
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto -m 'not slow'
+
+test-slow: $(STAMP) ## More seeds of what methods claim to learn.
+	$(BIN)/python -m pytest --numprocesses auto -m slow tests/methods
 
 fuzz: $(STAMP) ## Hostile requests and files: success or one line, nothing written (ARGS="--seed 1 --cases 3000").
 	$(BIN)/python -m tests.fuzz $(ARGS)

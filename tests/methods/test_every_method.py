@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from disentangle_bench import methods
+from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
 from tests.methods.conftest import SMALL_OPTIONS
 
 TRAINING = sorted(name for name in methods.BUILT_IN if methods.find(name).trains)
@@ -185,7 +186,9 @@ def test_the_encoder_can_start_from_a_file(data, make, tmp_path):
     save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "e.safetensors")
     method = make("domain_contrastive", module, init=str(tmp_path / "e.safetensors"))
     assert all(torch.equal(value, other[key]) for key, value in method.backbone.state_dict().items())
-    with pytest.raises(ValueError, match="no encoder file"):
+    with pytest.raises(
+        WeightsNotFound, match=r"no file .*missing\.safetensors', which should be an encoder of this suite"
+    ):
         make("simclr", module, init=str(tmp_path / "missing.safetensors"))
     other.pop("layers.0.weight")
     save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "f.safetensors")

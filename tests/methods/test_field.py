@@ -7,11 +7,12 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from disentangle_bench.methods.field import looc
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.networks.momentum import MomentumEncoder, enqueue
 from disentangle_bench.methods.networks.variational import Decoder
 from disentangle_bench.methods.objectives.inputs import widen
-from disentangle_bench.methods.views import Augmentation
+from disentangle_bench.methods.views import Augmentation, together
 
 
 def step(method, module, monkeypatch):
@@ -142,7 +143,7 @@ def test_looc_pulls_a_space_to_the_key_that_shares_its_group(data, make, monkeyp
     """Views are drawn as each space needs them: key 1 has the query's appearance, key 2 its geometry."""
     module, seen = data(), []
     method = make("looc", module)
-    monkeypatch.setattr(method, "apply_view", lambda image, params: seen.append(params) or torch.randn(32, 3, 16, 16))
+    monkeypatch.setattr(looc, "together", lambda views: seen.extend(views) or together(views))
     step(method, module, monkeypatch)
     query, first, second, third = seen
     equal = [

@@ -10,6 +10,7 @@ from typing import Any
 
 import timm
 from huggingface_hub import constants
+from timm.models.resnet import ResNet
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError, nearest
@@ -76,7 +77,9 @@ def _with_weights(text: str, name: str, file: str, channels: int, shape: tuple[i
         raise RequestError(f"--encoder {text}: no such file {file}")
     try:
         state = read_state(file)
-        network = backbone(name, (3, *shape), stem=stem_of(state))
+        network = backbone(name, (3, *shape))
+        if isinstance(network, ResNet):  # whose first layers differ by the size of images
+            network = backbone(name, (3, *shape), stem=stem_of(state))
         load_weights(network, file)
     except ValueError as error:
         raise RequestError(f"--encoder {text}: {error}") from error
