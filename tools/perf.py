@@ -12,6 +12,7 @@ import resource
 import time
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def default_protocol(rows: int = 60_000) -> dict[str, float]:
         "val": slice(rows * 3 // 4, rows * 5 // 6),
         "test": slice(rows * 5 // 6, rows),
     }
+    ends |= {"probe": ends["train"], "probe_val": ends["val"]}  # class and domain are independent everywhere here
     labels = {split: {"class": y[part], "domain": domain[part]} for split, part in ends.items()}
     bank = FeatureBank({"features": {split: x[part] for split, part in ends.items()}}, labels)
     targets = (TargetSpec("class", "class", 10, "content"), TargetSpec("domain", "class", 10, "domain"))
@@ -128,9 +130,57 @@ def views() -> dict[str, float]:
     return {"views/s": made / (time.perf_counter() - start)}
 
 
+def step(name: str, rounds: int = 7, steps: int = 3) -> dict[str, float]:
+    """A training step of {name} on 128 images, 32x32, and the bare network's on as many views."""
+    import torch
+
+    from disentangle_bench import datamodules, methods
+    from disentangle_bench.methods.networks.backbones import backbone
+
+    data = datamodules.build("colored_digits", image_size=32, batch_size=128)
+    data.setup()
+    batch = next(iter(data.train_dataloader()))
+    method = methods.find(name)(image_shape=data.image_shape, data=data.describe()).to(
+        memory_format=torch.channels_last
+    )
+    method.log = method.log_dict = lambda *args, **kwargs: None
+    method._share_of_budget = lambda step: 0.5  # there is no trainer to ask
+    if name == "ip_irm":
+        method.partitions = [torch.randn(len(data.splits["train"]), method.num_subsets)] * 2
+    if name == "contrastive_clustering":
+        method.has_centers = True
+    network = backbone("convnet", data.image_shape).to(memory_format=torch.channels_last)
+    method.training_step(batch, 0)
+    passes = method.forward_passes // len(batch["image"])
+    views = method.views(batch, passes)
+
+    def floor() -> torch.Tensor:
+        return sum((network(view).square().mean() for view in views), torch.zeros(()))
+
+    def taken(module: torch.nn.Module, loss: Callable[[], torch.Tensor]) -> Callable[[], float]:
+        optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, fused=True)
+
+        def run() -> float:
+            start = time.perf_counter()
+            for _ in range(steps):
+                optimizer.zero_grad()
+                loss().backward()
+                optimizer.step()
+            return time.perf_counter() - start
+
+        run()  # the first ones are slower
+        return run
+
+    bare, full = taken(network, floor), taken(method, lambda: method.training_step(batch, 1))
+    pairs = [(bare(), full()) for _ in range(rounds)]  # in turns: others may use the machine
+    network_seconds, method_seconds = (median(column) / steps for column in zip(*pairs, strict=True))
+    return {"network ms": 1e3 * network_seconds, "method ms": 1e3 * method_seconds}
+
+
+STEPS = ("simclr", "vicreg", "barlow_twins", "ip_irm", "style_blocks", "contrastive_clustering", "domain_contrastive")
 ENTRIES: dict[str, Entry] = {
     f.__name__: f for f in (linear_path, large_probe, default_protocol, memory, partition, loader, views)
-}
+} | {f"step_{name}": partial(step, name) for name in STEPS}
 
 
 def in_process(entry: Entry) -> tuple[dict[str, float], float, float]:
@@ -165,7 +215,9 @@ def measure(names: list[str]) -> str:
             continue
         seconds = [value for key, value in figures.items() if not key.endswith(("/s", "GB"))]
         ratio = f"{seconds[0] / seconds[1]:.2f}" if len(seconds) == 2 else ""
-        about = " ".join((ENTRIES[name].__doc__ or "").split())
+        entry = ENTRIES[name]
+        told = (entry.func.__doc__ or "").format(name=entry.args[0]) if isinstance(entry, partial) else entry.__doc__
+        about = " ".join((told or "").split())
         rows.append(
             [name, ", ".join(map(_shown, figures, figures.values())), ratio, f"{cpu:.1f}", f"{peak:.2f}", about]
         )
@@ -179,6 +231,8 @@ def measure(names: list[str]) -> str:
 def _shown(name: str, value: float) -> str:
     if name.endswith("/s"):
         return f"{name} {value:,.0f}"
+    if name.endswith("ms"):
+        return f"{name.removesuffix(' ms')} {value:.1f} ms"
     return f"{name.removesuffix(' GB')} {value:.2f} GB" if name.endswith("GB") else f"{name} {value:.1f} s"
 
 
