@@ -112,9 +112,8 @@ class _Planner:
     ) -> Cell | None:
         """The cell of the first seed; None where the data lack labels that a method needs, and it is `optional`."""
         suite, method_class, data_class = self.suite, self.method_classes[method], self.data_classes[dataset]
-        over = (
-            suite.overrides if overrides is None else overrides
-        )  # those of the suite's own rows are in its settings too, but a choice comes between
+        # The suite's overrides are in its settings too, but tuned options come between, which they beat.
+        over = suite.overrides if overrides is None else overrides
         where = f"experiment {experiment.label!r}: " if experiment else ""
         named = dict(suite.settings.get(method, {}))
         batches = _batch_options(named.pop("data", {}), method)
