@@ -89,15 +89,18 @@ class StepAction(IntEnum):
 
 
 class StepCheckpoints(Checkpoint):
-    """After each step: is the loss a number, was somebody asked to stop, is a checkpoint due? And one each epoch.
+    """After each step: is the loss a number, was somebody asked to stop, is a checkpoint due? And at an epoch's end.
 
     Processes agree by one number a step, so that all act after the same one. A method must have all its state changed
     before its `on_train_batch_end`, which Lightning calls after this callback's.
 
     Args:
         run: its folder.
-        every: seconds of training between checkpoints in mid-epoch.
+        every: seconds of training between checkpoints in mid-epoch. An epoch's end is a better moment (nothing of an
+            epoch is in flight): one is written there already after `EPOCH_SECONDS`, and always at the last.
     """
+
+    EPOCH_SECONDS = 5.0  # an epoch of small data can be shorter than writing it down is worth
 
     def __init__(self, run: RunFolder, every: float):
         self.run, self.every = run, every
@@ -135,8 +138,15 @@ class StepCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning calls this after the method's own hook of that name."""
-        self.save(trainer)
-        action = agree(StepAction.STOP if signals.requested() else StepAction.GO_ON, self._group)
+        action = StepAction.GO_ON
+        seconds = min(self.every, self.EPOCH_SECONDS)
+        if trainer.fit_loop.done or (trainer.is_global_zero and time.monotonic() - self._saved >= seconds):
+            action = StepAction.SAVE
+        if signals.requested():
+            action = StepAction.STOP
+        action = StepAction(agree(action, self._group))
+        if action != StepAction.GO_ON:
+            self.save(trainer)
         if action == StepAction.STOP:
             self._stop()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench.benchmarks.execution import run_cell
+from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -57,7 +58,8 @@ def cell_for_module():
         (signal.SIGTERM, in_evaluation),
     ],
 )
-def test_ended_run_goes_on_to_the_same_figures(number, moment, cell_for_module, launch, uninterrupted):
+def test_ended_run_goes_on_to_the_same_figures(number, moment, cell_for_module, launch, uninterrupted, monkeypatch):
+    monkeypatch.setenv(SAVE_SECONDS, "0.001")  # so short a run would else be saved at its end only
     cell, folder = cell_for_module, cell_for_module.folder(launch.out)
     process = local.start(cell, launch)
     while not moment(folder):
