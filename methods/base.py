@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from abc import ABCMeta
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -19,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
+from disentangle_bench.methods.batches.firewall import Firewalled, FirewalledBatch
 from disentangle_bench.methods.batches.own import as_batch, undescribed
 from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
@@ -26,6 +25,7 @@ from disentangle_bench.methods.networks.batch_statistics import own_batch_statis
 from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.objectives.gather import all_gather, from_first
 from disentangle_bench.methods.objectives.inputs import upload, widen
+from disentangle_bench.methods.schedule import Schedule
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
 Batch = dict[str, Tensor]
@@ -34,73 +34,6 @@ STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Mean and deviation by channel, as the authors of many methods take them for any images."""
-
-
-class LabelFirewallError(KeyError):
-    """A method asked for a target whose role it did not declare in `uses_targets`."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class FirewalledBatch(dict[str, Tensor]):
-    """A training batch without the targets that the method did not declare; asking for one is an error.
-
-    Attributes:
-        positions: `index` as it was before it went to the device: known without waiting for that.
-    """
-
-    def __init__(self, batch: Batch, removed: dict[str, str], method: str, positions: Tensor | None = None):
-        super().__init__({key: value for key, value in batch.items() if key not in removed})
-        self.removed, self.method, self.positions = removed, method, positions
-
-    def __missing__(self, key: str) -> Tensor:
-        if key in self.removed:
-            raise LabelFirewallError(
-                f"the label firewall has removed {key!r} from the training batches of {self.method}: to train with "
-                f"it, declare its role on the class, uses_targets = frozenset({{{self.removed[key]!r}}})"
-            )
-        raise KeyError(key)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """As of a dict, but a removed target is an error here too, not a silent default."""
-        return self[key] if key in self.removed else super().get(key, default)
-
-
-class FirewallBreachError(TypeError):
-    """A method class touches the label firewall itself, or declares something else than roles."""
-
-
-class Firewalled(ABCMeta):
-    """Metaclass of the methods: a class is refused that would have the label firewall otherwise than it is.
-
-    A class, not an instance, declares what it sees, once: what training batches hold and what the leaderboard prints
-    are read from the same place. Of all that a class inherits, also beside `Method`, nothing may stand before these.
-    """
-
-    ROLES = frozenset({"content", "style", "domain"})
-    HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer", "hidden_targets", "__setattr__")
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any):
-        super().__init__(name, bases, namespace, **kwargs)
-        root = next(base for base in reversed(cls.__mro__) if isinstance(base, Firewalled))
-        for hook in cls.HOOKS:
-            if getattr(cls, hook) is not getattr(root, hook):
-                raise FirewallBreachError(f"{name} overrides {hook}, which belongs to the label firewall: leave it out")
-        declared = cls.uses_targets  # type: ignore[attr-defined]
-        if type(declared) is not frozenset or not declared <= cls.ROLES:
-            raise FirewallBreachError(
-                f"{name}: uses_targets must be a frozenset of roles ({', '.join(sorted(cls.ROLES))}), got {declared!r}"
-            )
-
-    def __setattr__(cls, name: str, value: Any) -> None:
-        cls.refuse(name)
-        super().__setattr__(name, value)
-
-    def refuse(cls, name: str) -> None:
-        """Raise FirewallBreachError if `name` is one that stands as the class was written."""
-        if name == "uses_targets" or name in Firewalled.HOOKS:
-            raise FirewallBreachError(f"{cls.__name__} changes {name}, which the class declares once and for all")
 
 
 def stream_seed(seed: int, name: str) -> int:
@@ -195,8 +128,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
-        self.warmup, self.schedule, self.final, self.heads_first = warmup, schedule, final, heads_first
-        self.step_epochs, self.step_factor = step_epochs, step_factor
+        self.schedule = Schedule(schedule, warmup, final, step_epochs, step_factor, heads_first)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(seed, "backbone"))
             self.backbone = make_backbone(backbone, self.image_shape, pretrained=init == "timm", stem=stem)
@@ -437,7 +369,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
         groups = self.param_groups()
         factors: list[Callable[[int], float]] = [self._lr_factor for _ in groups]
-        if self.heads_first:
+        if self.schedule.heads_first:
             resting = {id(parameter) for parameter in self.backbone.parameters()}
             parts = [
                 group | {"params": [p for p in group["params"] if (id(p) in resting) == rests], "rests": rests}
@@ -455,24 +387,11 @@ class Method(L.LightningModule, metaclass=Firewalled):
         }
 
     def _lr_factor(self, step: int, rests: bool = False) -> float:
-        done = self._share_of_budget(step)
-        if done < self.heads_first:
-            if rests:
-                return 0.0
-            done /= self.heads_first
-        elif self.heads_first:
-            done = (done - self.heads_first) / max(1 - self.heads_first, 1e-9)
-        if done < self.warmup:
-            return done / self.warmup
-        if self.schedule == "constant":
-            return 1.0
-        if self.schedule == "step":
-            epochs = step // max(1, self.trainer.num_training_batches)  # infinitely many before the data are there
-            return float(self.step_factor ** (epochs // self.step_epochs))
-        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, (done - self.warmup) / max(1 - self.warmup, 1e-9))))
-        return self.final + (1 - self.final) * cosine
+        epoch = int(step // max(1, self.trainer.num_training_batches))  # infinitely many before the data are there
+        return self.schedule.factor(self.share_of_budget(step), epoch, rests)
 
-    def _share_of_budget(self, step: int) -> float:
+    def share_of_budget(self, step: int) -> float:
+        """How much of the budget is spent after step number `step`, in [0, 1]; alike on all processes."""
         share = (step + 1) / self.trainer.estimated_stepping_batches  # 0 where there is no limit of steps
         for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, Timer) and callback._duration:

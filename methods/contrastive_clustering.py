@@ -92,7 +92,7 @@ class ContrastiveClustering(Method):
         super().on_train_batch_start(batch, batch_idx)
         if batch_idx == 0:
             self.counts.zero_()
-        if not self.has_centers and self._share_of_budget(self.global_step - 1) >= self.start:
+        if not self.has_centers and self.share_of_budget(self.global_step - 1) >= self.start:
             features = self.encode_training_split(
                 lambda image, _: self.backbone(self.prepare(self.plain_view(image))),
                 "centers",

@@ -146,7 +146,7 @@ class StyleBlocks(Method):
 
     def adapt_weights(self, misalignment: Tensor) -> None:
         """Dual ascent (section 3.3), in effect from the next step on."""
-        done = self._share_of_budget(self.global_step - 1) if self.weights_lr else 0.0
+        done = self.share_of_budget(self.global_step - 1) if self.weights_lr else 0.0
         if self.weights_lr and done >= self.weights_warmup:
             share = (done - self.weights_warmup) / max(1 - self.weights_warmup, 1e-9)
             lr = self.weights_lr * 0.5 * (1 + math.cos(math.pi * min(1.0, share)))

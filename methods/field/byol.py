@@ -55,7 +55,7 @@ class BYOL(Method):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Squared distance of prediction and target, in both directions (eq. 2)."""
-        done = min(1.0, self._share_of_budget(self.global_step - 1))
+        done = min(1.0, self.share_of_budget(self.global_step - 1))
         tau = 1 - (1 - self.tau) * (math.cos(math.pi * done) + 1) / 2
         self.target.follow(self.backbone, self.projector, tau)
         views = self.views(batch)

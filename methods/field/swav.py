@@ -59,7 +59,7 @@ class SwAV(Method):
         with torch.no_grad():
             self.prototypes.copy_(unit(self.prototypes))
         prototypes: Tensor = self.prototypes
-        if self._share_of_budget(self.global_step - 1) < self.frozen:
+        if self.share_of_budget(self.global_step - 1) < self.frozen:
             prototypes = prototypes.detach() + 0.0 * prototypes  # a parameter without a gradient stops DDP
         z1, z2 = (unit(self.projector(self.backbone(view))) for view in self.views(batch))
         scores1, scores2 = matmul(z1, prototypes.T), matmul(z2, prototypes.T)

@@ -413,7 +413,7 @@ def decay(run):
 def schedule(run):
     """Shares of the peak learning rate at a hundredth of the epochs, in the middle of what follows, at the end."""
     steps, options = run.trainer.num_training_batches * run.cell.budget["epochs"], run.cell.options
-    run.method._share_of_budget = lambda step: step / steps
+    run.method.share_of_budget = lambda step: step / steps
     first = options["heads_first"]
     middle = first + (1 - first) * (options["warmup"] + 1) / 2 if options["schedule"] == "cosine" else 0.5
     return [run.method._lr_factor(steps * share) for share in (0.01, middle, 0.99999)]

@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.utils._pytree import tree_leaves
 
-from disentangle_bench.methods.base import FirewalledBatch
+from disentangle_bench.methods.batches.firewall import FirewalledBatch
 from disentangle_bench.methods.field.augself import TASKS
 from disentangle_bench.methods.views import Augmentation, Positives, on_device, together
 from tests.methods.conftest import SmallDigits
@@ -118,7 +118,7 @@ def test_a_step_on_a_gpu_waits_for_nothing(case, half, data, make, monkeypatch):
     method = make(case.partition("-")[0], module, augmentation=AUGMENTATION, **options)
     for logged in ("log", "log_dict"):
         monkeypatch.setattr(method, logged, lambda *args: None)
-    monkeypatch.setattr(method, "_share_of_budget", lambda step: 0.5)
+    monkeypatch.setattr(method, "share_of_budget", lambda step: 0.5)
     if case == "contrastive_clustering":
         method.has_centers = True
     if case.startswith("ip_irm"):

@@ -19,7 +19,7 @@ def step(method, module, monkeypatch):
     """Gradients of one training step."""
     for logged in ("log", "log_dict"):
         monkeypatch.setattr(method, logged, lambda *args: None)
-    monkeypatch.setattr(method, "_share_of_budget", lambda step: 0.0)
+    monkeypatch.setattr(method, "share_of_budget", lambda step: 0.0)
     loss = method.training_step(next(iter(module.train_dataloader())), 0)
     loss.backward()
     return loss

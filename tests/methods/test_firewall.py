@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from disentangle_bench import datamodules, methods
-from disentangle_bench.methods.base import FirewallBreachError, FirewalledBatch, LabelFirewallError, Method
+from disentangle_bench.methods.base import Method
+from disentangle_bench.methods.batches.firewall import FirewallBreachError, FirewalledBatch, LabelFirewallError
 
 SELF_SUPERVISED = [name for name in methods.available() if methods.find(name).trains]
 

@@ -195,5 +195,5 @@ def test_the_clock_is_read_once_a_step(data, make, trainer, monkeypatch):
     fitting.fit(method, datamodule=data())
     fitting.fit_loop.epoch_loop.max_steps = 10**9  # from here on the clock decides alone
     read.clear()
-    assert [method._share_of_budget(step) for step in (7, 7, 7, 8)] == pytest.approx([0.01, 0.01, 0.01, 0.02])
+    assert [method.share_of_budget(step) for step in (7, 7, 7, 8)] == pytest.approx([0.01, 0.01, 0.01, 0.02])
     assert len(read) == 2

@@ -6,7 +6,7 @@ from kornia.filters import filter2d_separable, get_gaussian_kernel1d
 
 from disentangle_bench import methods
 from disentangle_bench.methods import views
-from disentangle_bench.methods.views import Augmentation, together
+from disentangle_bench.methods.views import Augmentation, pixels, together
 
 STILL = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0, "jitter_p": 0.0, "grey_p": 0.0}
 
@@ -99,7 +99,7 @@ def test_a_gpu_blurs_as_the_processor_does(images):
     """Other devices take another path: it leaves out a check that would wait for them."""
     sigma = torch.linspace(0.1, 2.0, len(images))
     blurred = filter2d_separable(images, *[get_gaussian_kernel1d(5, sigma[:, None])] * 2)
-    torch.testing.assert_close(blurred, views._blurred(images, 5, sigma))
+    torch.testing.assert_close(blurred, pixels.blurred(images, 5, sigma))
 
 
 def test_views_are_cropped_out_of_all_of_a_larger_image():

@@ -8,7 +8,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = {
-    "methods": ("Methods", ["methods/__init__.py", "methods/base.py", "methods/views.py"]),
+    "methods": (
+        "Methods",
+        [
+            "methods/__init__.py",
+            "methods/base.py",
+            "methods/views/__init__.py",
+            "methods/views/augmentation.py",
+            "methods/views/positives.py",
+        ],
+    ),
     "objectives": ("Objectives", ["methods/objectives"]),
     "networks": ("Networks", ["methods/networks"]),
     "data": (

@@ -1,0 +1,51 @@
+"""Parameters of views as they are drawn: plain tensors, one value an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from disentangle_bench.methods.objectives.inputs import upload
+
+Params = dict[str, dict[str, Tensor]]
+"""Group -> parameter -> [B]."""
+
+
+def on_device(params: Params, device: torch.device) -> Params:
+    """Drawn parameters on `device`, in one copy for all of them."""
+    drawn = [value for group in params.values() for value in group.values()]
+    if all(value.device == device for value in drawn):
+        return params
+    packed = upload(torch.stack([value.to(torch.get_default_dtype()) for value in drawn]), device)
+    numbers, coins = iter(packed.unbind()), iter((packed != 0).unbind())
+
+    def moved(value: Tensor) -> Tensor:
+        number, coin = next(numbers), next(coins)
+        return coin if value.dtype == torch.bool else number
+
+    return {group: {key: moved(value) for key, value in values.items()} for group, values in params.items()}
+
+
+def together(views: Sequence[Params]) -> Params:
+    """The parameters of several views of a batch [B] as those of one batch of all views' images [views B]."""
+    first, *_ = views
+    return {
+        group: {key: torch.cat([params[group][key] for params in views]) for key in values}
+        for group, values in first.items()
+    }
+
+
+def own_rows(params: Params, rank: int, batch_size: int) -> Params:
+    """Of parameters drawn for the batch of all processes, those of the images of one."""
+    own = slice(rank * batch_size, (rank + 1) * batch_size)
+    return {group: {key: value[own] for key, value in values.items()} for group, values in params.items()}
+
+
+def with_shared(key: Params, query: Params, shared: Sequence[str]) -> Params:
+    """`key` with the query's parameters for what is shared: whole groups (`appearance`) or single ones (`hue`)."""
+    return {
+        group: params | {k: v for k, v in query[group].items() if group in shared or k in shared}
+        for group, params in key.items()
+    }

@@ -1,0 +1,87 @@
+"""What is done to the pixels of a batch, each image with a value of its own: on the device, without waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
+from torch import Tensor
+from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
+
+
+def framed(image: Tensor, shape: Sequence[int], crop: float = 1.0) -> Tensor:
+    """The centre of images as they are judged: float [B, C, h, w] in [0, 1].
+
+    Args:
+        image: uint8, or float in [0, 1], [B, C, H, W].
+        shape: (h, w), to which the centre is resized (bilinear, anti-aliased).
+        crop: share of the image's edge that the centre has.
+    """
+    height, width = (round(side * crop) for side in image.shape[2:])
+    top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
+    centre = image[:, :, top : top + height, left : left + width]
+    scaled = centre.float() / 255 if image.dtype == torch.uint8 else centre
+    if (height, width) == tuple(shape):
+        return scaled
+    return interpolate(scaled, tuple(shape), mode="bilinear", antialias=True)
+
+
+def warp(
+    images: Tensor,
+    shape: Sequence[int],
+    area: Tensor,
+    log_ratio: Tensor,
+    x: Tensor,
+    y: Tensor,
+    flip: Tensor,
+    angle: Tensor,
+    vertical_flip: Tensor,
+    shift_x: Tensor,
+    shift_y: Tensor,
+    zoom: Tensor,
+) -> Tensor:
+    """Crop, mirror, rotate, shift, zoom and resize, in one bilinear resampling; outside of the image is black.
+
+    For views of less than two thirds of the image's edge each pixel is the mean of several samples: without that, a
+    large crop would be the image with most of its pixels left out.
+    """
+    height, width = images.shape[-2:]
+    ratio = log_ratio.exp()
+    w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    cos, sin = zoom * angle.deg2rad().cos(), zoom * angle.deg2rad().sin()
+    mirror, turn = (1 - 2 * coin.to(images.dtype) for coin in (flip, vertical_flip))
+    theta = torch.stack(  # from output to input coordinates, both -1 .. 1; the angle is one of pixels, not of these
+        [
+            torch.stack([w * cos * mirror, -w * sin * turn * height / width, (2 * x - 1) * (1 - w) - 2 * shift_x], 1),
+            torch.stack([h * sin * mirror * width / height, h * cos * turn, (2 * y - 1) * (1 - h) - 2 * shift_y], 1),
+        ],
+        1,
+    )
+    samples = max(1, round(max(height / shape[0], width / shape[1])))  # along each axis, of a pixel
+    size = [len(images), images.shape[1], samples * shape[0], samples * shape[1]]
+    grid = affine_grid(theta.to(images.dtype), size, align_corners=False)
+    views = grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return views if samples == 1 else avg_pool2d(views, samples)
+
+
+def blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
+    if images.device.type == "cpu":  # for which kornia has an implementation of its own
+        return gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))
+    # What kornia does elsewhere, less its look at sigma: a GPU would have to be waited for.
+    kernel = get_gaussian_kernel1d(size, sigma[:, None])
+    return filter2d_separable(images, kernel, kernel)
+
+
+def rectangle(shape: Sequence[int], area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Bool [B, h, w]: where rectangles lie, of a share of the area, anywhere inside; ratio is width by height."""
+    edges = []
+    for size, center, share in (
+        (shape[0], y, (area / log_ratio.exp()).sqrt()),
+        (shape[1], x, (area * log_ratio.exp()).sqrt()),
+    ):
+        edge = (share.clamp(max=1) * size).round()
+        first = (center * (size - edge + 1)).floor().clamp(max=size - 1)
+        at = torch.arange(size, device=area.device)
+        edges.append((at >= first[:, None]) & (at < (first + edge)[:, None]))
+    return edges[0][:, :, None] & edges[1][:, None]
