@@ -59,6 +59,15 @@ class Parser(ArgumentParser):
         """Without the control characters that jsonargparse puts in."""
         return super().format_help(*given).replace(" \b", "")
 
+    def get_completion_script(self, completion_type: str, **given: Any) -> str:
+        """With the names of methods, data sets, suites and measures in it."""
+        shell = completion_type.removeprefix("shtab-")
+        if shell != completion_type:
+            from disentangle_bench.benchmarks import completion
+
+            completion.offer(self, shell)
+        return super().get_completion_script(completion_type, **given)
+
     def _all_options(self) -> list[list[str]]:
         subcommands = self._subcommands_action.choices.values() if self._subcommands_action else ()
         return [action.option_strings for parser in (self, *subcommands) for action in parser._actions]

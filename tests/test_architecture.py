@@ -18,7 +18,7 @@ ALLOWED = {
 ROOMS = {
     "benchmarks": [
         {"__main__"},
-        {"commands"},
+        {"commands", "completion"},
         {"launchers"},
         {"execution"},
         {"runs", "planning"},

@@ -11,7 +11,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.__main__ import COMMANDS, make_parser, normalize
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.evaluation.protocol import MEASURES
-from tools.docs import classes, commands, links, measures, notebooks, pictures, words
+from tools.docs import board, classes, commands, links, measures, notebooks, pictures, words
 from tools.docs.execute import Block, blocks, pages
 
 ROOT = Path(__file__).parent.parent
@@ -149,19 +149,50 @@ BOARD = """
 
 def test_rank_sets_are_drawn_from_a_board():
     """One block: who saw other labels competes elsewhere."""
-    svg = pictures.rank_sets(BOARD)
+    svg = board.rank_sets(BOARD)
     assert re.findall(r">([ab]|1-2|3)</text>", svg) == ["a", "1-2", "b", "3"]
     assert ">c</text>" not in svg
     (first, second) = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg))
     assert first > second
-    assert svg.count(pictures.BLUE) == 2, "the interval and the mean of the one that may be the best"
+    assert svg.count(board.BLUE) == 2, "the interval and the mean of the one that may be the best"
 
 
 def test_a_board_without_ranks_has_no_picture():
     with pytest.raises(ValueError, match="no ranks"):
-        pictures.rank_sets(BOARD.replace(" (1-2)", "").replace(" (3)", ""))
+        board.rank_sets(BOARD.replace(" (1-2)", "").replace(" (3)", ""))
     with pytest.raises(ValueError, match="no column"):
-        pictures.rank_sets(BOARD, "leakage@4")
+        board.rank_sets(BOARD, "leakage@4")
+
+
+CLUSTERS = """
+| method | space | labels seen | n | kmeans@2 nmi ↑ | kmeans@2 nmi_domain ↓ |
+|:--|:--|:--|--:|--:|--:|
+| first | features | none | 3 | **0.500 ± 0.100 (1)** | **0.250 ± 0.010 (1)** |
+| second | code | domain | 3 | 0.499 ± 0.026 (1) | 0.251 ± 0.026 (1) |
+| unmeasured | features | none | 3 | | |
+| chance | | | | 0.054 | 0.054 |
+
+<sup>1</sup> A note.
+"""
+
+
+def test_the_picture_of_a_board_shows_its_figures():
+    svg = board.content_and_domain(CLUSTERS)
+    x, y = board.SIDE + 0.25 * board.WIDTH, board.TOP + 0.5 * board.HEIGHT
+    assert f'<path d="M{x:.1f} {y:.1f}{board.MARKERS["none"][1]}" fill="{board.BLUE}"/>' in svg
+    assert f"M{x:.1f} {y - 0.1 * board.HEIGHT:.1f}v{0.2 * board.HEIGHT:.1f}" in svg, "the interval"
+    assert "unmeasured" not in svg
+    (x1, y1), (x2, y2) = (
+        (float(x), float(y)) for x, y in re.findall(r'x="([\d.]+)" y="([\d.]+)">(?:first|second)<', svg)
+    )
+    assert abs(x1 - x2) >= board.LETTER * len("second") or abs(y1 - y2) >= board.LINE, "no name lies on another"
+    with pytest.raises(ValueError, match="hold no figures"):
+        board.content_and_domain(re.sub(r"[\d.]+ ± [\d.]+", "", CLUSTERS))
+
+
+def test_the_picture_of_the_readme_is_that_of_the_board():
+    made = board.content_and_domain(pictures.BOARD.read_text(encoding="utf-8"))
+    assert pictures.PICTURE.read_text(encoding="utf-8") == made, "draw it anew: python -m tools.docs.pictures"
 
 
 def test_pictures_become_part_of_the_page():

@@ -215,6 +215,35 @@ def test_questions_that_are_answered_at_once(arguments, begins, capsys):
     assert capsys.readouterr().out.startswith(begins)
 
 
+def test_the_tab_key_offers_names(tmp_path):
+    """As bash asks for them, from the script alone: no Python runs when the key is pressed."""
+    script = make_parser().get_completion_script("shtab-bash")
+    lines = {
+        "bench run --method random_": "random_init",
+        "bench run --method simclr,vicr": "simclr,vicreg",
+        "bench run --dataset colored_d": "colored_digits",
+        "bench eval --suite paper/i": "paper/ip_irm",
+        "bench leaderboard --measures linear,leak": "linear,leakage",
+        "bench data show spr": "sprites",
+        "bench list methods byo": "byol",
+        "bench claims ip_i": "ip_irm",
+        "bench report --out there": "therefore",
+        "bench leaderboard --format lat": "latex",
+    }
+    (tmp_path / "therefore").mkdir()
+    ask = 'COMP_WORDS=({0}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _shtab_bench; echo "${{COMPREPLY[*]}}"'
+    commands = [script, *(ask.format(line) for line in lines)]
+    told = subprocess.run(["bash"], input="\n".join(commands), capture_output=True, text=True, cwd=tmp_path)
+    assert dict(zip(lines, told.stdout.splitlines(), strict=True)) == lines
+    for shell in ("zsh", "fish"):
+        assert "colored_digits" in make_parser().get_completion_script(f"shtab-{shell}")
+
+
+def test_the_script_for_the_tab_key_does_without_torch():
+    code = "import sys; from disentangle_bench.benchmarks.completion import names as n\nassert n() and 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"), [("FEW", []), ("USUAL", ["done a"]), ("MANY", ["started a (log: x/log.txt)", "done a"])]
 )

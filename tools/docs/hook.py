@@ -13,8 +13,9 @@ from mkdocs.structure.pages import Page
 
 from tools.docs import notebooks
 from tools.docs.api import ROOT
+from tools.docs.board import rank_sets
 from tools.docs.links import dead
-from tools.docs.pictures import drawn, inlined, rank_sets
+from tools.docs.pictures import drawn, inlined
 
 FIRST = ("index.md", "quickstart.md", "concepts.md")
 LAST = ("faq.md",)
