@@ -35,8 +35,9 @@ def mixed_invariant_loss(
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy and mean penalty over the subsets of one partition; those with one image count as 0.
 
-    Deviations from the authors' code: `share` weighs the anchor's own two cross-entropies (there: their mean over
-    the batch).
+    Deviations from the authors' code: `share` weighs the anchor's own two cross-entropies (there: its mean over the
+    batch, which is the same as giving every anchor that mean); the penalty's dummy weights belong to the positive and
+    the negatives in order, as without MixUp (there: to the candidates, so that a positive has another one each time).
 
     mixed, plain: [B, d], unit rows. partner: int64 [B], rows of the pooled batch, in the anchor's own subset.
     share: [B] in [0, 1]. assignment: int64 [B] in [0, num_subsets). Partner and assignment may lie on the processor,
