@@ -26,7 +26,7 @@ from disentangle_bench.benchmarks.execution.measure import encode_splits, measur
 from disentangle_bench.benchmarks.execution.record import make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, train
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.plan import import_measures
+from disentangle_bench.benchmarks.planning.lookup import import_measures
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile

@@ -40,7 +40,8 @@ def command(
     """
     from disentangle_bench import methods
     from disentangle_bench.benchmarks.commands.run import carry_out
-    from disentangle_bench.benchmarks.planning.plan import find_class, plan
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+    from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw, tuning_suite
     from disentangle_bench.evaluation.records import write_json
