@@ -138,9 +138,10 @@ def test_an_encoder_is_judged_on_them(folder, capsys):
 
 def test_their_code_is_part_of_what_a_run_is(folder, capsys):
     """Another backbone in the same file is another run."""
+    from disentangle_bench import methods
     from disentangle_bench.benchmarks.planning import lookup
 
-    first = plan.source_hash(plan.find_class(plan.methods, "method", "their_file.Mine"))
+    first = lookup.source_hash(lookup.find_class(methods, "method", "their_file.Mine"))
     assert first
     assert lookup.own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
     assert lookup.own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
