@@ -21,7 +21,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES, PICTURE_BYTES = 8, 2**20
 """Of those that a method left: how many are shown, and up to which size."""
 DRAWN = {
-    "swaps": "Top row: images; second: their reconstructions; below: each one's content under another domain, one a row.",
+    "swaps": "Top row: images; second: their reconstructions; below: their content under other domains, one a row.",
     "traversals": "Top row: images; second: their reconstructions; below: the first image, one dimension of its code a "
     "row from -2 to 2, all others as they are.",
 }
