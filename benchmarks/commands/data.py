@@ -7,7 +7,7 @@ from typing import Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.files import file_name, write_file
+from disentangle_bench.files import file_name
 
 
 def command(
@@ -56,6 +56,6 @@ def command(
             sheet = views_sheet(batch, learner.views, learner)
         else:
             sheet = inspection.contact_sheet(data)
-    write_file(picture, sheet)
+    preconditions.write_target(picture, sheet)
     print(picture)
     return 0

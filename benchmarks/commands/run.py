@@ -145,11 +145,13 @@ def carry_out(
         )
         with as_ctrl_c():
             outcome = run(launcher, cells, launch)
-    for cell in outcome.complete:
-        keep_experiments(cell, RunFolder(cell.folder(folder)))
-    show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
-    for title, reason in outcome.failed.items():
-        print(f"bench: failed {title}: {reason}", file=sys.stderr)
+    try:
+        for cell in outcome.complete:
+            keep_experiments(cell, RunFolder(cell.folder(folder)))
+        show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
+    finally:  # also where the disk has no room for the table
+        for title, reason in outcome.failed.items():
+            print(f"bench: failed {title}: {reason}", file=sys.stderr)
     if outcome.failed and terminal.words == terminal.Words.MANY:
         for cell in cells:
             failure = RunFolder(cell.folder(folder)).state().failure

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,13 @@ def _attempt(run: RunFolder) -> ExitStatus:
         run_cell(run)
     except BaseException as error:
         if signals.requested() or isinstance(error, signals.Interrupted):
-            ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
+            with suppress(OSError):
+                ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
             return ExitStatus.INTERRUPTED
-        traceback.print_exc()  # also of a file of the user's own that exits
-        run.fail(explain(error, run.path), traceback.format_exc())
+        with suppress(OSError):
+            traceback.print_exc()  # also of a file of the user's own that exits
+        with suppress(OSError):  # a full disk takes no word of it: whoever started the cell says so
+            run.fail(explain(error, run.path), traceback.format_exc())
         return ExitStatus.FAILED
     return ExitStatus.DONE
 

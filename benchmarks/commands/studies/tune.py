@@ -47,7 +47,7 @@ def command(
     from disentangle_bench.evaluation.records import write_json
 
     request = choose(suite, method, None, None, set)
-    preconditions.check_writable(Path(to).parent)
+    preconditions.check_target(Path(to), "--to")
     request.tuned = None  # what is to be chosen does not depend on what was
     tune = request.tune
     settings: dict[str, list] = {}
@@ -81,6 +81,7 @@ def command(
             raise RequestError(f"{name}: {error}") from error
     fixed = (suite, sorted({one for names in datasets.values() for one in names}), tune.measure, tune.score)
     choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found)
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
     write_json(Path(to), asdict(choice))
     for name, (best, *_) in found.items():
         changed = ", ".join(f"{key}={value}" for key, value in best.options.items()) or "as they are"
