@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
+from disentangle_bench.methods.objectives.blocks import by_rows
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
 
@@ -25,11 +26,15 @@ def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather
     check_positive(temperature=temperature)
     z1, z2 = prepare(z1, z2, gather=gather)
     z = torch.cat([z1, z2])
-    logits = matmul(z, z.T) / temperature
-    logits.fill_diagonal_(-torch.inf)  # in place: no mask and no second copy of the 2B x 2B matrix
-    # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
-    positive = torch.cat([logits.diagonal(len(z1)), logits.diagonal(-len(z1))])
-    return (logits.logsumexp(1) - positive).mean()
+
+    def terms(rows: slice) -> Tensor:
+        logits = matmul(z[rows], z.T) / temperature
+        logits.diagonal(rows.start).fill_(-torch.inf)  # in place: no mask and no second copy of the matrix
+        # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
+        positive = torch.cat([logits.diagonal(rows.start + len(z1)), logits.diagonal(rows.start - len(z1))])
+        return logits.logsumexp(1) - positive
+
+    return by_rows(terms, len(z), len(z)).mean()
 
 
 def momentum_info_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
