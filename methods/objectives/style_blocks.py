@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from disentangle_bench.methods.objectives.blocks import by_rows
-from disentangle_bench.methods.objectives.contrastive import variance_covariance
+from disentangle_bench.methods.objectives.contrastive import by_rows, variance_covariance
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
 

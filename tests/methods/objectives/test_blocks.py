@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 from torch.testing import assert_close
 
-from disentangle_bench.methods.objectives import blocks
+from disentangle_bench.methods.objectives import contrastive
 from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.style_blocks import style_info_nce
 
@@ -26,7 +26,7 @@ def test_by_blocks_value_and_gradients_are_the_same(loss, images, at_once, monke
     views = [normalize(torch.randn(images, 8, generator=generator, dtype=torch.float64), dim=1) for _ in range(4)]
     found = []
     for most in (10**6, at_once):
-        monkeypatch.setattr(blocks, "AT_ONCE", most)
+        monkeypatch.setattr(contrastive, "AT_ONCE", most)
         given = [view.clone().requires_grad_() for view in views]
         value = loss(given)
         value.backward()
@@ -40,7 +40,7 @@ def test_no_whole_matrix_is_kept_for_the_backward_pass(loss, monkeypatch):
 
     def largest(at_once):
         kept.clear()
-        monkeypatch.setattr(blocks, "AT_ONCE", at_once)
+        monkeypatch.setattr(contrastive, "AT_ONCE", at_once)
         views = [torch.ones(40, 8, requires_grad=True) for _ in range(4)]
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
             loss(views)
