@@ -107,7 +107,8 @@ def test_every_file_of_a_run_may_find_the_disk_full(launch, monkeypatch):
 
 @pytest.mark.parametrize("phase", ["load data", "encode"])
 def test_a_folder_deleted_in_mid_run_is_said_and_stays_deleted(phase, launch, monkeypatch):
-    cell, other = make_cell("supervised", "budget.epochs=1", "data.batch_size=1200"), make_cell("pixels")
+    cell = replace(make_cell("supervised", "budget.epochs=1", "data.batch_size=1200"), measures=["knn@1"])
+    other = replace(make_cell("pixels"), measures=["knn@1"])
     run, update = RunFolder(cell.folder(launch.out)), ProgressFile.update
 
     def delete(progress, now, *arguments):
