@@ -6,18 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.compare import differences
-from disentangle_bench.evaluation.leaderboard.frame import COST, observations, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, observations
 from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
 from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of
 from disentangle_bench.evaluation.records import Record
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (
     "holds",
@@ -237,74 +233,3 @@ def _speaks(line: Line) -> bool:
 
     matrix = line.measure in MEASURES and MEASURES[line.measure].matrix
     return line.space == line.primary_space if matrix else bool(line.row())
-
-
-def table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """A line a claim, as text, for a page or a tab.
-
-    Columns: paper, claim, data, published, measured, needed, verdict, n, cost (of the runs of both sides), command.
-    """
-    import pandas as pd
-
-    return pd.DataFrame(
-        {
-            "paper": one.claim.paper.partition(":")[0],
-            "claim": one.claim.statement,
-            "data": one.claim.dataset,
-            "published": one.claim.published,
-            "measured": _measured(one),
-            "needed": _needed(one.claim),
-            "verdict": one.verdict,
-            "n": one.n,
-            "cost": f"{one.seconds / 60:.0f} min" if one.n else "-",
-            "command": f"bench claims {one.claim.name}",
-        }
-        for one in judged
-    )
-
-
-def markdown(judged: Sequence[Judged]) -> str:
-    """The table, how to read it, and what was found out about each claim that doesn't simply hold."""
-    from collections import Counter
-
-    from tabulate import tabulate
-
-    frame = table(judged)
-    counts = Counter(one.verdict for one in judged)
-    parts = [tabulate(frame.values.tolist(), list(frame.columns), "pipe", disable_numparse=True)]
-    parts.append(", ".join(f"{count} {name}" for name, count in counts.items()) + f" of {len(judged)} claims.")
-    parts.append(
-        f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test "
-        "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and "
-        "as large as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not "
-        "shown: these runs can tell neither. Comparisons were fixed before the runs."
-    )
-    for one in judged:
-        if one.claim.note or one.reason:
-            parts.append(
-                f"**{one.claim.name}** ({one.verdict}): {' '.join(filter(None, (one.reason, one.claim.note)))}"
-            )
-    return "\n\n".join(parts) + "\n"
-
-
-def _measured(one: Judged) -> str:
-    if not one.n:
-        return "-"
-    claim = one.claim
-    if claim.is_cost:
-        gain, low, high = (math.exp(value) for value in (one.gain, one.low, one.high))
-        return f"{one.a:.0f} against {one.b:.0f} (x{gain:.2f} [{low:.2f}, {high:.2f}])"
-    score = score_of(*claim.figure(claim.a)[:2])
-    percent = score is not None and score.unit == "percent"
-    scale, form = (100, ".1f") if percent else (1, ".3f")
-    a, b, gain, low, high = (scale * value for value in (one.a, one.b, one.gain, one.low, one.high))
-    return f"{a:{form}} against {b:{form}} ({gain:+{form}} [{low:+{form}}, {high:+{form}}])"
-
-
-def _needed(claim: Claim) -> str:
-    score = score_of(*claim.figure(claim.a)[:2])
-    if claim.is_cost:
-        return f"x{claim.at_least:g}"
-    if score is not None and score.unit == "percent":
-        return f"{100 * claim.at_least:+g} points"
-    return f"{claim.at_least:+g}"

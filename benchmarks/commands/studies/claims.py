@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 
@@ -28,7 +29,8 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
 
         for suite in dict.fromkeys(claim.suite for claim in chosen):
             code = max(code, run_command.command(suite=suite, out=out))
-    from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, judge, markdown
+    from disentangle_bench.evaluation.leaderboard import verdicts
+    from disentangle_bench.evaluation.leaderboard.claims import judge
     from disentangle_bench.evaluation.records import find_records
 
     preconditions.require_runs(Path(out))
@@ -36,10 +38,13 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
     judged = judge(chosen, found)
-    text = markdown(judged)
-    print(text, end="")
+    text = verdicts.markdown(judged)
+    if sys.stdout.isatty():
+        terminal.show(verdicts.console(judged, **terminal.shape()))
+    else:
+        print(text, end="")
     if to is not None:
         preconditions.write_target(Path(to), f"# Claims\n\n{text}")
-    for suite in dict.fromkeys(one.claim.suite for one in judged if one.verdict == NOT_RUN):
+    for suite in verdicts.unfinished(judged):
         print(f"bench: runs are missing; they are made by: bench run --suite {suite} --out {out}", file=sys.stderr)
     return code

@@ -14,9 +14,9 @@ from disentangle_bench.evaluation.leaderboard.claims import (
     Claim,
     Side,
     judge,
-    markdown,
     verdict,
 )
+from disentangle_bench.evaluation.leaderboard.verdicts import console, markdown, unfinished
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
 
@@ -179,3 +179,18 @@ def test_a_claim_that_cannot_be_tried_is_refused(change, words):
         replace(CLAIM, **change)
     with pytest.raises(ValueError, match="either a row or a value"):
         Side()
+
+
+def test_a_terminal_shows_verdicts_paper_by_paper_and_which_runs_are_missing(record):
+    """Each line fits; colours only where asked for; one seed has no interval, which is not spelled as NaN."""
+    first = replace(CLAIM, paper="P", suite="s", seeds=[0, 1])
+    second = replace(first, paper="Q", name="b", statement="x " * 90)
+    judged = judge([first, second], at(runs(record, 0.1, seeds=[0])))
+    text = console(judged, width=80, colour=False)
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert "\x1b" not in text
+    assert text.index("P\n") < text.index("A is better than B") < text.index("Q\n")
+    assert "nan" not in text + markdown(judged)
+    assert "\x1b[" in console(judged, width=80, colour=True)
+    assert unfinished(judged) == ["s"]
+    assert "`bench run --suite s` makes them" in markdown(judged)
