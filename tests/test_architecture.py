@@ -156,6 +156,14 @@ def test_methods_folder_holds_methods_only():
         assert len(own) == 1, path
 
 
+def test_each_kind_of_hostile_input_is_answered_somewhere():
+    """SECURITY names one place each; none is stale."""
+    text = (ROOT / "SECURITY.md").read_text().split("## Where it is answered")[1].split("\n## ")[0]
+    paths = [line.split("`")[1] for line in text.splitlines() if line.endswith("` |")]
+    assert len(paths) == text.count("\n| ") - 1
+    assert all((ROOT / path).is_file() for path in paths), paths
+
+
 def test_the_map_leads_somewhere():
     """CONTRIBUTING answers "where do I find ...?" by one path each; none is stale."""
     text = (ROOT / "CONTRIBUTING.md").read_text().split("## Where do I find ...?")[1].split("\n## ")[0]

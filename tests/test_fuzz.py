@@ -50,6 +50,21 @@ def test_settings_that_change_nothing_or_have_no_value_are_refused(setting, caps
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_what_is_no_network_is_no_backbone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "numbers_only.py").write_text("three = 3")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main([*REQUEST, "--set", "method.backbone=numbers_only.three"]) == 2
+    assert "backbone numbers_only.three: expected a class or function" in capsys.readouterr().err
+
+
+def test_a_board_that_cannot_be_is_said_in_one_line(tmp_path, capsys):
+    (tmp_path / "result.json").write_text("[1]")
+    (tmp_path / "file").touch()
+    assert main(["leaderboard", "--out", str(tmp_path), "--board", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_terminal_gets_text_only():
     raw = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     terminal.Plain(raw).write("\x1b[31m caf\u00e9 \u202e\n")

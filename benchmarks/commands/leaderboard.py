@@ -52,13 +52,14 @@ def command(
     preconditions.require_runs(Path(out))
     if to is not None:
         preconditions.check_target(Path(to), "--to")
+    if board:
+        preconditions.check_writable(Path(board), "--board")
     found, problems = records.find_records(Path(out))
     _name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
     if board:
         from disentangle_bench.evaluation.verify import export_board
 
-        preconditions.check_writable(Path(board), "--board")
         print(export_board(chosen, Path(board)))
         return 0
     frame = summary.leaderboard(chosen, names_in(measures or ""), names_in(spaces or ""))

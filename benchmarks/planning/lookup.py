@@ -60,6 +60,8 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
     try:
         if is_own(str(method_options.get("backbone", ""))):
             found.append(imported(method_options["backbone"], "backbone"))
+            if not callable(found[-1]):
+                raise ValueError(f"backbone {method_options['backbone']}: expected a class or function that makes one")
         if method_options.get("own_views"):
             found.append(type(views_of(method_options["own_views"])))
     except (LookupError, ValueError) as error:

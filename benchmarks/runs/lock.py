@@ -22,9 +22,6 @@ from filelock import FileLock, Timeout
 
 from disentangle_bench.benchmarks.typed_json import Unfit, read
 
-CLOCK_SECONDS = 2.0
-"""By which two readings of a process's start may differ: the clock is set now and then."""
-
 
 class Taken(Exception):
     """Another process holds the lock."""
@@ -41,7 +38,8 @@ class ProcessId:
     Attributes:
         host: name of the machine.
         pid: its number there.
-        created: its start (seconds since 1970), since numbers are given out again; 0: unknown.
+        created: its start, since numbers are given out again: in seconds of a clock that nobody sets, see `started`;
+            0: unknown.
     """
 
     host: str = "?"
@@ -51,7 +49,7 @@ class ProcessId:
     @classmethod
     def this(cls) -> ProcessId:
         """The running one."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        return cls(socket.gethostname(), os.getpid(), started(psutil.Process()))
 
     @property
     def here(self) -> bool:
@@ -62,13 +60,25 @@ class ProcessId:
         """The living process; None if it is dead, its number is another's now, or it is of another machine."""
         try:
             found = psutil.Process(self.pid) if self.here and self.pid > 0 else None
-            same = found is not None and abs(found.create_time() - self.created) < CLOCK_SECONDS
-            return found if same else None
+            return found if found is not None and started(found) == self.created else None
         except psutil.Error:
             return None
 
     def __str__(self) -> str:
         return f"{self.host} pid {self.pid or '?'}"
+
+
+def started(process: psutil.Process) -> float:
+    """When a process started, the same whenever it is asked: on Linux seconds since the machine's own start.
+
+    Seconds since 1970 are reckoned there from the clock, and a living process would be taken for another one as soon as
+    that is set.
+    """
+    try:
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[19]) / os.sysconf("SC_CLK_TCK")  # field 22, the second one is in brackets
+    except (OSError, ValueError, IndexError):
+        return float(process.create_time())
 
 
 @contextmanager

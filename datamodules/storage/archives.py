@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.storage.image_cache import key_of
 
 MOST_EXPANSION, LARGEST_UNCHECKED = 100, 1 << 28
@@ -52,7 +53,13 @@ def unpacked(archive: Path, below: Path) -> Path:
             unfinished.rename(folder)
         except tarfile.FilterError as error:
             raise DataCorrupt(f"{archive}: {error}: outside of its folder; nothing unpacked") from error
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise DataMismatch(
+                    f"cannot unpack {archive} into {below}: {error.strerror}; make room there"
+                ) from error
+            raise DataCorrupt(f"{archive}: cut short or damaged ({error}); get it again") from error
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
             raise DataCorrupt(f"{archive}: cut short or damaged ({error}); get it again") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)

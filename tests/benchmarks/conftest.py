@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.execution import run_cell
+from disentangle_bench.benchmarks.launchers import local
+from disentangle_bench.benchmarks.launchers.base import Ending, Launch, prepare
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -15,6 +17,24 @@ MEASURES = ["linear@1", "knn@1"]
 @pytest.fixture
 def launch(tmp_path: Path) -> Launch:
     return Launch(out=tmp_path / "runs", command="bench run", jobs=1, threads=1)
+
+
+class Here:
+    """A cell that runs in this process, as the launcher sees it."""
+
+    def __init__(self, cell: Cell, launch: Launch):
+        self.status = run_cell.main(prepare(cell, launch))
+
+    def ending(self) -> Ending:
+        return Ending(self.status)
+
+
+@pytest.fixture
+def here(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """A launch whose cells run in this process, where a test can get at them."""
+    monkeypatch.setattr(local, "start", lambda cell, launch, slot: Here(cell, launch))
+    monkeypatch.setattr(local.Starter, "poll_seconds", 0)
+    return launch
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import pytest
 
 from disentangle_bench import files
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.execution import run_cell
 from disentangle_bench.benchmarks.launchers import local
-from disentangle_bench.benchmarks.launchers.base import Ending, Launch, prepare
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.evaluation import features
@@ -54,36 +52,19 @@ class Disk:
             yield
 
 
-class Here:
-    """A cell that runs in this process, as the launcher sees it."""
-
-    def __init__(self, cell, launch):
-        self.status = run_cell.main(prepare(cell, launch))
-
-    def ending(self) -> Ending:
-        return Ending(self.status)
-
-
-@pytest.fixture
-def launch(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "start", lambda cell, launch, slot: Here(cell, launch))
-    monkeypatch.setattr(local.Starter, "poll_seconds", 0)
-    return Launch(out=tmp_path / "runs", command="bench run", threads=1)
-
-
 def on(disk: Disk, monkeypatch) -> Disk:
     monkeypatch.setattr(files, "writing", disk.writing)
     monkeypatch.setattr(features, "writing", disk.writing)
     return disk
 
 
-def test_every_file_of_a_run_may_find_the_disk_full(launch, monkeypatch):
+def test_every_file_of_a_run_may_find_the_disk_full(here, monkeypatch):
     cell = replace(make_cell("supervised", "budget.epochs=1", "data.batch_size=1200"), measures=["knn@1"])
     other = replace(make_cell("pixels"), measures=["knn@1"])
-    assert local.run([cell], replace(launch, out=launch.out / "undisturbed")).complete == [cell]
-    folder = cell.folder(launch.out)
+    assert local.run([cell], replace(here, out=here.out / "undisturbed")).complete == [cell]
+    folder = cell.folder(here.out)
     disk = on(Disk(folder, ["failure.json"]), monkeypatch)
-    while cell not in (outcome := local.run([cell, other], launch)).complete:
+    while cell not in (outcome := local.run([cell, other], here)).complete:
         name, last = disk.refused[-1], len(disk.refused)
         said = outcome.failed[cell.title]
         assert f"no space left on the disk of {folder}: " in said
@@ -99,17 +80,17 @@ def test_every_file_of_a_run_may_find_the_disk_full(launch, monkeypatch):
     }
     assert {"outcomes.npz", "result.json", "artefacts/sample.npz", "checkpoints/step=1.ckpt"} <= {*disk.refused}
     assert any(name.endswith(".f32") for name in disk.refused)
-    undisturbed = read_record(cell.folder(launch.out / "undisturbed") / "result.json")
+    undisturbed = read_record(cell.folder(here.out / "undisturbed") / "result.json")
     found = read_record(folder / "result.json")
     assert found["provenance"]["encoder"] == undisturbed["provenance"]["encoder"]
     assert [row["scores"] for row in found["metrics"]] == [row["scores"] for row in undisturbed["metrics"]]
 
 
 @pytest.mark.parametrize("phase", ["load data", "encode"])
-def test_a_folder_deleted_in_mid_run_is_said_and_stays_deleted(phase, launch, monkeypatch):
+def test_a_folder_deleted_in_mid_run_is_said_and_stays_deleted(phase, here, monkeypatch):
     cell = replace(make_cell("supervised", "budget.epochs=1", "data.batch_size=1200"), measures=["knn@1"])
     other = replace(make_cell("pixels"), measures=["knn@1"])
-    run, update = RunFolder(cell.folder(launch.out)), ProgressFile.update
+    run, update = RunFolder(cell.folder(here.out)), ProgressFile.update
 
     def delete(progress, now, *arguments):
         update(progress, now, *arguments)
@@ -117,26 +98,26 @@ def test_a_folder_deleted_in_mid_run_is_said_and_stays_deleted(phase, launch, mo
             shutil.rmtree(run.path)
 
     monkeypatch.setattr(ProgressFile, "update", delete)
-    outcome = local.run([cell, other], launch)
+    outcome = local.run([cell, other], here)
     assert outcome.complete == [other]
     assert outcome.failed[cell.title].startswith(f"{run.path} was removed while the run was at work; ")
     assert not run.path.exists()
 
 
-def test_all_runs_deleted_in_mid_run(launch, monkeypatch, capfd):
+def test_all_runs_deleted_in_mid_run(here, monkeypatch, capfd):
     update = ProgressFile.update
 
     def delete(progress, now, *arguments):
         update(progress, now, *arguments)
-        shutil.rmtree(launch.out, ignore_errors=True)
+        shutil.rmtree(here.out, ignore_errors=True)
 
     monkeypatch.setattr(ProgressFile, "update", delete)
     monkeypatch.setattr(local, "warm_up", lambda: None)
-    request = ["run", "--suite", "smoke", "--method", "pixels", "--dataset", "digits", "--out", str(launch.out)]
+    request = ["run", "--suite", "smoke", "--method", "pixels", "--dataset", "digits", "--out", str(here.out)]
     assert main(request) == 1
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bench: ")]
     assert "was removed while the run was at work" in line
-    assert not launch.out.exists()
+    assert not here.out.exists()
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def test_a_logger_of_ones_own_gets_name_group_figures_and_cost(tmp_path):
     run.path.mkdir(parents=True)
     row = {"measure": "linear@1", "space": "features", "target": "class", "scores": {"top1": 0.9}}
     record = {"metrics": [row, row | {"scores": None}], "cost": {"train_seconds": 3.0, "ranks": []}}
+    run.path.mkdir(parents=True, exist_ok=True)
     loggers.finish(loggers.make_loggers(run, CELL, "my_loggers.Lines"), run, record)
     told = json.loads((run.path / "logger" / "told.json").read_text())
     assert told == {

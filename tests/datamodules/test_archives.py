@@ -1,5 +1,6 @@
 """Members of an archive that are more than files: links that lead out of the folder, and devices."""
 
+import errno
 import io
 import stat
 import tarfile
@@ -7,7 +8,7 @@ import zipfile
 
 import pytest
 
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.storage.archives import unpacked
 
 
@@ -50,3 +51,18 @@ def test_a_link_in_a_zip_becomes_a_file(tmp_path):
     folder = unpacked(archive, tmp_path / "below")
     assert not (folder / "a").is_symlink()
     assert [path.name for path in folder.iterdir()] == ["a"]
+
+
+def test_a_full_disk_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("a.png", b"1")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", full)
+    with pytest.raises(DataMismatch, match=r"cannot unpack .*images\.zip into .*: No space left on device") as caught:
+        unpacked(archive, tmp_path / "below")
+    assert not isinstance(caught.value, DataCorrupt)
+    assert not [path for path in (tmp_path / "below").iterdir() if path.is_dir()]
