@@ -11,7 +11,7 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 	$(if $(LOGGER),--logger $(LOGGER)) $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench smoke test test-slow fuzz chaos lint docs docs-commands package leaderboard report perf clean
+.PHONY: help setup bench smoke test test-slow fuzz chaos lint docs docs-commands package leaderboard report perf scaling clean
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ report: $(STAMP) ## Build results/report/index.html from all complete runs in OU
 
 perf: $(STAMP) ## Measure what takes time, side by side with what it is compared with.
 	$(BIN)/python -m tools.perf $(ARGS)
+
+scaling: $(STAMP) ## How cost grows with batch, image size, images, classes, seeds and records, as exponents (minutes).
+	$(BIN)/python -m tools.perf.curves $(ARGS)
 
 clean: ## Remove caches and smoke runs; results of `make bench` stay.
 	rm -rf results/smoke dist .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tools.perf import __main__ as perf
-from tools.perf import chart, steps
+from tools.perf import chart, curves, steps
 from tools.perf.process import NotHereError
 
 
@@ -76,3 +76,16 @@ def test_the_parts_are_all_of_a_step(monkeypatch):
     found = {"step_byol": perf._spreads([figures | {"CPU s": 1.0, "peak GB": 1.0}])}
     assert "byol on 128 images, 32x32, in fp32" in " ".join(perf.table(found).split())
     assert chart.draw(found).decode().count("bare network") == 1
+
+
+def test_an_exponent_is_the_slope_of_logarithms():
+    assert curves.exponent((10, 20, 80), [3.0, 12.0, 192.0]) == pytest.approx(2)
+    assert curves.exponent((1, 10), [0.5, 0.5]) == pytest.approx(0)
+
+
+def test_copies_of_records_are_as_many_lines_of_the_board():
+    """Two data sets of three methods, each with two seeds."""
+    frame = curves.board(12, seeds=2, methods=3)()
+    lines = frame[frame["measure"] == "linear@1"]
+    assert set(lines["n"]) == {2}
+    assert len(lines.groupby(["dataset", "method"])) == 6
