@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from disentangle_bench.benchmarks.typed_json import Unfit, read
 
 CLOCK_SECONDS = 2.0
-"""By which two readings of a process's start may differ: the clock is set now and then."""
+"""By which two readings of a process's start may differ: Linux tells its own start in whole seconds."""
 
 
 class Taken(Exception):
@@ -41,17 +41,19 @@ class ProcessId:
     Attributes:
         host: name of the machine.
         pid: its number there.
-        created: its start (seconds since 1970), since numbers are given out again; 0: unknown.
+        created: its start, since numbers are given out again, see `_started`; 0: unknown.
+        boot: the machine's start that it belongs to; empty: unknown.
     """
 
     host: str = "?"
     pid: int = 0
     created: float = 0.0
+    boot: str = ""
 
     @classmethod
     def this(cls) -> ProcessId:
         """The running one."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        return cls(socket.gethostname(), os.getpid(), _started(psutil.Process()), _boot())
 
     @property
     def here(self) -> bool:
@@ -62,13 +64,30 @@ class ProcessId:
         """The living process; None if it is dead, its number is another's now, or it is of another machine."""
         try:
             found = psutil.Process(self.pid) if self.here and self.pid > 0 else None
-            same = found is not None and abs(found.create_time() - self.created) < CLOCK_SECONDS
-            return found if same else None
+            same = found is not None and abs(_started(found) - self.created) < CLOCK_SECONDS
+            return found if same and self.boot == _boot() else None
         except psutil.Error:
             return None
 
     def __str__(self) -> str:
         return f"{self.host} pid {self.pid or '?'}"
+
+
+def _started(process: psutil.Process) -> float:
+    """Start of a process by a clock that nobody sets: seconds since the machine's start.
+
+    Linux keeps just that, and psutil adds the machine's start as the wall clock has it now. Elsewhere the system keeps
+    the wall clock's reading of then (seconds since 1970), which stays as it was.
+    """
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0.0)
+
+
+def _boot() -> str:
+    """What Linux calls this start of the machine; empty where there is no such name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 @contextmanager
