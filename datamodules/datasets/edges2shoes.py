@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from jsonargparse.typing import PositiveInt
+from jsonargparse.typing import OpenUnitInterval, PositiveInt
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
@@ -33,6 +33,10 @@ class Edges2Shoes(ImageFileDataModule):
 
     Targets: `pair` (content: which shoe; pairs of the test split are not in training, so it serves retrieval across
     domains, not classification) and `domain` (edges or photo). Both images of a pair are in the same split.
+
+    Args:
+        test_fraction: share of all 50,025 pairs that is drawn for the test split (Kahana and Hoshen 2022 take 0.1, of
+            images rather than pairs, so that one of a pair may be in training); None: the 200 published ones.
     """
 
     name = "edges2shoes"
@@ -43,8 +47,9 @@ class Edges2Shoes(ImageFileDataModule):
     layout = "train/*_AB.jpg, val/*_AB.jpg (edges on the left, photo on the right)"
     licence = "UT Zappos50K: academic, non-commercial use"
 
-    def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
+    def __init__(self, *, test_fraction: OpenUnitInterval | None = None, image_size: PositiveInt = 64, **kwargs):
         super().__init__(image_size=image_size, **kwargs)
+        self.test_fraction = test_fraction
 
     def home(self, folder: Path) -> Path | None:
         """The folder, or the published one in it."""
@@ -52,14 +57,14 @@ class Edges2Shoes(ImageFileDataModule):
         return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """Splits with the targets `pair` and `domain`; the published `val` is the test split."""
+        """Splits with the targets `pair` and `domain`; the published `val` is the test split unless one is drawn."""
         self._value_names = {"domain": ("edges", "photo")}
         files = scan(home, ["train", "val"])
-        is_test = files.tops(1) == "val"
+        test = self.test_fraction or np.flatnonzero(files.tops(1) == "val")
         listing = files.select(np.repeat(np.arange(len(files)), 2))
         pair = np.repeat(np.arange(len(files)), 2)
         targets = {"pair": pair, "domain": np.tile([0, 1], len(files))}
-        pairs = three_way(len(files), val=self.val_fraction, test=np.flatnonzero(is_test), seed=self.split_seed)
+        pairs = three_way(len(files), val=self.val_fraction, test=test, seed=self.split_seed)
         rows: dict[SplitName, np.ndarray] = {
             name: np.stack([2 * at, 2 * at + 1], axis=1).reshape(-1) for name, at in pairs.items()
         }

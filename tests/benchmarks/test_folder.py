@@ -3,21 +3,24 @@
 import json
 import os
 import time
+from dataclasses import asdict
 
+import psutil
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.launchers import run, survey
-from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.launchers import local, run, survey
+from disentangle_bench.benchmarks.launchers.base import Ending, prepare
 from disentangle_bench.benchmarks.runs import lock
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder, State
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.typed_json import Unfit, fit
 from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.files import LONGEST_NAME, file_name
 from tests.benchmarks.conftest import make_cell
 
 SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)
-PROCESS = {"host": lock.ProcessId.this().host, "pid": os.getpid()}
+PROCESS = asdict(lock.ProcessId.this())
 
 
 @pytest.fixture
@@ -87,9 +90,61 @@ def test_a_number_that_is_another_process_now_is_not_asked_to_stop(started, laun
         assert main(["cancel", "--out", str(launch.out)]) == 1
         assert "cancel it there" in capsys.readouterr().err
         assert not asked
-        started.lock.write_text(json.dumps(PROCESS | {"created": lock.ProcessId.this().created}))
+        started.lock.write_text(json.dumps(PROCESS))
         assert main(["cancel", "simclr", "--out", str(launch.out)]) == 0
         assert asked == [os.getpid()]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Sets the wall clock by so many seconds, as a running Linux shows it: its own start moves along."""
+
+    def set_by(seconds: float) -> None:
+        now, boot, created = time.time, psutil.boot_time, psutil.Process.create_time
+        monkeypatch.setattr(time, "time", lambda: now() + seconds)
+        monkeypatch.setattr(psutil, "boot_time", lambda: boot() + (seconds if psutil.LINUX else 0))
+        monkeypatch.setattr(
+            psutil.Process, "create_time", lambda process: created(process) + (seconds if psutil.LINUX else 0)
+        )
+
+    return set_by
+
+
+def test_a_clock_that_is_set_back_changes_no_state(cell, launch, clock, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(survey.os, "kill", lambda pid, number: asked.append(pid))
+    waiting = prepare(make_cell("pixels"), launch)
+    running = prepare(cell, launch)
+    with lock.hold(running.lock):
+        ProgressFile(running).update("train", 1, 2)
+        clock(-7200)
+        assert running.state().state == State.RUNNING
+        assert running.state().holder == lock.ProcessId.this()
+        assert waiting.state().state == State.QUEUED
+        assert survey.report(launch.out).count(" 0 s ") == 2
+        with pytest.raises(lock.Taken), lock.hold(running.lock, seconds=0):
+            pass
+        assert main(["cancel", "simclr", "--out", str(launch.out)]) == 0
+        assert asked == [os.getpid()]
+    assert "cancel it there" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("earlier", ["of tomorrow", None])
+def test_a_reason_is_of_this_attempt_whatever_the_clock_says(earlier, cell, launch, clock, monkeypatch):
+    """A failure in the future, by a clock that was set back since, is neither taken for this one's nor left."""
+    if earlier:
+        prepare(cell, launch).fail(earlier)
+        clock(-86400)
+
+    class Failed:
+        def __init__(self, run: RunFolder):
+            run.fail("of today")
+
+        def ending(self) -> Ending:
+            return Ending(ExitStatus.FAILED)
+
+    monkeypatch.setattr(local, "start", lambda cell, launch, slot: Failed(prepare(cell, launch)))
+    assert list(local.run([cell], launch).failed.values()) == ["of today"]
 
 
 def test_one_blocked_cell_does_not_stop_the_others(cell, launch):

@@ -80,7 +80,7 @@ TOYS = {"told": "object elevation azimuth lighting"}
 VIEWS, FACES = {"told": "model view"}, {"told": " ".join(["identity", "Smiling", *PLACES])}
 SOLIDS = {"told": "shape floor_hue wall_hue object_hue scale orientation"}
 RAISED, NORB = REC | {"lr": [1e-3, 3e-3]}, REC | {"lr": [3e-4, 3e-3], "code_layers": 3} | TOYS
-SHOES, TENTH = {"batch": 64, "domains": 2, "tau": 0.1}, {"tau": 0.1}
+SHOES, TENTH = {"batch": 64, "domains": 2, "tau": 0.1, "trained_on": 146, "told": "domain pair"}, {"tau": 0.1}
 PLAIN_BATCHES = {"all_negatives": True, "batch": 64, "domains": None}
 
 CADE = {

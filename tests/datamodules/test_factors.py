@@ -382,3 +382,7 @@ def test_edges2shoes(tmp_path, feed):
             assert np.array_equal(part.take(np.array([i]))[0], both[:, :, 8 * right : 8 * right + 8])
     assert {part.name_of(i).split("/")[0] for i in range(8)} == {"val"}
     assert build("edges2shoes", tmp_path / "e", image_size=5).image_shape == (3, 5, 5)
+    drawn = build("edges2shoes", tmp_path / "e", image_size=8, test_fraction=0.25, feed=feed)
+    pairs = [set(drawn.splits[s].targets["pair"]) for s in SPLITS]
+    assert [len(drawn.splits[s]) for s in SPLITS] == [32, 4, 12]
+    assert len(set.union(*pairs)) == sum(map(len, pairs)) == 24, "no pair is in two splits"
