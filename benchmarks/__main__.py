@@ -183,7 +183,9 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write(f"bench: standard output can't be written: {error.strerror}\n")
             return 1
         except OSError as error:
-            sys.stderr.write(f"bench: {printable(str(error))}\n")
+            from disentangle_bench.benchmarks.execution.failures import explain_here
+
+            sys.stderr.write(f"bench: {printable(explain_here(error))}\n")
             return 1
         except KeyboardInterrupt as stop:
             sys.stderr.write(f"bench: interrupted; {str(stop) or 'the same command goes on from here'}\n")

@@ -11,7 +11,7 @@ import re
 import stat
 import threading
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_NAME = 80
@@ -81,24 +81,41 @@ def digest(path: Path) -> str:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within it an error of writing names `path`: the system tells what went wrong, and often not where."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and (error.filename is None or Path(str(error.filename)).suffix == ".tmp"):
+            error.filename = str(path)
+            del error.filename2  # of a replacement, which nobody has asked for
+        raise
+    except Exception as error:  # a library's own
+        error.add_note(f"{path} was being written")
+        raise
+
+
+@contextmanager
 def replacing(path: Path, synced: bool = True) -> Iterator[Path]:
     """A name beside `path` to write to: at the end of the block it takes the place of `path`.
 
-    At every moment `path` is absent, the old file or the new one, never a part; an error leaves what was there. That
-    also holds for a power cut if it is `synced`.
+    At every moment `path` is absent, the old file or the new one, never a part; an error leaves what was there, and
+    names `path`. That also holds for a power cut if it is `synced`.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        beside.touch()
-        mode = stat.S_IMODE(beside.stat().st_mode)
-        yield beside
-        beside.chmod(mode)  # as the user's umask says, whatever a library made of it
-        if synced:
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
-        beside.replace(path)
+        with writing(path):
+            beside.touch()
+            mode = stat.S_IMODE(beside.stat().st_mode)
+            yield beside
+            beside.chmod(mode)  # as the user's umask says, whatever a library made of it
+            if synced:
+                with beside.open("rb") as file:
+                    os.fsync(file.fileno())
+            beside.replace(path)
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # gone already, or a disk that takes no change at all
+            beside.unlink()
 
 
 def being_written(path: Path) -> bool:
@@ -115,7 +132,6 @@ def being_written(path: Path) -> bool:
 
 
 def write_file(path: Path, content: bytes | str, synced: bool = True) -> None:
-    """Write a file, whole or not at all, see `replacing`; a folder that isn't there is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file, whole or not at all, see `replacing`; one that was removed with its folder doesn't come back."""
     with replacing(path, synced) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)

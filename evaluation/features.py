@@ -19,7 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from disentangle_bench.evaluation.metrics.arrays import full_precision
-from disentangle_bench.files import digest, file_name, read_text, write_file
+from disentangle_bench.files import digest, file_name, read_text, replacing, write_file, writing
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
@@ -101,12 +101,17 @@ def encode(
         progress: wraps the batches of a split, for a progress bar.
         weights: split -> float32 [N] of all of its images, kept beside the features; None or absent: all equal.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     for split, batches in loaders.items():
         _wait()  # nobody looks while the first process still puts the last split together
         if _is_whole(folder / split, key):
             continue
-        _encode_part(module, embed, progress(batches, split), _part(folder / split, _rank()))
+        part = _part(folder / split, _rank())
+        try:
+            _encode_part(module, embed, progress(batches, split), part)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)  # a full disk has other use for its room
+            raise
         _wait()
         if _rank() == 0:
             _put_together(folder / split, key, weights.get(split))
@@ -189,13 +194,20 @@ def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Pat
                     _file(folder, space).parent.mkdir(parents=True, exist_ok=True)
                     files[space] = stack.enter_context(_file(folder, space).open("wb"))
                     widths[space] = values.shape[1]
-                files[space].write(values.float().cpu().contiguous().numpy().data)
+                rows = values.float().cpu().contiguous().numpy().data
+                with writing(_file(folder, space)):
+                    files[space].write(rows)
             for name, values in batch.items():
                 if name.startswith("target/"):
                     targets.setdefault(name.removeprefix("target/"), []).append(values.numpy())
     known: dict[str, Any] = {name: np.concatenate(chunks) for name, chunks in targets.items()}
-    np.savez(folder / "targets.npz", **known)
+    _save_targets(folder, known)
     write_file(folder / NOTE, json.dumps({"widths": widths}))
+
+
+def _save_targets(folder: Path, known: dict[str, Any]) -> None:
+    with replacing(folder / "targets.npz", synced=False) as beside, beside.open("wb") as file:
+        np.savez(file, **known)
 
 
 def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None) -> None:
@@ -210,9 +222,10 @@ def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None)
     if len(parts) > 1:
         tables = [np.load(part / "targets.npz", allow_pickle=False) for part in parts]
         known: dict[str, Any] = {name: np.concatenate([t[name] for t in tables]) for name in tables[0].files}
-        np.savez(whole / "targets.npz", **known)
+        _save_targets(whole, known)
     if weights is not None:
-        np.save(whole / WEIGHTS, np.asarray(weights, np.float32), allow_pickle=False)
+        with replacing(whole / WEIGHTS, synced=False) as beside, beside.open("wb") as file:
+            np.save(file, np.asarray(weights, np.float32), allow_pickle=False)
     files = [path for path in whole.rglob("*") if path.is_file() and path.name != NOTE]
     sums = {path.relative_to(whole).as_posix(): digest(path) for path in files}
     write_file(whole / NOTE, json.dumps(_note(whole) | {"key": key, "sha256": sums}))

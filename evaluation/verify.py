@@ -17,7 +17,7 @@ import numpy as np
 
 from disentangle_bench.evaluation import outcomes, records
 from disentangle_bench.evaluation.records import Record
-from disentangle_bench.files import file_name, write_file
+from disentangle_bench.files import file_name, replacing
 
 RECORDS, TABLE = "records", "leaderboard.md"
 EXACT, SINGLE = 1e-9, 1e-5
@@ -67,19 +67,24 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
         old.rename(to / RECORDS)
     for left in (staged, old):
         shutil.rmtree(left, ignore_errors=True)
-    staged.mkdir()
-    for path, record in found.items():
-        cell = record["cell"]
-        folder = staged.joinpath(*(file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"])))
-        folder.mkdir(parents=True)
-        for file in (path, path.with_name(outcomes.FILE)):
-            if file.exists():
-                shutil.copyfile(file, folder / file.name)
-    table = _table(staged)
-    if (to / RECORDS).exists():
-        (to / RECORDS).rename(old)
-    staged.rename(to / RECORDS)
-    write_file(to / TABLE, table)
+    try:
+        for path, record in found.items():
+            cell = record["cell"]
+            names = (file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"]))
+            folder = staged.joinpath(*names)
+            folder.mkdir(parents=True)
+            for file in (path, path.with_name(outcomes.FILE)):
+                if file.exists():
+                    with replacing(folder / file.name, synced=False) as beside:
+                        shutil.copyfile(file, beside)
+        table = _table(staged)
+        with replacing(to / TABLE) as beside:
+            beside.write_text(table, encoding="utf-8")
+            if (to / RECORDS).exists():
+                (to / RECORDS).rename(old)
+            staged.rename(to / RECORDS)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
     return to / TABLE
 

@@ -100,6 +100,7 @@ class DomainContrastive(Method):
         self.all_negatives = all_negatives
         self.projector = self.make_projector(hidden_dim, projection_dim, code_layers)
         self.reconstruction, self.reconstruction_weight = reconstruction, reconstruction_weight
+        self._shown: tuple[Tensor, Tensor] | None = None
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
         if reconstruction:
             self.distance = Perceptual(perceptual_weights) if perceptual == "vgg16" else l1_loss
@@ -167,7 +168,7 @@ class DomainContrastive(Method):
             distance = self.distance(self.generate(codes, domains), plain)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})
             loss = loss + self.reconstruction_weight * distance
-            if batch_idx == 0:
+            if batch_idx == 0 or self._shown is None:  # a run that was resumed goes on within an epoch
                 self._shown = (plain[:8], domains[:8])
         self.log("loss", loss)
         return loss
@@ -180,8 +181,8 @@ class DomainContrastive(Method):
     def on_train_epoch_end(self) -> None:
         """Save a picture: images, their reconstructions, then the same content in each of the first ten domains."""
         done = self.current_epoch + 1
-        due = self.reconstruction and self.images_every and done % self.images_every == 0
-        if not due or not self.trainer.is_global_zero:
+        due = self.images_every and done % self.images_every == 0
+        if not due or not self.trainer.is_global_zero or self._shown is None:
             return
         self.eval()
         plain, domains = self._shown
@@ -191,7 +192,7 @@ class DomainContrastive(Method):
         folder = Path(self.trainer.default_root_dir) / "images"
         folder.mkdir(parents=True, exist_ok=True)
         rows = torch.cat([plain, self.generate(codes, domains), *swaps])
-        save_image(make_grid(rows.cpu(), nrow=len(plain)), folder / f"epoch={done:04d}.png")
+        save_image(make_grid(rows.cpu(), nrow=len(plain)), folder / f"swaps epoch={done:04d}.png")
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Encoder, generator and domain embedding learn at rates of their own."""

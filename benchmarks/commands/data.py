@@ -7,7 +7,7 @@ from typing import Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.files import file_name, write_file
+from disentangle_bench.files import file_name
 
 
 def command(
@@ -30,8 +30,9 @@ def command(
     from disentangle_bench import datamodules, methods
     from disentangle_bench.benchmarks import own_code
     from disentangle_bench.benchmarks.planning import options
-    from disentangle_bench.benchmarks.planning.plan import find_class, opened_data
+    from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.suite import assigned
+    from disentangle_bench.benchmarks.planning.trial import opened_data
     from disentangle_bench.datamodules import inspection
     from disentangle_bench.evaluation.pictures.artefacts import views_sheet
 
@@ -55,6 +56,6 @@ def command(
             sheet = views_sheet(batch, learner.views, learner)
         else:
             sheet = inspection.contact_sheet(data)
-    write_file(picture, sheet)
+    preconditions.write_target(picture, sheet)
     print(picture)
     return 0

@@ -78,7 +78,7 @@ def command(
         print(text)
         return 0
     head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if form == "md" else ""
-    write_file(Path(to), head + text)
+    preconditions.write_target(Path(to), head + text)
     return 0
 
 

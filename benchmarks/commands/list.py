@@ -52,7 +52,7 @@ def _datasets(names: list[str]) -> tuple[list[list[str]], list[str]]:
 def _classes(registry: Any, kind: str, names: list[str]) -> list[tuple[str, Any]]:
     if not names:
         return [(name, registry.find(name)) for name in registry.available()]
-    from disentangle_bench.benchmarks.planning.plan import find_class
+    from disentangle_bench.benchmarks.planning.lookup import find_class
 
     return [(name, find_class(registry, kind, name)) for name in names]
 
@@ -68,7 +68,7 @@ def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:
 
     titles = list(MEASURES)
     if names:
-        from disentangle_bench.benchmarks.planning.plan import resolve_measures
+        from disentangle_bench.benchmarks.planning.lookup import resolve_measures
 
         titles = resolve_measures(names)
     rows = []

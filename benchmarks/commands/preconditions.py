@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.files import write_file
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
@@ -32,6 +33,12 @@ def check_target(file: Path, option: str) -> None:
     if file.exists() and not file.is_file():
         raise RequestError(f"{option} {file}: not a regular file, choose another name")
     check_writable(file.absolute().parent, option)
+
+
+def write_target(file: Path, content: bytes | str) -> None:
+    """Write a file whose name was given, and the folder that it shall lie in."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_file(file, content)
 
 
 def wandb_ready() -> bool:

@@ -50,7 +50,7 @@ def command(
         out: folder of all runs; what is complete there is not run again, what is part-done goes on.
         devices: processors or GPUs for each cell; on each of its machines, where it has several.
         nodes: machines for each cell (with --launcher slurm).
-        jobs: cells side by side; default: as many as the machine has room for.
+        jobs: cells side by side, which share the processor's cores; default: as many as the machine has room for.
         launcher: local runs the cells here; slurm gives each to the cluster as a job, see `resources` of a suite.
         detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
         logger: curves go to CSV files; wandb besides (works offline without a key), or a logger of Lightning's kind
@@ -129,26 +129,29 @@ def carry_out(
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
     else:
         room = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
+        side_by_side = min(jobs or max(1, room), len(cells))
         launch = Launch(
             out=folder,
             command=" ".join(["bench", *sys.argv[1:]]),
             accelerator=accelerator,
             devices=devices,
             nodes=nodes,
-            jobs=min(jobs or max(1, room), len(cells)),
+            jobs=side_by_side,
             device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
-            threads=cores,
+            threads=cores if launcher == "slurm" else max(1, cores // (side_by_side * devices)),
             logger=logger,
             resources=resources,
             detach=detach,
         )
         with as_ctrl_c():
             outcome = run(launcher, cells, launch)
-    for cell in outcome.complete:
-        keep_experiments(cell, RunFolder(cell.folder(folder)))
-    show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
-    for title, reason in outcome.failed.items():
-        print(f"bench: failed {title}: {reason}", file=sys.stderr)
+    try:
+        for cell in outcome.complete:
+            keep_experiments(cell, RunFolder(cell.folder(folder)))
+        show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
+    finally:  # also where the disk has no room for the table
+        for title, reason in outcome.failed.items():
+            print(f"bench: failed {title}: {reason}", file=sys.stderr)
     if outcome.failed and terminal.words == terminal.Words.MANY:
         for cell in cells:
             failure = RunFolder(cell.folder(folder)).state().failure

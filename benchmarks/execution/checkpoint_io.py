@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.runs.weights import sync_folder
 from disentangle_bench.evaluation.records import write_json
-from disentangle_bench.files import digest, read_text
+from disentangle_bench.files import digest, read_text, replacing
 
 KEEP = 2
 log = logging.getLogger(__name__)
@@ -36,19 +35,13 @@ class CheckpointFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Called by Lightning, on rank 0 alone."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".tmp")
-        try:
-            with beside.open("wb") as file:
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as beside:
+            with beside.open("wb") as file:  # torch's own would stay open, and take room, as long as its error is known
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
             _open(beside)
             note = {"cell": self.cell, "step": checkpoint["global_step"], "epoch": checkpoint["epoch"]}
             note["sha256"] = digest(beside)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
         write_json(path.with_suffix(".json"), note)
         sync_folder(path.parent)
         for old in _newest_first(path.parent)[KEEP:]:

@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from disentangle_bench.benchmarks.errors import RequestError
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "unexpected pos")
@@ -27,9 +25,11 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
         folder: of the run, whose file system is meant where no space is left.
     """
     chain = list(_chain(error))
-    text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    text = "; ".join([f"{type(error).__name__}: {_first_line(error)}", *getattr(error, "__notes__", ())])
     if isinstance(error, NotFinite | RequestError):
         return str(error)
+    if folder is not None and not folder.exists():
+        return f"{folder} was removed while the run was at work; the same command begins it anew ({text})"
     if any(map(_no_space, chain)):
         return (
             f"no space left on the disk{_room(folder)}; make room and give the same command again, it goes on ({text})"
@@ -44,6 +44,19 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
     return text
 
 
+def explain_here(error: OSError) -> str:
+    """The same of a command that writes a file of its own, such as a table."""
+    if not error.filename:
+        return explain(error)
+    return explain(error, next(above for above in Path(str(error.filename)).absolute().parents if above.exists()))
+
+
+def _first_line(error: BaseException) -> str:
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return str(error.args[0][0][-1])  # of the files that could not be copied, the first
+    return str(error).partition("\n")[0]
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
@@ -51,14 +64,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _no_space(error: BaseException) -> bool:
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    # torch's and safetensors' own writers tell it in words
+    # torch's and safetensors' own writers tell it in words, and so does the copying of folders
     return any(words in str(error) for words in _NO_SPACE)
 
 
 def _no_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and any(words in str(error) for words in _NO_MEMORY)
 

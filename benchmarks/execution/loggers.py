@@ -33,6 +33,7 @@ def make_loggers(run: RunFolder, cell: Cell, logger: str) -> list[Logger]:
         cell: whose configuration is logged, under an id that a resumed cell shares.
         logger: csv (none besides), wandb, or a dotted path.
     """
+    run.curves.mkdir(exist_ok=True)  # not with its parents, as Lightning would: a run that was removed stays so
     attempt = len(list(run.curves.glob("attempt_*")))
     loggers: list[Logger] = [CSVLogger(run.curves, name="", version=f"attempt_{attempt}")]
     if logger == "wandb":

@@ -64,7 +64,7 @@ def make_record(
             "finished": now(),
             "git": launch.git,
             "versions": versions(),
-            "hardware": hardware(),
+            "hardware": hardware() | {"threads": cell.threads or launch.threads},
             "device": str(device_of(method)),
             "data": {"fingerprint": data.fingerprint} | {name: len(split) for name, split in data.splits.items()},
             "encoder": trained.encoder,

@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from disentangle_bench.benchmarks.execution.measure import encode_splits, measur
 from disentangle_bench.benchmarks.execution.record import make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, train
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.plan import import_measures
+from disentangle_bench.benchmarks.planning.lookup import import_measures
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
@@ -65,10 +66,13 @@ def _attempt(run: RunFolder) -> ExitStatus:
         run_cell(run)
     except BaseException as error:
         if signals.requested() or isinstance(error, signals.Interrupted):
-            ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
+            with suppress(OSError):
+                ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
             return ExitStatus.INTERRUPTED
-        traceback.print_exc()  # also of a file of the user's own that exits
-        run.fail(explain(error, run.path), traceback.format_exc())
+        with suppress(OSError):
+            traceback.print_exc()  # also of a file of the user's own that exits
+        with suppress(OSError):  # a full disk takes no word of it: whoever started the cell says so
+            run.fail(explain(error, run.path), traceback.format_exc())
         return ExitStatus.FAILED
     return ExitStatus.DONE
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.record import git_state
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -17,8 +18,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, Run
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation.records import write_json
 
-BLOCKED = (FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
-"""What one cell's folder may have in its way, while the others' are fine."""
+NO_REASON = "no reason left"
 RANK_VARIABLES = {
     *("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "JSM_NAMESPACE_RANK"),
@@ -119,7 +119,7 @@ class Starter(Protocol):
     stop_seconds: float
 
     def start(self, cell: Cell, slot: int) -> Handle:
-        """Start a cell; OSError if its folder can't be written to."""
+        """Start a cell, which `prepare` has been called for; OSError if its folder can't be written to."""
 
 
 @dataclass
@@ -130,11 +130,25 @@ class _Running:
 
 
 def prepare(cell: Cell, launch: Launch, slot: int = 0) -> RunFolder:
-    """Make a cell's folder and write there what its process needs to know."""
+    """Make a cell's folder and write there what its process needs to know.
+
+    What an earlier attempt left as its reason goes: one that is there later is of this attempt, whatever a clock says.
+    """
     run = RunFolder(cell.folder(launch.out))
     run.path.mkdir(parents=True, exist_ok=True)
     write_json(run.config, RunConfig(cell.as_dict(), launch.of_cell(slot)).as_dict())
+    run.failure.unlink(missing_ok=True)
     return run
+
+
+def _give_up(run: RunFolder, reason: str) -> str:
+    """Leave word in a cell's folder; where that can't be done, it is why its process could not, either."""
+    try:
+        run.fail(reason)
+    except OSError as error:
+        explained = explain(error, run.path)
+        return explained if reason == NO_REASON else f"{reason}; {explained}"
+    return reason
 
 
 def complete_cells(cells: list[Cell], out: Path) -> list[Cell]:
@@ -158,7 +172,7 @@ class Waiting:
     """
 
     def __init__(self, cells: list[Cell], launch: Launch, starter: Starter, complete: int):
-        self.launch, self.starter, self.begun = launch, starter, time.time()
+        self.launch, self.starter = launch, starter
         self.outcome = Outcome()
         self.pending, self.running = deque(cells), dict[int, _Running]()
         self.elsewhere: set[str] = set()
@@ -186,12 +200,12 @@ class Waiting:
         return RunFolder(cell.folder(self.launch.out))
 
     def _start(self, cell: Cell, slot: int) -> None:
-        since = time.time()
+        since, run = time.monotonic(), self._folder(cell)
         try:
             self.running[slot] = _Running(cell, self.starter.start(cell, slot), since)
-            self.bars.started(cell, self._folder(cell).log)
-        except BLOCKED as error:
-            self._settle(cell, f"its folder can't be used: {error}", since)
+            self.bars.started(cell, run.log)
+        except OSError as error:  # what is in this cell's way need not be in the others'
+            self._settle(cell, f"its folder can't be used: {explain(error, run.path)}", since)
 
     def _look_after(self, slot: int) -> None:
         """Show how far a running cell is, or enter what became of it."""
@@ -208,14 +222,13 @@ class Waiting:
             self.elsewhere.add(cell.hash)
             self.pending.append(cell)
         elif ending.how:
-            run.fail(ending.how)
-            self._settle(cell, ending.how, running.since)
+            self._settle(cell, _give_up(run, ending.how), running.since)
         elif ending.status == ExitStatus.INTERRUPTED:
             by = found.progress.stopped or "a signal"
             self._settle(cell, f"interrupted by {by}; the same command goes on from there", running.since)
         else:
-            failure = found.failure if found.failure and found.failure.time >= running.since else None
-            self._settle(cell, failure.reason if failure else "no reason left", running.since)
+            reason = found.failure.reason if found.failure else _give_up(run, NO_REASON)
+            self._settle(cell, reason, running.since)
 
     def _settle(self, cell: Cell, failure: str | None, since: float | None) -> None:
         log = self._folder(cell).log
@@ -223,7 +236,7 @@ class Waiting:
             self.outcome.complete.append(cell)
         else:
             self.outcome.failed[cell.title] = f"{failure} (log: {log})" if log.exists() else failure
-        self.bars.settled(cell, failure, None if since is None else time.time() - since)
+        self.bars.settled(cell, failure, None if since is None else time.monotonic() - since)
 
     def _next(self) -> Cell | None:
         """The next cell to start; those that another process has settled meanwhile are taken off the list."""
@@ -236,7 +249,7 @@ class Waiting:
             if cell.hash not in self.elsewhere:
                 return cell
             found = run.state()
-            if found.failure and found.failure.time >= self.begun:
+            if found.failure:
                 self._settle(cell, found.failure.reason, None)
             elif found.state == State.RUNNING:
                 self.pending.append(cell)

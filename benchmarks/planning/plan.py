@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from inspect import getsourcefile, signature
-from itertools import product, takewhile
+from inspect import signature
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,22 @@ from disentangle_bench.benchmarks.machine import has_bf16
 from disentangle_bench.benchmarks.planning import options, sweep
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
+from disentangle_bench.benchmarks.planning.lookup import (
+    find_class,
+    own_measures,
+    own_parts,
+    resolve_measures,
+    source_hash,
+)
 from disentangle_bench.benchmarks.planning.suite import Suite, merged
+from disentangle_bench.benchmarks.planning.trial import setup_data, try_building
 from disentangle_bench.benchmarks.planning.tuning import read_choice
-from disentangle_bench.datamodules.base import DataMismatch, DataNotFound, ImageDataModule
+from disentangle_bench.datamodules.base import DataMismatch, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.protocol import MEASURES, adopt, newest
-from disentangle_bench.methods.networks.backbones import is_own, require_pretrained
-from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
-from disentangle_bench.methods.views import views_of
-from disentangle_bench.registry import imported
+from disentangle_bench.evaluation.protocol import MEASURES
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
-PACKAGE = "disentangle_bench"
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
@@ -128,7 +129,7 @@ class _Planner:
         for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
             method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
         method_options = options.resolve(method_class, method_options, f"{where}method {method}")
-        source = source_hash(data_class, method_class, *_own_parts(method_options, f"{where}method {method}"))
+        source = source_hash(data_class, method_class, *own_parts(method_options, f"{where}method {method}"))
         data = self.load(dataset, data_options)
         if missing := method_class.uses_targets - {target.role for target in data.targets}:
             lack = f"{method} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"
@@ -141,7 +142,7 @@ class _Planner:
             data.check_batches(roles=method_class.uses_targets, **given)
         except DataMismatch as error:
             raise RequestError(f"{where}data set {dataset}, method {method}: {error}") from error
-        needed = _try_building(method_class, method_options, f"{where}method {method}", data)
+        needed = try_building(method_class, method_options, f"{where}method {method}", data)
         if needed and not self.dry:
             raise RequestError(f"{where}method {method}: {needed[0]}")
         for one in needed:
@@ -182,129 +183,6 @@ def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:
     """Of options for every method, those that one has."""
     known = options.known_options(cls)
     return {key: value for key, value in given.items() if key in known}
-
-
-def own_measures(names: list[str]) -> list[str]:
-    """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
-    return [name for name in names if "." in name]
-
-
-def import_measures(paths: list[str]) -> dict[str, str]:
-    """Take in measures of somebody's own: path -> title. RequestError for a path at which there is none."""
-    try:
-        return {path: adopt(imported(path, "measure"), path) for path in paths}
-    except (LookupError, ValueError) as error:
-        raise RequestError(str(error)) from error
-
-
-def resolve_measures(names: list[str]) -> list[str]:
-    """Titles of measures; one named without a version is the newest. RequestError for a name that is none."""
-    own = import_measures(own_measures(names))
-    names = [own.get(name, name) for name in names]
-    versions = {title.partition("@")[0]: title for title in newest()}
-    for name in names:
-        if name not in MEASURES and name not in versions:
-            raise unknown("measure", name, [*MEASURES, *versions])
-    return list(dict.fromkeys(versions.get(name, name) for name in names))
-
-
-def find_class(registry: Any, kind: str, name: str) -> Any:
-    """The class of a name in a registry (`methods` or `datamodules`).
-
-    Raises:
-        RequestError: there is none (with the nearest names), or the user's file doesn't run.
-    """
-    try:
-        return registry.find(name)
-    except LookupError as error:
-        known = registry.available()
-        raise RequestError(str(error)) if "." in name or name in known else unknown(kind, name, known) from error
-
-
-def _own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
-    """What somebody has written themselves of the parts of a method: its backbone, its views."""
-    found: list[Any] = []
-    try:
-        if is_own(str(method_options.get("backbone", ""))):
-            found.append(imported(method_options["backbone"], "backbone"))
-        if method_options.get("own_views"):
-            found.append(type(views_of(method_options["own_views"])))
-    except (LookupError, ValueError) as error:
-        raise RequestError(f"{where}: {error}") from error
-    return found
-
-
-def source_hash(*parts: Any) -> str:
-    """Hash of the files that define these classes or functions, where they are not this package's; empty if all are."""
-    outside = [one for part in parts for one in takewhile(_is_outside, getattr(part, "__mro__", [part]))]
-    try:
-        files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
-    except (TypeError, OSError) as error:
-        raise RequestError(
-            f"{outside[0].__qualname__}: code needs a file, whose content is part of a run's hash"
-        ) from error
-    return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
-
-
-def _is_outside(part: Any) -> bool:
-    return part.__module__.partition(".")[0] != PACKAGE
-
-
-def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
-    """The data set, loaded, or RequestError if it is missing or the options don't fit it."""
-    with opened_data(cls, data_options, name) as data:
-        data.setup()
-    return data
-
-
-@contextmanager
-def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
-    """The data set, not loaded; within the block what is wrong with it is a RequestError."""
-    with _told(cls, f"data set {name}"):
-        yield cls(**options.instantiate(cls, data_options))
-
-
-@contextmanager
-def _told(cls: type, what: str) -> Iterator[None]:
-    """Tell in a line what goes wrong: of our own classes what the request can be wrong in, of others' anything."""
-    try:
-        yield
-    except RequestError:
-        raise
-    except (DataNotFound, ValueError, OSError) as error:
-        raise RequestError(f"{what}: {error}") from error
-    except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
-        if cls.__module__.partition(".")[0] == PACKAGE or isinstance(error, KeyboardInterrupt):
-            raise
-        raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
-
-
-def _try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> list[str]:
-    """Raise RequestError if the method can't be made of its options for these images.
-
-    Ours are made without memory for their weights; those that timm would download are not.
-
-    Returns:
-        What is said of each file of weights that isn't there; the method can be made but for those.
-    """
-    import torch
-
-    arguments = options.instantiate(cls, resolved)
-    ours = cls.__module__.partition(".")[0] == PACKAGE
-    needed: list[str] = []
-    with _told(cls, where), torch.device("meta") if ours else nullcontext():
-        if arguments.get("init") == "timm":
-            arguments["init"] = None
-            require_pretrained(arguments["backbone"])
-        while True:
-            try:
-                cls(image_shape=data.image_shape, data=data.describe(), **arguments)
-                return needed
-            except WeightsNotFound as missing:
-                if arguments | missing.without == arguments:
-                    raise
-                needed.append(str(missing))
-                arguments |= missing.without
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:

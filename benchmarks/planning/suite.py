@@ -100,7 +100,8 @@ class Suite:
             trains with, it is left out.
         seeds: one run each.
         precision: auto (bf16 where the device has it), fp32 or bf16.
-        threads: of the processor, for each cell; None: all, one cell at a time.
+        threads: of the processor, for each cell; None: all, or an equal share where --jobs asks for several cells
+            at once. A trained network depends on it in its last digits.
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster.

@@ -5,7 +5,6 @@ A folder of runs can be moved as it is: nothing in it names its own place.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -14,6 +13,7 @@ from pathlib import Path
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder, State
 from disentangle_bench.evaluation import records
+from disentangle_bench.files import replacing
 
 
 class Taking(StrEnum):
@@ -103,9 +103,8 @@ def take_over(run: RunFolder, out: Path) -> Taking:
     try:
         with lock.hold(into.lock, seconds=0):
             shutil.copytree(run.path, into.path, ignore=left_out, dirs_exist_ok=True, symlinks=True)
-            beside = into.record.with_name(f".{records.FILE}.{os.getpid()}-0.tmp")
-            shutil.copyfile(run.record, beside)
-            beside.replace(into.record)
+            with replacing(into.record) as beside:
+                shutil.copyfile(run.record, beside)
     except lock.Taken:
         return Taking.BUSY
     return Taking.COPIED

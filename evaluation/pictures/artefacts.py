@@ -65,7 +65,7 @@ def write(
     from threadpoolctl import threadpool_limits
 
     out = folder / FOLDER
-    out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(exist_ok=True)
     count = len(next(iter(bank.features.values()))["test"])
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[:LIMIT])
     images, first = _gather(batches, chosen)

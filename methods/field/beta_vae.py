@@ -1,9 +1,13 @@
 """beta-VAE: a variational auto-encoder whose code pays more for each nat that it carries."""
 
+from pathlib import Path
+
+import torch
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.variational import Decoder, GaussianHead, sample
 from disentangle_bench.methods.objectives.variational import bernoulli_distance, gaussian_kl
 
@@ -43,16 +47,28 @@ class BetaVAE(Method):
         self.beta, self.code_dim = beta, code_dim
         self.encoder_head = GaussianHead(self.num_features, code_dim)
         self.decoder = Decoder(code_dim, self.image_shape, decoder_dim)
+        self._shown: Tensor | None = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Negative evidence bound with a weight of its own on the divergence (eq. 4)."""
         plain = self.plain_view(batch["image"])
+        self._shown = plain[: traversals.SHOWN]
         mean, log_variance = self.encoder_head(self.backbone(self.prepare(plain)))
         z = sample(mean, log_variance, self.noise("code", len(plain), self.code_dim))
         distance, divergence = bernoulli_distance(self.decoder(z), plain), gaussian_kl(mean, log_variance)
         loss = distance + self.beta * divergence
         self.log_dict({"loss": loss, "loss/reconstruction": distance, "loss/divergence": divergence})
         return loss
+
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """Save a picture: images, reconstructions, and what each dimension of the code does."""
+        if self.trainer.is_global_zero and self._shown is not None:
+            self.eval()
+            codes = self.encoder_head(self.backbone(self.prepare(self._shown)))[0]
+            file = Path(self.trainer.default_root_dir) / "images" / "traversals.png"
+            traversals.save(file, self._shown, codes, lambda codes: self.decoder(codes).sigmoid())
+            self.train()
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `code` [B, code_dim]: means."""

@@ -1,5 +1,6 @@
 """FactorVAE: a discriminator tells whole codes from permuted ones, the encoder makes them hard to tell."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from disentangle_bench.methods.base import Batch, Method
+from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.variational import Decoder, GaussianHead, binary_discriminator, frozen, sample
 from disentangle_bench.methods.objectives.inputs import prepare, upload, widen
 from disentangle_bench.methods.objectives.variational import (
@@ -60,11 +62,13 @@ class FactorVAE(Method):
         self.gamma, self.code_dim, self.discriminator_lr = gamma, code_dim, discriminator_lr or self.lr
         self.encoder_head = GaussianHead(self.num_features, code_dim)
         self.decoder = Decoder(code_dim, self.image_shape, decoder_dim)
+        self._shown: Tensor | None = None
         self.discriminator = binary_discriminator(code_dim, discriminator_dim)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Negative evidence bound plus the total correlation (eq. 2), and the discriminator's loss (algorithm 2)."""
         plain = self.plain_view(batch["image"])
+        self._shown = plain[: traversals.SHOWN]
         mean, log_variance = self.encoder_head(self.backbone(self.prepare(plain)))
         z = sample(mean, log_variance, self.noise("code", len(plain), self.code_dim))
         distance, divergence = bernoulli_distance(self.decoder(z), plain), gaussian_kl(mean, log_variance)
@@ -74,6 +78,16 @@ class FactorVAE(Method):
         self.log_dict({"loss/reconstruction": distance, "loss/divergence": divergence})
         self.log_dict({"loss/correlation": correlation, "loss/discriminator": discrimination, "loss": loss})
         return loss + discrimination  # their gradients are of different parameters
+
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """Save a picture: images, reconstructions, and what each dimension of the code does."""
+        if self.trainer.is_global_zero and self._shown is not None:
+            self.eval()
+            codes = self.encoder_head(self.backbone(self.prepare(self._shown)))[0]
+            file = Path(self.trainer.default_root_dir) / "images" / "traversals.png"
+            traversals.save(file, self._shown, codes, lambda codes: self.decoder(codes).sigmoid())
+            self.train()
 
     def discrimination(self, z: Tensor) -> Tensor:
         """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""

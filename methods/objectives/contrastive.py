@@ -4,12 +4,18 @@ Where they differ from the first publication's code: VICReg's covariance term is
 as its variance term is (the original code adds the two branches up).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
+from torch.utils.checkpoint import checkpoint
 
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
+
+AT_ONCE = 8192**2
+"""Entries of a matrix that are held at once: 0.27 GB in float32, of which the backward pass needs three or four."""
 
 
 def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather | None = None) -> Tensor:
@@ -25,11 +31,15 @@ def info_nce(z1: Tensor, z2: Tensor, temperature: float = 0.5, *, gather: Gather
     check_positive(temperature=temperature)
     z1, z2 = prepare(z1, z2, gather=gather)
     z = torch.cat([z1, z2])
-    logits = matmul(z, z.T) / temperature
-    logits.fill_diagonal_(-torch.inf)  # in place: no mask and no second copy of the 2B x 2B matrix
-    # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
-    positive = torch.cat([logits.diagonal(len(z1)), logits.diagonal(-len(z1))])
-    return (logits.logsumexp(1) - positive).mean()
+
+    def terms(rows: slice) -> Tensor:
+        logits = matmul(z[rows], z.T) / temperature
+        logits.diagonal(rows.start).fill_(-torch.inf)  # in place: no mask and no second copy of the matrix
+        # Both diagonals, rather than the row-wise product again: one image gives 0 exactly.
+        positive = torch.cat([logits.diagonal(rows.start + len(z1)), logits.diagonal(rows.start - len(z1))])
+        return logits.logsumexp(1) - positive
+
+    return by_rows(terms, len(z), len(z)).mean()
 
 
 def momentum_info_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
@@ -125,3 +135,21 @@ def _standardised(z: Tensor) -> Tensor:
 def _off_diagonal_squares(matrix: Tensor) -> Tensor:
     # The diagonal is blanked, not subtracted from the total: the total may be far larger than what is left.
     return matrix.clone().fill_diagonal_(0).square().sum()
+
+
+def by_rows(terms: Callable[[slice], Tensor], rows: int, columns: int) -> Tensor:
+    """A term of each row [rows] of a matrix of similarities [rows, columns].
+
+    Up to `AT_ONCE` entries it is one call; beyond, one a block of rows, which the backward pass computes once more
+    instead of keeping it. Values differ by the rounding of smaller products then.
+
+    Args:
+        terms: of the given rows, which it multiplies with all columns.
+        rows: of the matrix.
+        columns: of the matrix.
+    """
+    if rows * columns <= AT_ONCE:
+        return terms(slice(0, rows))
+    size = max(1, AT_ONCE // columns)
+    blocks = (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+    return torch.cat([checkpoint(terms, block, use_reentrant=False) for block in blocks])

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from disentangle_bench.methods.objectives.contrastive import variance_covariance
+from disentangle_bench.methods.objectives.contrastive import by_rows, variance_covariance
 from disentangle_bench.methods.objectives.gather import Gather
 from disentangle_bench.methods.objectives.inputs import check_matrix, check_positive, check_same_shape, matmul, prepare
 
@@ -189,7 +189,13 @@ def _alignment(
 def _other_images(views: Tensor, temperature: float) -> Tensor:
     """Mean over all rows of [V, B, d] of log-sum-exp of their similarities with the views of other images."""
     count, size, _ = views.shape
-    rows = views.flatten(0, 1)
-    logits = matmul(rows, rows.T) / temperature
-    logits.view(count, size, count, size).diagonal(dim1=1, dim2=3).fill_(-torch.inf)  # in place: no mask, no copy
-    return logits.logsumexp(1).mean()
+    z = views.flatten(0, 1)
+    own = size * torch.arange(count, device=z.device)
+
+    def terms(rows: slice) -> Tensor:
+        logits = matmul(z[rows], z.T) / temperature
+        images = torch.arange(rows.start, rows.stop, device=z.device) % size
+        logits.scatter_(1, images[:, None] + own, -torch.inf)  # in place: no mask, no copy
+        return logits.logsumexp(1)
+
+    return by_rows(terms, len(z), len(z)).mean()

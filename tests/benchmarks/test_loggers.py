@@ -53,6 +53,7 @@ def my_file(tmp_path, monkeypatch):
 
 def test_a_logger_of_ones_own_gets_name_group_figures_and_cost(tmp_path):
     run = RunFolder(tmp_path / "digits" / "simclr" / CELL.hash)
+    run.path.mkdir(parents=True)
     row = {"measure": "linear@1", "space": "features", "target": "class", "scores": {"top1": 0.9}}
     record = {"metrics": [row, row | {"scores": None}], "cost": {"train_seconds": 3.0, "ranks": []}}
     loggers.finish(loggers.make_loggers(run, CELL, "my_loggers.Lines"), run, record)

@@ -1,5 +1,7 @@
 """A file of the user's own: its method, data set, measure, backbone and views are in every command."""
 
+import os
+import subprocess
 import sys
 
 import pytest
@@ -136,12 +138,13 @@ def test_an_encoder_is_judged_on_them(folder, capsys):
 
 def test_their_code_is_part_of_what_a_run_is(folder, capsys):
     """Another backbone in the same file is another run."""
-    from disentangle_bench.benchmarks.planning import plan
+    from disentangle_bench import methods
+    from disentangle_bench.benchmarks.planning import lookup
 
-    first = plan.source_hash(plan.find_class(plan.methods, "method", "their_file.Mine"))
+    first = lookup.source_hash(lookup.find_class(methods, "method", "their_file.Mine"))
     assert first
-    assert plan._own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
-    assert plan._own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
+    assert lookup.own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
+    assert lookup.own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
 
 
 @pytest.mark.parametrize(
@@ -180,3 +183,40 @@ def test_equal_names_are_told_apart(folder):
     record = next(r for r in read_records(folder / "runs")[0] if "Mine" in r["cell"]["method"])
     other = record | {"cell": record["cell"] | {"method": "other_file.Mine", "settings": "0123456789abcdef"}}
     assert len(set(method_labels([record, other]).values())) == 2
+
+
+GROUPS = {
+    "methods": "theirs = installed_file:Mine",
+    "datamodules": "their_stripes = installed_file:Stripes",
+    "measures": "their_length = installed_file:length",
+    "backbones": "their_network = installed_file:tiny",
+    "views": "their_views = installed_file:Turned",
+}
+
+
+def test_an_installed_package_offers_all_of_it(tmp_path, monkeypatch, capsys):
+    """By entry points: each is listed by its name, and a run takes them by it."""
+    (tmp_path / "installed_file.py").write_text(MINE)
+    info = tmp_path / "installed-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: installed\nVersion: 1.0\n")
+    points = (f"[disentangle_bench.{group}]\n{entry}\n" for group, entry in GROUPS.items())
+    (info / "entry_points.txt").write_text("".join(points))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for what, told in (
+        ("methods", "theirs"),
+        ("datasets", "their_stripes"),
+        ("backbones", "their_network  4 features"),
+        ("views", "their_views"),
+    ):
+        assert main(["list", what]) == 0
+        assert told in capsys.readouterr().out
+    taken = ["--method", "theirs", "--dataset", "their_stripes", "--set", "data.batch_size=32"]
+    options = ["--set", "method.backbone=their_network", "--set", "method.own_views=their_views"]
+    assert main(["run", "--suite", "smoke", *taken, *options, "--dry-run"]) == 0
+    assert "their_stripes/theirs seed 0" in capsys.readouterr().out
+    code = "from disentangle_bench.evaluation.protocol import MEASURES; print(MEASURES['length@1'].source)"
+    paths = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    found = subprocess.run([sys.executable, "-c", code], env=paths, capture_output=True, text=True)
+    assert found.stdout == "a test\n", found.stderr

@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers, machine
+from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 
@@ -103,3 +106,33 @@ def test_all_is_all_of_a_suites_own_methods_and_what_it_lists_may_lack_labels(tm
     (tmp_path / "mine.yaml").write_text(text.replace("simclr, ", ""))
     with pytest.raises(RequestError, match="suite mine: none of its methods can train on its data sets"):
         plan(choose(str(tmp_path / "mine.yaml")))
+
+
+@pytest.mark.parametrize(
+    ("asked", "threads"),
+    [
+        ([], 8),  # one cell at a time has the processor for itself
+        (["--jobs", "2"], 4),
+        (["--jobs", "3"], 2),
+        (["--jobs", "100"], 2),  # there are four cells
+        (["--jobs", "2", "--devices", "2"], 2),
+        (["--jobs", "2", "--set", "threads=3"], 3),  # what a suite says decides
+    ],
+)
+def test_cells_side_by_side_share_the_cores(asked, threads, tmp_path, monkeypatch, capsys):
+    """Else each starts as many threads as there are cores, and all wait for each other."""
+    started = []
+
+    def started_cells(launcher, cells, launch):
+        started.extend(cell.threads or launch.threads for cell in cells)
+        return launchers.Outcome()
+
+    monkeypatch.setattr(launchers, "run", started_cells)
+    monkeypatch.setattr(local, "warm_up", lambda: None)
+    monkeypatch.setattr(machine, "count_cores", lambda: 8)
+    monkeypatch.setattr(machine, "find_devices", lambda: ("cpu", 8))
+    suite = tmp_path / "mine.yaml"
+    four = "methods: [random_init]\ndatasets: [digits]\nseeds: [0, 1, 2, 3]\n"
+    suite.write_text(f"description: x\n{four}budget: {{epochs: 1}}\nmeasures: [linear]\n")
+    assert main(["run", "--suite", str(suite), "--out", str(tmp_path / "runs"), *asked]) == 0
+    assert set(started) == {threads}

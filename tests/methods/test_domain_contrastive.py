@@ -77,14 +77,31 @@ def test_reconstructions_and_swaps_are_drawn_and_parts_learn_at_their_own_rates(
     )
     fitting = trainer(limit_train_batches=2)
     fitting.fit(method, datamodule=module)
-    assert [path.name for path in (tmp_path / "images").iterdir()] == ["epoch=0002.png"]
-    assert Image.open(tmp_path / "images/epoch=0002.png").size == (8 * 18 + 2, 12 * 18 + 2)  # images, own, 10 swaps
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["swaps epoch=0002.png"]
+    assert Image.open(tmp_path / "images/swaps epoch=0002.png").size == (
+        8 * 18 + 2,
+        12 * 18 + 2,
+    )  # images, own, 10 swaps
     assert method.training
     rates = {id(p): group["initial_lr"] for group in fitting.optimizers[0].param_groups for p in group["params"]}
     assert rates.keys() == {id(p) for p in method.parameters()}
     assert rates[id(method.domain_embedding.weight)] == 3e-3
     assert rates[id(method.generator.linear[0].weight)] == rates[id(method.modulation.maps[0].bias)] == 3e-4
     assert rates[id(method.projector.weight)] == rates[id(method.backbone.layers[0].weight)] == 1e-4
+
+
+def test_a_run_that_goes_on_within_an_epoch_is_drawn_too(data, make, trainer, tmp_path):
+    """The batch that is shown is an epoch's first, or the first that this process saw."""
+    module = data()
+    options = {"reconstruction": True, "perceptual": "none", "generator_channels": 8, "images_every": 1}
+    trainer(max_epochs=1, limit_train_batches=2).fit(method := make("domain_contrastive", module, **options), module)
+    fresh = make("domain_contrastive", module, **options)
+    fresh._trainer = method._trainer
+    monitored = next(iter(module.train_dataloader()))
+    fresh.log_dict = fresh.log = lambda *_: None
+    fresh.training_step(monitored, 3)
+    fresh.on_train_epoch_end()
+    assert len(list((tmp_path / "images").iterdir())) == 2
 
 
 def test_perceptual_weights_are_asked_for_not_replaced(data, make, monkeypatch, tmp_path):

@@ -4,10 +4,12 @@ import copy
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
 from disentangle_bench.methods.field import looc
+from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.networks.momentum import MomentumEncoder, enqueue
 from disentangle_bench.methods.networks.variational import Decoder
@@ -151,3 +153,24 @@ def test_looc_pulls_a_space_to_the_key_that_shares_its_group(data, make, monkeyp
         for view in (first, second, third)
     ]
     assert equal == [[], ["appearance"], ["spatial"]]
+
+
+@pytest.mark.parametrize("name", ["beta_vae", "factor_vae"])
+def test_what_a_codes_dimensions_do_is_drawn(name, data, make, trainer, tmp_path):
+    """Drawing changes nothing that is counted or learnt."""
+    module = data()
+    method = make(name, module, code_dim=3, decoder_dim=8)
+    trainer(max_epochs=1, limit_train_batches=2).fit(method, datamodule=module)
+    picture = Image.open(tmp_path / "images" / "traversals.png")
+    assert picture.size == (8 * 18 + 2, 5 * 18 + 2)  # images, their own, three dimensions
+    assert method.training
+    assert method.forward_passes == 64
+
+
+def test_one_dimension_moves_at_a_time(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(traversals, "save_image", lambda grid, file: None)
+    codes = torch.tensor([[0.5, -0.5], [3.0, 4.0]])
+    blank = torch.zeros(2, 1, 4, 4)
+    traversals.save(tmp_path / "x.png", blank, codes, lambda c: shown.append(c) or torch.zeros(len(c), 1, 4, 4))
+    assert_close(shown[1], torch.tensor([[-2.0, -0.5], [2.0, -0.5], [0.5, -2.0], [0.5, 2.0]]))

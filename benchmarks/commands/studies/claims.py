@@ -21,7 +21,7 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
 
     chosen = read(list(claims))
     if to is not None:
-        preconditions.check_writable(Path(to).parent)
+        preconditions.check_target(Path(to), "--to")
     code = 0
     if run:
         from disentangle_bench.benchmarks.commands import run as run_command
@@ -39,8 +39,7 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
     text = markdown(judged)
     print(text, end="")
     if to is not None:
-        Path(to).parent.mkdir(parents=True, exist_ok=True)
-        Path(to).write_text(f"# Claims\n\n{text}", encoding="utf-8")
+        preconditions.write_target(Path(to), f"# Claims\n\n{text}")
     for suite in dict.fromkeys(one.claim.suite for one in judged if one.verdict == NOT_RUN):
         print(f"bench: runs are missing; they are made by: bench run --suite {suite} --out {out}", file=sys.stderr)
     return code

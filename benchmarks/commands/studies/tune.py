@@ -40,13 +40,14 @@ def command(
     """
     from disentangle_bench import methods
     from disentangle_bench.benchmarks.commands.run import carry_out
-    from disentangle_bench.benchmarks.planning.plan import find_class, plan
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+    from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw, tuning_suite
     from disentangle_bench.evaluation.records import write_json
 
     request = choose(suite, method, None, None, set)
-    preconditions.check_writable(Path(to).parent)
+    preconditions.check_target(Path(to), "--to")
     request.tuned = None  # what is to be chosen does not depend on what was
     tune = request.tune
     settings: dict[str, list] = {}
@@ -80,6 +81,7 @@ def command(
             raise RequestError(f"{name}: {error}") from error
     fixed = (suite, sorted({one for names in datasets.values() for one in names}), tune.measure, tune.score)
     choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found)
+    Path(to).parent.mkdir(parents=True, exist_ok=True)
     write_json(Path(to), asdict(choice))
     for name, (best, *_) in found.items():
         changed = ", ".join(f"{key}={value}" for key, value in best.options.items()) or "as they are"

@@ -23,14 +23,9 @@ from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.plan import (
-    find_class,
-    own_measures,
-    resolve_measures,
-    setup_data,
-    source_hash,
-)
+from disentangle_bench.benchmarks.planning.lookup import find_class, own_measures, resolve_measures, source_hash
 from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.planning.trial import setup_data
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.weights import state_hash

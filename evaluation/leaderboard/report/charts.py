@@ -139,7 +139,7 @@ def pareto(tables: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
             axes.set_xlabel(cost)
             axes.set_ylabel(title)
             if not k:
-                _legend(axes, table["block"], "lower right", front=len(best) > 1)
+                _legend(axes, table["block"], "best", front=len(best) > 1)
             _names_beside(figure, axes, points)
         return svg(figure)
 

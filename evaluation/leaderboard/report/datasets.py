@@ -149,7 +149,7 @@ def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
         rows = headline.rows_of(part, won.key)
         found = {r["method"]: (r["rank_low"], r["rank_high"]) for r in rows if not math.isnan(r["rank_low"])}
         lines += [(won.title, method, *ranks) for method, ranks in found.items()]
-        if found and len(panels) < PANELS:
+        if len(found) > 1 and len(panels) < PANELS:  # one alone is the best and the worst
             panels.append(("\n".join(won.title.split(" ")), found))
     rows_ = [(str(row[0].value), block) for row, block in zip(grid.rows, grid.blocks, strict=True)][:POINTS]
     if not panels or len(rows_) < 2:
@@ -190,7 +190,11 @@ def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], file
     href = files.add(f"{dataset} pareto.svg", charts.pareto(tables, _axis(key)))
     together = pd.concat([table.assign(kind=name) for name, table in tables])
     address = files.add(f"{dataset} pareto.csv", formats.csv(together))
-    caption = "Content against cost. On the purple line stands what no other method beats in both. Dotted: not trained."
+    caption = "Content against cost: top left is best."
+    if any((table["front"] & (table["cost"] > 0)).sum() > 1 for _, table in tables):
+        caption += " On the purple line stands what no other method beats in both."
+    if any((table["cost"] <= 0).any() for _, table in tables):
+        caption += " Dotted: not trained."
     return None if href is None else Picture("What it costs", caption, href, address)
 
 

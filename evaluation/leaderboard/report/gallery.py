@@ -20,6 +20,12 @@ from disentangle_bench.evaluation.pictures import artefacts
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES, PICTURE_BYTES = 8, 2**20
 """Of those that a method left: how many are shown, and up to which size."""
+DRAWN = {
+    "swaps": "Top row: images; second: their reconstructions; below: their content under other domains, one a row.",
+    "traversals": "Top row: images; second: their reconstructions; below: the first image, one dimension of its code a "
+    "row from -2 to 2, all others as they are.",
+}
+"""First word of a picture's name -> what it shows."""
 SPACES, TARGETS = 6, 4
 """That are mapped."""
 CLASSES = 50
@@ -201,9 +207,10 @@ def _swaps(gallery: Gallery, name: str, run: Path, out: Output) -> None:
     for path in files[:PICTURES]:
         picture = _picture(path)
         if picture is not None:
-            _show(gallery, out, path.stem, "Saved by the method.", picture, f"{name} {path.name}", None)
+            caption = DRAWN.get(path.stem.partition(" ")[0], "Saved by the method.")
+            _show(gallery, out, path.stem, caption, picture, f"{name} {path.name}", None)
     if not files:
-        gallery.missing.append("Reconstruction swaps: the method saved no pictures under images/ of its run.")
+        gallery.missing.append("Reconstructions: the method saved no pictures under images/ of its run.")
     if len(files) > PICTURES:
         gallery.missing.append(f"{len(files) - PICTURES} further pictures that the method saved.")
 

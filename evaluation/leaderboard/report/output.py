@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from disentangle_bench.files import file_name
+from disentangle_bench.files import file_name, write_file
 
 FILES = "report_files"
 LIMIT = 18 * 2**20
@@ -13,10 +13,10 @@ LIMIT = 18 * 2**20
 
 
 class Output:
-    """Files beside the page.
+    """Files beside the page; they take the place of an earlier report's by `exchange`, or are gone after the block.
 
     Args:
-        folder: of the report; what an earlier report left in `<folder>/report_files` is removed.
+        folder: of the report; its files lie in `<folder>/report_files`.
         limit: bytes; files beyond it are left out and counted in `left_out`.
     """
 
@@ -24,8 +24,20 @@ class Output:
         self.folder, self.limit = folder, limit
         self.size, self.left_out = 0, 0
         self._names: set[str] = set()
-        shutil.rmtree(folder / FILES, ignore_errors=True)
-        (folder / FILES).mkdir(parents=True)
+        self._staged = folder / f".{FILES}.tmp"
+        shutil.rmtree(self._staged, ignore_errors=True)
+        self._staged.mkdir(parents=True)
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self._staged, ignore_errors=True)
+
+    def exchange(self) -> None:
+        """Put the files in their place."""
+        shutil.rmtree(self.folder / FILES, ignore_errors=True)
+        self._staged.rename(self.folder / FILES)
 
     def add(self, name: str, content: bytes | str) -> str | None:
         """Write a file.
@@ -44,6 +56,6 @@ class Output:
         stem, _, ending = name.rpartition(".")
         unique = file_name("-".join(stem.split()), f".{ending}", self._names)
         self._names.add(unique)
-        (self.folder / FILES / unique).write_bytes(data)
+        write_file(self._staged / unique, data, synced=False)
         self.size += len(data)
         return f"{FILES}/{unique}"

@@ -27,7 +27,7 @@ from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import grids, matrices
 from disentangle_bench.evaluation.records import Problem, find_records, name_of
-from disentangle_bench.files import write_file
+from disentangle_bench.files import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,41 +93,43 @@ def _build(
     methods = sorted(set(seen["method"]))
     chosen = baseline or next((name for name in BASELINES if name in methods), None)
     compared = None if chosen is None else against(seen, chosen)
-    files = Output(out)
-    named = [(labels[_key(r)], r, path.parent if path.parent.is_dir() else None) for path, r in found.items()]
-    made = cards.build(named, methods)
-    judged = [one for one in judge(claims, found) if one.verdict != NOT_RUN]
-    ranking = overall(seen)
-    told = {grid.dataset: grid for grid in matrices(frame)}
-    page = formats.environment().get_template("report.html.j2")
-    text = page.render(
-        title=title,
-        records=len(found),
-        datasets=[datasets.build(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
-        links={card["method"]: card["id"] for card in made},
-        cards=made,
-        cards_left_out=len(methods) - len(made),
-        claims=table_of(judged).to_dict("records") if judged else [],
-        claims_not_run=len(claims) - len(judged),
-        who=headline.WHO,
-        ranked_by="{} {}".format(*RANKED_BY),
-        ranking=ranking.to_dict("records"),
-        ranking_left_out=ranking.attrs["left_out"],
-        ranking_csv=files.add("overall ranking.csv", formats.csv(ranking)),
-        baseline=chosen,
-        threshold=f"{THRESHOLD:g} (in percent: {100 * THRESHOLD:g} point)",
-        compared=[] if compared is None else _compared(compared),
-        compared_total=0 if compared is None else len(compared),
-        compared_csv=None if compared is None else files.add("comparison with baseline.csv", formats.csv(compared)),
-        galleries=_galleries(named, files),
-        cautions=[*cautions(found.values()), *seen.attrs["problems"]],
-        problems=[problem.reason for problem in problems],
-        runs_csv=files.add("runs.csv", cards.runs_csv(named)),
-        figures_csv=files.add("leaderboard.csv", formats.csv(frame)),
-        left_out=files.left_out,
-    )
-    index = out / "index.html"
-    write_file(index, text)
+    with Output(out) as files:
+        named = [(labels[_key(r)], r, path.parent if path.parent.is_dir() else None) for path, r in found.items()]
+        made = cards.build(named, methods)
+        judged = [one for one in judge(claims, found) if one.verdict != NOT_RUN]
+        ranking = overall(seen)
+        told = {grid.dataset: grid for grid in matrices(frame)}
+        page = formats.environment().get_template("report.html.j2")
+        text = page.render(
+            title=title,
+            records=len(found),
+            datasets=[datasets.build(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
+            links={card["method"]: card["id"] for card in made},
+            cards=made,
+            cards_left_out=len(methods) - len(made),
+            claims=table_of(judged).to_dict("records") if judged else [],
+            claims_not_run=len(claims) - len(judged),
+            who=headline.WHO,
+            ranked_by="{} {}".format(*RANKED_BY),
+            ranking=ranking.to_dict("records"),
+            ranking_left_out=ranking.attrs["left_out"],
+            ranking_csv=files.add("overall ranking.csv", formats.csv(ranking)),
+            baseline=chosen,
+            threshold=f"{THRESHOLD:g} (in percent: {100 * THRESHOLD:g} point)",
+            compared=[] if compared is None else _compared(compared),
+            compared_total=0 if compared is None else len(compared),
+            compared_csv=None if compared is None else files.add("comparison with baseline.csv", formats.csv(compared)),
+            galleries=_galleries(named, files),
+            cautions=[*cautions(found.values()), *seen.attrs["problems"]],
+            problems=[problem.reason for problem in problems],
+            runs_csv=files.add("runs.csv", cards.runs_csv(named)),
+            figures_csv=files.add("leaderboard.csv", formats.csv(frame)),
+            left_out=files.left_out,
+        )
+        index = out / "index.html"
+        with replacing(index) as beside:
+            beside.write_text(text, encoding="utf-8")
+            files.exchange()
     return index
 
 

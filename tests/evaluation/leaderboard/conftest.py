@@ -124,10 +124,10 @@ def write_run(root: Path, record: Record, pictures: bool = True) -> Path:
     """Write a run: its record, and with `pictures` all that the report can show."""
     cell = record["cell"]
     run = root / cell["hash"]
+    run.mkdir(parents=True)
     if not pictures:
         write_json(run / FILE, record)
         return run
-    run.mkdir(parents=True)
     found, guessed = Outcomes(), np.array([0, 0, 1, 1, 2, 2, 2])
     ids = {"predicted": guessed, "labels": np.array([0, 0, 1, 2, 2, 2, 0])}
     found.add("linear@1", "features", "class", Measured({}, ids=ids))

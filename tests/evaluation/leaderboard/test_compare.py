@@ -25,6 +25,7 @@ def side(record, shift=0.0, method="simclr", seeds=range(4), **options):
 
 def put(root, records):
     for r in records:
+        (root / r["cell"]["hash"]).mkdir(parents=True, exist_ok=True)
         write_json(root / r["cell"]["hash"] / FILE, r)
     return root
 

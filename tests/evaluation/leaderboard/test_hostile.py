@@ -47,6 +47,7 @@ def test_a_spoiled_record_costs_the_others_nothing(record, tmp_path, seed):
     rows = [{"measure": "leakage@4", "target": "color", "scores": {"leakage": 0.3}}]
     good = [record(method=m, seed=s, metrics=rows) for m in ("simclr", "vicreg") for s in range(3)]
     for each in good:
+        (tmp_path / each["cell"]["hash"]).mkdir()
         write_json(tmp_path / each["cell"]["hash"] / FILE, each)
     (tmp_path / "zz").mkdir()
     for _ in range(15):

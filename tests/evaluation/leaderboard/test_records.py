@@ -22,6 +22,7 @@ from disentangle_bench.evaluation.records import (
 def put(root, record, folder=None):
     cell = record["cell"]
     path = root / (folder or f"{cell['dataset']}/{cell['method']}/{cell['hash']}") / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
     return path
 

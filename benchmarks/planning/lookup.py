@@ -1,0 +1,83 @@
+"""From names in a request to code: classes, measures, and parts that somebody has written themselves."""
+
+from __future__ import annotations
+
+from inspect import getsourcefile
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.benchmarks.planning.cell import content_hash
+from disentangle_bench.evaluation.protocol import MEASURES, adopt, newest
+from disentangle_bench.methods.networks.backbones import is_own
+from disentangle_bench.methods.views import views_of
+from disentangle_bench.registry import imported
+
+PACKAGE = "disentangle_bench"
+
+
+def find_class(registry: Any, kind: str, name: str) -> Any:
+    """The class of a name in a registry (`methods` or `datamodules`).
+
+    Raises:
+        RequestError: there is none (with the nearest names), or the user's file doesn't run.
+    """
+    try:
+        return registry.find(name)
+    except LookupError as error:
+        known = registry.available()
+        raise RequestError(str(error)) if "." in name or name in known else unknown(kind, name, known) from error
+
+
+def own_measures(names: list[str]) -> list[str]:
+    """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
+    return [name for name in names if "." in name]
+
+
+def import_measures(paths: list[str]) -> dict[str, str]:
+    """Take in measures of somebody's own: path -> title. RequestError for a path at which there is none."""
+    try:
+        return {path: adopt(imported(path, "measure"), path) for path in paths}
+    except (LookupError, ValueError) as error:
+        raise RequestError(str(error)) from error
+
+
+def resolve_measures(names: list[str]) -> list[str]:
+    """Titles of measures; one named without a version is the newest. RequestError for a name that is none."""
+    own = import_measures(own_measures(names))
+    names = [own.get(name, name) for name in names]
+    versions = {title.partition("@")[0]: title for title in newest()}
+    for name in names:
+        if name not in MEASURES and name not in versions:
+            raise unknown("measure", name, [*MEASURES, *versions])
+    return list(dict.fromkeys(versions.get(name, name) for name in names))
+
+
+def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
+    """What somebody has written themselves of the parts of a method: its backbone, its views."""
+    found: list[Any] = []
+    try:
+        if is_own(str(method_options.get("backbone", ""))):
+            found.append(imported(method_options["backbone"], "backbone"))
+        if method_options.get("own_views"):
+            found.append(type(views_of(method_options["own_views"])))
+    except (LookupError, ValueError) as error:
+        raise RequestError(f"{where}: {error}") from error
+    return found
+
+
+def source_hash(*parts: Any) -> str:
+    """Hash of the files that define these classes or functions, where they are not this package's; empty if all are."""
+    outside = [one for part in parts for one in takewhile(is_outside, getattr(part, "__mro__", [part]))]
+    try:
+        files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
+    except (TypeError, OSError) as error:
+        raise RequestError(
+            f"{outside[0].__qualname__}: code needs a file, whose content is part of a run's hash"
+        ) from error
+    return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
+
+
+def is_outside(part: Any) -> bool:
+    return part.__module__.partition(".")[0] != PACKAGE

@@ -1,0 +1,71 @@
+"""Data and methods of a request, tried out before anything is written: what is wrong with one is told in a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.lookup import is_outside
+from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule
+from disentangle_bench.methods.networks.backbones import require_pretrained
+from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
+
+
+def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
+    """The data set, loaded, or RequestError if it is missing or the options don't fit it."""
+    with opened_data(cls, data_options, name) as data:
+        data.setup()
+    return data
+
+
+@contextmanager
+def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
+    """The data set, not loaded; within the block what is wrong with it is a RequestError."""
+    with _told(cls, f"data set {name}"):
+        yield cls(**options.instantiate(cls, data_options))
+
+
+@contextmanager
+def _told(cls: type, what: str) -> Iterator[None]:
+    """Tell in a line what goes wrong: of our own classes what the request can be wrong in, of others' anything."""
+    try:
+        yield
+    except RequestError:
+        raise
+    except (DataNotFound, ValueError, OSError) as error:
+        raise RequestError(f"{what}: {error}") from error
+    except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
+        if not is_outside(cls) or isinstance(error, KeyboardInterrupt):
+            raise
+        raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
+
+
+def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> list[str]:
+    """Raise RequestError if the method can't be made of its options for these images.
+
+    Ours are made without memory for their weights; those that timm would download are not.
+
+    Returns:
+        What is said of each file of weights that isn't there; the method can be made but for those.
+    """
+    import torch
+
+    arguments = options.instantiate(cls, resolved)
+    ours = not is_outside(cls)
+    needed: list[str] = []
+    with _told(cls, where), torch.device("meta") if ours else nullcontext():
+        if arguments.get("init") == "timm":
+            arguments["init"] = None
+            require_pretrained(arguments["backbone"])
+        while True:
+            try:
+                cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                return needed
+            except WeightsNotFound as missing:
+                if arguments | missing.without == arguments:
+                    raise
+                needed.append(str(missing))
+                arguments |= missing.without
