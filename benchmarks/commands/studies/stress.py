@@ -45,7 +45,7 @@ def command(
         jobs: measures side by side; default: as many as there are cores.
         to: write the cards to this markdown file, with its pictures beside it, in a folder of its name.
     """
-    from disentangle_bench.benchmarks.planning.plan import own_measures, resolve_measures
+    from disentangle_bench.benchmarks.planning.lookup import own_measures, resolve_measures
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation.protocol import newest
     from disentangle_bench.evaluation.stress import page
@@ -96,7 +96,7 @@ def _cards(
     import torch
     from threadpoolctl import threadpool_limits
 
-    from disentangle_bench.benchmarks.planning.plan import import_measures
+    from disentangle_bench.benchmarks.planning.lookup import import_measures
     from disentangle_bench.evaluation.protocol import MEASURES
     from disentangle_bench.evaluation.stress.cards import try_out
 
