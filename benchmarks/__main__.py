@@ -22,7 +22,7 @@ from disentangle_bench.files import printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
-    *("compare", "studies.tune", "studies.claims", "verify", "data", "list", "doctor", "replay"),
+    *("compare", "studies.tune", "studies.claims", "studies.stress", "verify", "data", "list", "doctor", "replay"),
     *("storage.du", "storage.clean", "storage.merge"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {
