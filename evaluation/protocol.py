@@ -81,8 +81,9 @@ def evaluate(
         network: what encoded the bank; without it, measures that need it are recorded as undefined.
 
     Returns:
-        One row a measurement: space, measure, target ("" where it has none), parameters, seconds, and scores, or None
-        and the reason why there are none. And the outcomes by test image of those measures that have them.
+        One row a measurement: space, its width (codes), measure, target ("" where it has none), parameters, seconds,
+        and scores, or None and the reason why there are none. And the outcomes by test image of those measures that
+        have them.
     """
     rows, outcomes = [], Outcomes()
     chosen = [MEASURES[title] for title in measures]
@@ -104,6 +105,7 @@ def evaluate(
                 rows.append(
                     {
                         "space": name,
+                        "width": int(next(iter(features.values())).shape[1]),
                         "measure": measure.title,
                         "target": subject,
                         "parameters": measure.parameters,

@@ -255,6 +255,9 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
         if place in seen:
             yield f"{row['measure']} of {row['target']} in {row['space']} stands twice"
         seen.add(place)
+        width = row.get("width", 1)
+        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+            yield f"{row['measure']} of {row['space']}: `width` is not a number of codes"
         ranges = _ranges().get(row["measure"], {})
         for score, value in (row["scores"] or {}).items():
             if not _finite(value):

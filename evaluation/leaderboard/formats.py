@@ -87,11 +87,13 @@ def transposed(grid: Grid) -> Grid:
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     first, *others = grid.columns
     columns = [Column("", "text")] + [Column(spell(row[0], first)) for row in rows]
-    lines = [
-        [Cell(column.title), *(Cell(spell(row[k], column), bold=row[k].bold, notes=row[k].notes) for row in rows)]
-        for k, column in enumerate(others, 1)
-    ]
+    lines = [[Cell(column.title), *(_spelt(row[k], column) for row in rows)] for k, column in enumerate(others, 1)]
     return replace(grid, columns=columns, rows=lines, blocks=[""] * len(lines), chance=[])
+
+
+def _spelt(cell: Cell, column: Column) -> Cell:
+    """The same as text, for a column that holds cells of several kinds."""
+    return Cell(spell(cell, column), bold=cell.bold, notes=cell.notes, outside=cell.outside)
 
 
 def without_constant(grid: Grid) -> Grid:

@@ -51,7 +51,7 @@ PERCENT = "percent"
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
 RUN = ("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space", "seed", "run")
-COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "reason")
+COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
@@ -197,7 +197,8 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
 
     `value` is NaN where a measurement was undefined; `reason` then says why, and `score` is empty because nobody knows
     which figures there would have been. `outcome` is the figure's `Outcome` by test image, from the file beside the
-    record, or None; `published` are figures of others to compare with. Costs stand under measure `cost`, with an empty
+    record, or None; `published` are figures of others to compare with; `width` is the number
+    of codes of the space, 0 where the record doesn't tell. Costs stand under measure `cost`, with an empty
     space. The order of the records makes no difference.
 
     Args:
@@ -225,10 +226,11 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
         outcomes, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
-            key = (row["measure"], row["space"], row["target"])
+            key, width = (row["measure"], row["space"], row["target"]), row.get("width", 0)
             if row["scores"] is None:
                 reason = row.get("reason") or "no reason recorded"
-                lines.append((*run, row["space"], row["measure"], "", row["target"], float("nan"), None, (), reason))
+                figure = (row["space"], row["measure"], "", row["target"], float("nan"))
+                lines.append((*run, *figure, None, (), width, reason))
             for score, value in (row["scores"] or {}).items():
                 outcome = outcomes.get((*key, score))
                 if outcome is not None and not abs(outcome.figure - value) <= AGREES * max(1.0, abs(value)):
@@ -240,9 +242,9 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
                     one for one in published.get((row["measure"], score), ()) if one.target in (None, row["target"])
                 )
                 figure = (row["space"], row["measure"], score, row["target"], float(value))
-                lines.append((*run, *figure, outcome, others, ""))
+                lines.append((*run, *figure, outcome, others, width, ""))
         lines += [
-            (*run, "", COST, key, "", float(value), None, (), "")
+            (*run, "", COST, key, "", float(value), None, (), 0, "")
             for key, value in record["cost"].items()
             if isinstance(value, int | float)
         ]

@@ -61,7 +61,8 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
     (what it competes with), `row` (space of the row of the main table that the figure stands in; empty: in none), `n`
     (seeds with a figure), `mean`, `std` (ddof 1, over seeds; NaN for n < 2), all of `statistics.column` (ranks and
     `best` in the main table only), `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (tuples,
-    a seed each), `published` (figures of others to compare with, in the main table only), `missing` (runs without this
+    a seed each), `published` (figures of others to compare with, in the main table only), `width`
+    (codes of the space, of the widest; 0: not recorded), `missing` (runs without this
     figure) and `reason` (why; empty where nothing is missing). Costs stand under measure `cost`, with an empty space;
     they have no interval.
     """
@@ -88,19 +89,20 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
                 "runs": tuple(run.run for run in runs),
                 "values": tuple(run.value for run in runs),
                 "published": next((run.published for run in runs if run.published), ()) if rows[line] else (),
+                "width": max(run.width for run in runs),
                 "missing": len(failed),
                 "reason": failed[0] if failed else "",
             }
             lines.append(line._asdict() | own | told.get(line, {}))
     for line in absent.keys() - {line._replace(score="") for line in defined}:
-        own = {"row": line.row(spaces), "n": 0, "missing": len(absent[line]), "reason": absent[line][0]}
+        own = {"row": line.row(spaces), "n": 0, "width": 0, "missing": len(absent[line]), "reason": absent[line][0]}
         lines.append(line._asdict() | dict.fromkeys(("seeds", "runs", "values", "published"), ()) | own)
-    told_of = ["seeds", "runs", "values", "published", "missing", "reason"]
+    told_of = ["seeds", "runs", "values", "published", "width", "missing", "reason"]
     order = [*GROUP, "block", "row", "n", "mean", "std", *STATISTICS, *told_of]
     table = pd.DataFrame.from_records(lines, columns=order)
     table["block"] = [block_of(labels) for labels in table["labels"]]
     table["best"] = [best is True for best in table["best"]]  # where nothing was told it is not
-    kinds = dict.fromkeys(("mean", "std", *STATISTICS[:-1]), float) | dict.fromkeys(("n", "missing"), int)
+    kinds = dict.fromkeys(("mean", "std", *STATISTICS[:-1]), float) | dict.fromkeys(("n", "width", "missing"), int)
     table = table.astype(kinds).sort_values(GROUP, kind="stable", ignore_index=True)
     table.attrs["problems"] = seen.attrs.get("problems", [])
     return table
@@ -114,6 +116,7 @@ class Run(NamedTuple):
     value: float
     outcome: Outcome | None
     published: tuple[Published, ...]
+    width: int
 
 
 class Line(NamedTuple):

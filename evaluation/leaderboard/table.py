@@ -51,6 +51,7 @@ class Cell:
         bound: whether it is a lower bound only.
         n: seeds of this figure where they are not the row's.
         notes: numbers of the notes that belong to it.
+        outside: why its figure can't be trusted, where its space is wider than the score is valid for.
         aside: whether it was measured under another protocol.
         share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
     """
@@ -63,6 +64,7 @@ class Cell:
     n: int | None = None
     notes: tuple[int, ...] = ()
     aside: bool = False
+    outside: str = ""
     share: float = math.nan
 
 
@@ -179,6 +181,7 @@ class _Figure(NamedTuple):
     rank_high: float
     best: bool
     published: tuple[Published, ...]
+    width: int
     missing: int
     reason: str
 
@@ -323,7 +326,11 @@ class _Board:
             notes = (*notes, grid.note(text))
         ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
         fewer = None if found.n == self.runs[row.method] else found.n
-        return Cell(found.mean, (found.high - found.low) / 2, ranks, found.best, bound, fewer, notes)
+        half, outside = (found.high - found.low) / 2, _outside(found)
+        if outside:
+            notes = (*notes, grid.note(outside))
+        best = found.best and not outside
+        return Cell(found.mean, half, ranks, best, bound, fewer, notes, outside=outside)
 
     def _published(self, grid: Grid, figures: tuple[Published, ...]) -> Cell:
         """One that was measured as here, if there is one; the notes tell of all."""
@@ -401,6 +408,18 @@ HOW_COMPUTED = (
 def _unit(key: Key) -> str:
     known = score_of(key[0], key[1])
     return known.unit if known is not None else ""
+
+
+def _outside(figure: _Figure) -> str:
+    """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
+    known = score_of(figure.measure, figure.score)
+    most = known.most_codes if known is not None else None
+    if most is None or figure.width <= most:
+        return ""
+    return (
+        f"{figure.measure} {figure.score}: the space is wider than the {most} codes up to which the score follows what "
+        "it should (results/measures.md)."
+    )
 
 
 def _names(column: Column) -> set[str]:

@@ -79,6 +79,8 @@ class Score:
         high: the most.
         chance: what a guess gets, in words.
         unit: `percent`: a share, shown in percent with one decimal; `plain`: as it is, with three.
+        most_codes: the widest space on which it follows what it should, of those that `bench stress` tried
+            (results/measures.md); tables grey figures of wider ones. None: no limit is known.
     """
 
     direction: Literal["up", "down"] | None
@@ -86,6 +88,7 @@ class Score:
     high: float
     chance: str
     unit: Literal["percent", "plain"] = "plain"
+    most_codes: int | None = None
 
 
 @dataclass(frozen=True)

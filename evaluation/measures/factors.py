@@ -272,8 +272,8 @@ MEASURES = (
         source="Ridgeway & Mozer: Learning Deep Disentangled Embeddings with the F-Statistic Loss (NeurIPS 2018)",
         aspect="factors",
         scores={
-            "modularity": Score("up", 0, 1, "above 0, the more so the fewer factors"),
-            "explicitness_test": Score("up", 0, 1, "0.5"),
+            "modularity": Score("up", 0, 1, "above 0, the more so the fewer factors", most_codes=4),
+            "explicitness_test": Score("up", 0, 1, "0.5", most_codes=32),
         },
         run=modularity,
     ),
@@ -284,7 +284,7 @@ MEASURES = (
         splits="a sample of probe",
         source="Suter et al.: Robustly Disentangled Causal Mechanisms (ICML 2019)",
         aspect="factors",
-        scores={"irs": Score("up", 0, 1, "above 0, the more so the fewer images a value has")},
+        scores={"irs": Score("up", 0, 1, "above 0, the more so the fewer images a value has", most_codes=4)},
         run=irs,
     ),
     Measure(

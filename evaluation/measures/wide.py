@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -138,7 +139,11 @@ MEASURES = (
         splits="a sample of probe",
         source="Hsu et al.: Disentanglement via Latent Quantization (NeurIPS 2023)",
         aspect="factors",
-        scores={"modularity": _SHARE, "compactness": _SHARE, "explicitness": _SHARE},
+        scores={
+            "modularity": replace(_SHARE, most_codes=8),
+            "compactness": replace(_SHARE, most_codes=32),
+            "explicitness": _SHARE,
+        },
         run=infomec,
     ),
     Measure(
@@ -148,7 +153,7 @@ MEASURES = (
         splits="a sample of probe",
         source="Cao et al.: An Empirical Study on Disentanglement of Negative-free Contrastive Learning (NeurIPS 2022)",
         aspect="factors",
-        scores={"disentanglement": _SHARE, "top_disentanglement": _SHARE},
+        scores={"disentanglement": replace(_SHARE, most_codes=4), "top_disentanglement": _SHARE},
         run=med,
     ),
     Measure(

@@ -60,19 +60,6 @@ class Card:
     reason: str = ""
     seconds: float = 0.0
 
-    @property
-    def valid_to_dim(self) -> float | None:
-        """The widest code up to which the score holds, where a wider one fails; None: none of those tried does."""
-        tried = [t for t in self.trials if not t.condition.follows and t.condition.scale == 1]
-        tried = sorted((t for t in tried if t.condition.filler == "noise"), key=lambda t: t.condition.width)
-        return _last_that_holds(tried, lambda t: t.condition.width)
-
-    @property
-    def valid_to_follows(self) -> float | None:
-        """The share of a factor that may follow another one; None: as `valid_to_dim`."""
-        tried = sorted({t.condition.follows: t for t in reversed(self.trials)}.items())
-        return _last_that_holds([t for _, t in tried], lambda t: t.condition.follows)
-
 
 def try_out(
     measure: Measure,
@@ -176,13 +163,3 @@ def _scores(
                 return {}, str(undefined)
     names = [name for name in measure.scores if all(name in one for one in figures)]
     return {name: float(np.mean([one[name] for one in figures])) for name in names}, ""
-
-
-def _last_that_holds(tried: Sequence[Trial], of: Callable[[Trial], float]) -> float | None:
-    """Of trials from easy to hard, up to where all hold; None where none fails."""
-    last: float | None = 0.0
-    for trial in tried:
-        if trial.verdict != "holds":
-            return last
-        last = of(trial)
-    return None

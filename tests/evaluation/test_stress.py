@@ -1,8 +1,9 @@
-"""The stress lab plants what it says, its verdicts are those that anybody would give, and cards lead to domains."""
+"""The stress lab plants what it says, gives the verdicts that anybody would, and its cards are the limits of scores."""
 
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.commands.studies import stress
 from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.stress import page
-from disentangle_bench.evaluation.stress.cards import Card, Trial, try_out, verdict
+from disentangle_bench.evaluation.stress.cards import try_out, verdict
 from disentangle_bench.evaluation.stress.planted import TARGETS, Condition, conditions, plant
 
 NAMES = [target.name for target in TARGETS]
@@ -85,7 +87,6 @@ def test_a_measure_that_reads_the_truth_holds_where_it_is_defined():
     told = {trial.condition.title: trial.verdict for trial in card.trials}
     assert told.pop("64 codes, rest noise") == "undefined"
     assert set(told.values()) == {"holds"}
-    assert (card.valid_to_dim, card.valid_to_follows) == (8, None)
 
 
 def test_what_sees_no_truth_and_what_cant_be_tried_are_told_apart():
@@ -104,20 +105,6 @@ def test_conditions_that_take_too_long_are_left_out_and_said_so():
     (card,) = try_out(measure(own_share), tried, images=100, minutes=0)
     assert [trial.condition for trial in card.trials] == [tried[0]]
     assert page.markdown([card], tried).count("not tried") == len(tried) - 1
-
-
-def test_a_bound_is_the_last_condition_that_holds_before_one_that_fails():
-    def trial(told, **held):
-        return Trial(Condition("", **held), {}, told)
-
-    card = Card("a@1", "a", "", ("mixing",), [
-        trial("holds"), trial("holds", width=8), trial("shifted", width=32), trial("holds", width=128),
-        trial("blind to mixing", width=6, filler="copies"), trial("shifted", scale=2.0),
-        trial("holds", follows=0.25), trial("holds", follows=0.5),
-    ])  # fmt: skip
-    assert (card.valid_to_dim, card.valid_to_follows) == (8, None)
-    worse = Card("a@1", "a", "", ("mixing",), [trial("holds"), trial("holds", follows=0.25), trial("s", follows=0.5)])
-    assert (worse.valid_to_dim, worse.valid_to_follows) == (None, 0.25)
 
 
 @pytest.fixture
@@ -159,3 +146,27 @@ def test_bad_requests_are_refused(asked, told, here, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
     assert not list(here.iterdir())
+
+
+def test_the_limits_beside_scores_are_those_of_the_committed_cards():
+    """The widest code, in the columns of `N codes, rest noise`, up to which each score holds.
+
+    Undefined is no failure here: then there is no figure to be misled by.
+    """
+    text = (Path(__file__).parents[2] / "results" / "measures.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    head, found = rows[0], {}
+    titles = [re.fullmatch(r"(\d+) codes(, rest noise)?", title) for title in head]
+    widths = {k: int(title[1]) for k, title in enumerate(titles) if title}
+    for row in rows[1:]:
+        failing = [k for k in widths if not row[k].endswith((" holds", " undefined"))]
+        found[row[0]] = max(widths[k] for k in widths if k < min(failing)) if failing else None
+    tried = {name.split()[0] for name in found}
+    declared = {
+        f"{title} {name}": score.most_codes
+        for title, measure in MEASURES.items()
+        for name, score in measure.scores.items()
+        if f"{title} {name}" in found or score.most_codes is not None
+    }
+    assert declared == found
+    assert len(tried) == 7

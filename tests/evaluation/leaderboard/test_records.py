@@ -48,6 +48,8 @@ def test_a_record_comes_back_as_written(tmp_path, record):
         (lambda r: r["metrics"].append(copy.deepcopy(r["metrics"][0])), "stands twice"),
         (lambda r: r["metrics"][0].pop("scores"), "lacks space, measure, target or scores"),
         (lambda r: r["metrics"][0].update(space=None), "lacks space, measure, target or scores"),
+        (lambda r: r["metrics"][0].update(width=0), "`width` is not a number of codes"),
+        (lambda r: r["metrics"][0].update(width="8"), "`width` is not a number of codes"),
         (lambda r: r["metrics"][0]["scores"].update(top1=None), "not a finite number"),
         (lambda r: r["metrics"][0]["scores"].update(top1=True), "not a finite number"),
         (lambda r: r["metrics"][0]["scores"].update(top1=10**400), "not a finite number"),

@@ -474,3 +474,20 @@ def test_a_transposed_table_has_a_row_a_figure_in_every_format(record):
     assert to_html(frame, view).count('<th scope="row">') == 4  # space, labels seen, n and the figure
     lines = to_console(frame, view=view, width=100).splitlines()
     assert [line.split()[:2] for line in lines if line.startswith("knn@1")] == [["knn@1", "top1"]]
+
+
+def test_a_figure_of_more_codes_than_its_score_is_valid_for_is_greyed_with_the_reason(record):
+    """IRS holds up to 4 codes: at 4 as ever, at 64 no longer a candidate for the best, and the note says why."""
+    made = {"measure": "irs@2", "target": "all factors", "scores": {"irs": 0.5}}
+    unknown, narrow, wide = (
+        [record(method="simclr", metrics=[made | {"space": "features"} | told], top1=0.9)]
+        for told in ({}, {"width": 4}, {"width": 64})
+    )
+    assert to_markdown(leaderboard(at(unknown))) == to_markdown(leaderboard(at(narrow)))
+    assert 'outside"' not in to_html(leaderboard(at(narrow)))
+    frame = leaderboard(at(wide))
+    text, page = to_markdown(frame), to_html(frame)
+    assert re.search(r"\| *0\.500.*<sup>1</sup>", text)
+    assert text.count("<sup>1</sup> irs@2 irs: the space is wider than the 4 codes") == 1
+    assert 'class="num outside" title="irs@2 irs: the space is wider than the 4 codes' in page
+    assert line(frame, measure="irs@2").width == 64
