@@ -197,12 +197,12 @@ class ImageDataModule(TrainingBatches):
             for name in parts
         }
 
-    def _check_count(self, training_images: int) -> None:
+    def _check_count(self, images: int, kind: str = "training images") -> None:
         """Raise DataMismatch if they don't fill a batch; a subclass asks before it decodes them."""
-        if training_images < self.batch_size:
+        if images < self.batch_size:
             raise DataMismatch(
-                f"batch_size {self.batch_size} is larger than the {training_images} training images of "
-                f"{self.name}: choose a smaller data.batch_size"
+                f"batch_size {self.batch_size} is larger than the {images} {kind} of {self.name}: "
+                "choose a smaller data.batch_size"
             )
 
     def setup(self, stage: str | None = None) -> None:

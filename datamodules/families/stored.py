@@ -103,7 +103,14 @@ class StoredDataModule(ImageDataModule):
         fill: Callable[[np.ndarray], object],
         **options: Any,
     ) -> image_cache.Stored:
-        """Decoded images from whole-data-set files, made anew when one of them changes."""
+        """Decoded images from whole-data-set files, made anew when one of them changes.
+
+        Raises:
+            DataMismatch: `shape`, which is known before anything is decoded, has fewer images than a batch.
+        """
+        self._check_count(shape[0], "images")
+        if self.train_images:
+            self._check_count(self.train_images)
         stamps = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
         identity = image_cache.key_of(stamps=stamps, **options)
 

@@ -68,6 +68,23 @@ def test_dsprites(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"batch_size": 109}, "109 is larger than the 108 images"),
+        ({"train_images": 3}, "4 is larger than the 3 training"),
+    ],
+)
+def test_a_batch_beyond_a_file_is_refused_before_it_is_decoded(options, told, tmp_path, monkeypatch):
+    write_dsprites(tmp_path / "d")
+    decoded = []
+    monkeypatch.setattr(dsprites, "_read_images", lambda file, out: decoded.append(file))
+    module = datamodules.build("dsprites", root=str(tmp_path / "d"), **{"batch_size": 4} | options)
+    with pytest.raises(DataMismatch, match=f"batch_size {told}"):
+        module.setup()
+    assert not decoded
+
+
 def test_dsprites_in_colours(tmp_path, monkeypatch):
     images, _ = write_dsprites(tmp_path / "dsprites")
     monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path))
