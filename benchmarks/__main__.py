@@ -50,7 +50,7 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if message.startswith("unrecognized arguments:"):
-            wrong = message.partition(":")[2].split()[0]
+            wrong = next(iter(message.partition(":")[2].split()), "''")  # an empty one has no letter to show
             options = [option for action in self._all_options() for option in action]
             message = f"unknown option {wrong}{nearest(wrong.partition('=')[0], options)}"
         sys.exit(_refuse(message))

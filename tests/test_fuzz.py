@@ -55,7 +55,7 @@ def test_what_is_no_network_is_no_backbone(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert main([*REQUEST, "--set", "method.backbone=numbers_only.three"]) == 2
-    assert "backbone numbers_only.three: expected a class or function" in capsys.readouterr().err
+    assert "backbone numbers_only.three: expected a class or a function" in capsys.readouterr().err
 
 
 def test_a_board_that_cannot_be_is_said_in_one_line(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import getsourcefile
+from inspect import getsourcefile, isclass, isroutine
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,9 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
     try:
         if is_own(str(method_options.get("backbone", ""))):
             found.append(imported(method_options["backbone"], "backbone"))
-            if not callable(found[-1]):
-                raise ValueError(f"backbone {method_options['backbone']}: expected a class or function that makes one")
+            if not (isclass(found[0]) or isroutine(found[0])):
+                kind = type(found[0]).__name__
+                raise ValueError(f"backbone {method_options['backbone']}: expected a class or a function, got a {kind}")
         if method_options.get("own_views"):
             found.append(type(views_of(method_options["own_views"])))
     except (LookupError, ValueError) as error:

@@ -25,6 +25,11 @@ BAD = {
     "misspelt option": (["--metod", "simclr"], "unknown option --metod: did you mean --method"),
     "wrong type": (["--devices", "two"], "devices"),
     "wrong type of a setting": (["--set", "method.lr=fast"], ": lr: Not of type PositiveFloat"),
+    "an empty argument": ([""], "unknown option ''"),
+    "a module as a backbone": (
+        ["--set", "method.backbone=os.path"],
+        "backbone os.path: expected a class or a function, got a module",
+    ),
     "misspelt setting": (["--set", "method.temprature=1"], "unknown option 'temprature': did you mean temperature"),
     "setting of nobody": (["--set", "simcrl.lr=1"], "unknown addressee 'simcrl': did you mean simclr"),
     "setting without value": (["--set", "method.lr"], "expected KEY=VALUE"),
