@@ -21,12 +21,15 @@ from torch.nn.functional import leaky_relu, normalize
 from disentangle_bench.evaluation.metrics.probes.block_r2 import block_r2
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.objectives.contrastive import info_nce
-from disentangle_bench.methods.objectives.style_blocks import style_info_nce
+from disentangle_bench.methods.objectives.style_blocks import style_info_nce, update_weights
 
 SLOPE = 0.2
 """Of the mixing's leaky ReLU."""
 CANDIDATES = 200
 """Random matrices of which the one with the lowest condition number is taken, as the authors do."""
+OBJECTIVES = ("simclr", "style_blocks, fixed weights", "style_blocks")
+"""Of style blocks with weights of 1 throughout, and with those that dual ascent adapts (2311.08815, section 3.3)."""
+WEIGHTS_LR, TOLERANCE, TEMPERATURE = 1.0, 0.001, 0.1
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ def learn(data: CausalBlocks, method: str, steps: int, batch: int, seed: int) ->
     encoder = mlp(data.content + 2 * data.style, 128, 128, 128, blocks[-1].stop, batch_norm=False)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    weights = torch.ones(len(blocks))
     for _ in range(steps):
         latents = data.draw(batch, generator)
         kept = [None] if method == "simclr" else [None, "style 1", "style 2"]
@@ -104,7 +108,13 @@ def learn(data: CausalBlocks, method: str, steps: int, batch: int, seed: int) ->
         if method == "simclr":
             loss = info_nce(normalize(query, dim=1), normalize(keys[0], dim=1), 0.2)
         else:
-            loss = style_info_nce(query, keys, blocks, temperature=0.1, content_negatives=True).loss
+            parts = style_info_nce(
+                query, keys, blocks, weights=weights, temperature=TEMPERATURE, content_negatives=True
+            )
+            loss = parts.loss
+            if method == "style_blocks":
+                misalignment = 1 + TEMPERATURE * parts.alignment.detach()  # 1 - cosine similarity
+                weights = update_weights(weights, misalignment, WEIGHTS_LR, TOLERANCE)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -148,7 +158,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for dependence in given.dependence:
-        for method in ("simclr", "style_blocks"):
+        for method in OBJECTIVES:
             found: dict[tuple[str, str], list[float]] = {}
             for seed in range(given.seeds):
                 data = CausalBlocks(dependence=dependence, seed=seed)
