@@ -35,6 +35,7 @@ def test_all_that_judges_computes_on_the_device_of_the_launch(measure, launch, m
     monkeypatch.setattr(leakage, "EPOCHS", 1)
     monkeypatch.setattr(leakage, "STEPS", 1)
     run = RunFolder(cell.folder(launch.out))
+    run.path.mkdir(parents=True)
     with Pretended() as mode:
         method.to(torch.device("cuda", 0))
         measuring.encode_splits(method, data, run, "e")
