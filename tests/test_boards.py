@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from disentangle_bench.evaluation.leaderboard import summary
+from disentangle_bench.benchmarks.planning.claims import read
+from disentangle_bench.evaluation.leaderboard import summary, verdicts
+from disentangle_bench.evaluation.leaderboard.claims import judge
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.evaluation.verify import RECORDS, TABLE, verify
 
@@ -17,7 +19,11 @@ def test_there_is_a_board():
     assert ROOT / "results" / "quick" in BOARDS
 
 
-@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+@pytest.mark.parametrize(
+    "board",
+    [pytest.param(board, marks=[] if board.name == "quick" else pytest.mark.slow) for board in BOARDS],
+    ids=lambda board: board.name,
+)
 def test_a_committed_board_can_be_checked(board):
     report = verify(board)
     assert report.findings == []
@@ -47,3 +53,10 @@ def test_the_readme_shows_the_board():
     readme = (ROOT / "README.md").read_text().splitlines()
     for line in shown:
         assert line in readme
+
+
+def test_the_verdicts_are_those_of_the_records():
+    """results/claims.md, to the byte, and what the README says of it."""
+    judged = judge(read([]), find_records(ROOT / "results" / "claims" / RECORDS)[0])
+    assert (ROOT / "results" / "claims.md").read_text() == f"# Claims\n\n{verdicts.markdown(judged)}"
+    assert verdicts.counts(judged) in " ".join((ROOT / "README.md").read_text().split())

@@ -66,7 +66,7 @@ def markdown(judged: Sequence[Judged]) -> str:
 
     frame = table(judged)
     parts = [tabulate(frame.values.tolist(), list(frame.columns), "pipe", disable_numparse=True)]
-    parts += [_counts(judged), LEGEND]
+    parts += [counts(judged), LEGEND]
     parts += [
         f"Runs of {suite} are missing (n is smaller than planned): `bench run --suite {suite}` makes them."
         for suite in unfinished(judged)
@@ -109,9 +109,10 @@ def _needed(claim: Claim) -> str:
     return f"{claim.at_least:+g}"
 
 
-def _counts(judged: Sequence[Judged]) -> str:
-    counts = Counter(one.verdict for one in judged)
-    return ", ".join(f"{counts[name]} {name}" for name in STYLES if counts[name]) + f" of {len(judged)} claims."
+def counts(judged: Sequence[Judged]) -> str:
+    """How many claims have each verdict, as a sentence's end."""
+    found = Counter(one.verdict for one in judged)
+    return ", ".join(f"{found[name]} {name}" for name in STYLES if found[name]) + f" of {len(judged)} claims."
 
 
 def console(judged: Sequence[Judged], *, width: int, colour: bool) -> str:
@@ -155,6 +156,6 @@ def console(judged: Sequence[Judged], *, width: int, colour: bool) -> str:
             )
         screen.print(table)
         screen.print()
-    screen.print(Text(_counts(judged), style="bold"))
+    screen.print(Text(counts(judged), style="bold"))
     screen.print(Text(LEGEND, style="dim"))
     return file.getvalue()
