@@ -201,8 +201,9 @@ def begin(command: list[str], folder: Path) -> subprocess.Popen:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file by its path; locks aside."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("lock")]
+    """Every file by its path; locks aside, and a machine's word on when the images that it checked were written."""
+    left_out = ("lock", ".verifying", ".verified")
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(left_out)]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
