@@ -12,6 +12,7 @@ from disentangle_bench.evaluation.leaderboard.formats import EMPTY, one_line, sp
 from disentangle_bench.evaluation.leaderboard.table import BLOCKS, COST, LEAKAGE, Cell, Column, Grid
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 NARROWEST = 40
@@ -36,6 +37,23 @@ def console(
         colour: whether the terminal shows any (it is left out too where NO_COLOR is set).
         chosen: whether the reader named the columns: then the names of spaces are not worth one.
     """
+    screen, file = screen_of(width, colour)
+    for grid in grids:
+        _show(screen, grid, chosen)
+    if grids:
+        screen.print(LEGEND, style="dim")
+    for problem in problems:
+        screen.print(f"skipped {one_line(problem)}", style="yellow")
+    return file.getvalue() or f"{EMPTY}\n"
+
+
+def screen_of(width: int, colour: bool) -> tuple[Console, io.StringIO]:
+    """What rich prints to, and the text that comes of it.
+
+    Args:
+        width: in characters, at least `NARROWEST`.
+        colour: whether the terminal shows any (it is left out too where NO_COLOR is set).
+    """
     from rich.console import Console
 
     file = io.StringIO()
@@ -48,22 +66,14 @@ def console(
         markup=False,
         emoji=False,
     )
-    for grid in grids:
-        _show(screen, grid, chosen)
-    if grids:
-        screen.print(LEGEND, style="dim")
-    for problem in problems:
-        screen.print(f"skipped {one_line(problem)}", style="yellow")
-    return file.getvalue() or f"{EMPTY}\n"
+    return screen, file
 
 
-def _show(screen: object, grid: Grid, chosen: bool) -> None:
+def _show(screen: Console, grid: Grid, chosen: bool) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    assert isinstance(screen, Console)
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     blocks = [*grid.blocks, ""] if grid.chance else grid.blocks
     columns = zip(grid.columns, *rows, strict=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import math
-import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -19,6 +17,7 @@ from disentangle_bench.evaluation.leaderboard.claims import (
     Claim,
     Judged,
 )
+from disentangle_bench.evaluation.leaderboard.console import screen_of
 from disentangle_bench.evaluation.leaderboard.formats import one_line
 from disentangle_bench.evaluation.leaderboard.frame import score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL
@@ -124,20 +123,10 @@ def console(judged: Sequence[Judged], *, width: int, colour: bool) -> str:
         colour: whether the terminal shows any (it is left out too where NO_COLOR is set).
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    file = io.StringIO()
-    screen = Console(
-        file=file,
-        width=max(width, 60),
-        force_terminal=colour,
-        no_color=not colour or "NO_COLOR" in os.environ,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    screen, file = screen_of(width, colour)
     for paper, ones in groupby(judged, key=lambda one: one.claim.paper):
         screen.print(Text(one_line(paper), style="bold"))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

@@ -1,8 +1,5 @@
 """beta-VAE: a variational auto-encoder whose code pays more for each nat that it carries."""
 
-from pathlib import Path
-
-import torch
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
@@ -60,15 +57,14 @@ class BetaVAE(Method):
         self.log_dict({"loss": loss, "loss/reconstruction": distance, "loss/divergence": divergence})
         return loss
 
-    @torch.no_grad()
     def on_train_end(self) -> None:
         """Save a picture: images, reconstructions, and what each dimension of the code does."""
-        if self.trainer.is_global_zero and self._shown is not None:
-            self.eval()
-            codes = self.encoder_head(self.backbone(self.prepare(self._shown)))[0]
-            file = Path(self.trainer.default_root_dir) / "images" / "traversals.png"
-            traversals.save(file, self._shown, codes, lambda codes: self.decoder(codes).sigmoid())
-            self.train()
+        traversals.save(self, self._shown, self.encode, lambda codes: self.decoder(codes).sigmoid())
+
+    def encode(self, plain: Tensor) -> Tensor:
+        """Means of the code [B, code_dim] of images [B, C, h, w] in [0, 1]."""
+        mean: Tensor = self.encoder_head(self.backbone(self.prepare(plain)))[0]
+        return mean
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `code` [B, code_dim]: means."""

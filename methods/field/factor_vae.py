@@ -1,6 +1,5 @@
 """FactorVAE: a discriminator tells whole codes from permuted ones, the encoder makes them hard to tell."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -79,15 +78,14 @@ class FactorVAE(Method):
         self.log_dict({"loss/correlation": correlation, "loss/discriminator": discrimination, "loss": loss})
         return loss + discrimination  # their gradients are of different parameters
 
-    @torch.no_grad()
     def on_train_end(self) -> None:
         """Save a picture: images, reconstructions, and what each dimension of the code does."""
-        if self.trainer.is_global_zero and self._shown is not None:
-            self.eval()
-            codes = self.encoder_head(self.backbone(self.prepare(self._shown)))[0]
-            file = Path(self.trainer.default_root_dir) / "images" / "traversals.png"
-            traversals.save(file, self._shown, codes, lambda codes: self.decoder(codes).sigmoid())
-            self.train()
+        traversals.save(self, self._shown, self.encode, lambda codes: self.decoder(codes).sigmoid())
+
+    def encode(self, plain: Tensor) -> Tensor:
+        """Means of the code [B, code_dim] of images [B, C, h, w] in [0, 1]."""
+        mean: Tensor = self.encoder_head(self.backbone(self.prepare(plain)))[0]
+        return mean
 
     def discrimination(self, z: Tensor) -> Tensor:
         """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""

@@ -24,12 +24,6 @@ def data():
     return datamodules.build("colored_digits", batch_size=16)
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
-    """A trainer that isn't told where leaves pictures where it is."""
-    monkeypatch.chdir(tmp_path)
-
-
 def fit(method: Method, data, view: bool = False) -> None:
     trainer = L.Trainer(
         max_steps=1,

@@ -13,12 +13,6 @@ from disentangle_bench.methods.supervised import Supervised
 IMAGES = torch.rand(32, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
-    """A trainer that isn't told where leaves pictures where it is."""
-    monkeypatch.chdir(tmp_path)
-
-
 def fit(method, loader):
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = L.Trainer(max_epochs=2, accelerator="cpu", enable_model_summary=False, **quiet)

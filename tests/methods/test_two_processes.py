@@ -71,8 +71,8 @@ class Recorder(L.Callback):
         self.learnt = learnt | {"views": pl_module.views_generator.get_state()}
 
 
-def learn(case: str, precision: str, folder: Path) -> dict[str, Any]:
-    """Three steps of a method, in this process or in all those of its group; pictures go into the folder."""
+def learn(case: str, precision: str) -> dict[str, Any]:
+    """Three steps of a method, in this process or in all those of its group."""
     several = dist.is_initialized() or "WORLD_SIZE" in os.environ
     domains = {"balance": "color", "domains_per_batch": 4} if case == "domain_contrastive" else {}
     data = SmallDigits(batch_size=32, keep=160, **domains)
@@ -96,7 +96,6 @@ def learn(case: str, precision: str, folder: Path) -> dict[str, Any]:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        default_root_dir=folder,
     ).fit(method, datamodule=data)
     return {"losses": recorder.losses, "gradients": recorder.gradients, "learnt": recorder.learnt}
 
@@ -107,7 +106,7 @@ RUNS = [(case, precision) for precision in STEPS for case in CASES] + [(case, "6
 def worker(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     os.environ |= {"WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.save([learn(*run, folder) for run in RUNS], folder / f"{rank}.pt")
+    torch.save([learn(*run) for run in RUNS], folder / f"{rank}.pt")
 
 
 def differing(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor], tolerance: float, floor: float) -> list[str]:
@@ -125,7 +124,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     group = torch.multiprocessing.start_processes(worker, (port, tmp_path), nprocs=2, join=False, start_method="fork")
-    alone = [learn(*run, tmp_path) for run in RUNS]
+    alone = [learn(*run) for run in RUNS]
     while not group.join():
         pass
     ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]

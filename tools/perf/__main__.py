@@ -31,7 +31,7 @@ from tools.perf.process import Entry, NotHereError, in_process
 UNTRAINED = {"random_init", "pixels"}
 ENTRIES: dict[str, Entry] = {
     **{name: getattr(parts, name) for name in ("start_up", "views", "loader", "judging", "linear_path")},
-    **{name: getattr(parts, name) for name in ("large_probe", "memory", "partition")},
+    **{name: getattr(parts, name) for name in ("large_probe", "memory", "loss_memory", "partition")},
     "lightly": steps.lightly,
     **{
         f"step_{name}{'_bf16' * bf16}": partial(steps.step, name, bf16)

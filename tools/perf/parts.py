@@ -70,6 +70,25 @@ def memory() -> Figures:
     return peaks
 
 
+def loss_memory() -> Figures:
+    """Peak memory of InfoNCE and its gradient for 8,192 images: by blocks of rows as it is, and all at once."""
+    peaks = {name: in_process(partial(_large_loss, name == "whole"))[2] for name in ("blocks", "whole")}
+    return {"ratio": peaks["whole"] / peaks["blocks"]} | {f"{name} GB": peak for name, peak in peaks.items()}
+
+
+def _large_loss(whole: bool) -> Figures:
+    import torch
+    from torch.nn.functional import normalize
+
+    from disentangle_bench.methods.objectives import contrastive
+
+    if whole:
+        contrastive.AT_ONCE = 1 << 62
+    views = [normalize(torch.randn(8_192, 128), dim=1).requires_grad_() for _ in range(2)]
+    contrastive.info_nce(*views).backward()
+    return {}
+
+
 def large_probe() -> Figures:
     """The linear probe on 126,000 x 2,048 features of 100 classes (ImageNet-100), 1.03 GB of float32."""
     from disentangle_bench.evaluation.metrics.probes import linear_probe
