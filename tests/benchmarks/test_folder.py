@@ -10,7 +10,7 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local, run, survey
-from disentangle_bench.benchmarks.launchers.base import Ending, prepare
+from disentangle_bench.benchmarks.launchers.base import NO_REASON, Ending, prepare
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
@@ -129,22 +129,22 @@ def test_a_clock_that_is_set_back_changes_no_state(cell, launch, clock, capsys, 
     assert "cancel it there" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("earlier", ["of tomorrow", None])
-def test_a_reason_is_of_this_attempt_whatever_the_clock_says(earlier, cell, launch, clock, monkeypatch):
-    """A failure in the future, by a clock that was set back since, is neither taken for this one's nor left."""
-    if earlier:
-        prepare(cell, launch).fail(earlier)
-        clock(-86400)
+@pytest.mark.parametrize("reason", ["of today", None])
+def test_a_reason_is_of_this_attempt_whatever_the_clock_says(reason, cell, launch, clock, monkeypatch):
+    """One of tomorrow, by a clock that was set back since, is not taken for that of this attempt, which may leave none."""
+    prepare(cell, launch).fail("of tomorrow")
+    clock(-86400)
 
     class Failed:
         def __init__(self, run: RunFolder):
-            run.fail("of today")
+            if reason:
+                run.fail(reason)
 
         def ending(self) -> Ending:
             return Ending(ExitStatus.FAILED)
 
     monkeypatch.setattr(local, "start", lambda cell, launch, slot: Failed(prepare(cell, launch)))
-    assert list(local.run([cell], launch).failed.values()) == ["of today"]
+    assert list(local.run([cell], launch).failed.values()) == [reason or NO_REASON]
 
 
 def test_one_blocked_cell_does_not_stop_the_others(cell, launch):
