@@ -131,7 +131,7 @@ def test_a_clock_that_is_set_back_changes_no_state(cell, launch, clock, capsys, 
 
 @pytest.mark.parametrize("reason", ["of today", None])
 def test_a_reason_is_of_this_attempt_whatever_the_clock_says(reason, cell, launch, clock, monkeypatch):
-    """One of tomorrow, by a clock that was set back since, is not taken for that of this attempt, which may leave none."""
+    """One of tomorrow, by a clock set back since, is not taken for that of this attempt, which may leave none."""
     prepare(cell, launch).fail("of tomorrow")
     clock(-86400)
 
