@@ -12,13 +12,12 @@ from kornia.color import rgb_to_grayscale
 from kornia.enhance import (
     adjust_brightness_accumulative,
     adjust_contrast_with_mean_subtraction,
-    adjust_hue,
     adjust_saturation_with_gray_subtraction,
 )
 from torch import Generator, Tensor
 
 from disentangle_bench.methods.views.params import Params, on_device
-from disentangle_bench.methods.views.pixels import blurred, rectangle, warp
+from disentangle_bench.methods.views.pixels import blurred, rectangle, turn_hue, warp
 from disentangle_bench.registry import imported, offered
 
 ERASED = (math.log(0.3), math.log(3.3))
@@ -172,7 +171,7 @@ class Augmentation:
             changed = adjust_contrast_with_mean_subtraction(changed, contrast)
             if colour:
                 changed = adjust_saturation_with_gray_subtraction(changed, saturation)
-                changed = adjust_hue(changed, 2 * math.pi * hue)
+                changed = turn_hue(changed, hue)
             images = torch.where(jitter[:, None, None, None], changed, images)
         if self.grey_p and colour:
             images = torch.where(grey[:, None, None, None], rgb_to_grayscale(images), images)

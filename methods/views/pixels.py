@@ -65,6 +65,28 @@ def warp(
     return views if samples == 1 else avg_pool2d(views, samples)
 
 
+def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
+    """Turn the hue of each image; its value and saturation (of HSV) stay.
+
+    The same as torchvision's and kornia's `adjust_hue`, in a third of the time: there it is half of a view's.
+
+    Args:
+        images: float [B, 3, H, W] in [0, 1].
+        turns: [B], 1 is once around the circle of hues.
+    """
+    red, green, blue = images.unbind(1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    is_red, is_green = value == red, value == green
+    apart = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    hue = apart / chroma.clamp(min=1e-12) + torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))  # in sixths
+    own = torch.arange(0, 6, 2, device=images.device)[:, None, None]  # hues of red, green and blue
+    ahead = (hue + 6 * turns[:, None, None])[:, None] - own
+    # x - 6 floor(x / 6), which processors compute for many numbers at a time; `remainder` they don't.
+    apart_from_own = 3 - ahead.sub_((ahead / 6).floor_().mul_(6)).sub_(3).abs_()
+    return torch.addcmul(value[:, None], chroma[:, None], apart_from_own.sub_(1).clamp_(0, 1), value=-1)
+
+
 def blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
     if images.device.type == "cpu":  # for which kornia has an implementation of its own
         return gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
+from torchvision.transforms.functional import adjust_hue
 
 from disentangle_bench import methods
 from disentangle_bench.methods import views
@@ -72,6 +73,14 @@ def test_crop_takes_the_quarter_that_it_names(images):
     quarter = view(Augmentation(**STILL), images, area=0.25, x=0.0, y=0.0)
     expected = torch.nn.functional.interpolate(images[..., :8, :8], size=16, mode="bilinear", align_corners=False)
     torch.testing.assert_close(quarter[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-4, rtol=1e-4)
+
+
+def test_hue_turns_as_in_torchvision(images):
+    images[0, 1:] = images[0, :1]  # grey
+    images[1:4] = (images[1:4] * 3).floor() / 2  # two channels share the largest or the smallest value
+    turns = torch.linspace(-0.5, 0.5, len(images))
+    expected = torch.stack([adjust_hue(image, float(turn)) for image, turn in zip(images, turns, strict=True)])
+    torch.testing.assert_close(pixels.turn_hue(images, turns), expected, atol=2e-6, rtol=0)
 
 
 def test_grey_and_solarize(images):
