@@ -70,7 +70,7 @@ def _differing(path: Path, before: Record, after: Record) -> list[str]:
             for score, value in (row["scores"] or {}).items()
             if new.get(score) != value
         ]
-    for what in ("versions", "hardware"):
+    for what in ("git", "versions", "hardware"):
         then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
         changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
         if lines and changed:

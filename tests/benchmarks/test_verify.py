@@ -35,9 +35,11 @@ def test_a_record_that_no_run_gives_is_named(run):
     record = read_record(run.record)
     (row,) = (row for row in record["metrics"] if row["measure"] == "knn@1")
     row["scores"]["top1"] -= 1 / 360
+    record["provenance"]["git"] = {"commit": "0" * 40, "dirty": False}
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
-    (finding,) = again.differences(find_records(run.out)[0], 1)
+    finding, why = again.differences(find_records(run.out)[0], 1)
     assert "knn@1 features class top1 was" in finding
+    assert f"git differ: commit {'0' * 40} -> " in why
 
 
 def test_a_record_of_another_configuration_is_named(run):
