@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -163,12 +164,12 @@ class Sprites(Grid):
 
     def _rows(self, factors: dict[str, np.ndarray]) -> dict[SplitName, np.ndarray]:
         """Numbers of each split's images: of all, or of one colour each, so that no sprite is in two splits."""
-        fractions = {"val": self.val_fraction, "test": self.test_fraction, "seed": self.split_seed}
+        cut = partial(three_way, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
         if self.correlation is None:
-            return three_way(joint_labels(factors["shape"], factors["color"]), **fractions)
+            return cut(joint_labels(factors["shape"], factors["color"]))
         hues = self.counts[-1]
         shapes = factors["shape"][::hues]  # the colour changes fastest
-        sprites = three_way(shapes, **fractions)
+        sprites = cut(shapes)
         of_split: dict[SplitName, float] = {
             "train": self.correlation,
             "val": self.correlation,
