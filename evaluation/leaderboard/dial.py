@@ -170,7 +170,8 @@ def _grid(found: list[Curve]) -> Grid:
     grid.foot = [
         "Accuracy of the worst group of test images (one class and one domain), where class and domain are "
         "independent, of a linear head learnt on training images in which they go together as often as the column "
-        f"says. The area is the mean height of the curve from {correlations[0]:g} to {correlations[-1]:g}, by trapezoids, seed by seed.",
+        "says. The area is the mean height of the curve from "
+        f"{correlations[0]:g} to {correlations[-1]:g}, by trapezoids, seed by seed.",
         "± is the half-width of the 95 % interval over seeds alone, which is too narrow, and missing where there is "
         "one; ranks and bold as in the leaderboard, from three seeds on.",
     ]
