@@ -122,9 +122,7 @@ def test_gradients(name):
         (grad,) = value_and_grads(loss, tensors)[1:]
         torch.testing.assert_close(grad, -clustering.target_distribution(q) / (q + 1e-8) / 5)
         return
-    constants = {"partition_risk": [0, 1], "anchor_loss": [1], "negative_cosine": [1], "self_distillation": [2, 3]}.get(
-        name, []
-    )
+    constants = CONSTANTS.get(name, [])
     if name == "swapped_prediction":  # whose assignments are constants, too
         a, b = (t.detach() for t in tensors)
         q2 = prototypes.sinkhorn(b / 4)
