@@ -39,6 +39,10 @@ BUILT_IN = {
     "shapes3d": "datasets.factors.shapes3d:Shapes3D",
     "smallnorb": "datasets.factors.smallnorb:SmallNORB",
     "cars3d": "datasets.factors.cars3d:Cars3D",
+    "mpi3d": "datasets.factors.mpi3d:MPI3D",
+    "causal3dident": "datasets.factors.causal3dident:Causal3DIdent",
+    "3diebench": "datasets.factors.threediebench:ThreeDIEBench",
+    "waterbirds": "datasets.waterbirds:Waterbirds",
     "celeba": "datasets.celeba:CelebA",
     "edges2shoes": "datasets.edges2shoes:Edges2Shoes",
 }

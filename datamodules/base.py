@@ -82,7 +82,7 @@ class ImageDataModule(TrainingBatches):
     licence: ClassVar[str]
     mirror_symmetric: ClassVar[bool] = True
     """Whether an image and its mirror image mean the same (false for digits and letters): augmentations heed it."""
-    correlated: ClassVar[bool] = False
+    correlated: bool = False
     """Whether a colour (or rotation) is drawn by class, so that the shift `correlation` means something."""
     order_tells: ClassVar[bool] = False
     """Whether images lie in an order that tells their targets, as files sorted by class folder do."""
@@ -123,7 +123,9 @@ class ImageDataModule(TrainingBatches):
         self.shift = None if shift is None else shifts.parse(shift)
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
-            raise DataMismatch(f"shift {shift!r} is for coloured data sets, {self.name} has no colours drawn by class")
+            raise DataMismatch(
+                f"shift {shift!r} is for data sets whose colours are drawn by class, those of {self.name} are not"
+            )
 
     @abstractmethod
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:

@@ -26,6 +26,7 @@ BUILT_IN = {
     "simsiam": "field.simsiam:SimSiam",
     "moco": "field.moco:MoCo",
     "swav": "field.swav:SwAV",
+    "dino": "field.dino:DINO",
     "looc": "field.looc:LooC",
     "augself": "field.augself:AugSelf",
     "cc": "field.cc:CC",

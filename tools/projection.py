@@ -25,7 +25,7 @@ PASSES = {  # of the encoder for each image of each epoch; shown by `forward_pas
     **{"simclr": 2, "vicreg": 2, "barlow_twins": 2, "ip_irm": 2, "style_blocks": 4},
     **{"domain_contrastive": 2, "contrastive_clustering": 2.5, "supervised": 1},
     **{"simsiam": 2, "swav": 2, "looc": 4, "augself": 2, "cc": 2, "odr": 1, "beta_vae": 1, "factor_vae": 1},
-    **{"byol": 2 + 2 / 3, "moco": 1 + 1 / 3},  # momentum encoders only go forward
+    **{"byol": 2 + 2 / 3, "dino": 2 + 2 / 3, "moco": 1 + 1 / 3},  # momentum encoders only go forward
 }
 BACKWARD = 3
 """A training step in forward passes: one forward, two for the gradients of activations and weights."""

@@ -102,6 +102,8 @@ class Suite:
         precision: auto (bf16 where the device has it), fp32 or bf16.
         threads: of the processor, for each cell; None: all, or an equal share where --jobs asks for several cells
             at once. A trained network depends on it in its last digits.
+        sweep: setting, such as `data.correlation`, -> values; each method has a row for each, as by `--sweep`, which
+            comes before this, as `--set` does.
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster.
@@ -119,6 +121,7 @@ class Suite:
     seeds: list[Seed] = field(default_factory=lambda: [0])  # type: ignore[valid-type]
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: Threads | None = None  # type: ignore[valid-type]
+    sweep: dict[str, list[Any]] = field(default_factory=dict)
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
     tune: Tuning = field(default_factory=Tuning)
@@ -126,7 +129,7 @@ class Suite:
     overrides: dict[str, dict[str, Any]] = field(init=False, default_factory=dict)
     """Settings from the command line, which hold for experiments too, whatever they say themselves."""
     sweeps: dict[str, list[tuple[str, Any]]] = field(init=False, default_factory=dict)
-    """Setting -> texts and values that the command line wants a row of each for; see `sweep`."""
+    """Setting -> texts and values that the suite or the command line wants a row of each for; see `sweep`."""
     named: bool = field(init=False, default=False)
     """Whether the command line names the methods: then each has to run on every data set."""
 
@@ -141,6 +144,10 @@ class Suite:
             raise ValueError("`datasets` or `experiments` must not be empty")
         if self.tune.seed in self.seeds:
             raise ValueError(f"seed {self.tune.seed} is the one that `tune` chooses with, it can't report")
+        for path, values in self.sweep.items():
+            if len(keys := _split(path)) < 2 or not all(keys) or not values:
+                raise ValueError(f"sweep: {path!r}: {values}; expected NAME.OPTION with values, such as [0.1, 0.2]")
+        self.sweeps = {path: _texts(values) for path, values in self.sweep.items()}
         places = [(one.dataset, one.label) for one in self.experiments]
         if twice := [label for k, (dataset, label) in enumerate(places) if (dataset, label) in places[:k]]:
             raise ValueError(f"experiments: two rows of one data set are called {twice[0]!r}")
@@ -199,7 +206,8 @@ def choose(
         else:
             _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
     chosen = _typed(content)
-    chosen.sweeps = swept(sweeps or [])
+    set_there = {path for path in chosen.sweep if _holds(overrides, _split(path))}
+    chosen.sweeps = {p: v for p, v in chosen.sweeps.items() if p not in set_there} | swept(sweeps or [])
     chosen.named = bool(named)
     chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
     return chosen
@@ -244,8 +252,24 @@ def swept(assignments: list[str]) -> dict[str, list[tuple[str, Any]]]:
             raise RequestError(f"--sweep {assignment:.80}: no values")
         if path.strip() in found:
             raise RequestError(f"--sweep {path.strip()} stands twice: name all its values once")
-        found[path.strip()] = list({json.dumps(value): value for value in values}.items())
+        found[path.strip()] = _texts(values)
     return found
+
+
+def _texts(values: list[Any]) -> list[tuple[str, Any]]:
+    """Each value once, with a text that YAML reads it from."""
+    return list({json.dumps(value): value for value in values}.items())
+
+
+def _holds(tree: Any, keys: list[str]) -> bool:
+    """Whether the tree says something about what the keys lead to, or about a part of it."""
+    for key in keys:
+        if not isinstance(tree, dict):
+            return True
+        if key not in tree:
+            return False
+        tree = tree[key]
+    return True
 
 
 def assigned(assignments: list[str], option: str = "--set") -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Rows of a sweep: `--sweep simclr.lr=0.1,0.2` makes one of each value, several sweeps one of each combination."""
+"""Rows of a sweep: `--sweep simclr.lr=0.1,0.2` makes one of each value, several sweeps one of each combination.
+
+A suite can have sweeps of its own (`sweep:`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from disentangle_bench import datamodules
+from disentangle_bench import methods as all_methods
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.experiment import Budget, Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.options import instantiate, resolve
@@ -73,11 +78,15 @@ def check(suite: Suite, methods: Mapping[str, set[str]]) -> None:
     for path in suite.sweeps:
         head, _, rest = path.partition(".")
         known = [*EVERYONES, *methods, *suite.datasets]
+        own = path in suite.sweep
+        if own:  # the request may have left out what it is about
+            known += [*all_methods.available(), *datamodules.available()]
+        where = f"suite {suite.name}, sweep" if own else "--sweep"
         if head not in known:
-            raise RequestError(f"--sweep {path}: {unknown('addressee', head, known)}")
+            raise RequestError(f"{where} {path}: {unknown('addressee', head, known)}")
         everyones = set().union(*methods.values())
         if head == "method" and rest.partition(".")[0] not in everyones:
-            raise RequestError(f"--sweep {path}: {unknown('option', rest, everyones)}")
+            raise RequestError(f"{where} {path}: {unknown('option', rest, everyones)}")
 
 
 def _is_about(path: str, method: str, dataset: str, options: set[str]) -> bool:

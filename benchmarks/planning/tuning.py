@@ -120,6 +120,7 @@ def tuning_suite(suite: Suite, settings: dict[str, list[dict[str, Any]]], datase
         seeds=[suite.tune.seed],
         tune=replace(suite.tune, seed=suite.tune.seed + 1),  # the suite's own, which it must not report
         measures=[suite.tune.measure],
+        sweep={},
         tuned=None,
     )
 

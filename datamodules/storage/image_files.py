@@ -101,8 +101,11 @@ def listing_of(root: Path, names: list[str]) -> Listing:
     """These files of `root`, in this order, for data sets that come with a list.
 
     Raises:
-        DataCorrupt: a file on the list is missing, or no regular file.
+        DataCorrupt: a file on the list is missing, no regular file, or not below `root`.
     """
+    for name in names:
+        if name.startswith("/") or ".." in name.split("/"):
+            raise DataCorrupt(f"{root}: the list of this data set names {name!r}, which is not below it; get it again")
     try:
         statuses = [os.stat(f"{root}/{name}") for name in names]  # noqa: PTH116  # a Path a file costs seconds
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from disentangle_bench.evaluation.leaderboard import formats
+from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
@@ -42,6 +42,9 @@ def leaderboard(
         found: path -> record, as `records.find_records` gives them; outcomes are read from beside them.
         measures: only these, by title (`linear@1`) or name (`linear`); all if empty.
         spaces: the spaces whose figures make the main table, instead of each method's own.
+
+    Returns:
+        The frame; `attrs["dials"]`: curves over the correlation of the data, see `dial`.
     """
     seen = observations(found)
     if measures:
@@ -50,7 +53,11 @@ def leaderboard(
         kept_problems = seen.attrs["problems"]
         seen = seen[kept.to_numpy()]
         seen.attrs["problems"] = kept_problems
-    return summarise(seen, spaces)
+    table = summarise(seen, spaces)
+    named = {dial.MEASURE, *(title for title in measures if title.startswith(f"{dial.MEASURE}@"))}
+    if not measures or named & set(measures):
+        table.attrs["dials"] = dial.curves(found, spaces)
+    return table
 
 
 def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
@@ -233,12 +240,17 @@ class View:
     transpose: bool = False
 
     def grids(self, frame: pd.DataFrame) -> list[Grid]:
-        """The leaderboard of each data set, and under it which space tells what, unless columns were chosen."""
+        """The leaderboard of each data set, and under it which space tells what, unless columns were chosen.
+
+        Before them curves over the correlation of the data, if there are any.
+        """
         below = {} if self.columns else {grid.dataset: grid for grid in matrices(frame)}
+        asked = not self.columns or bool({dial.MEASURE, dial.AREA} & set(self.columns))
+        curves = {grid.dataset: grid for grid in dial.grids(frame.attrs.get("dials", []))} if asked else {}
         found = [
             grid
             for board in grids(frame, self.columns, self.sort)
-            for grid in (board, below.get(board.dataset))
+            for grid in (curves.get(board.dataset), board, below.get(board.dataset))
             if grid is not None
         ]
         return [formats.transposed(grid) for grid in found] if self.transpose else found

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.inputs import matmul
-from disentangle_bench.methods.objectives.swav import swapped_prediction
+from disentangle_bench.methods.objectives.prototypes import swapped_prediction
 
 
 class SwAV(Method):

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import matmul, widen
 
 
 def unit(codes: Tensor) -> Tensor:
@@ -26,3 +27,27 @@ def mlp(*widths: int, batch_norm: bool = True, last_bias: bool = True) -> nn.Seq
         layers.append(nn.Linear(before, after, bias=not batch_norm))
         layers += [nn.BatchNorm1d(after), nn.ReLU()] if batch_norm else [nn.ReLU()]
     return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1], bias=last_bias))
+
+
+class PrototypeHead(nn.Module):
+    """Features to cosines with K prototypes: an MLP without batch norm, rows of length 1, a weight-normalised layer.
+
+    That is DINO's head with `norm_last_layer`: the last layer's weights have length 1 (Caron et al. 2021, appendix C).
+
+    Args:
+        widths: of the MLP, the last one that of the codes.
+        num_prototypes: K.
+    """
+
+    def __init__(self, *widths: int, num_prototypes: int):
+        super().__init__()
+        self.projector = mlp(*widths, batch_norm=False)
+        self.prototypes = nn.Parameter(unit(torch.randn(num_prototypes, widths[-1])))
+
+    def forward(self, features: Tensor, *, frozen: bool = False) -> Tensor:
+        """Scores [B, K] of features [B, d]; with `frozen` the prototypes get no gradient."""
+        prototypes: Tensor = self.prototypes
+        if frozen:
+            prototypes = prototypes.detach() + 0.0 * prototypes  # a parameter without a gradient stops DDP
+        codes = unit(self.projector(features))
+        return matmul(codes, unit(prototypes).to(codes).T)

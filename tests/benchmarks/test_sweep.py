@@ -80,3 +80,31 @@ def test_rows_of_a_sweep_are_called_by_their_values(tmp_path, capsys):
     told = capsys.readouterr().out
     for size in (32, 64):
         assert f"digits/random_init batch_size={size} stem=auto seed 0" in told
+
+
+def test_a_suite_sweeps_by_itself_unless_the_command_line_says_otherwise():
+    def values(**more):
+        return [cell.data["correlation"] for cell in plan(choose("dial", "pixels", "colored_digits", "0", **more))]
+
+    assert values() == [0.0, 0.5, 0.8, 0.95, 1.0]
+    assert values(assignments=["data.correlation=0.3"]) == [0.3]
+    assert values(sweeps=["data.correlation=0.1,0.2"]) == [0.1, 0.2]
+    assert values(assignments=["data.batch_size=16"]) == values()
+
+
+@pytest.mark.parametrize(
+    ("sweep", "message"),
+    [
+        ("{correlation: [0, 1]}", "expected NAME.OPTION with values"),
+        ("{data.batch_size: []}", "expected NAME.OPTION with values"),
+        ("{dta.batch_size: [8]}", "suite own, sweep dta.batch_size: unknown addressee 'dta'"),
+        ("[1]", "sweep"),
+    ],
+)
+def test_a_wrong_sweep_of_a_suite_is_said_in_a_line(tmp_path, sweep, message):
+    text = f"datasets: [digits]\nmethods: [pixels]\nbudget: {{epochs: 1}}\nmeasures: [knn@1]\nsweep: {sweep}\n"
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(RequestError) as caught:
+        plan(choose(str(tmp_path / "own.yaml")))
+    assert message in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -15,6 +15,7 @@ NAMES = [
     *("cifar10", "cifar100", "stl10", "tiny_imagenet", "imagenet", "image_folder", "pacs"),
     *("imagenet10", "imagenet_dogs", "imagenet100"),
     *("dsprites", "shapes3d", "smallnorb", "cars3d", "celeba", "edges2shoes"),
+    *("mpi3d", "causal3dident", "3diebench", "waterbirds"),
 ]
 IN_PACKAGE = ("digits", "colored_digits", "sprites")
 

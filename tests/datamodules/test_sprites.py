@@ -129,3 +129,50 @@ def test_a_domain_must_be_a_class_and_leaves_a_content():
     assert module.num_classes > 1
     with pytest.raises(DataMismatch, match="'a' is the only content of one"):
         with_domain((TargetSpec("a", "class", 2, "content"),), "a", "one")
+
+
+SMALL = {"image_size": 32, "num_x": 4, "num_y": 4, "num_orientations": 6}
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.75, 1.0])
+def test_colours_go_with_shapes_in_training_as_often_as_asked_and_never_in_test(correlation):
+    module = datamodules.build("sprites", correlation=correlation, **SMALL)
+    agreed = {}
+    for name, split in module.splits.items():
+        shape, color = split.targets["shape"], split.targets["color"]
+        agreed[name] = (shape == color).mean()
+        made = split.images.values(split.rows)
+        assert all(np.array_equal(made[key], split.targets[key]) for key in ("shape", "x", "y", "scale", "color"))
+        assert split.weights is None
+    chance = 1 / 6
+    expected = correlation + (1 - correlation) * chance
+    assert agreed["train"] == pytest.approx(expected, abs=0.05)
+    assert agreed["val"] == pytest.approx(expected, abs=0.12)
+    assert agreed["test"] == pytest.approx(chance, abs=0.06)
+    assert agreed["probe"] == agreed["probe_val"] == pytest.approx(chance)  # every sprite in every colour
+    assert {spec.name: spec.role for spec in module.targets}["color"] == "domain"
+    sprites = [set((module.splits[name].rows // 6).tolist()) for name in ("train", "val", "test")]
+    assert len(set.union(*sprites)) == sum(map(len, sprites)) == 3 * 4 * 6 * 4 * 4
+
+
+def test_splits_do_not_depend_on_the_correlation_nor_do_whole_grids_on_there_being_one():
+    one, other = (datamodules.build("sprites", correlation=c, **SMALL) for c in (0.1, 0.9))
+    for name in ("train", "val", "test"):
+        assert np.array_equal(one.splits[name].rows // 6, other.splits[name].rows // 6)
+    assert np.array_equal(one.splits["test"].rows, other.splits["test"].rows)
+    assert one.fingerprint != other.fingerprint
+    assert sum(len(datamodules.build("sprites", **SMALL).splits[name]) for name in ("train", "val", "test")) == 6912
+
+
+def test_a_correlation_that_means_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        datamodules.build("sprites", correlation=1.5)
+    with pytest.raises(DataMismatch, match="not 'scale'"):
+        datamodules.build("sprites", correlation=0.5, domain="scale")
+    with pytest.raises(DataMismatch, match="held-out combination of shape, color: choose one"):
+        datamodules.build("sprites", correlation=0.5, shift="hold_out:shape=square,color=red")
+    with pytest.raises(DataMismatch, match="those of sprites are not"):
+        datamodules.build("sprites", shift="correlation:0.5")
+    shifted = datamodules.build("sprites", correlation=0.0, shift="correlation:1", **SMALL)
+    test = shifted.splits["test"]
+    assert (test.targets["shape"] == test.targets["color"]).all()

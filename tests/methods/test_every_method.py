@@ -22,6 +22,7 @@ SPACES = {
     "simsiam": {"projection": 256},
     "moco": {"projection": 128},
     "swav": {"projection": 128},
+    "dino": {"projection": 128},
     "looc": {"invariant": 64, "keeps/appearance": 64, "keeps/spatial": 64, "joint": 192},
     "augself": {"projection": 128},
     "cc": {"projection": 128, "assignment": 10},

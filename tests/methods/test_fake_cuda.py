@@ -44,6 +44,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {  # options, and copies to the d
     "moco": ({}, 1),
     "swav": ({}, 1),
     "swav-frozen": ({"freeze": 1.0}, 1),
+    "dino": ({}, 1),
     "looc": ({}, 1),
     "looc-queue": ({"form": "queue"}, 1),
     "augself": ({"tasks": dict.fromkeys(TASKS, 1.0)}, 1),

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
-from disentangle_bench.methods.field import looc
+from disentangle_bench.methods.field import dino, looc
 from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.networks.momentum import MomentumEncoder, enqueue
@@ -52,7 +52,7 @@ def test_the_oldest_fall_out_of_a_queue():
     assert queue.flatten().tolist() == [2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(("name", "passes"), [("byol", 4), ("moco", 2), ("looc", 4), ("odr", 1)])
+@pytest.mark.parametrize(("name", "passes"), [("byol", 4), ("dino", 4), ("moco", 2), ("looc", 4), ("odr", 1)])
 def test_passes_of_every_encoder_are_counted(name, passes, data, make, monkeypatch):
     module = data()
     method = make(name, module)
@@ -75,6 +75,37 @@ def test_prototypes_rest_at_first(data, make, monkeypatch):
         method = make("swav", module, freeze=freeze)
         step(method, module, monkeypatch)
         assert bool(method.prototypes.grad.abs().sum() > 0) == (freeze == 0)
+
+
+def test_the_centre_moves_after_the_loss_and_the_teachers_temperature_rises_in_a_line(data, make, monkeypatch):
+    module = data()
+    method = make("dino", module, num_prototypes=8, center_momentum=0.75)
+    seen = []
+    method.teacher.register_forward_hook(lambda module, inputs, scores: seen.append(scores))
+    before = []
+    monkeypatch.setattr(
+        dino, "self_distillation", lambda *args, **kw: before.append(args[4].clone()) or args[0].sum() + args[1].sum()
+    )
+    method.center += 1
+    step(method, module, monkeypatch)
+    assert_close(before[0], torch.ones(8))
+    assert_close(method.center, 0.75 + 0.25 * torch.cat(seen).mean(0))
+    assert [method.teacher_temperature(share) for share in (0, 0.15, 0.3, 1)] == pytest.approx(
+        [0.04, 0.055, 0.07, 0.07]
+    )
+    assert make("dino", module, teacher_warmup=0.0).teacher_temperature(0.0) == 0.07
+
+
+def test_dinos_prototypes_have_length_one_and_rest_at_first(data, make, monkeypatch):
+    module = data()
+    for freeze in (0.0, 0.5):
+        method = make("dino", module, freeze=freeze)
+        features = torch.randn(4, method.num_features)
+        before = method.head(features)
+        method.head.prototypes.data *= 3
+        assert_close(method.head(features), before)  # cosines, whatever the prototypes' length
+        step(method, module, monkeypatch)
+        assert bool(method.head.prototypes.grad.abs().sum() > 0) == (freeze == 0)
 
 
 def test_a_described_crop_is_where_the_view_was_cut_out(data, make):

@@ -38,6 +38,7 @@ FIELD: dict[str, dict[str, Any]] = {  # in float64, which shows more: float32's 
     "simsiam": {},
     "moco": {"key_momentum": 0.9, "queue_size": 48},
     "swav": {"num_prototypes": 16},
+    "dino": {"num_prototypes": 16, "tau": 0.9},
     "looc": {},
     "looc-queue": {"form": "queue", "key_momentum": 0.9, "queue_size": 48},
     "augself": {"tasks": {"crop": 1.0, "color": 1.0, "flip": 0.5, "blur": 0.2, "sol": 0.5}},

@@ -49,6 +49,7 @@ def command(
     request = choose(suite, method, None, None, set)
     preconditions.check_target(Path(to), "--to")
     request.tuned = None  # what is to be chosen does not depend on what was
+    request.sweeps = {}  # and is chosen once, not for each row of a method
     tune = request.tune
     settings: dict[str, list] = {}
     datasets: dict[str, list[str]] = {}

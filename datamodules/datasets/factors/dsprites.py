@@ -14,6 +14,7 @@ from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
+from disentangle_bench.datamodules.storage import npz
 from disentangle_bench.datamodules.storage.image_cache import Stored
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -138,15 +139,6 @@ class Coloured:
 
 
 def _read_images(file: Path, out: np.ndarray) -> None:
-    """Read `imgs` (uint8 [N, 64, 64], 0 and 1) piece by piece, white as 255: 3 GB need not pass through memory."""
-    try:
-        with zipfile.ZipFile(file) as archive, archive.open("imgs.npy") as member:
-            np.lib.format.read_magic(member)
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
-            if shape != out.shape or fortran or dtype != np.uint8:
-                raise ValueError(f"imgs is {dtype} {shape}, not uint8 {out.shape}")
-            for start in range(0, len(out), 4096):
-                part = out[start : start + 4096]
-                part[:] = np.frombuffer(member.read(part.size), np.uint8).reshape(part.shape) * 255
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+    """Read `imgs` (uint8 [N, 64, 64], 0 and 1), white as 255."""
+    for rows, part in npz.pieces(file, "imgs", out.shape):
+        out[rows] = part * 255

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from jsonargparse.typing import PositiveInt
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.factors import Grid, with_domain
-from disentangle_bench.datamodules.splits import colouring
+from disentangle_bench.datamodules.splits import colouring, probe, shifts
 from disentangle_bench.datamodules.splits.stratified import joint_labels, three_way
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -94,6 +95,9 @@ class Sprites(Grid):
         image_size: edge of the images, 32 or 64.
         domain: name of the target with classes that is the domain; none if not given.
         test_fraction: share of the images for the test split.
+        correlation: the domain is the colour, and each sprite is there once, not in every colour: so often in the
+            training and validation splits in its shape's own colour, else in one drawn uniformly. In the test split
+            shape and colour are independent (unless `shift` says otherwise). Every combination if not given.
     """
 
     name = "sprites"
@@ -113,9 +117,18 @@ class Sprites(Grid):
         image_size: Literal[32, 64] = 64,
         domain: str | None = None,
         test_fraction: float = 0.2,
+        correlation: float | None = None,
         **kwargs,
     ):
+        self.correlated = correlation is not None
         super().__init__(**kwargs)
+        if correlation is not None:
+            colouring.check_correlation(correlation)
+            if domain not in (None, "color"):
+                raise DataMismatch(f"correlation is that of shape and colour, which is then the domain, not {domain!r}")
+            if self.entangled:
+                raise DataMismatch(f"correlation and a held-out combination of {', '.join(self.entangled)}: choose one")
+        self.correlation, domain = correlation, domain if correlation is None else "color"
         self.counts = (num_shapes, num_scales, num_orientations, num_x, num_y, num_colors)
         if not 2 <= num_shapes <= len(SHAPES):
             raise DataMismatch(f"num_shapes lies between 2 and {len(SHAPES)}, got {num_shapes}")
@@ -130,11 +143,10 @@ class Sprites(Grid):
         self._value_names = {"shape": SHAPES[: self.counts[0]], "color": colouring.hue_names(self.counts[-1])}
         images = SpriteImages(self.counts, self.image_size)
         factors = images.values(np.arange(len(images)))
-        strata = joint_labels(factors["shape"], factors["color"])
         angles = factors["orientation"] * (2 * math.pi / self.counts[2])
         targets = factors | {"orientation": angles.astype(np.float32)}
         digest = images.digest()
-        rows = three_way(strata, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
+        rows = self._rows(factors)
         splits = {
             name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest)
             for name, at in rows.items()
@@ -149,6 +161,38 @@ class Sprites(Grid):
             TargetSpec("color", "class", size["color"], "style"),
         )
         return splits, with_domain(specs, self.domain, self.name)
+
+    def _rows(self, factors: dict[str, np.ndarray]) -> dict[SplitName, np.ndarray]:
+        """Numbers of each split's images: of all, or of one colour each, so that no sprite is in two splits."""
+        cut = partial(three_way, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
+        if self.correlation is None:
+            return cut(joint_labels(factors["shape"], factors["color"]))
+        hues = self.counts[-1]
+        shapes = factors["shape"][::hues]  # the colour changes fastest
+        sprites = cut(shapes)
+        of_split: dict[SplitName, float] = {
+            "train": self.correlation,
+            "val": self.correlation,
+            "test": shifts.test_correlation(self.shift),
+        }
+        colors = colouring.draw_by_split(shapes, sprites, hues, of_split, self.split_seed)
+        return {name: at * hues + colors[at] for name, at in sprites.items()}
+
+    def redrawn(self, name: probe.ProbeName, split: Split) -> Split | None:
+        """The sprites of a split in colours drawn anew, where colours go with shapes."""
+        if self.correlation is None:
+            return None
+        hues, rows = self.counts[-1], split.rows
+        assert rows is not None
+        of, colors = probe.draw_values(len(split), hues, probe.LEAST[name], self.probe_generator(name))
+        targets = {key: values[of] for key, values in split.targets.items()} | {"color": colors}
+        return Split(split.images, targets, rows[of] // hues * hues + colors, split.digest)
+
+    def independent(self, split: SplitName) -> bool:
+        """As every grid's, but where colours go with shapes: there only the test images, unless the shift says."""
+        if self.correlation is None:
+            return super().independent(split)
+        return split == "test" and shifts.test_correlation(self.shift) == 0
 
 
 def _sheet(shape: str, radius: float, angle: float, edge: int) -> np.ndarray:

@@ -144,6 +144,28 @@ def pareto(tables: Sequence[tuple[str, pd.DataFrame]], title: str) -> bytes:
         return svg(figure)
 
 
+def over(lines: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]], x: str, y: str) -> bytes:
+    """Lines with intervals in one panel.
+
+    Args:
+        lines: (name, block, x [N], mean [N], low [N], high [N]); low and high are NaN where nothing is known.
+        x: title of the level axis.
+        y: title of the upright axis.
+    """
+    with drawing():
+        figure = Figure(figsize=(5.4, max(3.6, 1.2 + min(len(lines), NAMED) * LINE / 60)))
+        axes = figure.add_subplot()
+        points: list[Point] = []
+        for k, (name, block, at, mean, low, high) in enumerate(lines):
+            look: Any = style(k) | {"marker": LOOKS[block][0], "markersize": 4, "linewidth": 1.2, "elinewidth": 0.8}
+            axes.errorbar(at, mean, yerr=np.nan_to_num(np.stack([mean - low, high - mean])), **look)
+            points.append((at[-1], mean[-1], name, style(k)["color"]))
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        _names_beside(figure, axes, points)
+        return svg(figure)
+
+
 def overlaid(curves: Sequence[tuple[str, np.ndarray, np.ndarray]], x: str, y: str) -> bytes:
     """Lines (name, x [N], y [N]) in one panel, each smoothed and scaled from its first value (1) to its least (0)."""
     with drawing():

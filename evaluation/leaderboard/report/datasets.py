@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.evaluation.leaderboard import formats
+from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
@@ -25,7 +25,14 @@ CURVES, POINTS, PANELS = 24, 60, 7
 TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "training seconds"}
 
 
-def build(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named], files: Output) -> dict[str, Any]:
+def build(
+    grid: Grid,
+    told: Grid | None,
+    frame: pd.DataFrame,
+    named: list[Named],
+    dials: Sequence[dial.Curve],
+    files: Output,
+) -> dict[str, Any]:
     """What the template needs of one data set.
 
     Args:
@@ -33,11 +40,13 @@ def build(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named]
         told: which space tells what, if there is such a table.
         frame: the leaderboard, of all data sets.
         named: all runs.
+        dials: curves over the correlation of the data, of all data sets.
         files: where pictures go.
     """
     part = frame[frame["dataset"] == grid.dataset]
     keys = column_keys(part)
-    pictures: list[Picture | None] = []
+    turned = [curve for curve in dials if curve.dataset == grid.dataset]
+    pictures: list[Picture | None] = [_dial(turned, files)] if turned else []
     missing: list[str] = []
     if keys:
         pictures += _pairs(grid.dataset, part, keys, files)
@@ -58,6 +67,7 @@ def build(grid: Grid, told: Grid | None, frame: pd.DataFrame, named: list[Named]
         "winners": headline.winners(part),
         "blocks": [block for block in headline.WHO if block in grid.blocks],
         "heat": heat(grid, headline.criteria(part)),
+        "dial": dial.grids(turned)[0] if turned else None,
         "grid": formats.without_constant(grid),
         "told": told,
         "pictures": (found := [picture for picture in (*pictures, *drawn) if picture]),
@@ -137,6 +147,28 @@ def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> 
         if href is not None:
             pictures.append(Picture(f"Content against leakage of {leak[2]}", caption, href, address))
     return pictures
+
+
+def _dial(found: list[dial.Curve], files: Output) -> Picture | None:
+    """Worst groups over the correlation of the training images, a line a method."""
+    table = dial.figures(found)
+    heights = table[table["score"] == dial.SCORE].sort_values(["method", "space", "correlation"], kind="stable")
+    lines = []
+    for name, part in heights.groupby(["method", "space"], sort=False):
+        mean, low, high = (100 * part[key].to_numpy(float) for key in ("mean", "low", "high"))
+        lines.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
+    href = files.add(
+        f"{found[0].dataset} dial.svg",
+        charts.over(lines[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"),
+    )
+    address = files.add(f"{found[0].dataset} dial.csv", formats.csv(table))
+    caption = (
+        "Accuracy of the worst group of test images, as class and domain go together more and more in training: a "
+        "method that takes the shortcut falls. Bars: 95 % intervals over seeds, where there are several."
+    )
+    if len(lines) > CURVES:
+        caption += f" The first {CURVES} of {len(lines)}; the csv has all."
+    return None if href is None else Picture("Worst group by correlation", caption, href, address)
 
 
 def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:

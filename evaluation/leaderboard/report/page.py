@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.evaluation.leaderboard import formats
+from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judge
 from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
 from disentangle_bench.evaluation.leaderboard.frame import (
@@ -90,6 +90,7 @@ def _build(
     labels = method_labels(found.values())
     seen = observations(found, labels)
     frame = summarise(seen)
+    curves = dial.curves(found)
     methods = sorted(set(seen["method"]))
     chosen = baseline or next((name for name in BASELINES if name in methods), None)
     compared = None if chosen is None else against(seen, chosen)
@@ -103,7 +104,9 @@ def _build(
         text = page.render(
             title=title,
             records=len(found),
-            datasets=[datasets.build(grid, told.get(grid.dataset), frame, named, files) for grid in grids(frame)],
+            datasets=[
+                datasets.build(grid, told.get(grid.dataset), frame, named, curves, files) for grid in grids(frame)
+            ],
             links={card["method"]: card["id"] for card in made},
             cards=made,
             cards_left_out=len(methods) - len(made),

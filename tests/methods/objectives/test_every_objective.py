@@ -21,8 +21,8 @@ from disentangle_bench.methods.objectives import (
     domain_contrastive,
     ip_irm,
     looc,
+    prototypes,
     style_blocks,
-    swav,
     variational,
 )
 from disentangle_bench.methods.objectives.gather import all_gather
@@ -62,14 +62,20 @@ OBJECTIVES: dict[str, tuple[Loss, str]] = {
         "assignment",
     ),
     "negative_cosine": (lambda p, z, **kw: contrastive.negative_cosine(p, z, **kw), "any any"),
-    "swapped_prediction": (lambda a, b, **kw: swav.swapped_prediction(a / 4, b / 4, **kw), "any any"),
+    "swapped_prediction": (lambda a, b, **kw: prototypes.swapped_prediction(a / 4, b / 4, **kw), "any any"),
+    "self_distillation": (
+        lambda a, b, t, u, **kw: prototypes.self_distillation(a / 4, b / 4, t / 4, u / 4, **kw),
+        "any any any any",
+    ),
     "looc": (lambda q, a, b, **kw: looc.looc([q, a, b], BLOCKS, **kw).loss, "any any any"),
     "cluster_info_nce": (lambda a, b, **kw: cluster_contrast.cluster_info_nce(a, b, **kw), "assignment assignment"),
     "imbalance": (lambda q, **kw: cluster_contrast.imbalance(q, **kw), "assignment"),
     "gaussian_kl": (lambda m, v, gather=None: variational.gaussian_kl(m, v), "any any"),
 }
+CONSTANTS = {"partition_risk": [0, 1], "anchor_loss": [1], "negative_cosine": [1], "self_distillation": [2, 3]}
+"""Inputs, by number, that get no gradient."""
 TEMPERED = ["info_nce", "irm_penalty", "invariant_loss", "soft_info_nce", "partition_risk", "style_info_nce"]
-TEMPERED += ["domain_info_nce", "swapped_prediction", "looc", "cluster_info_nce"]
+TEMPERED += ["domain_info_nce", "swapped_prediction", "looc", "cluster_info_nce", "self_distillation"]
 ORDERED = [
     "irm_penalty",
     "invariant_loss",
@@ -116,10 +122,10 @@ def test_gradients(name):
         (grad,) = value_and_grads(loss, tensors)[1:]
         torch.testing.assert_close(grad, -clustering.target_distribution(q) / (q + 1e-8) / 5)
         return
-    constants = {"partition_risk": [0, 1], "anchor_loss": [1], "negative_cosine": [1]}.get(name, [])
+    constants = CONSTANTS.get(name, [])
     if name == "swapped_prediction":  # whose assignments are constants, too
         a, b = (t.detach() for t in tensors)
-        q2 = swav.sinkhorn(b / 4)
+        q2 = prototypes.sinkhorn(b / 4)
         grad, _ = value_and_grads(loss, tensors)[1:]
         expected = ((a / 4 / 0.1).softmax(1) - q2) / 0.1 / 10 / 4
         torch.testing.assert_close(grad, expected)

@@ -3,12 +3,13 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import batch_norm, cross_entropy, linear, normalize
 from torch.testing import assert_close
 
-from disentangle_bench.methods.objectives import augself, cluster_contrast, contrastive, looc, swav, variational
+from disentangle_bench.methods.objectives import augself, cluster_contrast, contrastive, looc, prototypes, variational
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-12}
 
@@ -166,7 +167,7 @@ def test_a_sure_discriminator_gives_its_odds_and_permuting_keeps_each_dimension(
 
 def test_assignments_use_all_prototypes_equally():
     scores = torch.randn(12, 4, dtype=torch.float64).tanh()
-    q = swav.sinkhorn(scores, 0.5, iterations=200)
+    q = prototypes.sinkhorn(scores, 0.5, iterations=200)
     assert_close(q.sum(1), torch.ones(12, dtype=torch.float64))
     assert_close(q.sum(0), torch.full((4,), 3.0, dtype=torch.float64), rtol=1e-6, atol=0)
     # as the authors' loop computes it: columns to 1/K, rows to 1/B, in turn
@@ -174,14 +175,16 @@ def test_assignments_use_all_prototypes_equally():
     for _ in range(3):
         plain = plain / plain.sum(0) / 4
         plain = plain / plain.sum(1, keepdim=True) / 12
-    assert_close(swav.sinkhorn(scores, 0.5, iterations=3), plain * 12)
-    assert swav.sinkhorn(scores, 1e-3).isfinite().all()
+    assert_close(prototypes.sinkhorn(scores, 0.5, iterations=3), plain * 12)
+    assert prototypes.sinkhorn(scores, 1e-3).isfinite().all()
 
 
 def test_swapped_prediction_is_cross_entropy_with_the_other_views_assignment():
     a, b = (torch.randn(8, 5, dtype=torch.float64).tanh() for _ in "ab")
-    expected = (cross_entropy(a / 0.2, swav.sinkhorn(b, 0.1)) + cross_entropy(b / 0.2, swav.sinkhorn(a, 0.1))) / 2
-    assert_close(swav.swapped_prediction(a, b, 0.2, 0.1), expected)
+    expected = (
+        cross_entropy(a / 0.2, prototypes.sinkhorn(b, 0.1)) + cross_entropy(b / 0.2, prototypes.sinkhorn(a, 0.1))
+    ) / 2
+    assert_close(prototypes.swapped_prediction(a, b, 0.2, 0.1), expected)
 
 
 def test_queries_are_classified_among_their_key_and_the_queue():
@@ -201,3 +204,35 @@ def test_the_targets_of_a_prediction_get_no_gradient():
     grads = torch.autograd.grad(loss, (p, z), allow_unused=True)
     assert grads[0] is not None
     assert grads[1] is None
+
+
+def test_self_distillation_is_the_papers_cross_entropy_computed_by_hand():
+    rng = np.random.default_rng(5)
+    s1, s2, t1, t2 = rng.normal(size=(4, 7, 5))
+    center = rng.normal(size=5)
+
+    def softmax(values):
+        raised = np.exp(values - values.max(1, keepdims=True))
+        return raised / raised.sum(1, keepdims=True)
+
+    expected = 0.0
+    for taught, learnt in ((t1, s2), (t2, s1)):  # eq. 3 with two views: each is the teacher's once
+        q, p = softmax((taught - center) / 0.04), softmax(learnt / 0.1)
+        expected += -(q * np.log(p)).sum(1).mean() / 2
+    tensors = [torch.tensor(values, requires_grad=True) for values in (s1, s2, t1, t2)]
+    loss = prototypes.self_distillation(*tensors, torch.tensor(center))
+    assert_close(loss.item(), expected)
+    loss.backward()
+    assert_close(tensors[0].grad, torch.tensor((softmax(s1 / 0.1) - softmax((t2 - center) / 0.04)) / 0.1 / 7 / 2))
+    assert tensors[2].grad is None
+
+
+def test_self_distillation_knows_both_ways_to_collapse():
+    same = torch.ones(6, 8, dtype=torch.float64)
+    spread = prototypes.self_distillation(same, same, same, same)  # uniform: the entropy of K values
+    assert_close(spread.item(), math.log(8))
+    one = torch.zeros(6, 8, dtype=torch.float64)
+    one[:, 3] = 5.0
+    assert prototypes.self_distillation(one, one, one, one) < 1e-9  # all on one prototype: nothing left to learn
+    centred = prototypes.self_distillation(one, one, one, one, one.mean(0))  # the centre makes that costly
+    assert centred > 40

@@ -1,4 +1,7 @@
-"""Swapped prediction of cluster assignments (SwAV: Caron et al., 2020, arXiv 2006.09882)."""
+"""One view predicts to which prototypes another one is assigned.
+
+SwAV: Caron et al., 2020, arXiv 2006.09882; DINO: Caron et al., 2021, arXiv 2104.14294.
+"""
 
 import math
 
@@ -50,3 +53,32 @@ def swapped_prediction(
     q1, q2 = (sinkhorn(scores.detach(), epsilon, iterations) for scores in (scores1, scores2))
     log_p1, log_p2 = ((scores / temperature).log_softmax(1) for scores in (scores1, scores2))
     return -((q1 * log_p2).sum(1) + (q2 * log_p1).sum(1)).mean() / 2
+
+
+def self_distillation(
+    student1: Tensor,
+    student2: Tensor,
+    teacher1: Tensor,
+    teacher2: Tensor,
+    center: Tensor | float = 0.0,
+    temperature: float = 0.1,
+    teacher_temperature: float = 0.04,
+    *,
+    gather: Gather | None = None,
+) -> Tensor:
+    """The student's softmax of each view learns the teacher's of the other: mean cross-entropy (DINO, eq. 3).
+
+    student1, student2, teacher1, teacher2: [B, K], scores of the views. The teacher's are constants. center: [K], what
+    is taken from the teacher's scores, so that no prototype wins everything.
+
+    Raises:
+        ValueError: shapes differ or aren't [B, K], a temperature <= 0.
+    """
+    check_matrix("student1", student1)
+    check_same_shape(student1=student1, student2=student2, teacher1=teacher1, teacher2=teacher2)
+    check_positive(temperature=temperature, teacher_temperature=teacher_temperature)
+    students = prepare(student1, student2, gather=gather)
+    teachers = prepare(teacher1.detach(), teacher2.detach(), gather=gather)
+    p1, p2 = (((scores - center) / teacher_temperature).softmax(1) for scores in teachers)
+    log_p1, log_p2 = ((scores / temperature).log_softmax(1) for scores in students)
+    return -((p1 * log_p2).sum(1) + (p2 * log_p1).sum(1)).mean() / 2
