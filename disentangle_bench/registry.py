@@ -54,8 +54,7 @@ class Registry(Generic[T]):
     def _checked(self, name: str, path: str) -> type[T]:
         """Somebody else's class, if it is what it should be."""
         found = imported(path, self.kind, name)
-        base = resolve_name(self.base)
-        if not (inspect.isclass(found) and issubclass(found, base)):
+        if not (inspect.isclass(found) and issubclass(found, resolve_name(self.base))):  # base: seconds of imports
             what = f"class {found.__name__}" if inspect.isclass(found) else type(found).__name__
             raise LookupError(
                 f"{name!r} is no {self.kind}: expected a class derived from "

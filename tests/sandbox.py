@@ -2,10 +2,14 @@
 
 The process is forked from this one, where everything is imported already; its current folder, home, caches and
 temporary files lie in a sandbox. What Python opens for writing outside of that is noted by an audit hook.
+
+Time is counted from the fork to the end, less what the process stood ready to run while others had the processors: so
+that a busy machine makes no hang, and waiting for a lock, a pipe or the network still is one.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import os
@@ -20,9 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from threadpoolctl import threadpool_limits
 
 SECONDS, MEGABYTES = 5.0, 600.0
 """What a request may take; memory beyond what it inherits, which is at least some 400 MB of imports."""
+LONGEST = 120.0
+"""Seconds by the clock after which one is killed, however busy the machine is."""
 PRELOADED = (
     "disentangle_bench.benchmarks.__main__",
     "disentangle_bench.benchmarks.execution.run_cell",
@@ -49,7 +56,7 @@ class Ended:
         code: exit code; negative after a signal.
         out: standard output.
         err: standard error.
-        seconds: that it took.
+        seconds: that it took, less those in which it waited for a processor.
         megabytes: its largest memory, less what it inherited.
         changed: paths in the sandbox, relative to it, that are new, gone or other.
         outside: what it changed, or opened to write, outside of the sandbox.
@@ -96,7 +103,7 @@ class Sandbox:
             (self.folder / name).mkdir()
 
     def run(self, arguments: list[str], seconds: float = 2 * SECONDS, **environment: str) -> Ended:
-        """Give the request; it is killed after so many seconds."""
+        """Give the request; it is killed after so many seconds, and then says where it stood."""
         for name in PRELOADED:
             importlib.import_module(name)
         gc.freeze()  # what is shared with the children stays so
@@ -107,8 +114,7 @@ class Sandbox:
             pid = os.fork()
             if pid == 0:
                 self._child(arguments, environment, out.fileno(), err.fileno(), notes.fileno())
-            code, megabytes = _wait(pid, start + seconds)
-            took = time.monotonic() - start
+            code, megabytes, took = _wait(pid, start, seconds)
             said = [_content(file.fileno()) for file in (out, err, notes)]
         after = self._look()
         changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
@@ -140,6 +146,8 @@ class Sandbox:
             home |= {"DISENTANGLE_BENCH_CACHE": "work/cache", "XDG_CACHE_HOME": "home/cache"}
             os.environ.update({name: str(self.folder / path) for name, path in home.items()})
             os.environ.update({"DISENTANGLE_BENCH_OFFLINE": "1", "HF_HUB_OFFLINE": "1"} | environment)
+            _forget_threads()
+            faulthandler.register(signal.SIGUSR1, file=err, all_threads=False)
             tempfile.tempdir = None
             sys.addaudithook(_Notes(notes, self.folder))
             from disentangle_bench.benchmarks.__main__ import main
@@ -176,18 +184,41 @@ class _Notes:
                     os.write(self.file, f"{event} {full}\n".encode(errors="backslashreplace"))
 
 
-def _wait(pid: int, deadline: float) -> tuple[int, float]:
-    """Exit code and largest memory in MB of a child, which is killed with its group at the deadline."""
-    while True:
-        found, status, used = os.wait4(pid, os.WNOHANG)
-        if found:
-            break
-        if time.monotonic() > deadline:
+def _forget_threads() -> None:
+    """Compute in one thread: those of OpenMP's pool stay with the parent, and a fork that counts on them hangs."""
+    import torch
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+def _wait(pid: int, start: float, seconds: float) -> tuple[int, float, float]:
+    """Exit code, largest memory in MB and seconds of a child, which is killed with its group if it takes longer."""
+    killed = False
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if not killed and (_taken(pid, start) > seconds or time.monotonic() - start > LONGEST):
+            os.kill(pid, signal.SIGUSR1)  # it says where it stands
+            time.sleep(0.1)
             os.killpg(pid, signal.SIGKILL)
+            killed = True
         time.sleep(0.005)
+    took = _taken(pid, start)
+    _, status, used = os.wait4(pid, 0)
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # whatever it started
-    return os.waitstatus_to_exitcode(status), used.ru_maxrss / 1024
+    return os.waitstatus_to_exitcode(status), used.ru_maxrss / 1024, took
+
+
+def _taken(pid: int, start: float) -> float:
+    """Seconds since the start in which a child ran or waited for something else than a processor.
+
+    The kernel counts the others in /proc/PID/schedstat (nanoseconds run, and ready to run); where it doesn't, none.
+    """
+    since = time.monotonic() - start
+    try:
+        return since - int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return since
 
 
 def _content(file: int) -> str:

@@ -1,21 +1,27 @@
 """A short run of `make fuzz`, and what the terminal gets."""
 
 import io
+import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
+import torch
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.files import file_name, read_bytes, replacing, write_file
-from tests.fuzz import COMMAND, REQUEST, fuzz
+from tests.fuzz import COMMAND, REQUEST, Fuzz, fuzz
 from tests.sandbox import Sandbox
+from tests.sandbox import _wait as sandbox_wait
 
 
 def test_hostile_input_is_refused_in_a_line_and_writes_nothing(tmp_path):
-    state = fuzz(tmp_path, 0, 12)
+    state = Fuzz(tmp_path)
+    fuzz(state, 0, 12)
     assert not state.wrong
     assert state.codes[2], "some of them are refused"
 
@@ -27,6 +33,40 @@ def test_the_sandbox_sees_what_must_not_be(tmp_path):
     assert ended.code == 2
     assert ended.outside == (f"open {tmp_path.parent / 'x'}",)
     assert any(line.startswith("wrote outside") for line in ended.wrong("run"))
+
+
+def test_threads_of_the_parent_hang_no_request(tmp_path, monkeypatch):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        torch.rand(4_000_000).exp()  # OpenMP's pool is there now, and no fork has it
+        ended = Sandbox(tmp_path).run(REQUEST, seconds=4)
+    finally:
+        torch.set_num_threads(before)
+    assert ended.code == 0, ended.err
+
+
+def test_a_request_that_waits_is_a_hang_and_says_where_it_stood(tmp_path):
+    sandbox = Sandbox(tmp_path)
+    (sandbox.work / "sleeps.py").write_text("import time\ntime.sleep(30)")
+    ended = sandbox.run([*REQUEST[:-4], "--method", "sleeps.X"], seconds=0.5)
+    assert ended.code == -9
+    assert 0.5 < ended.seconds < 5
+    assert 'sleeps.py", line 2' in ended.err
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel doesn't count who waits")
+def test_a_busy_machine_is_no_hang():
+    core = min(os.sched_getaffinity(0))
+    start = time.monotonic()
+    busy = [os.fork() for _ in range(2)]
+    if 0 in busy:
+        os.sched_setaffinity(0, {core})
+        while time.process_time() < 0.3:
+            pass
+        os._exit(0)
+    took = [sandbox_wait(pid, start, 30)[2] for pid in busy]
+    assert max(took) < 0.75 * (time.monotonic() - start)
 
 
 @pytest.mark.parametrize("arguments", [["--sui", "smoke"], ["--out", ""], ["--jobs", "9999999"], ["--out", "a\x1bb"]])

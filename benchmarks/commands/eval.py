@@ -45,7 +45,7 @@ def command(
             none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
     """
-    from disentangle_bench.benchmarks.execution.given import reach
+    from disentangle_bench.benchmarks.execution.given import named
 
     if (encoder is None) == (features is None):
         raise RequestError("eval: one of --encoder and --features is needed")
@@ -55,14 +55,20 @@ def command(
         raise RequestError("eval: --image-size, --normalize and --untrained are of an --encoder, not of --features")
     folder = Path(out)
     preconditions.check_writable(folder)
-    if encoder is not None and not untrained:
-        reach.require(encoder)
+    if encoder is not None:
+        named.check(encoder, untrained)
+    if features is not None:
+        named.check_features(Path(features))
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.planning.lookup import check_names
     from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.runs import feature_cache
 
     feature_cache.limit()
     request = choose(suite, None, dataset, None, set, measures)
+    check_names(request)
+    if len(request.datasets) != 1:
+        raise RequestError(f"--dataset {dataset}: an encoder is judged on one data set at a time")
     from disentangle_bench.benchmarks.execution.given.judge import Given, measure_encoder
 
     given = Given(encoder or "", features or "", name or "", image_size, normalize, untrained)

@@ -96,8 +96,10 @@ def carry_out(
     feature_cache.limit()
     preconditions.require_wandb(logger)
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
+    from disentangle_bench.benchmarks.planning.lookup import check_names
     from disentangle_bench.benchmarks.runs.folder import RunFolder
 
+    check_names(request)
     least = len(request.seeds) * max(
         len(request.datasets) * (1 if request.methods == "all" else len(request.methods)), len(request.experiments) > 0
     )

@@ -1,20 +1,46 @@
-"""From names in a request to code: classes, measures, and parts that somebody has written themselves."""
+"""From names in a request to code: classes, measures, and parts that somebody has written themselves.
+
+Importing a class of ours takes seconds; a wrong name is told without.
+"""
 
 from __future__ import annotations
 
 from inspect import getsourcefile, isclass, isroutine
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.evaluation.protocol import MEASURES, adopt, newest
-from disentangle_bench.methods.networks.backbones import is_own
-from disentangle_bench.methods.views import views_of
 from disentangle_bench.registry import imported
 
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.planning.suite import Suite
+
 PACKAGE = "disentangle_bench"
+
+
+def check_names(suite: Suite) -> None:
+    """Raise RequestError for a method, data set, measure or addressee of settings that is none; imports no class."""
+    own_code.allow(Path.cwd())
+    named = [] if suite.methods == "all" else suite.methods
+    wanted = {
+        ("method", methods): [*named, *(one.method for one in suite.experiments)],
+        ("dataset", datamodules): [*suite.datasets, *(one.dataset for one in suite.experiments)],
+    }
+    known = {"data", "method"}
+    for (kind, registry), names in wanted.items():
+        there = set(registry.available())
+        for name in dict.fromkeys(names):
+            if name not in there:
+                find_class(registry, kind, name)
+        known |= {*there, *names}
+    if wrong := [addressee for addressee in suite.settings if addressee not in known]:
+        raise RequestError(f"settings: {unknown('addressee', wrong[0], known)}")
+    resolve_measures(suite.measures)
 
 
 def find_class(registry: Any, kind: str, name: str) -> Any:
@@ -56,6 +82,9 @@ def resolve_measures(names: list[str]) -> list[str]:
 
 def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
     """What somebody has written themselves of the parts of a method: its backbone, its views."""
+    from disentangle_bench.methods.networks.backbones import is_own
+    from disentangle_bench.methods.views import views_of
+
     found: list[Any] = []
     try:
         if is_own(str(method_options.get("backbone", ""))):

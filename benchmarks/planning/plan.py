@@ -6,17 +6,16 @@ import sys
 from dataclasses import replace
 from inspect import signature
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from disentangle_bench import datamodules, methods
-from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.machine import has_bf16
 from disentangle_bench.benchmarks.planning import options, sweep
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.lookup import (
+    check_names,
     find_class,
     own_measures,
     own_parts,
@@ -52,7 +51,7 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
     Raises:
         RequestError: an unknown name or option, a value of the wrong type or range, data that is missing or too small.
     """
-    own_code.allow(Path.cwd())
+    check_names(suite)
     matrix = (methods.available() if suite.methods == "all" else suite.methods) if suite.datasets else []
     experiments = suite.experiments
     names = dict.fromkeys([*matrix, *(one.method for one in experiments)])
@@ -217,10 +216,6 @@ def _check_published(experiment: Experiment, targets: tuple[TargetSpec, ...]) ->
 
 def _check_addressees(suite: Suite, method_classes: dict[str, type], data_classes: dict[str, type]) -> None:
     """Settings for something that is not there are a mistake, not a wish; so are those that change nothing."""
-    known = {"data", "method", *methods.available(), *datamodules.available(), *data_classes, *method_classes}
-    for addressee in suite.settings:
-        if addressee not in known:
-            raise RequestError(f"settings: {unknown('addressee', addressee, known)}")
     everyones = set().union(*(options.known_options(cls) for cls in method_classes.values()))
     for key in suite.settings.get("method", {}):
         if key not in everyones:

@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-from disentangle_bench.methods.pretrained.files import read_note
+from disentangle_bench.methods.pretrained.note import read_note
 
 NAME = "encoder.safetensors"
 

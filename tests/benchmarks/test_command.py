@@ -271,3 +271,40 @@ def test_what_people_do_next_names_their_folder():
     assert "--out" not in _next_steps(Path("results/runs"))
     for line in told.splitlines():  # and each of it can be done
         make_parser().parse_args(shlex.split(line.partition("bench ")[2], comments=True))
+
+
+WRONG_AT_ONCE = [
+    ["run", "--suite", "quik"],
+    ["run", "--method", "simcrl"],
+    ["run", "--method", "os.system"],
+    ["run", "--dataset", "digit"],
+    ["run", "--measures", "line"],
+    ["run", "--set", "simcrl.lr=1"],
+    ["run", "--sweep", "lr"],
+    ["eval", "--encoder", "none.safetensors"],
+    ["eval", "--encoder", "other.safetensors"],
+    ["eval", "--encoder", "pipe.safetensors"],
+    ["eval", "--encoder", "none.ts"],
+    ["eval", "--encoder", "timm:resnet18,checkpoint=none.pth"],
+    ["eval", "--encoder", "hf:nobody"],
+    ["eval", "--encoder", "their:network", "--dataset", "digit"],
+    ["eval", "--encoder", "their:network", "--dataset", "digits,mnist"],
+    ["eval", "--features", "none"],
+    ["leaderboard", "--out", "none"],
+    ["merge", "none"],
+    ["stress", "--measures", "line"],
+]
+"""Requests that are refused without the imports that take seconds; in this order, in one process."""
+
+
+def test_a_wrong_request_is_refused_before_what_takes_seconds_to_import(tmp_path):
+    (tmp_path / "other.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    code = "import sys\nfrom disentangle_bench.benchmarks.__main__ import main\n"
+    code += f"for words in {WRONG_AT_ONCE}:\n    assert main(words) == 2, words\n"
+    code += "    if heavy := {'torch', 'lightning', 'timm', 'sklearn'} & sys.modules.keys():\n"
+    code += "        sys.exit(f'{words}: {heavy}')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == len(WRONG_AT_ONCE)
+    assert "pipe.safetensors: not a regular file" in done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import timm
@@ -21,12 +20,8 @@ from disentangle_bench.methods.networks.checkpoints import load_weights, read_st
 from disentangle_bench.methods.pretrained import hub
 
 
-def of_timm(text: str, rest: str, untrained: bool) -> Source:
-    """`timm:NAME`, or `timm:NAME,checkpoint=FILE` for somebody else's weights."""
-    name, comma, option = rest.partition(",")
-    key, _, file = option.partition("=")
-    if comma and (key != "checkpoint" or not file):
-        raise RequestError(f"--encoder {text}: expected timm:NAME or timm:NAME,checkpoint=FILE")
+def of_timm(text: str, name: str, file: str, untrained: bool) -> Source:
+    """`timm:NAME`, with somebody else's weights where there is a file."""
     if not timm.is_model(name):
         base = name.partition(".")[0]
         raise RequestError(f"--encoder {text}: timm has no model {name!r}{nearest(base, timm.list_models())}")
@@ -48,15 +43,13 @@ def of_timm(text: str, rest: str, untrained: bool) -> Source:
 
 def of_hub(text: str, repo: str) -> Source:
     """`hf:OWNER/NAME`: a file that `push_to_hub` has put there, or one of timm's models."""
-    if repo.count("/") != 1 or not all(repo.split("/")):
-        raise RequestError(f"--encoder {text}: expected hf:OWNER/NAME")
     with _downloading(text):
         try:
             path = hub.download(repo, offline=constants.HF_HUB_OFFLINE)
         except OSError:
             path = None  # one of timm's may be on disk all the same
     if path is not None:
-        return of_file(text, path, untrained=True, label=text)
+        return of_file(text, path, reach.note_of(text, path, untrained=True), label=text)
     with _downloading(text):
         network = timm.create_model(f"hf-hub:{repo}", pretrained=True, num_classes=0)
     size, fixed, statistics = configured(network.pretrained_cfg)
@@ -73,8 +66,6 @@ def _create(
 
 
 def _with_weights(text: str, name: str, file: str, channels: int, shape: tuple[int, int]) -> nn.Module:
-    if not Path(file).is_file():
-        raise RequestError(f"--encoder {text}: no such file {file}")
     try:
         state = read_state(file)
         network = backbone(name, (3, *shape))

@@ -80,8 +80,6 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
     Raises:
         RequestError: no such encoder, one that doesn't fit the data, or one that isn't trained.
     """
-    if len(request.datasets) != 1:
-        raise RequestError(f"--dataset {','.join(request.datasets)}: an encoder is judged on one data set at a time")
     own_code.allow(Path.cwd())
     (dataset,) = request.datasets
     source = named.find(given.encoder, given.untrained) if given.encoder else None

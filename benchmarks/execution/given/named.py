@@ -1,27 +1,72 @@
-"""What `--encoder` may say."""
+"""What `--encoder` may say. What can be told without torch is told before it is imported, which takes seconds."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution.given import downloads, sources
+from disentangle_bench.benchmarks.execution.given import reach
+
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.execution.given.sources import Source
 
 
-def find(text: str, untrained: bool) -> sources.Source:
-    """The source that `--encoder` names. Raises RequestError for what is none, or isn't there."""
+def check(text: str, untrained: bool) -> None:
+    """Raise RequestError for what is no encoder or isn't there, as far as its name and its files say."""
     kind, colon, rest = text.partition(":")
-    if kind in ("timm", "hf") and colon:
-        return downloads.of_timm(text, rest, untrained) if kind == "timm" else downloads.of_hub(text, rest)
     path = Path(text)
-    if path.is_dir() or path.suffix == ".safetensors":
-        return sources.of_file(text, path, untrained)
-    if path.suffix in (".ts", ".pt") or (path.is_file() and path.suffix == ".jit"):
-        return sources.of_torchscript(text, path)
-    if path.is_file():
+    if kind == "timm" and colon:
+        _, file = _model_and_file(text, rest)
+        if file and not Path(file).is_file():
+            raise RequestError(f"--encoder {text}: no such file {file}")
+    elif kind == "hf" and colon:
+        if rest.count("/") != 1 or not all(rest.split("/")):
+            raise RequestError(f"--encoder {text}: expected hf:OWNER/NAME")
+    elif _is_ours(path):
+        reach.note_of(text, path, untrained)
+    elif path.suffix in (".ts", ".pt") and not path.is_file():
+        raise RequestError(f"--encoder {text}: no such file (expected {reach.FORMS})")
+    elif path.is_file() and path.suffix not in (".ts", ".pt", ".jit"):
         raise RequestError(
             f"--encoder {text}: weights alone don't say of which network; --encoder timm:NAME,checkpoint={text} does"
         )
-    if colon:
-        return sources.of_function(text)
-    raise RequestError(f"--encoder {text}: no such file (expected {sources.FORMS})")
+    elif not path.is_file() and not colon:
+        raise RequestError(f"--encoder {text}: no such file (expected {reach.FORMS})")
+    if not untrained:
+        reach.require(text)
+
+
+def check_features(folder: Path) -> None:
+    """Raise RequestError if there is no such folder."""
+    if not folder.is_dir():
+        raise RequestError(f"--features {folder}: no such folder (it should hold train.npy, val.npy and test.npy)")
+
+
+def find(text: str, untrained: bool) -> Source:
+    """The source that `--encoder` names. Raises RequestError for what is none, or isn't there."""
+    check(text, untrained)
+    from disentangle_bench.benchmarks.execution.given import downloads, sources
+
+    kind, colon, rest = text.partition(":")
+    if kind == "timm" and colon:
+        return downloads.of_timm(text, *_model_and_file(text, rest), untrained)
+    if kind == "hf" and colon:
+        return downloads.of_hub(text, rest)
+    path = Path(text)
+    if _is_ours(path):
+        return sources.of_file(text, path, reach.note_of(text, path, untrained))
+    return sources.of_torchscript(text, path) if path.is_file() else sources.of_function(text)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".safetensors"
+
+
+def _model_and_file(text: str, rest: str) -> tuple[str, str]:
+    """`NAME` or `NAME,checkpoint=FILE`; the file is "" where none is named."""
+    name, comma, option = rest.partition(",")
+    key, _, file = option.partition("=")
+    if comma and (key != "checkpoint" or not file):
+        raise RequestError(f"--encoder {text}: expected timm:NAME or timm:NAME,checkpoint=FILE")
+    return name, file

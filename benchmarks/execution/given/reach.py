@@ -1,4 +1,6 @@
-"""Whether weights can be had at all: asked before anything heavy is imported, so that the answer comes at once."""
+"""Whether weights can be had at all, and what they are: asked before anything heavy is imported, so that a wrong
+request is told at once.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,12 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
+from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
+FORMS = (
+    "module:callable, FILE.safetensors or the folder of a run, FILE.ts (TorchScript), timm:NAME, "
+    "timm:NAME,checkpoint=FILE, or hf:OWNER/NAME"
+)
 REACH_SECONDS = 1.5
 """That an answer of the Hub is waited for: what is on disk is used without one."""
 
@@ -32,6 +39,20 @@ def require(encoder: str) -> None:
         raise RequestError(
             f"--encoder {encoder}: its weights are not on disk and can't be downloaded ({why}){otherwise}"
         )
+
+
+def note_of(text: str, path: Path, untrained: bool) -> Note:
+    """What a file of this suite, or the one in a run's folder, says of itself."""
+    file = path / "encoder.safetensors" if path.is_dir() else path
+    try:
+        note = read_note(file)
+    except BadFile as bad:
+        if not path.exists():
+            raise RequestError(f"--encoder {text}: no such file (expected {FORMS})") from bad
+        raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad
+    if note.step == 0 and not untrained:
+        raise RequestError(f"--encoder {text}: this encoder has not been trained; --untrained judges it all the same")
+    return note
 
 
 def _may_be_on_disk(kind: str, name: str) -> bool:

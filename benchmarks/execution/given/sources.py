@@ -16,13 +16,10 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.methods.base import STATISTICS
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
-from disentangle_bench.methods.pretrained.files import BadFile, Note, load_encoder, read_note
+from disentangle_bench.methods.pretrained.files import load_encoder
+from disentangle_bench.methods.pretrained.note import BadFile, Note
 from disentangle_bench.registry import imported
 
-FORMS = (
-    "module:callable, FILE.safetensors or the folder of a run, FILE.ts (TorchScript), timm:NAME, "
-    "timm:NAME,checkpoint=FILE, or hf:OWNER/NAME"
-)
 Network = Callable[[int, tuple[int, int]], nn.Module]
 """(Channels of the images, (h, w) that they are encoded at) -> network."""
 
@@ -54,17 +51,8 @@ class Source:
     code: str = ""
 
 
-def of_file(text: str, path: Path, untrained: bool, label: str = "") -> Source:
+def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
     """An encoder of this suite."""
-    if not path.exists():
-        raise RequestError(f"--encoder {text}: no such file (expected {FORMS})")
-    try:
-        encoder_file = path / "encoder.safetensors" if path.is_dir() else path
-        note = read_note(encoder_file)
-    except BadFile as bad:
-        raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{encoder_file}: ')}") from bad
-    if note.step == 0 and not untrained:
-        raise RequestError(f"--encoder {text}: this encoder has not been trained; --untrained judges it all the same")
 
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
         if channels != note.image_shape[0] and not (channels == 1 and note.image_shape[0] == 3):
@@ -88,9 +76,6 @@ def of_file(text: str, path: Path, untrained: bool, label: str = "") -> Source:
 
 
 def of_torchscript(text: str, path: Path) -> Source:
-    if not path.is_file():
-        raise RequestError(f"--encoder {text}: no such file (expected {FORMS})")
-
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
         try:
             with warnings.catch_warnings():
