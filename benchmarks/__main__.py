@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from argparse import SUPPRESS, Action
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, set_parsing_settings
+from docstring_parser import parse as parse_docstring
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
@@ -45,6 +47,18 @@ set_parsing_settings(add_print_completion_argument=True)  # of shells, by shtab
 FEW, MANY = ("-q", "--quiet"), ("-v", "--verbose")
 
 
+class HelpFormatter(DefaultHelpFormatter):
+    """Help without Python's types; of defaults only those that say something."""
+
+    def _get_help_string(self, action: Action) -> str:
+        told = (action.help or "").replace("%", "%%")
+        shown = action.option_strings and "default" not in told and action.default not in (None, False, "", SUPPRESS)
+        return f"{told} (default: {action.default})" if shown else told
+
+    def _format_action_invocation(self, action: Action) -> str:
+        return re.sub(r" \{true,false\}|, --\w+\+ \w+", "", super()._format_action_invocation(action))
+
+
 class Parser(ArgumentParser):
     """One line on standard error and exit code 2 for a wrong request."""
 
@@ -56,8 +70,9 @@ class Parser(ArgumentParser):
         sys.exit(_refuse(message))
 
     def format_help(self, *given: Any) -> str:
-        """Without the control characters that jsonargparse puts in."""
-        return super().format_help(*given).replace(" \b", "")
+        """Options as they are written: `--dry-run`; without the control characters that jsonargparse puts in."""
+        text = super().format_help(*given).replace(" \b", "").replace(" {true,false}", "")
+        return re.sub(r"--[a-z]\w+", lambda option: option[0].replace("_", "-"), text)
 
     def get_completion_script(self, completion_type: str, **given: Any) -> str:
         """With the names of methods, data sets, suites and measures in it."""
@@ -91,12 +106,13 @@ def make_parser() -> ArgumentParser:
         allow_abbrev=False,
         description="Train, judge and rank methods that claim disentangled or invariant image representations.",
         epilog=WORDS,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("--version", action=Version, nargs=0, default=SUPPRESS, help="Print the version and exit.")
-    subcommands = parser.add_subcommands(metavar="COMMAND", title="commands")
+    subcommands = parser.add_subcommands(metavar="COMMAND", title="commands", description=None)
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        subparser = Parser(description=summary, allow_abbrev=False)
+        subparser = Parser(description=summary, allow_abbrev=False, formatter_class=HelpFormatter)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
         subparser.add_argument(*FEW, action="store_true", help="Results and errors only: no progress, no hints.")
         subparser.add_argument(
@@ -107,8 +123,13 @@ def make_parser() -> ArgumentParser:
         subparser.add_function_arguments(function, as_group=False, as_positional=positional)
         if Parameter.VAR_POSITIONAL in kinds:
             words = kinds[Parameter.VAR_POSITIONAL]
-            subparser.add_argument(words, nargs="*", default=[], help="Any number of them; default: all.")
+            told = {one.arg_name: one.description for one in parse_docstring(function.__doc__ or "").params}
+            subparser.add_argument(words, nargs="*", default=[], help=told[words])
+        for action in subparser._actions:
+            if action.dest == "print_config":
+                action.help = "Print the options as such a file, and exit."
         subcommands.add_subcommand(name, subparser, help=summary)
+        subparser.prog = f"bench {name}"
     return parser
 
 

@@ -15,9 +15,12 @@ def command(what: Literal["methods", "datasets", "suites", "metrics", "backbones
     """
     from tabulate import tabulate
 
-    from disentangle_bench.benchmarks import own_code
+    from disentangle_bench.benchmarks import own_code, terminal
 
     own_code.allow(Path.cwd())
+    if what == "metrics" and names:
+        print("\n\n".join(_measure(title) for title in _titles(list(names))))
+        return 0
     kinds = {
         "methods": _methods,
         "datasets": _datasets,
@@ -27,7 +30,11 @@ def command(what: Literal["methods", "datasets", "suites", "metrics", "backbones
         "views": _views,
     }
     rows, headers = kinds[what](list(names))
-    print(tabulate(rows, headers=headers, maxcolwidths=60 if len(headers) <= 3 else 30))
+    taken = max(len(row[0]) for row in rows) + 2 * len(headers)
+    rest = max((terminal.shape()["width"] - taken) // (len(headers) - 1), 20)
+    print(tabulate(rows, headers=headers, maxcolwidths=[None] + [rest] * (len(headers) - 1)))
+    if what == "metrics":
+        print("\nbench list metrics NAME says what it fits on, is scored on, its range, chance level and source")
     return 0
 
 
@@ -63,24 +70,46 @@ def _suites(names: list[str]) -> tuple[list[list[str]], list[str]]:
     return [[name, suite.read(name).description] for name in names or suite.names()], ["suite", "what it is for"]
 
 
+def _titles(names: list[str]) -> list[str]:
+    from disentangle_bench.benchmarks.planning.lookup import resolve_measures
+
+    return resolve_measures(names)
+
+
 def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    titles = list(MEASURES)
-    if names:
-        from disentangle_bench.benchmarks.planning.lookup import resolve_measures
+    arrows = {"up": " ↑", "down": " ↓", None: ""}
+    rows = [
+        [
+            title,
+            measure.aspect,
+            measure.subjects.text,
+            ", ".join(name + arrows[score.direction] for name, score in measure.scores.items()),
+        ]
+        for title, measure in MEASURES.items()
+    ]
+    return rows, ["measure", "asks about", "targets", "scores (↑ more is better)"]
 
-        titles = resolve_measures(names)
-    rows = []
-    for title in titles:
-        measure = MEASURES[title]
-        spaces = ", ".join(measure.spaces) if measure.spaces else "all"
-        about = [title, measure.subjects.text, spaces, measure.splits, measure.source]
-        for name, score in measure.scores.items():
-            better = {"up": "higher", "down": "lower", None: "neither"}[score.direction]
-            rows.append([*about, name, better, f"{score.low:g} .. {score.high:g}", score.chance])
-            about = [""] * len(about)  # said once for all scores of a measure
-    return rows, ["measure", "targets", "spaces", "splits", "source", "score", "better", "range", "chance"]
+
+def _measure(title: str) -> str:
+    """All of one measure."""
+    from tabulate import tabulate
+
+    from disentangle_bench.benchmarks import terminal
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    measure = MEASURES[title]
+    spaces = ", ".join(measure.spaces) if measure.spaces else "all"
+    better = {"up": "higher", "down": "lower", None: "neither"}
+    rows = [["asks about", measure.aspect], ["targets", measure.subjects.text], ["spaces", spaces]]
+    rows += [["splits", measure.splits], ["source", measure.source]]
+    rows += [
+        [name, f"better: {better[score.direction]}; range: {score.low:g} .. {score.high:g}; chance: {score.chance}"]
+        for name, score in measure.scores.items()
+    ]
+    width = max(terminal.shape()["width"] - max(len(name) for name, _ in rows) - 4, 20)
+    return tabulate(rows, headers=[title, ""], maxcolwidths=[None, width])
 
 
 def _backbones(names: list[str]) -> tuple[list[list[str]], list[str]]:

@@ -20,6 +20,7 @@ from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.benchmarks.typed_json import Unfit, fit
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
+UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
 EXPLAINED = (State.FAILED, State.STALE)
 """States whose reason and log are shown below the table."""
 TAIL = 8
@@ -83,18 +84,15 @@ def report(out: Path) -> str:
     surveyed = survey(out)
     if not surveyed:
         return f"no cells under {out}: `bench run --out {out}` makes some"
-    rows = [
-        [
-            str(one.found.state),
-            one.title,
-            str(one.found.progress) if one.found.state in (State.RUNNING, State.STOPPED, State.STALE) else "",
-            _age(one.found.since),
-            one.where,
-            "" if one.found.state in EXPLAINED else one.detail,
-        ]
-        for one in surveyed
-    ]
-    parts = [tabulate(rows, headers=["state", "cell", "progress", "since", "where", "why"], maxcolwidths=60)]
+    columns = {
+        "state": [str(one.found.state) for one in surveyed],
+        "cell": [one.title for one in surveyed],
+        "progress": [str(one.found.progress) if one.found.state in UNDERWAY else "" for one in surveyed],
+        "since": [_age(one.found.since) for one in surveyed],
+        "where": [one.where for one in surveyed],
+        "why": ["" if one.found.state in EXPLAINED else one.detail for one in surveyed],
+    }
+    parts = [tabulate({name: cells for name, cells in columns.items() if any(cells)}, "keys", maxcolwidths=60)]
     for one in surveyed:
         if one.found.state in EXPLAINED:
             log = _log(one, out)

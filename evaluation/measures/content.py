@@ -214,90 +214,59 @@ OWN_CLUSTERS = {  # AMI, ARI and the accuracy of the best matching stand in the 
 CLUSTERING = OWN_CLUSTERS | {"ami": Score("up", -0.5, 1, "0")}
 _FEW = "fit and strength picked on a drawn share of train, 5 draws, scored on test"
 _SIMCLR = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020), table 7"
+_top1 = partial(Measure, version=1, subjects=each("content"), aspect="content", scores={"top1": ACCURACY})
 
 MEASURES = (
-    Measure(
+    _top1(
         name="linear",
-        version=1,
-        subjects=each("content"),
         splits="fit on train, strength picked on val, refitted on train + val, scored on test",
         source="the usual linear evaluation (Zhang et al. 2016), solved to convergence instead of by SGD",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=linear,
     ),
-    Measure(
+    _top1(
         name="validation",
-        version=1,
-        subjects=each("content"),
         splits="fit on train, strength picked and scored on probe_val; never on test",
         source="as linear, for choosing options",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=validation,
     ),
-    Measure(
+    _top1(
         name="linear_1pct",
-        version=1,
-        subjects=each("content"),
         splits=_FEW,
         source=f"the shares of {_SIMCLR}; a linear probe instead of fine-tuning",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(few_shot, share=0.01),
     ),
-    Measure(
+    _top1(
         name="linear_10pct",
-        version=1,
-        subjects=each("content"),
         splits=_FEW,
         source=f"the shares of {_SIMCLR}; a linear probe instead of fine-tuning",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(few_shot, share=0.1),
     ),
-    Measure(
+    _top1(
         name="knn",
-        version=1,
-        subjects=each("content"),
         splits="neighbours from train, scored on test",
         source="Wu et al.: Unsupervised Feature Learning via Non-Parametric Instance Discrimination (CVPR 2018)",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=knn,
     ),
-    Measure(
+    _top1(
         name="knn_ip_irm",
-        version=1,
-        subjects=each("content"),
         splits="neighbours from train, scored on test",
         source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
         "neighbours, the training temperature",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(knn, k=200, temperature=0.5),
         spaces=("features",),
     ),
-    Measure(
+    _top1(
         name="knn_ip_irm_mixup",
-        version=1,
-        subjects=each("content"),
         splits="neighbours from train, scored on test",
         source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
         "neighbours, the training temperature",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(knn, k=200, temperature=0.2),
         spaces=("features",),
     ),
-    Measure(
+    _top1(
         name="mlp",
-        version=1,
-        subjects=each("content"),
         splits="fit on nine tenths of train, stopped on the other tenth, scored on test",
         source="Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=mlp,
     ),
     Measure(

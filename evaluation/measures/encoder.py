@@ -159,6 +159,8 @@ def trained_on(
     return classified(answers, truth, scores_of(answers, truth))
 
 
+_top1 = partial(Measure, version=1, subjects=each("content"), aspect="content", scores={"top1": ACCURACY})
+
 MEASURES = (
     Measure(
         name="transforms",
@@ -190,39 +192,27 @@ MEASURES = (
         scores={"alignment": Score("down", 0, 4, "about 2")},
         run=alignment,
     ),
-    Measure(
+    _top1(
         name="linear_augmented",
-        version=1,
-        subjects=each("content"),
         splits="trained on augmented images of train, scored on test after the last epoch",
         source="the papers' slow protocol: 100 epochs of SGD on crops and mirror images, cosine schedule; batch "
         "normalisation without parameters before the classifier makes one learning rate fit all encoders",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(trained_on, tune_encoder=False),
         spaces=("features",),
     ),
-    Measure(
+    _top1(
         name="linear_ip_irm",
-        version=1,
-        subjects=each("content"),
         splits="trained on augmented images of train, scored on test after the last epoch",
         source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 100 "
         "epochs of Adam at 0.001 without a schedule on the views of its training; the encoder's batch norm stands "
         "still (there it drifts on the probe's images)",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(trained_on, tune_encoder=False, batch_size=512, lr=1e-3, weight_decay=1e-6, plain=True),
         spaces=("features",),
     ),
-    Measure(
+    _top1(
         name="finetune",
-        version=1,
-        subjects=each("content"),
         splits="trained on augmented images of train, scored on test after the last epoch",
         source="full fine-tuning: 30 epochs of SGD on crops and mirror images, cosine schedule",
-        aspect="content",
-        scores={"top1": ACCURACY},
         run=partial(trained_on, tune_encoder=True, epochs=30, lr=0.01, weight_decay=1e-4),
         spaces=("features",),
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -220,6 +222,7 @@ def beta_vae(
 _SHARE = Score("up", 0, 1, "near 0")
 _GUESS = Score("up", 0, 1, "1 / factors", "percent")
 _FIT_SCORED = "fit on a sample of probe, scored on a sample of test"
+_factors = partial(Measure, version=2, subjects=FACTORS, aspect="factors")
 
 MEASURES = (
     Measure(
@@ -233,77 +236,56 @@ MEASURES = (
         run=informativeness,
         matrix=True,
     ),
-    Measure(
+    _factors(
         name="dci",
-        version=2,
-        subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Eastwood & Williams: A Framework for the Quantitative Evaluation of Disentangled Representations "
         "(ICLR 2018); gradient-boosted trees as in Locatello et al. (ICML 2019)",
-        aspect="factors",
         scores={"disentanglement": _SHARE, "completeness": _SHARE},
         run=dci,
     ),
-    Measure(
+    _factors(
         name="mig",
-        version=2,
-        subjects=FACTORS,
         splits="a sample of probe",
         source="Chen et al.: Isolating Sources of Disentanglement in VAEs (NeurIPS 2018)",
-        aspect="factors",
         scores={"mig": _SHARE},
         run=mig,
     ),
-    Measure(
+    _factors(
         name="sap",
-        version=2,
-        subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Kumar et al.: Variational Inference of Disentangled Latent Concepts (ICLR 2018)",
-        aspect="factors",
         scores={"sap": _SHARE},
         run=sap,
     ),
-    Measure(
+    _factors(
         name="modularity",
-        version=2,
-        subjects=FACTORS,
         splits="modularity on a sample of probe; explicitness fit on it, scored on a sample of test",
         source="Ridgeway & Mozer: Learning Deep Disentangled Embeddings with the F-Statistic Loss (NeurIPS 2018)",
-        aspect="factors",
         scores={
             "modularity": Score("up", 0, 1, "above 0, the more so the fewer factors", most_codes=4),
             "explicitness_test": Score("up", 0, 1, "0.5", most_codes=32),
         },
         run=modularity,
     ),
-    Measure(
+    _factors(
         name="irs",
-        version=2,
-        subjects=FACTORS,
         splits="a sample of probe",
         source="Suter et al.: Robustly Disentangled Causal Mechanisms (ICML 2019)",
-        aspect="factors",
         scores={"irs": Score("up", 0, 1, "above 0, the more so the fewer images a value has", most_codes=4)},
         run=irs,
     ),
-    Measure(
+    _factors(
         name="factor_vae",
-        version=2,
-        subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Kim & Mnih: Disentangling by Factorising (ICML 2018)",
-        aspect="factors",
         scores={"eval_accuracy": _GUESS},
         run=factor_vae,
     ),
-    Measure(
+    _factors(
         name="beta_vae",
-        version=2,
-        subjects=FACTORS,
         splits=_FIT_SCORED,
         source="Higgins et al.: beta-VAE (ICLR 2017)",
-        aspect="factors",
         scores={"eval_accuracy": _GUESS},
         run=beta_vae,
     ),

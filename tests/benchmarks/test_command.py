@@ -210,6 +210,33 @@ def test_bench_alone_prints_help_and_its_words(capsys):
 
 
 @pytest.mark.parametrize(
+    ("command", "said", "not_said"),
+    [
+        ("run", "--dry-run only list what would be done.", "{true,false}"),
+        ("run", "name of a suite (see `bench list suites`), or a YAML file. (default: quick)", "default: null"),
+        ("merge", "folders of runs, as given to `bench run --out`.", "default: all"),
+        ("eval", "usage: bench eval [--config CONFIG]", "type: "),
+    ],
+)
+def test_help_says_options_as_they_are_written(command, said, not_said, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert said in told
+    assert not_said not in told
+
+
+def test_lists_fit_the_terminal(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main(["list", "metrics"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    assert main(["list", "metrics", "leakage"]) == 0
+    told = capsys.readouterr().out
+    assert "scored on test" in told
+    assert "better: lower; range: 0 .. 1; chance: 0" in told
+
+
+@pytest.mark.parametrize(
     ("arguments", "begins"),
     [(["--version"], f"bench {version('disentangle-bench')}\n"), (["--print-completion", "shtab-bash"], "#")],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ COPIED = {
     "project/contributing.md": "CONTRIBUTING.md",
     "project/security.md": "SECURITY.md",
     "project/changelog.md": "CHANGELOG.md",
+    "results/claims.md": "results/claims.md",
 }
 
 _made: dict[str, str] = {}
@@ -40,6 +42,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         _made.update(_from_code())
         _made.update({uri: page.result() for uri, page in shown.items()})
     _made.update({uri: (ROOT / name).read_text(encoding="utf-8") for uri, name in COPIED.items()})
+    _made["index.md"] = front_page((ROOT / "README.md").read_text(encoding="utf-8"))
     for board in sorted((ROOT / "results").glob("*/leaderboard.md")):
         _made[f"results/{board.parent.name}.md"] = board.read_text(encoding="utf-8")
     _pictures.update(drawn(docs / "pictures"))
@@ -56,6 +59,17 @@ def _from_code() -> dict[str, str]:
 
     makers = (method_pages, data_pages, measure_pages, command_page, suite_page, api_pages)
     return {uri: text for maker in makers for uri, text in maker()}
+
+
+def front_page(readme: str) -> str:
+    """The README, with links from the site's root instead of the repository's."""
+    places = {name: uri for uri, name in COPIED.items()}
+
+    def moved(link: re.Match[str]) -> str:
+        board = re.sub(r"^(results/\w+)/leaderboard\.md$", r"\1.md", link[1])
+        return f"]({places.get(link[1], board.removeprefix('docs/'))})"
+
+    return re.sub(r"\]\(([^)]+)\)", moved, readme)
 
 
 def menu(folder: Path) -> list[Any]:
