@@ -114,18 +114,22 @@ class Grid:
 def column_keys(part: pd.DataFrame) -> list[Key]:
     """(measure, score, target) of the leaderboard's columns of one data set, in the protocol's order.
 
-    Leakage comes right after the first measure.
+    Leakage comes right after the first measure. A score that no run has is left out, unless a measure has none at all:
+    its columns say why.
     """
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    present = part.loc[part["measure"] != COST, ["measure", "target"]].drop_duplicates()
+    present = part.loc[part["measure"] != COST, ["measure", "score", "target"]]
+    scores: dict[tuple[str, str], set[str]] = {}
+    for title, score, target in present.itertuples(index=False, name=None):
+        scores.setdefault((title, target), set()).add(score)
     keys = [
         (title, score, target)
         for title, measure in MEASURES.items()
         if not measure.matrix
-        for target in sorted(present.loc[present["measure"] == title, "target"])
+        for target in sorted(target for measured, target in scores if measured == title)
         for score in measure.scores
-        if score != CHANCE
+        if score != CHANCE and (score in scores[title, target] or scores[title, target] == {""})
     ]
     beside = [key for key in keys if MEASURES[key[0]].name == LEAKAGE]
     rest = [key for key in keys if key not in beside]

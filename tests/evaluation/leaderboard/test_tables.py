@@ -248,6 +248,14 @@ def test_chance_that_was_recorded_stands_in_the_last_row_and_has_no_column(recor
     assert (told["kmeans@2 ami ↑"], told["linear@1 top1 % ↑"]) == ("0.000", ABSENT)
 
 
+def test_a_score_that_no_run_has_gets_no_column(record):
+    scores = {"nmi": 0.5, "ami": 0.4, "chance": 0.054}
+    found = leaderboard(at([record(metrics=[{"measure": "kmeans@2", "target": "class", "scores": scores}])]))
+    header = rows(to_markdown(found))[0]
+    assert "kmeans@2 nmi ↑" in header
+    assert "kmeans@2 nmi_domain ↓" not in header
+
+
 def test_a_leakage_that_still_rises_is_a_lower_bound(record):
     records = [record(method=m, metrics=[leak(0.5, rising=r)]) for m, r in (("rising", 0.03), ("flat", 0.01))]
     text = to_markdown(leaderboard(at(records)))
