@@ -1,6 +1,5 @@
 """Domain-wise contrastive learning: told each image's domain, keep everything about the image but that."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -8,12 +7,12 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveFloat,
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
-from torchvision.utils import make_grid, save_image
 
 from disentangle_bench.methods.base import Batch, Method
-from disentangle_bench.methods.networks.checkpoints import read_moco
+from disentangle_bench.methods.networks.checkpoints import start_from_moco
 from disentangle_bench.methods.networks.generator import Generator, Modulation, Perceptual
 from disentangle_bench.methods.networks.heads import unit
+from disentangle_bench.methods.networks.traversals import save_grid
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
 from disentangle_bench.methods.objectives.inputs import prepare, widen
 from disentangle_bench.methods.views import Params, Positives, own_rows, together
@@ -119,13 +118,7 @@ class DomainContrastive(Method):
             layers += [nn.LeakyReLU()] if number else []
             layers.append(nn.Linear(projection_dim, projection_dim))
         if hidden and self.init is not None and not self.init.endswith((".safetensors", "timm")):
-            head = read_moco(self.init)[1]
-            if head["0.weight"].shape != hidden[0].weight.shape:
-                raise ValueError(
-                    f"hidden_dim {hidden_dim}: the checkpoint's projector is {list(head['0.weight'].shape)}"
-                )
-            if not hidden[0].weight.is_meta:  # else only the shapes were asked for
-                hidden[0].load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
+            start_from_moco(hidden[0], self.init)
         return nn.Sequential(*layers)
 
     def code(self, view: Tensor) -> Tensor:
@@ -177,22 +170,19 @@ class DomainContrastive(Method):
         """Images [B, C, H, W] in (0, 1) with the content of `codes` [B, d] and of the given domains [B]."""
         return widen(self.generator(codes, self.modulation(self.domain_embedding(domains))))
 
-    @torch.no_grad()
     def on_train_epoch_end(self) -> None:
         """Save a picture: images, their reconstructions, then the same content in each of the first ten domains."""
         done = self.current_epoch + 1
-        due = self.images_every and done % self.images_every == 0
-        if not due or not self.trainer.is_global_zero or self._shown is None:
+        if self._shown is None or not self.images_every or done % self.images_every:
             return
-        self.eval()
         plain, domains = self._shown
-        codes = self.code(self.prepare(plain))
-        swaps = [self.generate(codes, torch.full_like(domains, d)) for d in range(min(self.num_domains, 10))]
-        self.train()
-        folder = Path(self.trainer.default_root_dir) / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = torch.cat([plain, self.generate(codes, domains), *swaps])
-        save_image(make_grid(rows.cpu(), nrow=len(plain)), folder / f"swaps epoch={done:04d}.png")
+
+        def rows() -> Tensor:
+            codes = self.code(self.prepare(plain))
+            swaps = [self.generate(codes, torch.full_like(domains, d)) for d in range(min(self.num_domains, 10))]
+            return torch.cat([plain, self.generate(codes, domains), *swaps])
+
+        save_grid(self, f"swaps epoch={done:04d}.png", rows, len(plain))
 
     def param_groups(self) -> list[dict[str, Any]]:
         """Encoder, generator and domain embedding learn at rates of their own."""

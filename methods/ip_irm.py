@@ -12,10 +12,8 @@ from disentangle_bench.methods.base import Batch, Method, stream_seed
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.gather import from_first
-from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.objectives.ip_irm import invariant_loss, learn_partition
-from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host
-from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.objectives.mixup import mixed_loss
 from disentangle_bench.methods.views import together
 
 ONLINE: dict[str, Any] = {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}
@@ -131,20 +129,23 @@ class IPIRM(Method):
         generator = Generator().manual_seed(stream_seed(self.seed, stream))
         if not self.partition_epochs:
             return torch.randn(self.data["num_train"], self.num_subsets, generator=generator), math.nan
-        z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)
-        risks = []
+
+        def encoded(stream: str) -> tuple[Tensor, Tensor]:
+            z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)
+            return z1, z2
+
+        def progress(epoch: int, risk: float) -> None:
+            risks.append(risk)
+            bar.set_postfix(risk=f"{risk:.3f}", refresh=False)
+            bar.update()
+
+        risks: list[float] = []
+        z1, z2 = encoded(stream)
+        online: dict[str, Any] = (
+            {"redraw": lambda epoch: encoded(f"{stream}/{epoch}")} | ONLINE if self.partition_online else {}
+        )
         shown = self.trainer.is_global_zero and self.trainer.progress_bar_callback is not None
         with tqdm(total=self.partition_epochs, desc=stream, leave=False, disable=not shown) as bar:
-
-            def progress(epoch: int, risk: float) -> None:
-                risks.append(risk)
-                bar.set_postfix(risk=f"{risk:.3f}", refresh=False)
-                bar.update()
-
-            def redraw(epoch: int) -> tuple[Tensor, Tensor]:
-                first, second = self.encode_training_split(self._two_codes, f"{stream}/{epoch}").chunk(2, 1)
-                return first, second
-
             logits = learn_partition(
                 z1,
                 z2,
@@ -153,7 +154,7 @@ class IPIRM(Method):
                 max_epochs=self.partition_epochs,
                 generator=generator,
                 progress=progress,
-                **(ONLINE | {"redraw": redraw} if self.partition_online else {}),
+                **online,
                 **self.shared,
             )
         return from_first(logits).cpu(), min(risks)  # alike but for rounding, where devices differ
@@ -169,45 +170,26 @@ class IPIRM(Method):
         """Loss of the kept partitions (eq. 5)."""
         assignments = [logits[self.positions(batch)].argmax(1) for logits in self.partitions]
         view1, view2 = self.views(batch)
+        options: dict[str, Any] = {
+            "penalty_weight": self.penalty_weight,
+            "keep_global": self.keep_global,
+            "gather": self.gather,
+        }
         if self.mixup:
-            loss = self.mixed_loss(view1, view2, assignments)
+            rank = self.trainer.global_rank if self.gather else 0
+            drawn: dict[str, Any] = {
+                "generator": self.mixup_generator,
+                "rank": rank,
+                "sum_partitions": self.sum_partitions,
+            }
+            shared = self.shared | {"irm_temperature": self.shared["temperature"]}
+            loss = mixed_loss(self.project, view1, view2, assignments, **drawn, **options, **shared)
         elif not self.partition_every:
-            z1, z2 = self.project(view1), self.project(view2)
-            loss = info_nce(z1, z2, self.shared["temperature"], gather=self.gather)
+            loss = info_nce(self.project(view1), self.project(view2), self.shared["temperature"], gather=self.gather)
         else:
-            options = {"penalty_weight": self.penalty_weight, "keep_global": self.keep_global, "gather": self.gather}
             loss = invariant_loss(self.project(view1), self.project(view2), assignments, **options, **self.shared)
         self.log("loss", loss)
         return loss
-
-    def mixed_loss(self, view1: Tensor, view2: Tensor, assignments: list[Tensor]) -> Tensor:
-        """The same with anchors mixed anew inside the subsets of each partition, and inside the whole batch."""
-        gather = self.gather or (lambda tensor: tensor)
-        all_views, plain = gather(view1), self.project(view2)
-        start = len(view1) * (self.trainer.global_rank if self.gather else 0)
-        own = slice(start, start + len(view1))
-
-        def terms(assignment: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
-            partner = draw_partners(pooled, self.mixup_generator)[own]
-            drawn = 0.5 + 0.5 * torch.rand(len(pooled), generator=self.mixup_generator)
-            share = upload(drawn[own], view1.device)  # Beta(1, 1), the larger part being the anchor's own
-            weight = share[:, None, None, None]
-            mixed = self.project(weight * view1 + (1 - weight) * all_views[upload(partner, view1.device)])
-            options = self.shared | {"irm_temperature": self.shared["temperature"], "gather": self.gather}
-            return mixed_invariant_loss(mixed, plain, partner, share, assignment, **options)
-
-        if self.keep_global or not assignments:
-            assignments = [*assignments, torch.zeros(len(view1), dtype=torch.int64)]
-        pooled = pooled_on_host(assignments, view1.device, self.gather)
-        losses, penalties = zip(*map(terms, assignments, pooled), strict=True)
-        kept = len(self.partitions)
-        if not kept:
-            return losses[-1]
-        loss = torch.stack(losses[:kept]).sum() + self.penalty_weight * torch.stack(penalties[:kept]).sum()
-        loss = loss if self.sum_partitions else loss / kept
-        if self.keep_global:
-            loss = loss + losses[-1]
-        return loss / max(self.penalty_weight, 1.0)
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.formats import EMPTY, one_line, spell
-from disentangle_bench.evaluation.leaderboard.table import BLOCKS, COST, LEAKAGE, Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column, Grid
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, score_of
-from disentangle_bench.evaluation.leaderboard.table import Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.grid import Cell, Column, Grid
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,8 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     provenance,
     score_of,
 )
-from disentangle_bench.evaluation.leaderboard.table import Grid, grids, matrices
+from disentangle_bench.evaluation.leaderboard.grid import Grid
+from disentangle_bench.evaluation.leaderboard.table import grids, matrices
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,15 +1,15 @@
-"""What a reader sees of one data set: header, typed cells, notes. Formats only spell it."""
+"""A `leaderboard` frame as grids: the main table of each data set, and which space tells what."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.budgets import equality
+from disentangle_bench.evaluation.leaderboard.foot import foot
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
@@ -19,6 +19,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     Published,
     score_of,
 )
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column, Figure, Grid
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 
 if TYPE_CHECKING:
@@ -31,84 +32,10 @@ SHOWN_COSTS = {
     "peak_memory_mb": "peak MB",
 }
 """Costs that the tables show, and their headings."""
-BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content labels"}
-"""What competes with what, in the order of the table."""
 CHANCE = "chance"
 """Score that tells what guessing gives; it has no column, but the last row."""
 RISING = "rising"
 """Score that tells what the last doubling of a probe's images added."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell; formats spell it by its column's kind.
-
-    Attributes:
-        value: text, count, cost or mean; None: not measured.
-        half: half-width of the 95 % interval of a figure; NaN where there is none.
-        ranks: first and last rank that the data don't exclude; None: too few seeds, or nothing to compete for.
-        bold: whether it may be the best of its block.
-        bound: whether it is a lower bound only.
-        n: seeds of this figure where they are not the row's.
-        notes: numbers of the notes that belong to it.
-        outside: why its figure can't be trusted, where its space is wider than the score is valid for.
-        aside: whether it was measured under another protocol.
-        share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
-    """
-
-    value: float | str | None = None
-    half: float = math.nan
-    ranks: tuple[int, int] | None = None
-    bold: bool = False
-    bound: bool = False
-    n: int | None = None
-    notes: tuple[int, ...] = ()
-    aside: bool = False
-    outside: str = ""
-    share: float = math.nan
-
-
-@dataclass(frozen=True)
-class Column:
-    """Heading; `key` says which figure or cost stands below it, None for what names the row."""
-
-    title: str
-    kind: Literal["text", "count", "cost", "figure", "published"] = "figure"
-    key: Key | None = None
-    unit: str = ""
-
-
-@dataclass
-class Grid:
-    """A table of one data set.
-
-    Attributes:
-        dataset: its name.
-        title: of the table.
-        columns: headings.
-        rows: cells, in the order of `columns`.
-        blocks: of each row, which block it belongs to; rows of a block stand together.
-        chance: the last row: what guessing gives.
-        notes: numbered from 1.
-        foot: what holds for all of it.
-        main: whether it is the leaderboard, and not the table of which space tells what.
-    """
-
-    dataset: str
-    title: str
-    columns: list[Column]
-    rows: list[list[Cell]] = field(default_factory=list)
-    blocks: list[str] = field(default_factory=list)
-    chance: list[Cell] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    foot: list[str] = field(default_factory=list)
-    main: bool = True
-
-    def note(self, text: str) -> int:
-        """Number of the note with this text, added where there is none yet."""
-        if text not in self.notes:
-            self.notes.append(text)
-        return self.notes.index(text) + 1
 
 
 def column_keys(part: pd.DataFrame) -> list[Key]:
@@ -165,35 +92,6 @@ def matrices(frame: pd.DataFrame) -> list[Grid]:
     return [grid for grid in boards if grid is not None]
 
 
-class _Figure(NamedTuple):
-    """A line of a `leaderboard` frame, as far as a grid needs it."""
-
-    method: str
-    labels: str
-    block: str
-    row: str
-    space: str
-    measure: str
-    score: str
-    target: str
-    n: int
-    mean: float
-    low: float
-    high: float
-    image_part: float
-    rank_low: float
-    rank_high: float
-    best: bool
-    published: tuple[Published, ...]
-    width: int
-    missing: int
-    reason: str
-
-    @property
-    def key(self) -> Key:
-        return self.measure, self.score, self.target
-
-
 class _Row(NamedTuple):
     """Of the main table: a method, and the space that speaks for it."""
 
@@ -207,8 +105,8 @@ class _Board:
     def __init__(self, dataset: str, part: pd.DataFrame):
         self.dataset, self.part = dataset, part
         self.keys = column_keys(part)
-        lines = zip(*(part[name].tolist() for name in _Figure._fields), strict=True)
-        self.figures = [_Figure._make(line) for line in lines]
+        lines = zip(*(part[name].tolist() for name in Figure._fields), strict=True)
+        self.figures = [Figure._make(line) for line in lines]
         self.found = {(f.method, f.space, f.key): f for f in self.figures}
         self.shown = {(_Row(f.method, f.row), f.key): f for f in self.figures if f.row}
         self.runs: dict[str, int] = {}
@@ -234,7 +132,8 @@ class _Board:
         chance = [Cell(self._chance(c.key) if c.kind == "figure" and c.key else None) for c in told]
         if any(cell.value is not None for cell in chance):
             grid.chance = [Cell(CHANCE), Cell(""), Cell(""), Cell(), *chance]
-        grid.foot = self._foot([c.key for c in told if c.kind == "figure" and c.key])
+        keys = [c.key for c in told if c.kind == "figure" and c.key]
+        grid.foot = foot(self.part, list(self.shown.values()), self.runs, keys, self._chance)
         return grid
 
     def matrix(self) -> Grid | None:
@@ -357,64 +256,13 @@ class _Board:
             recorded = [f.mean for f in self.figures if f.key == (title, CHANCE, target) and f.n]
             return float(np.mean(recorded)) if recorded and CHANCE in known.chance else None
 
-    def _foot(self, keys: list[Key]) -> list[str]:
-        from disentangle_bench.evaluation.protocol import MEASURES
-
-        foot = [HOW_TO_READ] if any(f.n for f in self.shown.values()) else []
-        few = sorted({f"n = {n}" for n in self.runs.values() if n < 3})
-        if few:
-            foot.append(f"{' and '.join(few)}: too few seeds to rank; bold there rests on the test images alone.")
-        if 1 in self.runs.values():
-            foot.append("n = 1: the interval is of the test images alone; other seeds may differ by more.")
-        shown = [f for f in self.shown.values() if f.n and f.key in keys]
-        by_image = {f.key for f in shown if not math.isnan(f.image_part)}
-        alone = [key for key in keys if key not in by_image and any(f.key == key and f.n > 1 for f in shown)]
-        told = ", ".join(dict.fromkeys(f"{title} {score}" for title, score, _ in alone))
-        foot.append(HOW_COMPUTED + (f" Over seeds alone, which is too narrow: {told}." if alone else ""))
-        words: dict[str, list[str]] = {}
-        for title, score, target in keys:
-            known = score_of(title, score)
-            if known is not None and self._chance((title, score, target)) is None and known.chance != "none":
-                words.setdefault(known.chance, []).append(f"{title} {score}")
-        chance = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in words.items()]
-        ceiling = sorted({row.method for row, _ in self.shown if self.labels[row.method][1] == "content"})
-        foot.append(
-            (f"Chance: {'; '.join(chance)}. " if chance else "")
-            + (f"Ceiling: {', '.join(ceiling)}, which saw the labels that are asked for." if ceiling else "")
-        )
-        if any(f.published for f in shown):
-            foot.append(HOW_PUBLISHED)
-        foot.append(f"Budget: {_shared(self.part, 'budget')}. Options: {_shared(self.part, 'tuning')}.")
-        if spent := equality(self.part):
-            foot.append(f"Spent by the methods that train, {spent}.")
-        if unknown := sorted(set(self.part["measure"]) - set(MEASURES) - {COST}):
-            foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
-        return [line.strip() for line in foot if line]
-
-
-HOW_TO_READ = (
-    "How to read a cell: 95.4 ± 0.9 (1-3) means that the method reached 95.4 on average; that with other random seeds "
-    "and other test images it would most likely reach between 94.5 and 96.3; and that it may be anything from the "
-    "best to the third of its block, since the runs can't tell. Bold may be the best of its block, which is the "
-    "methods that saw labels of the same kind. ↑: more is better, ↓: less is better, neither: a description. "
-    "\N{EN DASH}: not measured."
-)
-HOW_PUBLISHED = (
-    "Published: as others report it, read where the note says, not measured here; in brackets what was measured under "
-    "another protocol, which the note tells: not to be compared as it stands."
-)
-HOW_COMPUTED = (
-    "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at "
-    "once, at 95 % (Tukey-Kramer)."
-)
-
 
 def _unit(key: Key) -> str:
     known = score_of(key[0], key[1])
     return known.unit if known is not None else ""
 
 
-def _outside(figure: _Figure) -> str:
+def _outside(figure: Figure) -> str:
     """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
     known = score_of(figure.measure, figure.score)
     most = known.most_codes if known is not None else None
@@ -434,11 +282,3 @@ def _names(column: Column) -> set[str]:
     if measure == COST:
         return {score, column.title}
     return {measure, measure.partition("@")[0], f"{measure} {score}"}
-
-
-def _shared(part: pd.DataFrame, what: str) -> str:
-    """Who was allowed how much, so that unequal budgets are seen."""
-    allowed = {str(amount): sorted(set(methods)) for amount, methods in part.groupby(what)["method"]}
-    if len(allowed) == 1:
-        return f"{next(iter(allowed))} for every method"
-    return "; ".join(f"{amount} for {', '.join(methods)}" for amount, methods in allowed.items())

@@ -184,6 +184,21 @@ def read_moco(path: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return {name: value for name, value in query.items() if not name.startswith("fc.")}, head
 
 
+def start_from_moco(layer: nn.Linear, path: str) -> None:
+    """Give a linear layer the weights of the first one of a MoCo-v2 checkpoint's projector.
+
+    Raises:
+        ValueError: another shape, or no such checkpoint.
+    """
+    _, head = read_moco(path)
+    if head["0.weight"].shape != layer.weight.shape:
+        raise ValueError(
+            f"hidden_dim {len(layer.weight)}: the checkpoint's projector is {list(head['0.weight'].shape)}"
+        )
+    if not layer.weight.is_meta:  # else only the shapes were asked for
+        layer.load_state_dict({"weight": head["0.weight"], "bias": head["0.bias"]})
+
+
 def _same_shape(a: Tensor | None, b: Tensor | None) -> bool:
     if a is None or b is None:
         return False

@@ -1,4 +1,4 @@
-"""What the dimensions of a code do to an image, as a picture."""
+"""Pictures that a method leaves: what the dimensions of its code do to an image."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,6 @@ SHOWN, MOST, REACH = 8, 16, 2.0
 """Images in a row; dimensions, of which each has a row; and how far they go to both sides of 0."""
 
 
-@torch.no_grad()
 def save(
     method: L.LightningModule,
     images: Tensor | None,
@@ -30,17 +29,28 @@ def save(
         encode: images to codes [n, k].
         decode: codes to images in [0, 1].
     """
-    trainer = method.trainer
-    if images is None or not trainer.is_global_zero or not trainer.loggers:
+    if images is None or not method.trainer.loggers:
         return
-    folder = Path(trainer.default_root_dir) / "images"
+    first = images[:SHOWN]
+
+    def rows() -> Tensor:
+        codes = encode(first)
+        return torch.cat([first, decode(codes), decode(moved(codes))])
+
+    save_grid(method, "traversals.png", rows, len(first))
+
+
+@torch.no_grad()
+def save_grid(method: L.LightningModule, name: str, draw: Callable[[], Tensor], per_row: int) -> None:
+    """`images/NAME` in the trainer's folder, by its first process: what `draw` gives in eval mode, [n, C, H, W]."""
+    if not method.trainer.is_global_zero:
+        return
+    folder = Path(method.trainer.default_root_dir) / "images"
     folder.mkdir(parents=True, exist_ok=True)
     method.eval()
-    images = images[:SHOWN]
-    codes = encode(images)
-    rows = torch.cat([images, decode(codes), decode(moved(codes))])
+    images = draw()
     method.train()
-    save_image(make_grid(rows.cpu(), nrow=len(images)), folder / "traversals.png")
+    save_image(make_grid(images.cpu(), nrow=per_row), folder / name)
 
 
 def moved(codes: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ Anchors are mixed images, share_i * image i + (1 - share_i) * image partner_i, b
 the plain images' other views, so that logits are B x B, one direction only, without negatives inside a view.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -19,6 +21,60 @@ from disentangle_bench.methods.objectives.inputs import (
     upload,
 )
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host, subset_rows
+
+
+def mixed_loss(
+    project: Callable[[Tensor], Tensor],
+    view1: Tensor,
+    view2: Tensor,
+    assignments: Sequence[Tensor],
+    *,
+    generator: torch.Generator,
+    rank: int = 0,
+    num_subsets: int = 2,
+    temperature: float = 0.2,
+    irm_temperature: float = 0.2,
+    penalty_weight: float = 0.2,
+    keep_global: bool = True,
+    sum_partitions: bool = False,
+    gather: Gather | None = None,
+) -> Tensor:
+    """Minimisation step with anchors mixed anew inside the subsets of each partition, and inside the whole batch.
+
+    Mean of the partitions' losses (their sum, with `sum_partitions`) + penalty_weight * that of their penalties (+ the
+    whole batch's loss, if `keep_global`), all of it divided by penalty_weight where that is above 1. Without a
+    partition: the whole batch's loss.
+
+    project: images [B, C, H, W] to codes [B, d], unit rows. view1, view2: images of this process, which is number
+    `rank` of those that `gather` pools. assignments: one int64 [B] a kept partition. generator: draws for all
+    processes alike.
+    """
+    all_views, plain = view1 if gather is None else gather(view1), project(view2)
+    own = slice(rank * len(view1), (rank + 1) * len(view1))
+
+    def terms(assignment: Tensor, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        partner = draw_partners(pooled, generator)[own]
+        drawn = 0.5 + 0.5 * torch.rand(len(pooled), generator=generator)
+        share = upload(drawn[own], view1.device)  # Beta(1, 1), the larger part being the anchor's own
+        weight = share[:, None, None, None]
+        mixed = project(weight * view1 + (1 - weight) * all_views[upload(partner, view1.device)])
+        taus = {"temperature": temperature, "irm_temperature": irm_temperature}
+        return mixed_invariant_loss(
+            mixed, plain, partner, share, assignment, num_subsets=num_subsets, **taus, gather=gather
+        )
+
+    kept = len(assignments)
+    if keep_global or not kept:
+        assignments = [*assignments, torch.zeros(len(view1), dtype=torch.int64)]
+    pooled = pooled_on_host(assignments, view1.device, gather)
+    losses, penalties = zip(*map(terms, assignments, pooled), strict=True)
+    if not kept:
+        return losses[-1]
+    loss = torch.stack(losses[:kept]).sum() + penalty_weight * torch.stack(penalties[:kept]).sum()
+    loss = loss if sum_partitions else loss / kept
+    if keep_global:
+        loss = loss + losses[-1]
+    return loss / max(penalty_weight, 1.0)
 
 
 def mixed_invariant_loss(

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 QUIET = ["--IPKernelApp.log_level=40"]
 """Arguments of the kernel: no warnings on its own start."""
-TIMEOUT = 120
+TIMEOUT = 600
 """Seconds that a cell may take."""
 
 

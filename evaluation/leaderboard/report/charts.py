@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS
 from disentangle_bench.evaluation.leaderboard.report.plots import COLOURS, drawing, short, style, svg
-from disentangle_bench.evaluation.leaderboard.table import BLOCKS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
+from disentangle_bench.evaluation.leaderboard.grid import Cell, Grid
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
-from disentangle_bench.evaluation.leaderboard.table import Cell, Grid, column_keys
+from disentangle_bench.evaluation.leaderboard.table import column_keys
 from disentangle_bench.evaluation.records import name_of
 
 if TYPE_CHECKING:

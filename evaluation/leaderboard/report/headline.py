@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
-from disentangle_bench.evaluation.leaderboard.table import BLOCKS, Cell, Column, column_keys, heading
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column
+from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,7 @@ Minimisation step: `invariant_loss` over the partitions kept so far. Maximisatio
 negatives out in the same way, see `layout`. The MixUp variant's one-directional losses are in `objectives.mixup`.
 
 Left out of the authors' code: `nonorm` (memberships not rescaled, sum divided by 2B), the unrelaxed entropy
-constraint (-H instead of relu(0.6365 - H)), the variance mode (variance over subsets instead of the penalty), the
-online maximisation (fresh views every pass).
+constraint (-H instead of relu(0.6365 - H)), the variance mode (variance over subsets instead of the penalty).
 Differs from it: an empty subset is left out of the means (there: an error); everything is log-sum-exp (there:
 0/0 where one image holds all the weight of a subset).
 """

@@ -1,0 +1,114 @@
+"""What a reader sees of one data set: headings, typed cells, notes. Formats only spell it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from disentangle_bench.evaluation.leaderboard.frame import Key, Published
+
+BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content labels"}
+"""What competes with what, in the order of the table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell; formats spell it by its column's kind.
+
+    Attributes:
+        value: text, count, cost or mean; None: not measured.
+        half: half-width of the 95 % interval of a figure; NaN where there is none.
+        ranks: first and last rank that the data don't exclude; None: too few seeds, or nothing to compete for.
+        bold: whether it may be the best of its block.
+        bound: whether it is a lower bound only.
+        n: seeds of this figure where they are not the row's.
+        notes: numbers of the notes that belong to it.
+        outside: why its figure can't be trusted, where its space is wider than the score is valid for.
+        aside: whether it was measured under another protocol.
+        share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
+    """
+
+    value: float | str | None = None
+    half: float = math.nan
+    ranks: tuple[int, int] | None = None
+    bold: bool = False
+    bound: bool = False
+    n: int | None = None
+    notes: tuple[int, ...] = ()
+    aside: bool = False
+    outside: str = ""
+    share: float = math.nan
+
+
+@dataclass(frozen=True)
+class Column:
+    """Heading; `key` says which figure or cost stands below it, None for what names the row."""
+
+    title: str
+    kind: Literal["text", "count", "cost", "figure", "published"] = "figure"
+    key: Key | None = None
+    unit: str = ""
+
+
+@dataclass
+class Grid:
+    """A table of one data set.
+
+    Attributes:
+        dataset: its name.
+        title: of the table.
+        columns: headings.
+        rows: cells, in the order of `columns`.
+        blocks: of each row, which block it belongs to; rows of a block stand together.
+        chance: the last row: what guessing gives.
+        notes: numbered from 1.
+        foot: what holds for all of it.
+        main: whether it is the leaderboard, and not the table of which space tells what.
+    """
+
+    dataset: str
+    title: str
+    columns: list[Column]
+    rows: list[list[Cell]] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    chance: list[Cell] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    foot: list[str] = field(default_factory=list)
+    main: bool = True
+
+    def note(self, text: str) -> int:
+        """Number of the note with this text, added where there is none yet."""
+        if text not in self.notes:
+            self.notes.append(text)
+        return self.notes.index(text) + 1
+
+
+class Figure(NamedTuple):
+    """A line of a `leaderboard` frame, as far as a grid needs it."""
+
+    method: str
+    labels: str
+    block: str
+    row: str
+    space: str
+    measure: str
+    score: str
+    target: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    image_part: float
+    rank_low: float
+    rank_high: float
+    best: bool
+    published: tuple[Published, ...]
+    width: int
+    missing: int
+    reason: str
+
+    @property
+    def key(self) -> Key:
+        """Which column it belongs to."""
+        return self.measure, self.score, self.target
