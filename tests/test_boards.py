@@ -1,12 +1,13 @@
 """The committed boards are what their records say, to the byte, and the README's excerpt is the board's."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from disentangle_bench.benchmarks.planning.claims import read
-from disentangle_bench.evaluation.leaderboard import summary, verdicts
-from disentangle_bench.evaluation.leaderboard.claims import judge
+from disentangle_bench.evaluation.leaderboard import summary
+from disentangle_bench.evaluation.leaderboard.claims import judge, verdicts
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.evaluation.verify import RECORDS, TABLE, verify
 
@@ -53,6 +54,16 @@ def test_the_readme_shows_the_board():
     readme = (ROOT / "README.md").read_text().splitlines()
     for line in shown:
         assert line in readme
+
+
+def test_the_readme_says_of_cifar10_what_its_board_says():
+    board = (ROOT / "results" / "cifar10" / TABLE).read_text()
+    rows = [line.split("|") for line in board[board.index("| method") :].split("\n\n")[0].splitlines()]
+    linear = {row[1].strip(): row[5].strip(" *").partition(" (")[0] for row in rows}
+    readme = (ROOT / "README.md").read_text().partition("**On CIFAR-10**")[2].partition("\n\n")[0]
+    told = re.findall(r"(\w+) ([\d.]+ ± [\d.]+)", readme)
+    assert len(told) >= 5
+    assert dict(told) == {name: linear[name] for name, _ in told}
 
 
 def test_the_verdicts_are_those_of_the_records():

@@ -190,9 +190,9 @@ def test_the_picture_of_a_board_shows_its_figures():
         board.content_and_domain(re.sub(r"[\d.]+ ± [\d.]+", "", CLUSTERS))
 
 
-def test_the_picture_of_the_readme_is_that_of_the_board():
-    made = board.content_and_domain(pictures.BOARD.read_text(encoding="utf-8"))
-    assert pictures.PICTURE.read_text(encoding="utf-8") == made, "draw it anew: python -m tools.docs.pictures"
+def test_the_pictures_of_the_readme_are_those_of_the_boards():
+    kept = {name: (pictures.PICTURES / name).read_text(encoding="utf-8") for name in pictures.README}
+    assert kept == pictures.of_the_readme(), "draw them anew: python -m tools.docs.pictures"
 
 
 def test_pictures_become_part_of_the_page():

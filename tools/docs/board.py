@@ -9,6 +9,10 @@ from typing import NamedTuple
 
 BLUE, ORANGE, GREEN, GREY = "#4a90c8", "#d9822b", "#3d9970", "#808894"
 LEFT, RIGHT, ROW = 190, 560, 34
+COLOURS = (
+    "<style>svg:root { color: #24292f } @media (prefers-color-scheme: dark) { svg:root { color: #d8dee6 } }</style>"
+)
+"""Of lines and letters where a picture stands alone; in a page they are the page's."""
 CELL = re.compile(r"([\d.]+) ± ([\d.]+) \(([\d-]+)\)")
 """Mean, half-width and rank set."""
 
@@ -62,6 +66,7 @@ def _plot(rows: list[tuple[str, float, float, str, bool]], column: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" role="img" '
         'aria-labelledby="rank-set-title" font-family="system-ui, sans-serif" font-size="14" fill="currentColor">',
         f'<title id="rank-set-title">{column} of the committed board: means, 95 % intervals and rank sets</title>',
+        COLOURS,
         f'<text x="{RIGHT + 30}" y="20" font-weight="600">rank set</text>',
         f'<text x="{LEFT}" y="20" font-weight="600">{column}, %</text>',
     ]
@@ -140,8 +145,7 @@ def _plane(measure: str, chance: float) -> Iterator[str]:
         '<title id="board-title">The committed board: what the clusters in each method\'s representation follow, '
         "the class of an image or its domain</title>"
     )
-    dark = "@media (prefers-color-scheme: dark) { svg:root { color: #d8dee6 } }"
-    yield f"<style>svg:root {{ color: #24292f }} {dark}</style>"
+    yield COLOURS
     for tick in (0, 0.25, 0.5, 0.75, 1):
         x, y = SIDE + tick * WIDTH, foot - tick * HEIGHT
         yield f'<path d="M{x:.0f} {TOP}V{foot}M{SIDE} {y:.0f}H{right}" stroke="currentColor" stroke-opacity="0.15"/>'

@@ -44,9 +44,10 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     _made.update({uri: (ROOT / name).read_text(encoding="utf-8") for uri, name in COPIED.items()})
     _made["index.md"] = front_page((ROOT / "README.md").read_text(encoding="utf-8"))
     for board in sorted((ROOT / "results").glob("*/leaderboard.md")):
-        _made[f"results/{board.parent.name}.md"] = board.read_text(encoding="utf-8")
+        if (board.parent / "records").is_dir():  # what lies beside the committed ones is somebody's runs
+            _made[f"results/{board.parent.name}/leaderboard.md"] = board.read_text(encoding="utf-8")
     _pictures.update(drawn(docs / "pictures"))
-    _pictures["rank-set.svg"] = _made["pictures/rank-set.svg"] = rank_sets(_made["results/quick.md"])
+    _pictures["rank-set.svg"] = _made["pictures/rank-set.svg"] = rank_sets(_made["results/quick/leaderboard.md"])
     config.nav = menu(docs)
     return config
 
@@ -66,8 +67,7 @@ def front_page(readme: str) -> str:
     places = {name: uri for uri, name in COPIED.items()}
 
     def moved(link: re.Match[str]) -> str:
-        board = re.sub(r"^(results/\w+)/leaderboard\.md$", r"\1.md", link[1])
-        return f"]({places.get(link[1], board.removeprefix('docs/'))})"
+        return f"]({places.get(link[1], link[1].removeprefix('docs/'))})"
 
     return re.sub(r"\]\(([^)]+)\)", moved, readme)
 
@@ -80,13 +80,14 @@ def menu(folder: Path) -> list[Any]:
         found = [uri for uri in _made if uri.startswith(start) and uri.count("/") == start.count("/")]
         return sorted(found, key=lambda uri: (not uri.endswith("/index.md"), uri))
 
+    boards = [{Path(uri).parent.name: uri} for uri in _made if re.fullmatch("results/[^/]+/leaderboard.md", uri)]
     return [
         *FIRST,
         {"Guides": [*sorted(written.difference(FIRST, LAST)), *under("notebooks/")]},
         {"Methods": under("methods/")},
         {"Data sets": under("data/")},
         {"Measures": under("measures/")},
-        {"Results": under("results/")},
+        {"Results": [*boards, *under("results/")]},
         {"Reference": [*under("reference/"), {"API": under("reference/api/")}]},
         {"Project": [*under("project/"), *LAST]},
     ]

@@ -1,4 +1,4 @@
-"""Pictures stand in a page in its own colours; `python -m tools.docs.pictures` draws the README's from the board."""
+"""Pictures stand in a page in its own colours; `python -m tools.docs.pictures` draws the README's from the boards."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ import re
 from pathlib import Path
 
 from disentangle_bench.files import write_file
-from tools.docs.board import content_and_domain
+from tools.docs.board import content_and_domain, rank_sets
 
 ROOT = Path(__file__).parents[2]
-BOARD = ROOT / "results" / "quick" / "leaderboard.md"
-PICTURE = ROOT / "docs" / "pictures" / "board.svg"
+PICTURES = ROOT / "docs" / "pictures"
+README = {"board.svg": (content_and_domain, "quick"), "cifar10.svg": (rank_sets, "cifar10")}
+"""Its pictures: file -> what draws it, from which board."""
+
+
+def of_the_readme() -> dict[str, str]:
+    """File name -> SVG of the README's pictures, from the committed boards."""
+    boards = ROOT / "results"
+    return {
+        name: draw((boards / board / "leaderboard.md").read_text(encoding="utf-8"))
+        for name, (draw, board) in README.items()
+    }
 
 
 def inlined(html: str, pictures: dict[str, str]) -> str:
@@ -33,4 +43,5 @@ def drawn(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    write_file(PICTURE, content_and_domain(BOARD.read_text(encoding="utf-8")))
+    for name, svg in of_the_readme().items():
+        write_file(PICTURES / name, svg)

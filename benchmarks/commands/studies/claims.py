@@ -29,8 +29,7 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
 
         for suite in dict.fromkeys(claim.suite for claim in chosen):
             code = max(code, run_command.command(suite=suite, out=out))
-    from disentangle_bench.evaluation.leaderboard import verdicts
-    from disentangle_bench.evaluation.leaderboard.claims import judge
+    from disentangle_bench.evaluation.leaderboard.claims import judge, verdicts
     from disentangle_bench.evaluation.records import find_records
 
     preconditions.require_runs(Path(out))

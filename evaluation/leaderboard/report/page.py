@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judge
+from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
 from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
 from disentangle_bench.evaluation.leaderboard.frame import (
     PERCENT,
@@ -25,7 +26,6 @@ from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import grids, matrices
-from disentangle_bench.evaluation.leaderboard.verdicts import table as table_of
 from disentangle_bench.evaluation.records import Problem, find_records, name_of
 from disentangle_bench.files import replacing
 

@@ -14,9 +14,9 @@ from disentangle_bench.evaluation.leaderboard.claims import (
     Claim,
     Side,
     judge,
-    verdict,
 )
-from disentangle_bench.evaluation.leaderboard.verdicts import console, markdown, unfinished
+from disentangle_bench.evaluation.leaderboard.claims.judging import verdict
+from disentangle_bench.evaluation.leaderboard.claims.verdicts import console, markdown, unfinished
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
 

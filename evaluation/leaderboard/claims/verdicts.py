@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from disentangle_bench.evaluation.leaderboard.claims import (
+from disentangle_bench.evaluation.leaderboard.claims.judging import (
     CONTRADICTED,
     HOLDS,
     NOT_RUN,
