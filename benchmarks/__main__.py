@@ -18,7 +18,7 @@ from jsonargparse import ArgumentParser, set_parsing_settings
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
 from disentangle_bench.extras import EXTRAS, advice
-from disentangle_bench.files import printable
+from disentangle_bench.files import TooManyFolders, printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
@@ -168,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
             code = _run(normalize(given))
             sys.stdout.flush()
             return code
-        except RequestError as error:
+        except (RequestError, TooManyFolders) as error:
             return _refuse(str(error))
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]

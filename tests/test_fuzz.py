@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from disentangle_bench import files
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.runs import cleanup
@@ -103,6 +104,22 @@ def test_a_board_that_cannot_be_is_said_in_one_line(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["leaderboard", "--out", str(tmp_path), "--board", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["merge", "."], ["leaderboard", "--out", "."], ["report", "--out", "."], ["verify", "."]]
+)
+def test_a_folder_of_everything_is_no_folder_of_runs(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "MOST_FOLDERS", 20)
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+    assert main(command) == 2
+    assert "more than 20 folders without a result.json" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 30
+    for number in range(30):
+        (tmp_path / str(number) / "result.json").touch()
+    assert len(files.find_files(tmp_path, "result.json")) == 30, "as many as there are runs"
 
 
 def test_the_terminal_gets_text_only():
