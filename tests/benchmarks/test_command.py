@@ -292,6 +292,9 @@ WRONG_AT_ONCE = [
     ["eval", "--features", "none"],
     ["leaderboard", "--out", "none"],
     ["merge", "none"],
+    ["merge", "pipes", "--out", "loop"],
+    ["run", "--out", "loop"],
+    ["replay", "none"],
     ["stress", "--measures", "line"],
 ]
 """Requests that are refused without the imports that take seconds; in this order, in one process."""
@@ -300,6 +303,7 @@ WRONG_AT_ONCE = [
 def test_a_wrong_request_is_refused_before_what_takes_seconds_to_import(tmp_path):
     (tmp_path / "other.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "loop").symlink_to("loop")
     code = "import sys\nfrom disentangle_bench.benchmarks.__main__ import main\n"
     code += f"for words in {WRONG_AT_ONCE}:\n    assert main(words) == 2, words\n"
     code += "    if heavy := {'torch', 'lightning', 'timm', 'sklearn'} & sys.modules.keys():\n"
