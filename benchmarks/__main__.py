@@ -20,7 +20,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_setti
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.errors import RequestError, nearest
 from disentangle_bench.extras import EXTRAS, advice
-from disentangle_bench.files import printable
+from disentangle_bench.files import TooManyFolders, printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
@@ -171,7 +171,7 @@ def check_arguments(command: str, given: dict[str, Any]) -> None:
                 raise RequestError(f"{where} {text!r:.80}: holds characters that aren't text")
             if name in PATHS:
                 try:
-                    os.lstat(text)
+                    os.stat(text)  # noqa: PTH116  # a name that isn't there may be one all the same
                 except OSError as error:
                     if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
                         raise RequestError(f"{where} {text:.80}: {error.strerror}") from error
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
             code = _run(normalize(given))
             sys.stdout.flush()
             return code
-        except RequestError as error:
+        except (RequestError, TooManyFolders) as error:
             return _refuse(str(error))
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]

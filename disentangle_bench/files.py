@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LONGEST_NAME = 80
+MOST_FOLDERS = 20_000
+"""That are looked into in vain; a run has fewer than ten."""
 LARGEST_TEXT = 1 << 26
 """Bytes of a record, a note or a side file; theirs are a thousandth of that."""
 
@@ -45,6 +47,27 @@ def file_name(name: str, ending: str = "", taken: Container[str] = frozenset()) 
 def printable(text: str) -> str:
     """Text as one line that does nothing to a terminal: characters that have no picture are spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+
+
+class TooManyFolders(OSError):
+    """A folder holds so many others that it can't be the one that was meant."""
+
+
+def find_files(folder: Path, name: str) -> list[Path]:
+    """All files of a name under a folder at any depth, sorted; links to folders are not followed.
+
+    Raises:
+        TooManyFolders: there are more than `MOST_FOLDERS`, and a hundred for each file found.
+    """
+    found: list[Path] = []
+    for count, (place, folders, files) in enumerate(os.walk(folder)):
+        if count > MOST_FOLDERS + 100 * len(found):
+            raise TooManyFolders(
+                f"{folder}: more than {MOST_FOLDERS:,} folders without a {name}; name the folder of the runs itself"
+            )
+        if name in files or name in folders:  # a folder of that name is told as a bad file
+            found.append(Path(place, name))
+    return sorted(found)
 
 
 def read_bytes(path: Path, at_most: int = LARGEST_TEXT) -> bytes:

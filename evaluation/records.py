@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
-from disentangle_bench.files import digest, read_text, write_file
+from disentangle_bench.files import digest, find_files, read_text, write_file
 
 SCHEMA = 2
 FILE = "result.json"
@@ -185,16 +185,23 @@ def read_record(path: Path) -> Record:
     return cast(Record, record)
 
 
-def find_records(folder: Path) -> tuple[dict[Path, Record], list[Problem]]:
+def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], list[Problem]]:
     """All valid records under a folder by their path, sorted by data set, method and seed, and what was skipped.
 
     Of two records of one cell, or of one seed of the same settings, the first in path order counts; the other one is
     reported.
+
+    Args:
+        folder: of runs, or of several such folders.
+        deep: False: only the folder's own runs.
+
+    Raises:
+        TooManyFolders: it holds far more than runs.
     """
     found: dict[Path, Record] = {}
     problems: list[Problem] = []
     first: dict[tuple, Path] = {}
-    for path in sorted(folder.rglob(FILE)):
+    for path in find_files(folder, FILE) if deep else sorted(folder.glob(f"*/*/*/{FILE}")):
         try:
             record = read_record(path)
         except BadRecord as bad:

@@ -114,7 +114,7 @@ class Sandbox:
             pid = os.fork()
             if pid == 0:
                 self._child(arguments, environment, out.fileno(), err.fileno(), notes.fileno())
-            code, megabytes, took = _wait(pid, start, seconds)
+            code, megabytes, took = wait(pid, start, seconds)
             said = [_content(file.fileno()) for file in (out, err, notes)]
         after = self._look()
         changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
@@ -147,7 +147,7 @@ class Sandbox:
             os.environ.update({name: str(self.folder / path) for name, path in home.items()})
             os.environ.update({"DISENTANGLE_BENCH_OFFLINE": "1", "HF_HUB_OFFLINE": "1"} | environment)
             _forget_threads()
-            faulthandler.register(signal.SIGUSR1, file=err, all_threads=False)
+            faulthandler.enable(file=err, all_threads=False)  # where it stands, when it is stopped
             tempfile.tempdir = None
             sys.addaudithook(_Notes(notes, self.folder))
             from disentangle_bench.benchmarks.__main__ import main
@@ -192,12 +192,12 @@ def _forget_threads() -> None:
     threadpool_limits(1)
 
 
-def _wait(pid: int, start: float, seconds: float) -> tuple[int, float, float]:
+def wait(pid: int, start: float, seconds: float) -> tuple[int, float, float]:
     """Exit code, largest memory in MB and seconds of a child, which is killed with its group if it takes longer."""
     killed = False
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if not killed and (_taken(pid, start) > seconds or time.monotonic() - start > LONGEST):
-            os.kill(pid, signal.SIGUSR1)  # it says where it stands
+            os.kill(pid, signal.SIGABRT)  # it says where it stands
             time.sleep(0.1)
             os.killpg(pid, signal.SIGKILL)
             killed = True

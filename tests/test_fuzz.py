@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -9,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from disentangle_bench import files
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.files import file_name, read_bytes, replacing, write_file
 from tests.fuzz import COMMAND, REQUEST, Fuzz, fuzz
-from tests.sandbox import Sandbox
-from tests.sandbox import _wait as sandbox_wait
+from tests.sandbox import Sandbox, wait
 
 
 def test_hostile_input_is_refused_in_a_line_and_writes_nothing(tmp_path):
@@ -50,7 +51,7 @@ def test_a_request_that_waits_is_a_hang_and_says_where_it_stood(tmp_path):
     sandbox = Sandbox(tmp_path)
     (sandbox.work / "sleeps.py").write_text("import time\ntime.sleep(30)")
     ended = sandbox.run([*REQUEST[:-4], "--method", "sleeps.X"], seconds=0.5)
-    assert ended.code == -9
+    assert ended.code == -signal.SIGABRT
     assert 0.5 < ended.seconds < 5
     assert 'sleeps.py", line 2' in ended.err
 
@@ -65,7 +66,7 @@ def test_a_busy_machine_is_no_hang():
         while time.process_time() < 0.3:
             pass
         os._exit(0)
-    took = [sandbox_wait(pid, start, 30)[2] for pid in busy]
+    took = [wait(pid, start, 30)[2] for pid in busy]
     assert max(took) < 0.75 * (time.monotonic() - start)
 
 
@@ -103,6 +104,22 @@ def test_a_board_that_cannot_be_is_said_in_one_line(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert main(["leaderboard", "--out", str(tmp_path), "--board", str(tmp_path / "file")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", [["merge", "."], ["leaderboard", "--out", "."], ["report", "--out", "."], ["verify", "."]]
+)
+def test_a_folder_of_everything_is_no_folder_of_runs(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "MOST_FOLDERS", 20)
+    for number in range(30):
+        (tmp_path / str(number)).mkdir()
+    assert main(command) == 2
+    assert "more than 20 folders without a result.json" in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 30
+    for number in range(30):
+        (tmp_path / str(number) / "result.json").touch()
+    assert len(files.find_files(tmp_path, "result.json")) == 30, "as many as there are runs"
 
 
 def test_the_terminal_gets_text_only():

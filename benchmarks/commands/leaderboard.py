@@ -88,7 +88,7 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.leaderboard import summary
 
-    found, problems = records.find_records(folder)
+    found, problems = records.find_records(folder, deep=False)
     _name_skipped(problems)
     chosen = {path: record for path, record in found.items() if record["cell"]["hash"] in hashes}
     if not chosen:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.errors import RequestError, unknown
-from disentangle_bench.files import write_file
+from disentangle_bench.files import find_files, write_file
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
@@ -120,5 +120,5 @@ def require_runs(folder: Path) -> None:
     """Raise RequestError if there is no record under the folder."""
     from disentangle_bench.evaluation.records import FILE
 
-    if not folder.is_dir() or next(folder.rglob(FILE), None) is None:
+    if not folder.is_dir() or not find_files(folder, FILE):
         raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")

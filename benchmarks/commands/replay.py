@@ -16,17 +16,21 @@ def command(folder: str) -> int:
         folder: of the run, as its failure names it.
     """
     from disentangle_bench.benchmarks.errors import RequestError
-    from disentangle_bench.benchmarks.execution.nonfinite import BadStep
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
 
     run = RunFolder(Path(folder))
     try:
-        config, bad = run.read_config(), read(BadStep, run.not_finite)
+        config = run.read_config()
         cell = fit(Cell, config.cell, run.config.name)
-        if bad is None:
-            raise Unfit(f"{run.not_finite.name}: missing")
+        missing = Unfit(f"{run.not_finite.name}: missing")
+        if not run.not_finite.exists():
+            raise missing
+        from disentangle_bench.benchmarks.execution.nonfinite import BadStep  # and with it what takes seconds
+
+        if (bad := read(BadStep, run.not_finite)) is None:
+            raise missing
     except Unfit as unfit:
         raise RequestError(f"{folder}: no run that ended by a NaN or infinite value ({unfit})") from unfit
 

@@ -316,9 +316,15 @@ WRONG_AT_ONCE = [
     ["eval", "--encoder", "hf:nobody"],
     ["eval", "--encoder", "their:network", "--dataset", "digit"],
     ["eval", "--encoder", "their:network", "--dataset", "digits,mnist"],
+    ["eval", "--encoder", "weights.ts"],
+    ["eval", "--encoder", "features"],
     ["eval", "--features", "none"],
+    ["eval", "--features", "features"],
     ["leaderboard", "--out", "none"],
     ["merge", "none"],
+    ["merge", "pipes", "--out", "loop"],
+    ["run", "--out", "loop"],
+    ["replay", "none"],
     ["stress", "--measures", "line"],
 ]
 """Requests that are refused without the imports that take seconds; in this order, in one process."""
@@ -327,6 +333,10 @@ WRONG_AT_ONCE = [
 def test_a_wrong_request_is_refused_before_what_takes_seconds_to_import(tmp_path):
     (tmp_path / "other.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     os.mkfifo(tmp_path / "pipe.safetensors")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "weights.ts").touch()
+    (tmp_path / "features").mkdir()
+    os.mkfifo(tmp_path / "features" / "test.npy")
     code = "import sys\nfrom disentangle_bench.benchmarks.__main__ import main\n"
     code += f"for words in {WRONG_AT_ONCE}:\n    assert main(words) == 2, words\n"
     code += "    if heavy := {'torch', 'lightning', 'timm', 'sklearn'} & sys.modules.keys():\n"
@@ -335,3 +345,5 @@ def test_a_wrong_request_is_refused_before_what_takes_seconds_to_import(tmp_path
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("\n") == len(WRONG_AT_ONCE)
     assert "pipe.safetensors: not a regular file" in done.stderr
+    assert "--encoder features: there is no encoder.safetensors in this folder" in done.stderr
+    assert "--features features: test.npy is not a regular file" in done.stderr

@@ -47,7 +47,7 @@ def spaces_of(encoder: Encoder, data: ImageDataModule) -> tuple[dict[str, int], 
 def expected(out: Path, dataset: str, measures: Iterable[str]) -> tuple[dict[str, float], list[str]]:
     """Median seconds a space of each measure in the records of a folder, and the measures that have none there."""
     known: dict[str, dict[tuple[str, str], float]] = {title: {} for title in measures}
-    for path, record in find_records(out)[0].items():
+    for path, record in find_records(out, deep=False)[0].items():
         if record["cell"]["dataset"] == dataset:
             for row in record["metrics"]:
                 if row["measure"] in known and isinstance(row.get("seconds"), int | float):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.given import named
 from disentangle_bench.benchmarks.execution.measure import images_of
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
@@ -64,17 +65,9 @@ def read_bank(folder: Path, data: ImageDataModule) -> tuple[FeatureBank, str]:
 
 
 def _read(path: Path, rows: int, where: str) -> np.ndarray:
-    try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise RequestError(f"{where}: {path.name} is not in there: float [{rows}, d], a row an image") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise RequestError(
-            f"{where}: {path.name} is no array of numbers ({' '.join(str(error).split()):.100})"
-        ) from error
-    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.ndim != 2 or values.shape[1] == 0:
-        got = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
-        raise RequestError(f"{where}: {path.name} is {got}, float [{rows}, d] was expected")
+    if not path.exists():
+        raise RequestError(f"{where}: {path.name} is not in there: float [{rows}, d], a row an image")
+    values = named.open_array(path, where)
     if len(values) != rows:
         raise RequestError(
             f"{where}: {path.name} has {len(values)} rows, the split has {rows} images: one a row, in their order"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import is_zipfile
+
+import numpy as np
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.given import reach
@@ -33,14 +36,35 @@ def check(text: str, untrained: bool) -> None:
         )
     elif not path.is_file() and not colon:
         raise RequestError(f"--encoder {text}: no such file (expected {reach.FORMS})")
+    elif path.is_file() and not is_zipfile(path):  # which TorchScript is
+        raise RequestError(
+            f"--encoder {text}: not TorchScript; a checkpoint of weights is given with its network, "
+            f"--encoder timm:NAME,checkpoint={text}"
+        )
     if not untrained:
         reach.require(text)
 
 
 def check_features(folder: Path) -> None:
-    """Raise RequestError if there is no such folder."""
+    """Raise RequestError if there is no such folder, or a file in it is no array of numbers."""
     if not folder.is_dir():
         raise RequestError(f"--features {folder}: no such folder (it should hold train.npy, val.npy and test.npy)")
+    for path in sorted(folder.glob("*.npy")):
+        open_array(path, f"--features {folder}")
+
+
+def open_array(path: Path, where: str) -> np.ndarray:
+    """Float [N, d] in a .npy file, mapped and not read. Raises RequestError that begins with `where`."""
+    if not path.is_file():
+        raise RequestError(f"{where}: {path.name} is not a regular file")
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise RequestError(f"{where}: {path.name} is no array of numbers, as numpy.save writes it") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.ndim != 2 or values.shape[1] == 0:
+        got = f"{values.dtype} {values.shape}" if isinstance(values, np.ndarray) else type(values).__name__
+        raise RequestError(f"{where}: {path.name} is {got}, float [N, d] was expected, a row an image")
+    return values
 
 
 def find(text: str, untrained: bool) -> Source:

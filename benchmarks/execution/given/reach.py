@@ -49,6 +49,8 @@ def note_of(text: str, path: Path, untrained: bool) -> Note:
     except BadFile as bad:
         if not path.exists():
             raise RequestError(f"--encoder {text}: no such file (expected {FORMS})") from bad
+        if path.is_dir() and not file.exists():
+            raise RequestError(f"--encoder {text}: there is no {file.name} in this folder") from bad
         raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad
     if note.step == 0 and not untrained:
         raise RequestError(f"--encoder {text}: this encoder has not been trained; --untrained judges it all the same")
