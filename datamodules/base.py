@@ -123,9 +123,7 @@ class ImageDataModule(TrainingBatches):
         self.shift = None if shift is None else shifts.parse(shift)
         self._value_names: Mapping[str, Sequence[str]] = {}  # a subclass sets it in `load` where values have names
         if self.shift and self.shift.kind == "correlation" and not self.correlated:
-            raise DataMismatch(
-                f"shift {shift!r} is for data sets whose colours are drawn by class, those of {self.name} are not"
-            )
+            raise DataMismatch(f"shift {shift!r}: {self.name} has no colours that are drawn by class")
 
     @abstractmethod
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:

@@ -136,6 +136,7 @@ class Sandbox:
         code = 70
         try:
             os.setpgid(0, 0)
+            faulthandler.enable(file=err, all_threads=False)  # where it stands, when it is stopped
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(out, 1)
             os.dup2(err, 2)
@@ -147,7 +148,6 @@ class Sandbox:
             os.environ.update({name: str(self.folder / path) for name, path in home.items()})
             os.environ.update({"DISENTANGLE_BENCH_OFFLINE": "1", "HF_HUB_OFFLINE": "1"} | environment)
             _forget_threads()
-            faulthandler.enable(file=err, all_threads=False)  # where it stands, when it is stopped
             tempfile.tempdir = None
             sys.addaudithook(_Notes(notes, self.folder))
             from disentangle_bench.benchmarks.__main__ import main
