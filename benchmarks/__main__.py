@@ -214,6 +214,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise RequestError("the current folder is no longer there: change to one that is") from None
     for before, argument in pairwise([*arguments, ""]):
         option, equals, file = before.partition("=")
         if option == "--config":

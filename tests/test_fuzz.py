@@ -122,6 +122,14 @@ def test_a_folder_of_everything_is_no_folder_of_runs(command, tmp_path, monkeypa
     assert len(files.find_files(tmp_path, "result.json")) == 30, "as many as there are runs"
 
 
+def test_a_current_folder_that_is_gone_is_said(tmp_path, monkeypatch, capsys):
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(REQUEST) == 2
+    assert capsys.readouterr().err == "bench: the current folder is no longer there: change to one that is\n"
+
+
 def test_the_terminal_gets_text_only():
     raw = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     terminal.Plain(raw).write("\x1b[31m caf\u00e9 \u202e\n")
