@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -133,11 +134,23 @@ def wandb_records(file: Path):
             position += 2**15 - position % 2**15
             continue
         length, kind = struct.unpack_from("<HB", data, position + 4)
+        if position + 7 + length > len(data):  # being written
+            return
         parts += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # whole, or the last part
             yield Record.FromString(parts)
             parts = b""
+
+
+def finished_records(file: Path) -> list:
+    """All records of a run: wandb's own process writes them, and may be behind when `finish` returns."""
+    for _ in range(200):
+        records = list(wandb_records(file))
+        if records and records[-1].WhichOneof("record_type") == "exit":
+            return records
+        time.sleep(0.1)
+    raise AssertionError(f"{file} has no end")
 
 
 def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
@@ -148,7 +161,7 @@ def test_wandb_leaves_a_readable_offline_run(tmp_path, monkeypatch):
     assert main([*command, "--set", "data.batch_size=32", "--set", "budget.steps=20", "--logger", "wandb"]) == 0
     history, config, runs = {}, {}, []
     for file in tmp_path.rglob("*.wandb"):
-        for record in wandb_records(file):
+        for record in finished_records(file):
             runs += [record.run] if record.run.run_group else []
             history |= {item.key or "/".join(item.nested_key): item.value_json for item in record.history.item}
             config |= {item.key: item.value_json for item in record.run.config.update}
