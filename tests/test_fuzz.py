@@ -48,6 +48,7 @@ def test_threads_of_the_parent_hang_no_request(tmp_path, monkeypatch):
 
 
 def test_a_request_that_waits_is_a_hang_and_says_where_it_stood(tmp_path):
+    signal.signal(signal.SIGABRT, signal.SIG_DFL)  # as after a test that trained
     sandbox = Sandbox(tmp_path)
     (sandbox.work / "sleeps.py").write_text("import time\ntime.sleep(30)")
     ended = sandbox.run([*REQUEST[:-4], "--method", "sleeps.X"], seconds=2)

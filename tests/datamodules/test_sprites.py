@@ -171,7 +171,7 @@ def test_a_correlation_that_means_nothing_is_refused():
         datamodules.build("sprites", correlation=0.5, domain="scale")
     with pytest.raises(DataMismatch, match="held-out combination of shape, color: choose one"):
         datamodules.build("sprites", correlation=0.5, shift="hold_out:shape=square,color=red")
-    with pytest.raises(DataMismatch, match="those of sprites are not"):
+    with pytest.raises(DataMismatch, match="sprites has no colours"):
         datamodules.build("sprites", shift="correlation:0.5")
     shifted = datamodules.build("sprites", correlation=0.0, shift="correlation:1", **SMALL)
     test = shifted.splits["test"]
