@@ -44,6 +44,7 @@ def test_the_area_is_the_mean_height_of_each_seeds_curve(runs):
     assert (falls.method, holds.method) == ("falls", "holds")
     expected = 0.5 * (0.9 + 0.6) / 2 + 0.5 * (0.6 + 0.1) / 2
     assert falls.areas(CORRELATIONS) == pytest.approx({seed: expected - 0.01 * seed for seed in range(3)})
+    assert falls.areas(CORRELATIONS[:2])[0] == pytest.approx((0.9 + 0.6) / 2)  # a mean height, however long the range
     table = dial.figures([falls, holds]).set_index(["method", "score", "correlation"])
     area = table.sort_index().loc["holds", "area"].iloc[0]
     assert area["mean"] == pytest.approx(0.765)
@@ -75,7 +76,7 @@ def test_runs_that_differ_in_more_than_the_correlation_are_no_curve(make_record,
     assert "short" not in {curve.method for curve in dial.curves(at(runs + two))}
     moved = copy.deepcopy(runs)
     for k, record in enumerate(moved):
-        record["config"]["data"]["root"] = f"somewhere/{k}"
+        record["config"]["data"] |= {"root": f"somewhere/{k}", "cache_dir": f"{k}", "feed": f"{k}", "num_workers": k}
     assert [c.method for c in dial.curves(at(moved))] == ["falls", "holds"]
 
 
@@ -86,6 +87,20 @@ def test_a_curve_with_a_hole_has_no_area_and_says_why(make_record, runs):
     assert [row[4].value for row in by_method.values()] == [None] * 3  # nobody has all four
     assert "holed: no run at 0.5, so no area" in grid.notes[by_method["holed"][4].notes[0] - 1]
     assert by_method["falls"][6].value is None  # at 0.3
+
+
+def test_only_seeds_with_the_whole_curve_have_an_area(runs):
+    falls, _ = dial.curves(at([run for k, run in enumerate(runs) if k != 5]))  # seed 2 at 0.5
+    assert list(falls.values[0.5]) == [0, 1]
+    assert list(falls.areas(CORRELATIONS)) == [0, 1]
+
+
+def test_a_method_speaks_by_its_primary_space_unless_others_are_asked_for(runs):
+    for record in runs:
+        (row,) = (row for row in record["metrics"] if row["measure"] == "worst_group@2")
+        record["metrics"].append(row | {"space": "projection", "scores": {"worst_group": 0.2}})
+    assert {(c.space, c.values[0.0][0]) for c in dial.curves(at(runs))} == {("features", 0.9), ("features", 0.8)}
+    assert {(c.space, c.values[0.0][0]) for c in dial.curves(at(runs), ["projection"])} == {("projection", 0.2)}
 
 
 def test_the_report_has_table_picture_and_figures(runs, tmp_path):
