@@ -33,10 +33,10 @@ smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
 	$(BIN)/bench run --suite smoke $(OPTIONS:$(OUT)=results/smoke)
 
 test: $(STAMP) ## The test suite.
-	$(BIN)/python -m pytest --numprocesses auto -m 'not slow'
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
 
 test-slow: $(STAMP) ## More seeds of what methods claim to learn, and the large boards.
-	$(BIN)/python -m pytest --numprocesses auto -m slow tests
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow tests
 
 fuzz: $(STAMP) ## Hostile requests and files: success or one line, nothing written (ARGS="--seed 1 --cases 3000").
 	$(BIN)/python -m tests.fuzz $(ARGS)
