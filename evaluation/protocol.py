@@ -92,7 +92,7 @@ def evaluate(
         for measure in chosen:
             if not measure.applies(name):
                 continue
-            for subject, specs in measure.subjects.choose(targets):
+            for subject, specs in measure.targets.choose(targets):
                 report(f"{measure.title} of {subject} in {name}" if subject else f"{measure.title} of {name}")
                 start = time.perf_counter()
                 scores, reason = None, None

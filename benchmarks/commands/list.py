@@ -84,7 +84,7 @@ def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:
         [
             title,
             measure.aspect,
-            measure.subjects.text,
+            measure.targets.text,
             ", ".join(name + arrows[score.direction] for name, score in measure.scores.items()),
         ]
         for title, measure in MEASURES.items()
@@ -102,7 +102,7 @@ def _measure(title: str) -> str:
     measure = MEASURES[title]
     spaces = ", ".join(measure.spaces) if measure.spaces else "all"
     better = {"up": "higher", "down": "lower", None: "neither"}
-    rows = [["asks about", measure.aspect], ["targets", measure.subjects.text], ["spaces", spaces]]
+    rows = [["asks about", measure.aspect], ["targets", measure.targets.text], ["spaces", spaces]]
     rows += [["splits", measure.splits], ["source", measure.source]]
     rows += [
         [name, f"better: {better[score.direction]}; range: {score.low:g} .. {score.high:g}; chance: {score.chance}"]

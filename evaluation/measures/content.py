@@ -155,12 +155,12 @@ def _everything(space: Space) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def _kmeans(space: Space, x: np.ndarray, count: int, starts: int, seed: int, images: str) -> np.ndarray:
     import torch
 
-    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.arrays import check_array
     from disentangle_bench.evaluation.metrics.clustering import kmeans_clusters
     from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer
 
     def fit() -> np.ndarray:
-        features = matrix(x, "features")
+        features = check_array(x, "features")
         standardized = Standardizer([features], torch.device("cpu"))(features).numpy()
         return kmeans_clusters(standardized, count, range(seed, seed + starts))
 
@@ -169,9 +169,9 @@ def _kmeans(space: Space, x: np.ndarray, count: int, starts: int, seed: int, ima
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:
     """Int [1, N]; the lowest of equal ones."""
-    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.arrays import check_array
 
-    return matrix(probabilities, "probabilities").argmax(axis=1)[None]
+    return check_array(probabilities, "probabilities").argmax(axis=1)[None]
 
 
 def _agreement(
@@ -214,7 +214,7 @@ OWN_CLUSTERS = {  # AMI, ARI and the accuracy of the best matching stand in the 
 CLUSTERING = OWN_CLUSTERS | {"ami": Score("up", -0.5, 1, "0")}
 _FEW = "fit and strength picked on a drawn share of train, 5 draws, scored on test"
 _SIMCLR = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020), table 7"
-_top1 = partial(Measure, version=1, subjects=each("content"), aspect="content", scores={"top1": ACCURACY})
+_top1 = partial(Measure, version=1, targets=each("content"), aspect="content", scores={"top1": ACCURACY})
 
 MEASURES = (
     _top1(
@@ -272,7 +272,7 @@ MEASURES = (
     Measure(
         name="kmeans",
         version=2,
-        subjects=CONTENT_AND_DOMAINS,
+        targets=CONTENT_AND_DOMAINS,
         splits="fitted and scored on test",
         source="k-means on standardised features, mean over 10 seeds; NMI (arithmetic mean), its mean over "
         "permutations, AMI, ARI, accuracy of the best one-to-one matching, NMI with the domain",
@@ -283,7 +283,7 @@ MEASURES = (
     Measure(
         name="kmeans_train_test",
         version=2,
-        subjects=CONTENT_AND_DOMAINS,
+        targets=CONTENT_AND_DOMAINS,
         splits="fitted and scored on train + val + test",
         source="k-means as papers on clustering report it; scores as in kmeans",
         aspect="content",
@@ -293,7 +293,7 @@ MEASURES = (
     Measure(
         name="clusters",
         version=2,
-        subjects=CONTENT_AND_DOMAINS,
+        targets=CONTENT_AND_DOMAINS,
         splits="scored on test",
         source="the method's own assignment; scores as in kmeans",
         aspect="content",
@@ -304,7 +304,7 @@ MEASURES = (
     Measure(
         name="clusters_train_test",
         version=2,
-        subjects=CONTENT_AND_DOMAINS,
+        targets=CONTENT_AND_DOMAINS,
         splits="scored on train + val + test",
         source="the method's own assignment as papers on clustering report it; scores as in kmeans",
         aspect="content",
@@ -315,7 +315,7 @@ MEASURES = (
     Measure(
         name="silhouette",
         version=1,
-        subjects=each("content"),
+        targets=each("content"),
         splits="5,000 images of test",
         source="Rousseeuw: Silhouettes (J. Comput. Appl. Math. 1987), of the classes",
         aspect="content",

@@ -159,13 +159,13 @@ def trained_on(
     return classified(answers, truth, scores_of(answers, truth))
 
 
-_top1 = partial(Measure, version=1, subjects=each("content"), aspect="content", scores={"top1": ACCURACY})
+_top1 = partial(Measure, version=1, targets=each("content"), aspect="content", scores={"top1": ACCURACY})
 
 MEASURES = (
     Measure(
         name="transforms",
         version=1,
-        subjects=NO_TARGET,
+        targets=NO_TARGET,
         splits="500 images of test",
         source="this suite: cosine of clean and changed, on the scale from another image (0) to the same (1)",
         aspect="domain",
@@ -175,7 +175,7 @@ MEASURES = (
     Measure(
         name="recovery",
         version=1,
-        subjects=NO_TARGET,
+        targets=NO_TARGET,
         splits="fit on 2,000 changed images of train, scored on 1,000 of test",
         source="this suite: R^2 of ridge regression of the change's strength; high where nothing is discarded",
         aspect="domain",
@@ -185,7 +185,7 @@ MEASURES = (
     Measure(
         name="alignment",
         version=1,
-        subjects=NO_TARGET,
+        targets=NO_TARGET,
         splits="2,000 images of test, two views each",
         source="Wang & Isola: Understanding Contrastive Representation Learning (ICML 2020), eq. 1",
         aspect="domain",

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, Subjects
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, TargetSelection
 from disentangle_bench.evaluation.measures.factors import factor_sample, probe_and_test
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -104,8 +104,10 @@ def _is_number(target: TargetSpec) -> bool:
     return target.kind in ("ordinal", "continuous")
 
 
-NUMBERS = Subjects("all targets that are numbers", lambda targets: [("numbers", tuple(filter(_is_number, targets)))])
-NUMBERS_BY_ROLE = Subjects(
+NUMBERS = TargetSelection(
+    "all targets that are numbers", lambda targets: [("numbers", tuple(filter(_is_number, targets)))]
+)
+NUMBERS_BY_ROLE = TargetSelection(
     "the numbers of each role",
     lambda targets: [
         (f"{role} numbers", chosen)
@@ -120,7 +122,7 @@ MEASURES = (
     Measure(
         name="dci_es",
         version=1,
-        subjects=FACTORS,
+        targets=FACTORS,
         splits="fit on a sample of probe, scored on a sample of test",
         source="Eastwood et al.: DCI-ES: An Extended Disentanglement Framework with Connections to Identifiability "
         "(ICLR 2023); random forests",
@@ -135,7 +137,7 @@ MEASURES = (
     Measure(
         name="infomec",
         version=1,
-        subjects=FACTORS,
+        targets=FACTORS,
         splits="a sample of probe",
         source="Hsu et al.: Disentanglement via Latent Quantization (NeurIPS 2023)",
         aspect="factors",
@@ -149,7 +151,7 @@ MEASURES = (
     Measure(
         name="med",
         version=1,
-        subjects=FACTORS,
+        targets=FACTORS,
         splits="a sample of probe",
         source="Cao et al.: An Empirical Study on Disentanglement of Negative-free Contrastive Learning (NeurIPS 2022)",
         aspect="factors",
@@ -159,7 +161,7 @@ MEASURES = (
     Measure(
         name="mcc",
         version=1,
-        subjects=NUMBERS,
+        targets=NUMBERS,
         splits="codes assigned on probe, scored on test",
         source="Hyvarinen & Morioka: Unsupervised Feature Extraction by Time-Contrastive Learning and Nonlinear ICA "
         "(NeurIPS 2016), as in Zimmermann et al. (ICML 2021)",
@@ -170,7 +172,7 @@ MEASURES = (
     Measure(
         name="block_r2",
         version=1,
-        subjects=NUMBERS_BY_ROLE,
+        targets=NUMBERS_BY_ROLE,
         splits="fit and picked on a sample of probe, scored on a sample of test",
         source="von Kuegelgen et al.: Self-Supervised Learning with Data Augmentations Provably Isolates Content from "
         "Style (NeurIPS 2021)",

@@ -91,7 +91,7 @@ def try_out(
                 break
             points[mixing, noise], reason = _scores(measure, condition, mixing, noise, images, seeds)
             if not points[0.0, 0.0] and not found:
-                return [Card(measure.title, "", measure.subjects.text, reason=reason)]
+                return [Card(measure.title, "", measure.targets.text, reason=reason)]
         else:
             tried.append(condition)
             found.append({"mixing": [points[t, 0.0] for t in STEPS], "noise": [points[0.0, t] for t in STEPS]})
@@ -122,7 +122,7 @@ def _card(
         Trial(condition, own, verdict(own, base, truths, tolerance))
         for condition, own in zip(conditions, curves, strict=True)
     ]
-    return Card(measure.title, name, measure.subjects.text, truths, trials, seconds=seconds)
+    return Card(measure.title, name, measure.targets.text, truths, trials, seconds=seconds)
 
 
 def verdict(
@@ -156,7 +156,7 @@ def _scores(
         space = plant(condition, mixing, noise, seed, images)
         if not measure.applies(space.name):
             return {}, f"it is taken in {', '.join(measure.spaces or ())} alone"
-        for _, targets in measure.subjects.choose(TARGETS):
+        for _, targets in measure.targets.choose(TARGETS):
             try:
                 figures.append(has_outcomes(measure.run(space, *targets)).scores)
             except MetricUndefined as undefined:

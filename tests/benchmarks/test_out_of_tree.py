@@ -64,7 +64,7 @@ def _length(space):
     return {"length": float(np.linalg.norm(space.x["test"], axis=1).mean())}
 
 length = Measure(
-    name="length", version=1, subjects=NO_TARGET, splits="test", source="a test", aspect="descriptive",
+    name="length", version=1, targets=NO_TARGET, splits="test", source="a test", aspect="descriptive",
     scores={"length": Score(None, 0, float("inf"), "none")}, run=_length,
 )
 not_a_measure = 3

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
-from disentangle_bench.evaluation.leaderboard.grid import Cell, Grid
+from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
@@ -90,7 +90,7 @@ def heat(grid: Grid, keys: Sequence[Key]) -> Grid | None:
     return Grid(grid.dataset, "", [grid.columns[k] for k in (0, *columns)], rows, list(grid.blocks))
 
 
-def _share(grid: Grid, cell: Cell, k: int) -> Cell:
+def _share(grid: Grid, cell: TableCell, k: int) -> TableCell:
     key = grid.columns[k].key
     known = score_of(key[0], key[1]) if key else None
     if known is None or not isinstance(cell.value, int | float):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
 from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def figure(row: Row, key: Key) -> str:
     """`93.6 ± 2.5 %`."""
     known = score_of(key[0], key[1])
     unit = known.unit if known is not None else ""
-    text = spell(Cell(row["mean"], (row["high"] - row["low"]) / 2), Column("", unit=unit))
+    text = spell(TableCell(row["mean"], (row["high"] - row["low"]) / 2), Column("", unit=unit))
     return f"{text} %" if unit == PERCENT else text
 
 
@@ -156,4 +156,4 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cost(value: float) -> str:
-    return spell(Cell(value), Column("", "cost"))
+    return spell(TableCell(value), Column("", "cost"))

@@ -25,7 +25,7 @@ from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gal
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
-from disentangle_bench.evaluation.leaderboard.table import grids, matrices
+from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
 from disentangle_bench.evaluation.records import Problem, find_records, name_of
 from disentangle_bench.files import replacing
 
@@ -99,7 +99,7 @@ def _build(
         made = cards.build(named, methods)
         judged = [one for one in judge(claims, found) if one.verdict != NOT_RUN]
         ranking = overall(seen)
-        told = {grid.dataset: grid for grid in matrices(frame)}
+        told = {grid.dataset: grid for grid in space_grids(frame)}
         page = formats.environment().get_template("report.html.j2")
         text = page.render(
             title=title,

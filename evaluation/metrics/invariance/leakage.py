@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     Array,
+    check_array,
+    check_labels,
+    check_real,
+    check_same_width,
     full_precision,
-    matrix,
     one_thread,
-    real,
-    row_labels,
-    same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import nearest, products
@@ -120,10 +120,10 @@ def domain_leakage(
         ValueError: wrong shapes (both named), labels out of range, negative weights.
         MetricUndefined: empty or non-finite features, or a single domain among the training or the test samples.
     """
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
-    train_d = row_labels(train_d, "train_d", train_x, "train_x", num_domains)
-    test_d = row_labels(test_d, "test_d", test_x, "test_x", num_domains)
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
+    train_d = check_labels(train_d, "train_d", train_x, "train_x", num_domains)
+    test_d = check_labels(test_d, "test_d", test_x, "test_x", num_domains)
     fit_w, val_w, test_w = weights or (None, None, None)
     fit_w = _weights(fit_w, "training", train_d)
     if val is None:
@@ -131,13 +131,13 @@ def domain_leakage(
         design, d = Design(train_x, held=held), np.concatenate([train_d[~held], train_d[held]])
         learn_w = None if fit_w is None else np.concatenate([fit_w[~held], fit_w[held]])
     else:
-        val_x = matrix(val[0], "val_x")
-        same_width(train_x, "train_x", val_x, "val_x")
-        val_d = row_labels(val[1], "val_d", val_x, "val_x", num_domains)
+        val_x = check_array(val[0], "val_x")
+        check_same_width(train_x, "train_x", val_x, "val_x")
+        val_d = check_labels(val[1], "val_d", val_x, "val_x", num_domains)
         val_w = _weights(val_w, "validation", val_d)
         design, d = Design(train_x, val_x), np.concatenate([train_d, val_d])
         learn_w = joint_weights(fit_w, val_w, len(train_d), len(val_d))
-    found = judge(
+    found = fit_adversaries(
         design, d, test_x, test_d, num_domains=num_domains, weights=learn_w,
         test_weights=_weights(test_w, "test", test_d), seed=seed,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def domain_leakage(
     }
 
 
-def judge(
+def fit_adversaries(
     design: Design,
     domains: Array,
     test_x: Array,
@@ -332,7 +332,7 @@ def _weights(weights: Any, name: str, rows: Array) -> Array | None:
     """Checked weights float64 [N], or None."""
     if weights is None:
         return None
-    array = real(weights, f"{name} weights").astype(np.float64)
+    array = check_real(weights, f"{name} weights").astype(np.float64)
     if array.shape != rows.shape:
         raise ValueError(f"{name} weights have shape {array.shape} but domains {rows.shape}: one a row is needed")
     if not np.isfinite(array).all() or array.min() < 0:
