@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TextIO, TypedDict
 
 
-class Words(IntEnum):
+class Verbosity(IntEnum):
     """How much a command says besides its results and errors."""
 
-    FEW = 0
-    USUAL = 1
-    MANY = 2
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
 
 
-words = Words.USUAL
+verbosity = Verbosity.NORMAL
 """Of this process, as its command line says."""
 
 

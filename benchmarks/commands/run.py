@@ -154,11 +154,11 @@ def carry_out(
     finally:  # also where the disk has no room for the table
         for title, reason in outcome.failed.items():
             print(f"bench: failed {title}: {reason}", file=sys.stderr)
-    if outcome.failed and terminal.words == terminal.Words.MANY:
+    if outcome.failed and terminal.verbosity == terminal.Verbosity.VERBOSE:
         for cell in cells:
             failure = RunFolder(cell.folder(folder)).state().failure
             print(failure.traceback if failure else "", file=sys.stderr, end="")
-    if outcome.complete and terminal.words > terminal.Words.FEW:
+    if outcome.complete and terminal.verbosity > terminal.Verbosity.QUIET:
         print(_next_steps(folder), file=sys.stderr)
     return cells, 1 if outcome.failed else 0
 

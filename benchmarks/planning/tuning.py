@@ -11,7 +11,7 @@ from typing import Any
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.typed_json import Unfit, read
+from disentangle_bench.benchmarks.typed_json import BadJson, read
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def read_choice(suite: Suite) -> Choice:
     where = f"suite {suite.name}: tuned: "
     try:
         choice = read(Choice, Path(str(suite.tuned)))
-    except Unfit as error:
+    except BadJson as error:
         raise RequestError(f"{where}{error}") from error
     if choice is None:
         raise RequestError(f"{where}no file {suite.tuned}; `bench tune --suite {suite.name}` makes one")
