@@ -167,7 +167,7 @@ class ImageDataModule(TrainingBatches):
         return self._value_names
 
     @cached_property
-    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.Made]:
+    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.ProbeProvenance]:
         splits, specs = _checked(self.load(), self.name)
         if self.pretrain_on == "train+unlabeled" and self.unlabeled is None:
             raise DataMismatch(f"pretrain_on {self.pretrain_on!r}: {self.name} has no unlabelled images")
@@ -215,7 +215,7 @@ class ImageDataModule(TrainingBatches):
         return self._loaded[0]
 
     @property
-    def probe_made(self) -> probe.Made:
+    def probe_provenance(self) -> probe.ProbeProvenance:
         """How the probe splits were made, and which classes had to be left out."""
         return self._loaded[2]
 
@@ -309,9 +309,9 @@ class ImageDataModule(TrainingBatches):
             "eval_crop": self.eval_crop,
             "targets": [spec.as_dict() for spec in self.targets],
             "probe": {
-                "how": self.probe_made.how,
+                "how": self.probe_provenance.how,
                 "images": {name: len(self.splits[name]) for name in PROBES},
-                "left_out": self.probe_made.left_out,
+                "left_out": self.probe_provenance.left_out,
             },
         }
 

@@ -33,7 +33,7 @@ BUILT_IN = frozenset(MEASURES)
 """Titles of those of this package."""
 
 
-def adopt(measure: Any, where: str) -> str:
+def register(measure: Any, where: str) -> str:
     """Take in a measure from outside, and return its title.
 
     Args:
@@ -56,7 +56,7 @@ def adopt(measure: Any, where: str) -> str:
 
 
 for _name, _measure in offered("disentangle_bench.measures").items():  # of installed packages
-    adopt(_measure, _name)
+    register(_measure, _name)
 
 
 def newest() -> list[str]:

@@ -24,7 +24,7 @@ from disentangle_bench.methods.networks.backbones import backbone as make_backbo
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.objectives.gather import all_gather, from_first
-from disentangle_bench.methods.objectives.inputs import upload, widen
+from disentangle_bench.methods.objectives.inputs import upcast, upload
 from disentangle_bench.methods.schedule import Schedule
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
@@ -268,7 +268,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             for number, batch in enumerate(self._trained_on(batches[rank::ranks])):
                 generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{rank + number * ranks}"))
                 with self.trainer.precision_plugin.forward_context():
-                    part = widen(encode(batch["image"].to(self.device), generator))
+                    part = upcast(encode(batch["image"].to(self.device), generator))
                 rows = batch["index"].to(self.device)
                 encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
                 encoded[rows] = part

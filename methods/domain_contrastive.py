@@ -14,7 +14,7 @@ from disentangle_bench.methods.networks.generator import Generator, Modulation, 
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.networks.traversals import save_grid
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
-from disentangle_bench.methods.objectives.inputs import prepare, widen
+from disentangle_bench.methods.objectives.inputs import prepare, upcast
 from disentangle_bench.methods.views import Params, Positives, own_rows, together
 
 
@@ -168,7 +168,7 @@ class DomainContrastive(Method):
 
     def generate(self, codes: Tensor, domains: Tensor) -> Tensor:
         """Images [B, C, H, W] in (0, 1) with the content of `codes` [B, d] and of the given domains [B]."""
-        return widen(self.generator(codes, self.modulation(self.domain_embedding(domains))))
+        return upcast(self.generator(codes, self.modulation(self.domain_embedding(domains))))
 
     def on_train_epoch_end(self) -> None:
         """Save a picture: images, their reconstructions, then the same content in each of the first ten domains."""

@@ -46,7 +46,7 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import budgets, summary
+    from disentangle_bench.evaluation.leaderboard import budgets, formats, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
 
     preconditions.require_runs(Path(out))
@@ -71,7 +71,7 @@ def command(
     text = {
         "table": lambda: summary.to_console(frame, problems, view),
         "md": lambda: summary.to_markdown(frame, problems, view),
-        "csv": lambda: summary.to_csv(frame),
+        "csv": lambda: formats.csv(frame),
         "latex": lambda: summary.to_latex(frame, view),
         "html": lambda: summary.to_html(frame, view),
     }[form]()
@@ -86,7 +86,7 @@ def command(
 def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     """Print the leaderboard of the given cells and write it beside their runs."""
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import summary
+    from disentangle_bench.evaluation.leaderboard import formats, summary
 
     found, problems = records.find_records(folder, deep=False)
     _name_skipped(problems)
@@ -100,7 +100,7 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     else:
         print(text)
     write_file(folder / "leaderboard.md", text)
-    write_file(folder / "leaderboard.csv", summary.to_csv(frame))
+    write_file(folder / "leaderboard.csv", formats.csv(frame))
     if logger == "wandb":
         from disentangle_bench.benchmarks.execution.loggers import log_leaderboard
 

@@ -19,7 +19,9 @@ def command(what: Literal["methods", "datasets", "suites", "metrics", "backbones
 
     own_code.allow(Path.cwd())
     if what == "metrics" and names:
-        print("\n\n".join(_measure(title) for title in _titles(list(names))))
+        from disentangle_bench.benchmarks.planning.lookup import resolve_measures
+
+        print("\n\n".join(_measure(title) for title in resolve_measures(list(names))))
         return 0
     kinds = {
         "methods": _methods,
@@ -68,12 +70,6 @@ def _suites(names: list[str]) -> tuple[list[list[str]], list[str]]:
     from disentangle_bench.benchmarks.planning import suite
 
     return [[name, suite.read(name).description] for name in names or suite.names()], ["suite", "what it is for"]
-
-
-def _titles(names: list[str]) -> list[str]:
-    from disentangle_bench.benchmarks.planning.lookup import resolve_measures
-
-    return resolve_measures(names)
 
 
 def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:

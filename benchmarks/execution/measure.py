@@ -146,7 +146,7 @@ def encode_splits(
         {split: splits[split].weights for split in (*SPLITS, *PROBES)},
     )
     for probe, split in origins.items():
-        bank = bank.also(probe, split, splits[probe].weights)
+        bank = bank.with_split(probe, split, splits[probe].weights)
     return bank
 
 

@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks.typed_json import BadJson, read
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """One setting of a method.
 
     Attributes:
@@ -50,7 +50,7 @@ class Choice:
     seed: int
     draws: int
     budget: dict[str, float]
-    methods: dict[str, list[Tried]]
+    methods: dict[str, list[TrialResult]]
 
     def options_of(self, method: str) -> dict[str, Any]:
         """The options chosen for a method; none for one that wasn't tuned."""
@@ -125,7 +125,7 @@ def tuning_suite(suite: Suite, settings: dict[str, list[dict[str, Any]]], datase
     )
 
 
-def choose_best(tried: list[Tried]) -> list[Tried]:
+def choose_best(tried: list[TrialResult]) -> list[TrialResult]:
     """The best first, the earlier one of equals; the others stay in order. One without a score is never chosen.
 
     Raises:

@@ -18,7 +18,7 @@ import numpy as np
 from disentangle_bench.evaluation.leaderboard.frame import PERCENT, block_of, labels_of, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import column
 from disentangle_bench.evaluation.leaderboard.table import BLOCKS, Column, Grid, TableCell
-from disentangle_bench.evaluation.records import Record, name_of
+from disentangle_bench.evaluation.records import Record, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
     made: dict[tuple[str, ...], Curve] = {}
     for path, bare in plain.items():
         record, cell = found[path], bare["cell"]
-        dataset = name_of(record, "dataset")
+        dataset = display_name(record, "dataset")
         label = names[dataset, cell["method"], cell["settings"]]
         for row in record["metrics"]:
             value = (row["scores"] or {}).get(SCORE)

@@ -52,7 +52,7 @@ def csv_text(text: str) -> str:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV: text guarded by `csv_text`, tuples with blanks between, numbers in full."""
+    """A whole frame as CSV: text guarded by `csv_text`, tuples with blanks between, numbers in full."""
     from pandas.api.types import is_numeric_dtype
 
     table = frame.copy()

@@ -221,11 +221,6 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     return told
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """The whole frame, a line a figure, every score that was measured; full precision, see `formats.csv`."""
-    return formats.csv(frame)
-
-
 @dataclass(frozen=True)
 class View:
     """What of the tables is shown, in every format but csv.

@@ -249,7 +249,7 @@ class _Board:
         if not figures:
             return TableCell()
         first = next((one for one in figures if one.comparable), figures[0])
-        texts = [f"{'' if one == first else f'{one.value:g}, '}{one.source}; {one.told}." for one in figures]
+        texts = [f"{'' if one == first else f'{one.value:g}, '}{one.source}; {one.protocol_text}." for one in figures]
         notes = tuple(grid.note(f"Published: {text}") for text in texts)
         return TableCell(first.value, other_protocol=not first.comparable, notes=notes)
 

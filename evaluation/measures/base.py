@@ -62,7 +62,7 @@ class Space:
                 f"this measure is fitted on images whose class and domain are independent: no split {missing[0]!r} here"
             )
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What several measures need, computed by the first of them."""
         if key not in self._known:
             self._known[key] = compute()

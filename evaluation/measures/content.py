@@ -37,7 +37,7 @@ def validation(space: Space, target: TargetSpec) -> dict[str, float]:
     """
     from disentangle_bench.evaluation.metrics.probes import Design
     from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID
-    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights, share_right
+    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights, weighted_accuracy
 
     space.need_probe()
     x, y, weights = space.x, space.labels(target), space.weigh("probe_val")
@@ -48,7 +48,7 @@ def validation(space: Space, target: TargetSpec) -> dict[str, float]:
         weights=None if weights is None else joint_weights(None, weights, len(x["train"]), len(x["probe_val"])),
         refit=False,
     )
-    return {"top1": share_right(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}
+    return {"top1": weighted_accuracy(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}
 
 
 def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, seed: int = 0) -> Measured:
@@ -164,7 +164,7 @@ def _kmeans(space: Space, x: np.ndarray, count: int, starts: int, seed: int, ima
         standardized = Standardizer([features], torch.device("cpu"))(features).numpy()
         return kmeans_clusters(standardized, count, range(seed, seed + starts))
 
-    return space.once(("k-means", images, count, starts, seed), fit)
+    return space.cached(("k-means", images, count, starts, seed), fit)
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:

@@ -57,12 +57,12 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
         seed=seed,
         linear=independent_head(space, target),
     )
-    gained = (found.told == y).astype(np.float32) - (found.half == y)
+    gained = (found.predicted == y).astype(np.float32) - (found.half == y)
     outcomes = {name: Outcome(guess == y, weights) for name, guess in found.guesses.items()}
     return measured(
         outcomes
         | {
-            "leakage": above_chance(found.told, y, weights, found.chance),
+            "leakage": above_chance(found.predicted, y, weights, found.chance),
             "rising": Outcome(gained, weights),
         },
         {
@@ -71,7 +71,7 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
             "quarter": found.curve[0],
             "half": found.curve[1],
         },
-        predicted=found.told,
+        predicted=found.predicted,
         labels=y,
     )
 

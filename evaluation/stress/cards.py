@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,7 +68,6 @@ def try_out(
     images: int = 600,
     seeds: int = 1,
     minutes: float = math.inf,
-    report: Callable[[str], None] = lambda text: None,
 ) -> list[Card]:
     """A card for each score that the measure shows.
 
@@ -78,13 +77,11 @@ def try_out(
         images: of train, probe and test.
         seeds: draws that are averaged.
         minutes: conditions that aren't through after this time are left out.
-        report: told each condition before it is tried.
     """
     start = time.perf_counter()
     tried: list[Condition] = []
     found: list[dict[Truth, list[dict[str, float]]]] = []
     for condition in conditions:
-        report(condition.title)
         points: dict[tuple[float, float], dict[str, float]] = {}
         for mixing, noise in [(step, 0.0) for step in STEPS] + [(0.0, step) for step in STEPS[1:]]:
             if found and time.perf_counter() - start > 60 * minutes:

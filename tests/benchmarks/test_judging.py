@@ -17,7 +17,7 @@ from torch import nn
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.pretrained import availability, downloads, encoder_names, sources
-from disentangle_bench.evaluation.records import read_records
+from disentangle_bench.evaluation.records import find_records
 
 NETWORK = """
 import torch
@@ -63,14 +63,14 @@ def folder(tmp_path, monkeypatch):
 
 def judged(*arguments: str, measures: str = "knn,intrinsic") -> dict:
     """The record of a request that works."""
-    before = {record["cell"]["hash"] for record in read_records_here()}
+    before = {record["cell"]["hash"] for record in find_records_here()}
     assert main(["eval", *arguments, *REQUEST, measures, "--out", "runs"]) == 0
-    (record,) = [record for record in read_records_here() if record["cell"]["hash"] not in before]
+    (record,) = [record for record in find_records_here() if record["cell"]["hash"] not in before]
     return record
 
 
-def read_records_here() -> list[dict]:
-    return [dict(record) for record in read_records(Path("runs"))[0]]
+def find_records_here() -> list[dict]:
+    return [dict(record) for record in find_records(Path("runs"))[0].values()]
 
 
 def told(capsys, *arguments: str) -> str:

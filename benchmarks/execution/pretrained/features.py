@@ -60,7 +60,7 @@ def read_bank(folder: Path, data: ImageDataModule) -> tuple[FeatureBank, str]:
         {split: data.splits[split].weights for split in needed},
     )
     for probe, split in origins.items():
-        bank = bank.also(probe, split, data.splits[probe].weights)
+        bank = bank.with_split(probe, split, data.splits[probe].weights)
     return bank, digest.hexdigest()
 
 

@@ -140,5 +140,5 @@ class Coloured:
 
 def _read_images(file: Path, out: np.ndarray) -> None:
     """Read `imgs` (uint8 [N, 64, 64], 0 and 1), white as 255."""
-    for rows, part in npz.pieces(file, "imgs", out.shape):
+    for rows, part in npz.read_chunks(file, "imgs", out.shape):
         out[rows] = part * 255

@@ -14,7 +14,6 @@ from sklearn.metrics import (
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
     check_integers,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
@@ -71,8 +70,3 @@ def chance_nmi(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> float:
     sizes = [np.asarray(table.sum(axis=axis)).ravel() for axis in (0, 1)]
     mean = float(np.mean([entropy(size) for size in sizes]))
     return float(expected_mutual_information(table, len(labels)) / mean) if mean > 0 else 0.0
-
-
-def assignment_scores(probabilities: Any, labels: Any) -> dict[str, float]:
-    """`cluster_scores` of the most probable cluster (lowest index on ties) of each row of [N, K]."""
-    return cluster_scores(labels, check_array(probabilities, "probabilities").argmax(axis=1))

@@ -8,7 +8,12 @@ from disentangle_bench.evaluation.metrics.arrays import check_array, check_label
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID, Design
 from disentangle_bench.evaluation.metrics.probes.ridge import explained
-from disentangle_bench.evaluation.metrics.probes.scoring import better_than_constant, chance, held_out, share_right
+from disentangle_bench.evaluation.metrics.probes.scoring import (
+    better_than_constant,
+    chance,
+    held_out,
+    weighted_accuracy,
+)
 
 
 def informativeness(
@@ -67,4 +72,4 @@ def informativeness(
         )
     head = design.classifier(answers, num_classes=num_classes, l2_grid=COARSE_GRID, refit=False)
     guess = better_than_constant(head.predict(test_x), test_y)
-    return {"told": (share_right(guess, test_y) - level) / (1 - level)}
+    return {"told": (weighted_accuracy(guess, test_y) - level) / (1 - level)}

@@ -87,20 +87,20 @@ def calibration_error(confidence: Array, right: Array, bins: int = 15) -> float:
 
 def chance(truth: Array, weights: Array | None = None) -> float:
     """Weighted share of the most frequent value: what the best constant guess gets."""
-    return share_right(np.full_like(truth, _constant(truth, weights)), truth, weights)
+    return weighted_accuracy(np.full_like(truth, _constant(truth, weights)), truth, weights)
 
 
 def better_than_constant(guess: Array, truth: Array, weights: Array | None = None) -> Array:
     """The guesses [M], or the best constant guess [M] where they are right less often than that."""
     constant = np.full_like(truth, _constant(truth, weights))
-    return guess if share_right(guess, truth, weights) > share_right(constant, truth, weights) else constant
+    return guess if weighted_accuracy(guess, truth, weights) > weighted_accuracy(constant, truth, weights) else constant
 
 
 def _constant(truth: Array, weights: Array | None) -> int:
     return int(np.bincount(truth, weights=weights).argmax())
 
 
-def share_right(guess: Array, truth: Array, weights: Array | None = None) -> float:
+def weighted_accuracy(guess: Array, truth: Array, weights: Array | None = None) -> float:
     """Weighted share of guesses [M] that are right."""
     return float(np.average((guess == truth).astype(np.float64), weights=weights))
 
