@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.files import write_file
-
-if TYPE_CHECKING:
-    from disentangle_bench.evaluation.records import Problem
 
 
 def command(
@@ -55,7 +51,7 @@ def command(
     if board:
         preconditions.check_writable(Path(board), "--board")
     found, problems = records.find_records(Path(out))
-    _name_skipped(problems)
+    preconditions.name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
     if board:
         from disentangle_bench.evaluation.verify import export_board
@@ -89,7 +85,7 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     from disentangle_bench.evaluation.leaderboard import formats, summary
 
     found, problems = records.find_records(folder, deep=False)
-    _name_skipped(problems)
+    preconditions.name_skipped(problems)
     chosen = {path: record for path, record in found.items() if record["cell"]["hash"] in hashes}
     if not chosen:
         return
@@ -105,8 +101,3 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
         from disentangle_bench.benchmarks.execution.loggers import log_leaderboard
 
         log_leaderboard(frame, folder)
-
-
-def _name_skipped(problems: Iterable[Problem]) -> None:
-    for problem in problems:
-        print(f"bench: skipped {problem.reason}", file=sys.stderr)

@@ -214,7 +214,12 @@ OWN_CLUSTERS = {  # AMI, ARI and the accuracy of the best matching stand in the 
 CLUSTERING = OWN_CLUSTERS | {"ami": Score("up", -0.5, 1, "0")}
 _FEW = "fit and strength picked on a drawn share of train, 5 draws, scored on test"
 _SIMCLR = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020), table 7"
+_IP_IRM = (
+    "Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
+    "neighbours, the training temperature"
+)
 _top1 = partial(Measure, version=1, targets=each("content"), aspect="content", scores={"top1": ACCURACY})
+_clustering = partial(Measure, version=2, targets=CONTENT_AND_DOMAINS, aspect="content")
 
 MEASURES = (
     _top1(
@@ -250,16 +255,14 @@ MEASURES = (
     _top1(
         name="knn_ip_irm",
         splits="neighbours from train, scored on test",
-        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
-        "neighbours, the training temperature",
+        source=_IP_IRM,
         run=partial(knn, k=200, temperature=0.5),
         spaces=("features",),
     ),
     _top1(
         name="knn_ip_irm_mixup",
         splits="neighbours from train, scored on test",
-        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
-        "neighbours, the training temperature",
+        source=_IP_IRM,
         run=partial(knn, k=200, temperature=0.2),
         spaces=("features",),
     ),
@@ -269,45 +272,33 @@ MEASURES = (
         source="Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)",
         run=mlp,
     ),
-    Measure(
+    _clustering(
         name="kmeans",
-        version=2,
-        targets=CONTENT_AND_DOMAINS,
         splits="fitted and scored on test",
         source="k-means on standardised features, mean over 10 seeds; NMI (arithmetic mean), its mean over "
         "permutations, AMI, ARI, accuracy of the best one-to-one matching, NMI with the domain",
-        aspect="content",
         scores=CLUSTERING,
         run=kmeans,
     ),
-    Measure(
+    _clustering(
         name="kmeans_train_test",
-        version=2,
-        targets=CONTENT_AND_DOMAINS,
         splits="fitted and scored on train + val + test",
         source="k-means as papers on clustering report it; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=kmeans_train_test,
     ),
-    Measure(
+    _clustering(
         name="clusters",
-        version=2,
-        targets=CONTENT_AND_DOMAINS,
         splits="scored on test",
         source="the method's own assignment; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=clusters,
         spaces=("assignment",),
     ),
-    Measure(
+    _clustering(
         name="clusters_train_test",
-        version=2,
-        targets=CONTENT_AND_DOMAINS,
         splits="scored on train + val + test",
         source="the method's own assignment as papers on clustering report it; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=clusters_train_test,
         spaces=("assignment",),
