@@ -127,11 +127,10 @@ class DomainContrastive(Method):
 
     def draw_positives(self, batch_size: int) -> list[Params]:
         """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
-        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
         if self.chained:
             return [self.draw_view(batch_size) for _ in range(self.num_positives)]
-        drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
-        return [own_rows(params, rank, batch_size) for params in drawn]
+        drawn = self.positives.draw(batch_size * self.world_size, self.num_positives, self.views_generator)
+        return [own_rows(params, self.global_rank, batch_size) for params in drawn]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""

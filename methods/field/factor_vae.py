@@ -90,9 +90,8 @@ class FactorVAE(Method):
     def discrimination(self, z: Tensor) -> Tensor:
         """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""
         (everyones,) = prepare(z, gather=self.gather)
-        rank = self.trainer.global_rank if self._trainer else 0
         order = torch.rand(everyones.shape, generator=self.step_generator("permutation")).argsort(0)
-        own = upload(order[rank * len(z) : (rank + 1) * len(z)], z.device)
+        own = upload(order[self.global_rank * len(z) :][: len(z)], z.device)
         permuted = permute_dimensions(everyones, own)
         logits = upcast(self.discriminator(torch.cat([z, permuted])))
         labels = torch.arange(2, device=z.device).repeat_interleave(len(z), output_size=len(logits))
