@@ -44,7 +44,7 @@ WORDS = (
     "(style). A rank set is all the ranks that the runs can't exclude at 95 %."
 )
 set_parsing_settings(add_print_completion_argument=True)  # of shells, by shtab
-FEW, MANY = ("-q", "--quiet"), ("-v", "--verbose")
+QUIET, VERBOSE = ("-q", "--quiet"), ("-v", "--verbose")
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -114,9 +114,9 @@ def make_parser() -> ArgumentParser:
         summary = (function.__doc__ or "").splitlines()[0]
         subparser = Parser(description=summary, allow_abbrev=False, formatter_class=HelpFormatter)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
-        subparser.add_argument(*FEW, action="store_true", help="Results and errors only: no progress, no hints.")
+        subparser.add_argument(*QUIET, action="store_true", help="Results and errors only: no progress, no hints.")
         subparser.add_argument(
-            *MANY, action="store_true", help="More: where each cell's log is, why it failed in full."
+            *VERBOSE, action="store_true", help="More: where each cell's log is, why it failed in full."
         )
         kinds = {one.kind: one.name for one in _parameters(name)}
         positional = Parameter.POSITIONAL_OR_KEYWORD in kinds
@@ -229,8 +229,8 @@ def _run(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     chosen = parsed[parsed.subcommand].clone()
     chosen.pop("config", None)
-    terminal.words = terminal.Words.FEW if chosen.pop("quiet") else terminal.Words.USUAL
-    terminal.words = terminal.Words.MANY if chosen.pop("verbose") else terminal.words
+    terminal.verbosity = terminal.Verbosity.QUIET if chosen.pop("quiet") else terminal.Verbosity.NORMAL
+    terminal.verbosity = terminal.Verbosity.VERBOSE if chosen.pop("verbose") else terminal.verbosity
     check_arguments(parsed.subcommand, vars(chosen))
     many = [one.name for one in _parameters(parsed.subcommand) if one.kind == Parameter.VAR_POSITIONAL]
     words = [word for name in many for word in chosen.pop(name) or ()]

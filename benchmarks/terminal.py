@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import TextIO, TypedDict
 
 
-class Words(IntEnum):
+class Verbosity(IntEnum):
     """How much a command says besides its results and errors."""
 
-    FEW = 0
-    USUAL = 1
-    MANY = 2
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
 
 
-words = Words.USUAL
+verbosity = Verbosity.NORMAL
 """Of this process, as its command line says."""
 
 
@@ -67,17 +67,17 @@ class Plain(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write it. Raises BrokenPipeError if nobody reads any more, OutputLost if it can't be written."""
-        with _told():
+        with _output_errors():
             return self.stream.write("".join(c if c in "\n\t" else _shown(c) for c in text))
 
     def flush(self) -> None:
         """The same."""
-        with _told():
+        with _output_errors():
             self.stream.flush()
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _output_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
@@ -116,7 +116,7 @@ def shape() -> Shape:
 def show(coloured: str) -> None:
     """Write text with colours to standard output; every name in it is `files.printable`."""
     stream = sys.stdout.stream if isinstance(sys.stdout, Plain) else sys.stdout
-    with _told():
+    with _output_errors():
         stream.write(coloured)
 
 

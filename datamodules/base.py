@@ -14,10 +14,12 @@ from torch.utils.data import DataLoader
 
 from disentangle_bench.datamodules.batches.loader import Batch, BatchDataset
 from disentangle_bench.datamodules.batches.samplers import BalancedBatches, ShuffledBatches
-from disentangle_bench.datamodules.batches.split import Split, SplitName
+from disentangle_bench.datamodules.batches.split import PROBES, SPLITS, Split, SplitName
+from disentangle_bench.datamodules.batches.statistics import channel_statistics
 from disentangle_bench.datamodules.batches.training import TrainingBatches, TrainingImages, TrainingView, in_order
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts
+from disentangle_bench.datamodules.splits.checks import check_loaded
 from disentangle_bench.datamodules.splits.stratified import fewer
 from disentangle_bench.datamodules.targets import Role, TargetSpec
 
@@ -36,12 +38,6 @@ __all__ = [
     "SplitName",
 ]
 PretrainOn = Literal["train", "train+val", "train+unlabeled", "all"]
-SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-"""What a data set is cut into."""
-PROBES: tuple[SplitName, ...] = ("probe", "probe_val")
-"""What probes learn and are chosen on that ask which information is in a space; never test images."""
-STATISTICS_SAMPLE = 10_000
-"""Images from which statistics are taken where each would have to be decoded for it."""
 
 
 class ImageDataModule(TrainingBatches):
@@ -167,8 +163,8 @@ class ImageDataModule(TrainingBatches):
         return self._value_names
 
     @cached_property
-    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.Made]:
-        splits, specs = _checked(self.load(), self.name)
+    def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.ProbeProvenance]:
+        splits, specs = check_loaded(self.load(), self.name)
         if self.pretrain_on == "train+unlabeled" and self.unlabeled is None:
             raise DataMismatch(f"pretrain_on {self.pretrain_on!r}: {self.name} has no unlabelled images")
         if self.shift:
@@ -215,7 +211,7 @@ class ImageDataModule(TrainingBatches):
         return self._loaded[0]
 
     @property
-    def probe_made(self) -> probe.Made:
+    def probe_provenance(self) -> probe.ProbeProvenance:
         """How the probe splits were made, and which classes had to be left out."""
         return self._loaded[2]
 
@@ -247,23 +243,8 @@ class ImageDataModule(TrainingBatches):
 
     @cached_property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel over the training images, scaled to [0, 1].
-
-        Of all of them, or of `STATISTICS_SAMPLE` evenly spaced ones where images are made on demand.
-        """
-        train, channels = self.training, self.image_shape[0]
-        positions = np.arange(len(train))
-        if getattr(train.images, "on_demand", False) and len(train) > STATISTICS_SAMPLE:
-            positions = np.linspace(0, len(train) - 1, STATISTICS_SAMPLE).astype(np.int64)
-        counts = np.zeros((channels, 256), np.int64)
-        for start in range(0, len(positions), 4096):
-            images = train.take(positions[start : start + 4096])
-            for channel in range(channels):
-                counts[channel] += _count_levels(images[:, channel])
-        levels = np.arange(256) / 255
-        mean = counts @ levels / counts.sum(1)
-        std = np.sqrt((counts * (levels - mean[:, None]) ** 2).sum(1) / counts.sum(1))
-        return tuple(mean.tolist()), tuple(np.maximum(std, 1 / 255).tolist())
+        """Mean and standard deviation of each channel over the training images, scaled to [0, 1]."""
+        return channel_statistics(self.training)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -309,9 +290,9 @@ class ImageDataModule(TrainingBatches):
             "eval_crop": self.eval_crop,
             "targets": [spec.as_dict() for spec in self.targets],
             "probe": {
-                "how": self.probe_made.how,
+                "how": self.probe_provenance.how,
                 "images": {name: len(self.splits[name]) for name in PROBES},
-                "left_out": self.probe_made.left_out,
+                "left_out": self.probe_provenance.left_out,
             },
         }
 
@@ -373,56 +354,3 @@ class ImageDataModule(TrainingBatches):
     ) -> DataLoader:
         """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
         return in_order(self.splits[split], self.targets, batch_size, self.num_workers, rank, num_replicas)
-
-
-def _checked(loaded: Any, name: str) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-    """What `load` of a data set returned, which may be anybody's class.
-
-    Raises:
-        DataMismatch: it is something else than three splits and their targets.
-        DataCorrupt: values of a target can't be what its specification says.
-    """
-    splits, specs = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (None, None)
-    if not (
-        isinstance(splits, dict)
-        and set(splits) == set(SPLITS)
-        and all(isinstance(split, Split) for split in splits.values())
-        and isinstance(specs, tuple)
-        and specs
-        and all(isinstance(spec, TargetSpec) for spec in specs)
-        and all(spec.name in split.targets for spec in specs for split in splits.values())
-    ):
-        raise DataMismatch(
-            f"{name}: load() returns {type(loaded).__name__} {str(loaded)[:80]!r}; it should return a dict with "
-            f"a Split for each of {', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
-        )
-    for split_name in SPLITS:
-        _check_targets(splits[split_name], specs, f"{name}, {split_name} split")
-    return splits, specs
-
-
-def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> None:
-    """Raise DataCorrupt where a target's values can't be what its specification says."""
-    for spec in specs:
-        values = np.asarray(split.targets[spec.name])
-        if values.shape != (len(split),):
-            raise DataCorrupt(f"{whose}: {len(split)} images, but values of target {spec.name!r} are {values.shape}")
-        if spec.discrete:
-            wrong = (values < 0) | (values >= spec.size) | (values != np.floor(values))
-        else:
-            wrong = ~np.isfinite(values)
-        if wrong.any():
-            first = int(wrong.argmax())
-            should = f"a whole number from 0 to {spec.size - 1}" if spec.discrete else "a finite number"
-            raise DataCorrupt(
-                f"{whose}: target {spec.name!r} of {split.name_of(first)} is {values[first]}, not {should}"
-                f" ({int(wrong.sum())} such values)"
-            )
-
-
-def _count_levels(values: np.ndarray) -> np.ndarray:
-    """int64 [256]: how often each uint8 value occurs. Counts pairs of bytes, at a quarter of a plain count's time."""
-    flat = np.ascontiguousarray(values).reshape(-1)
-    even = len(flat) // 2 * 2
-    pairs = np.bincount(flat[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
-    return pairs.sum(0) + pairs.sum(1) + np.bincount(flat[even:], minlength=256)

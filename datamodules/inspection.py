@@ -111,12 +111,12 @@ def check(datamodule: ImageDataModule) -> Report:
         [spec.as_dict() for spec in datamodule.targets],
         unreadable=unreadable,
         ignored=getattr(datamodule, "ignored_files", 0),
-        probe=datamodule.probe_made.how,
+        probe=datamodule.probe_provenance.how,
     )
     content = next((spec for spec in datamodule.targets if spec.role == "content" and spec.discrete), None)
     if content:
         names = _names(datamodule, content)
-        report.left_out = {s: [names[y] for y in lost] for s, lost in datamodule.probe_made.left_out.items()}
+        report.left_out = {s: [names[y] for y in lost] for s, lost in datamodule.probe_provenance.left_out.items()}
     for spec in datamodule.targets:
         if spec.discrete and spec.size <= 200:
             names = _names(datamodule, spec)
@@ -166,7 +166,7 @@ def contact_sheet(datamodule: ImageDataModule, *, split: SplitName = "train", ro
             0.5, 1.45, _value(datamodule, content, shown, members[0]), transform=axes[0, column].transAxes, ha="center"
         )
     probes = " and ".join(f"{name} {len(datamodule.splits[name])}" for name in PROBES)
-    title = f"{datamodule.name}, {split}: {len(shown)} images\n{probes}: {datamodule.probe_made.how}"
+    title = f"{datamodule.name}, {split}: {len(shown)} images\n{probes}: {datamodule.probe_provenance.how}"
     figure.suptitle(title, fontsize=7, wrap=True)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")

@@ -47,7 +47,7 @@ class FeatureBank:
     targets: dict[str, dict[str, np.ndarray]]
     weights: dict[str, np.ndarray | None] = field(default_factory=dict)
 
-    def also(self, split: str, origin: str, weights: np.ndarray | None) -> FeatureBank:
+    def with_split(self, split: str, origin: str, weights: np.ndarray | None) -> FeatureBank:
         """The bank with one more split, of the same images as another one, under weights of its own."""
         return FeatureBank(
             {space: {**parts, split: parts[origin]} for space, parts in self.features.items()},

@@ -33,7 +33,7 @@ BUILT_IN = frozenset(MEASURES)
 """Titles of those of this package."""
 
 
-def adopt(measure: Any, where: str) -> str:
+def register(measure: Any, where: str) -> str:
     """Take in a measure from outside, and return its title.
 
     Args:
@@ -56,7 +56,7 @@ def adopt(measure: Any, where: str) -> str:
 
 
 for _name, _measure in offered("disentangle_bench.measures").items():  # of installed packages
-    adopt(_measure, _name)
+    register(_measure, _name)
 
 
 def newest() -> list[str]:
@@ -92,7 +92,7 @@ def evaluate(
         for measure in chosen:
             if not measure.applies(name):
                 continue
-            for subject, specs in measure.subjects.choose(targets):
+            for subject, specs in measure.targets.choose(targets):
                 report(f"{measure.title} of {subject} in {name}" if subject else f"{measure.title} of {name}")
                 start = time.perf_counter()
                 scores, reason = None, None

@@ -224,12 +224,6 @@ def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], l
     return {path: found[path] for path in sorted(found, key=place)}, problems
 
 
-def read_records(folder: Path) -> tuple[list[Record], list[Problem]]:
-    """The records of `find_records` without their paths."""
-    found, problems = find_records(folder)
-    return list(found.values()), problems
-
-
 def _wrong(record: dict[str, Any]) -> Iterator[str]:
     """What is wrong with a record of this schema; whoever asks stops at the first."""
     yield from _misses(record, _PARTS)
@@ -300,7 +294,7 @@ def _know(descriptions: Mapping[str, Any]) -> None:
             MEASURES[title] = described(title, about)
 
 
-def name_of(record: Record, what: Literal["dataset", "method"]) -> str:
+def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
     """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
 

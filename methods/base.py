@@ -24,7 +24,7 @@ from disentangle_bench.methods.networks.backbones import backbone as make_backbo
 from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.objectives.gather import all_gather, from_first
-from disentangle_bench.methods.objectives.inputs import upload, widen
+from disentangle_bench.methods.objectives.inputs import upcast, upload
 from disentangle_bench.methods.schedule import Schedule
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
@@ -147,12 +147,13 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if self.training and not self._encoding_for_training:
-            self.forward_passes += len(inputs[0]) * self._processes
+            self.forward_passes += len(inputs[0]) * self.world_size
         elif self._encoding_for_training:
             self._encoded_here += len(inputs[0])
 
     @property
-    def _processes(self) -> int:
+    def world_size(self) -> int:
+        """Number of processes that train together; 1 outside of a trainer, as `global_rank` is 0 there."""
         return self.trainer.world_size if self._trainer else 1
 
     # ---- images ----
@@ -189,10 +190,9 @@ class Method(L.LightningModule, metaclass=Firewalled):
             batch_size: of this process.
             key: whether it is another view than the first.
         """
-        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
         augmentation = self.key_augmentation if key else self.augmentation
-        drawn = augmentation.draw(batch_size * ranks, self.views_generator, self.data["mirror_symmetric"])
-        return own_rows(drawn, rank, batch_size)
+        drawn = augmentation.draw(batch_size * self.world_size, self.views_generator, self.data["mirror_symmetric"])
+        return own_rows(drawn, self.global_rank, batch_size)
 
     def apply_views(
         self, image: Tensor, drawn: Params, transforms: Augmentation | Positives | None = None
@@ -224,9 +224,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
         Drawn for all processes, of which each takes its own rows; nothing but the seed, the stream's name and how far
         training has come decides, so that a resumed run draws the same.
         """
-        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
-        drawn = torch.randn(ranks * batch_size, width, generator=self.step_generator(stream))
-        return upload(drawn[rank * batch_size : (rank + 1) * batch_size], self.device)
+        drawn = torch.randn(self.world_size * batch_size, width, generator=self.step_generator(stream))
+        return upload(drawn[self.global_rank * batch_size :][:batch_size], self.device)
 
     def step_generator(self, stream: str) -> torch.Generator:
         """A generator that is this step's alone, and the same for all processes."""
@@ -253,7 +252,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """
         if self.data["num_train"] is None:
             self._trained_on([])
-        size, ranks, rank = self.data["num_train"], self.trainer.world_size, self.trainer.global_rank
+        size, ranks, rank = self.data["num_train"], self.world_size, self.global_rank
         # Batches, and with them the draws, are the same for one process as for sixteen; none is without a batch.
         limit = max(1, min(512, size // max(16, ranks)))
         batches = torch.arange(size).split(limit)
@@ -268,7 +267,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
             for number, batch in enumerate(self._trained_on(batches[rank::ranks])):
                 generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{rank + number * ranks}"))
                 with self.trainer.precision_plugin.forward_context():
-                    part = widen(encode(batch["image"].to(self.device), generator))
+                    part = upcast(encode(batch["image"].to(self.device), generator))
                 rows = batch["index"].to(self.device)
                 encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
                 encoded[rows] = part
@@ -311,7 +310,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
     @property
     def gather(self) -> Callable[[Tensor], Tensor] | None:
         """The hook that objectives pool the batch of all processes with; None in a run of one process."""
-        return all_gather if self._trainer and self.trainer.world_size > 1 else None
+        return all_gather if self.world_size > 1 else None
 
     # ---- the label firewall ----
 
@@ -398,14 +397,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
                 if self._clock[0] != step:  # once a step: on a GPU it is waited for
                     spent = torch.tensor(callback.time_elapsed() / callback._duration)
                     # clocks of processes differ, learning rates may not
-                    spent = from_first(spent.to(self.device)) if self._processes > 1 else spent
+                    spent = from_first(spent.to(self.device)) if self.world_size > 1 else spent
                     self._clock = (step, float(spent))
                 share = max(share, self._clock[1])
         return share
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Count what the run costs."""
-        self.images_seen += len(batch["image"]) * self._processes
+        self.images_seen += len(batch["image"]) * self.world_size
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the state of the views' generator and the cost so far."""

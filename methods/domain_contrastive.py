@@ -14,7 +14,7 @@ from disentangle_bench.methods.networks.generator import Generator, Modulation, 
 from disentangle_bench.methods.networks.heads import unit
 from disentangle_bench.methods.networks.traversals import save_grid
 from disentangle_bench.methods.objectives.domain_contrastive import domain_info_nce
-from disentangle_bench.methods.objectives.inputs import prepare, widen
+from disentangle_bench.methods.objectives.inputs import prepare, upcast
 from disentangle_bench.methods.views import Params, Positives, own_rows, together
 
 
@@ -127,11 +127,10 @@ class DomainContrastive(Method):
 
     def draw_positives(self, batch_size: int) -> list[Params]:
         """Parameters of `num_positives` views, each image's by different transforms; ranks share one draw."""
-        ranks, rank = (self.trainer.world_size, self.trainer.global_rank) if self._trainer else (1, 0)
         if self.chained:
             return [self.draw_view(batch_size) for _ in range(self.num_positives)]
-        drawn = self.positives.draw(batch_size * ranks, self.num_positives, self.views_generator)
-        return [own_rows(params, rank, batch_size) for params in drawn]
+        drawn = self.positives.draw(batch_size * self.world_size, self.num_positives, self.views_generator)
+        return [own_rows(params, self.global_rank, batch_size) for params in drawn]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """An epoch whose batches hold one image a domain has no negatives, and a loss of exactly 0: an error."""
@@ -168,7 +167,7 @@ class DomainContrastive(Method):
 
     def generate(self, codes: Tensor, domains: Tensor) -> Tensor:
         """Images [B, C, H, W] in (0, 1) with the content of `codes` [B, d] and of the given domains [B]."""
-        return widen(self.generator(codes, self.modulation(self.domain_embedding(domains))))
+        return upcast(self.generator(codes, self.modulation(self.domain_embedding(domains))))
 
     def on_train_epoch_end(self) -> None:
         """Save a picture: images, their reconstructions, then the same content in each of the first ten domains."""

@@ -176,10 +176,9 @@ class IPIRM(Method):
             "gather": self.gather,
         }
         if self.mixup:
-            rank = self.trainer.global_rank if self.gather else 0
             drawn: dict[str, Any] = {
                 "generator": self.mixup_generator,
-                "rank": rank,
+                "rank": self.global_rank,
                 "sum_partitions": self.sum_partitions,
             }
             shared = self.shared | {"irm_temperature": self.shared["temperature"]}

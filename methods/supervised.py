@@ -39,7 +39,7 @@ class Supervised(Method):
         losses = cross_entropy(self.classifier(self.backbone(view)), target, ignore_index=NO_LABEL, reduction="sum")
         (labelled,) = prepare((target != NO_LABEL).sum()[None], gather=self.gather)
         self.labelled += labelled.sum()
-        loss = self._processes * losses / labelled.sum().clamp(min=1)  # the mean over processes is the whole batch's
+        loss = self.world_size * losses / labelled.sum().clamp(min=1)  # the mean over processes is the whole batch's
         self.log("loss", loss)
         return loss
 

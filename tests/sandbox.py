@@ -33,7 +33,7 @@ LONGEST = 120.0
 PRELOADED = (
     "disentangle_bench.benchmarks.__main__",
     "disentangle_bench.benchmarks.execution.run_cell",
-    "disentangle_bench.benchmarks.execution.given.judge",
+    "disentangle_bench.benchmarks.execution.pretrained.evaluate",
     "disentangle_bench.benchmarks.launchers.survey",
     "disentangle_bench.benchmarks.planning.plan",
     "disentangle_bench.evaluation.leaderboard.report.page",

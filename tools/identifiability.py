@@ -130,7 +130,7 @@ def code_blocks(data: CausalBlocks, method: str) -> list[slice]:
 
 
 @torch.no_grad()
-def judge(data: CausalBlocks, encoder: nn.Module, method: str, seed: int) -> dict[tuple[str, str], float]:
+def evaluate(data: CausalBlocks, encoder: nn.Module, method: str, seed: int) -> dict[tuple[str, str], float]:
     """(block of the code, block of the latents) -> kernel R^2; `latents c` is what the true content alone tells."""
     generator = Generator().manual_seed(seed + 10_000)
     fit, test = (data.draw(size, generator) for size in (600, 2000))
@@ -164,7 +164,7 @@ def main() -> None:
                 data = CausalBlocks(dependence=dependence, seed=seed)
                 encoder = learn(data, method, given.steps, given.batch, seed)
                 print(f"learnt: dependence {dependence:g}, {method}, seed {seed}", file=sys.stderr, flush=True)
-                for key, value in judge(data, encoder, method, seed).items():
+                for key, value in evaluate(data, encoder, method, seed).items():
                     found.setdefault(key, []).append(value)
             for name in dict.fromkeys(name for name, _ in found):
                 parts = [found[name, target] for target in data.blocks()]

@@ -45,7 +45,7 @@ def command(
             none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
     """
-    from disentangle_bench.benchmarks.execution.given import named
+    from disentangle_bench.benchmarks.execution.pretrained import encoder_names
 
     if (encoder is None) == (features is None):
         raise RequestError("eval: one of --encoder and --features is needed")
@@ -56,9 +56,9 @@ def command(
     folder = Path(out)
     preconditions.check_writable(folder)
     if encoder is not None:
-        named.check(encoder, untrained)
+        encoder_names.check(encoder, untrained)
     if features is not None:
-        named.check_features(Path(features))
+        encoder_names.check_features(Path(features))
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.planning.lookup import check_names
     from disentangle_bench.benchmarks.planning.suite import choose
@@ -69,9 +69,9 @@ def command(
     check_names(request)
     if len(request.datasets) != 1:
         raise RequestError(f"--dataset {dataset}: an encoder is judged on one data set at a time")
-    from disentangle_bench.benchmarks.execution.given.judge import Given, measure_encoder
+    from disentangle_bench.benchmarks.execution.pretrained.evaluate import GivenEncoder, measure_encoder
 
-    given = Given(encoder or "", features or "", name or "", image_size, normalize, untrained)
+    given = GivenEncoder(encoder or "", features or "", name or "", image_size, normalize, untrained)
     record = measure_encoder(given, request, folder)
     show_board(folder, hashes={record["cell"]["hash"]})
     return 0

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.files import write_file
-
-if TYPE_CHECKING:
-    from disentangle_bench.evaluation.records import Problem
 
 
 def command(
@@ -46,7 +42,7 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import budgets, summary
+    from disentangle_bench.evaluation.leaderboard import budgets, formats, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
 
     preconditions.require_runs(Path(out))
@@ -55,7 +51,7 @@ def command(
     if board:
         preconditions.check_writable(Path(board), "--board")
     found, problems = records.find_records(Path(out))
-    _name_skipped(problems)
+    preconditions.name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
     if board:
         from disentangle_bench.evaluation.verify import export_board
@@ -71,7 +67,7 @@ def command(
     text = {
         "table": lambda: summary.to_console(frame, problems, view),
         "md": lambda: summary.to_markdown(frame, problems, view),
-        "csv": lambda: summary.to_csv(frame),
+        "csv": lambda: formats.csv(frame),
         "latex": lambda: summary.to_latex(frame, view),
         "html": lambda: summary.to_html(frame, view),
     }[form]()
@@ -86,10 +82,10 @@ def command(
 def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     """Print the leaderboard of the given cells and write it beside their runs."""
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import summary
+    from disentangle_bench.evaluation.leaderboard import formats, summary
 
     found, problems = records.find_records(folder, deep=False)
-    _name_skipped(problems)
+    preconditions.name_skipped(problems)
     chosen = {path: record for path, record in found.items() if record["cell"]["hash"] in hashes}
     if not chosen:
         return
@@ -100,13 +96,8 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
     else:
         print(text)
     write_file(folder / "leaderboard.md", text)
-    write_file(folder / "leaderboard.csv", summary.to_csv(frame))
+    write_file(folder / "leaderboard.csv", formats.csv(frame))
     if logger == "wandb":
         from disentangle_bench.benchmarks.execution.loggers import log_leaderboard
 
         log_leaderboard(frame, folder)
-
-
-def _name_skipped(problems: Iterable[Problem]) -> None:
-    for problem in problems:
-        print(f"bench: skipped {problem.reason}", file=sys.stderr)

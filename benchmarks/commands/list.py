@@ -19,7 +19,9 @@ def command(what: Literal["methods", "datasets", "suites", "metrics", "backbones
 
     own_code.allow(Path.cwd())
     if what == "metrics" and names:
-        print("\n\n".join(_measure(title) for title in _titles(list(names))))
+        from disentangle_bench.benchmarks.planning.lookup import resolve_measures
+
+        print("\n\n".join(_measure(title) for title in resolve_measures(list(names))))
         return 0
     kinds = {
         "methods": _methods,
@@ -70,12 +72,6 @@ def _suites(names: list[str]) -> tuple[list[list[str]], list[str]]:
     return [[name, suite.read(name).description] for name in names or suite.names()], ["suite", "what it is for"]
 
 
-def _titles(names: list[str]) -> list[str]:
-    from disentangle_bench.benchmarks.planning.lookup import resolve_measures
-
-    return resolve_measures(names)
-
-
 def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:
     from disentangle_bench.evaluation.protocol import MEASURES
 
@@ -84,7 +80,7 @@ def _metrics(names: list[str]) -> tuple[list[list[str]], list[str]]:
         [
             title,
             measure.aspect,
-            measure.subjects.text,
+            measure.targets.text,
             ", ".join(name + arrows[score.direction] for name, score in measure.scores.items()),
         ]
         for title, measure in MEASURES.items()
@@ -102,7 +98,7 @@ def _measure(title: str) -> str:
     measure = MEASURES[title]
     spaces = ", ".join(measure.spaces) if measure.spaces else "all"
     better = {"up": "higher", "down": "lower", None: "neither"}
-    rows = [["asks about", measure.aspect], ["targets", measure.subjects.text], ["spaces", spaces]]
+    rows = [["asks about", measure.aspect], ["targets", measure.targets.text], ["spaces", spaces]]
     rows += [["splits", measure.splits], ["source", measure.source]]
     rows += [
         [name, f"better: {better[score.direction]}; range: {score.low:g} .. {score.high:g}; chance: {score.chance}"]

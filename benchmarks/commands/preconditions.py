@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from disentangle_bench.files import find_files, write_file
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
+    from disentangle_bench.evaluation.records import Problem
 
 
 MOST_JOBS = 1024
@@ -114,6 +117,12 @@ def refuse_foreign_checkpoints(cells: list[Cell], folder: Path) -> None:
 
     for cell in cells:
         check_owner(RunFolder(cell.folder(folder)).checkpoints, cell.hash)
+
+
+def name_skipped(problems: Iterable[Problem]) -> None:
+    """Say on standard error which records are left out, and why."""
+    for problem in problems:
+        print(f"bench: skipped {problem.reason}", file=sys.stderr)
 
 
 def require_runs(folder: Path) -> None:

@@ -18,21 +18,21 @@ def command(folder: str) -> int:
     from disentangle_bench.benchmarks.errors import RequestError
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import RunFolder
-    from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
+    from disentangle_bench.benchmarks.typed_json import BadJson, from_dict, read
 
     run = RunFolder(Path(folder))
     try:
         config = run.read_config()
-        cell = fit(Cell, config.cell, run.config.name)
-        missing = Unfit(f"{run.not_finite.name}: missing")
+        cell = from_dict(Cell, config.cell, run.config.name)
+        missing = BadJson(f"{run.not_finite.name}: missing")
         if not run.not_finite.exists():
             raise missing
         from disentangle_bench.benchmarks.execution.nonfinite import BadStep  # and with it what takes seconds
 
         if (bad := read(BadStep, run.not_finite)) is None:
             raise missing
-    except Unfit as unfit:
-        raise RequestError(f"{folder}: no run that ended by a NaN or infinite value ({unfit})") from unfit
+    except BadJson as error:
+        raise RequestError(f"{folder}: no run that ended by a NaN or infinite value ({error})") from error
 
     import lightning as L
 

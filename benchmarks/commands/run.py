@@ -97,21 +97,18 @@ def carry_out(
     preconditions.require_wandb(logger)
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
     from disentangle_bench.benchmarks.planning.lookup import check_names
-    from disentangle_bench.benchmarks.runs.folder import RunFolder
 
     check_names(request)
-    least = len(request.seeds) * max(
-        len(request.datasets) * (1 if request.methods == "all" else len(request.methods)), len(request.experiments) > 0
-    )
-    if launcher == "local" and not dry_run and sum(run.record.exists() for run in RunFolder.all_in(folder)) < least:
+    if launcher == "local" and not dry_run and _is_incomplete(request, folder):
         from disentangle_bench.benchmarks.launchers.local import warm_up
 
-        warm_up()  # imports in the background what planning imports here; a run that is complete does without
+        warm_up()  # imports in the background what planning imports here
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.execution.record import keep_experiments
     from disentangle_bench.benchmarks.launchers import Launch, Outcome, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.benchmarks.signals import as_ctrl_c
 
     resources = request.resources
@@ -130,8 +127,8 @@ def carry_out(
     if all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
     else:
-        room = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
-        side_by_side = min(jobs or max(1, room), len(cells))
+        fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
+        side_by_side = min(jobs or max(1, fitting), len(cells))
         launch = Launch(
             out=folder,
             command=" ".join(["bench", *sys.argv[1:]]),
@@ -154,13 +151,22 @@ def carry_out(
     finally:  # also where the disk has no room for the table
         for title, reason in outcome.failed.items():
             print(f"bench: failed {title}: {reason}", file=sys.stderr)
-    if outcome.failed and terminal.words == terminal.Words.MANY:
+    if outcome.failed and terminal.verbosity == terminal.Verbosity.VERBOSE:
         for cell in cells:
             failure = RunFolder(cell.folder(folder)).state().failure
             print(failure.traceback if failure else "", file=sys.stderr, end="")
-    if outcome.complete and terminal.words > terminal.Words.FEW:
+    if outcome.complete and terminal.verbosity > terminal.Verbosity.QUIET:
         print(_next_steps(folder), file=sys.stderr)
     return cells, 1 if outcome.failed else 0
+
+
+def _is_incomplete(request: Suite, folder: Path) -> bool:
+    """Whether there are certainly cells to run: fewer records than the least that the request comes to, unplanned."""
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
+
+    methods = 1 if request.methods == "all" else len(request.methods)
+    least = len(request.seeds) * max(len(request.datasets) * methods, len(request.experiments) > 0)
+    return sum(run.record.exists() for run in RunFolder.all_in(folder)) < least
 
 
 def _next_steps(folder: Path) -> str:

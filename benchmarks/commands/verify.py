@@ -24,7 +24,7 @@ def command(folder: str, *, retrain: int = 0) -> int:
         raise RequestError(f"--retrain {retrain}: a number of runs is expected")
     report = verify(Path(folder))
     if retrain:
-        from disentangle_bench.benchmarks.launchers.again import differences
+        from disentangle_bench.benchmarks.launchers.rerun import differences
 
         found, _ = records.find_records(Path(folder))
         report.findings += differences(found, retrain)

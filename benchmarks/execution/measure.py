@@ -24,11 +24,11 @@ from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_ou
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.methods.base import Method
-from disentangle_bench.methods.pretrained.encoder import Encoder as GivenEncoder
+from disentangle_bench.methods.pretrained.encoder import Encoder as PretrainedEncoder
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was measured of a cell.
 
     Attributes:
@@ -48,13 +48,13 @@ class Measured:
 
 def measure(
     cell: Cell,
-    method: Method | GivenEncoder | nn.Module,
+    method: Method | PretrainedEncoder | nn.Module,
     data: ImageDataModule,
     run: RunFolder,
     encoder: str,
     progress: ProgressFile,
     bank: features.FeatureBank | None = None,
-) -> Measured:
+) -> Measurements:
     """Encode every split once and take what the cell asks for and its record doesn't have yet, in every space.
 
     Args:
@@ -81,7 +81,7 @@ def measure(
             yield batch
 
     start = time.perf_counter()
-    network = method if bank is None and isinstance(method, Method | GivenEncoder) else None
+    network = method if bank is None and isinstance(method, Method | PretrainedEncoder) else None
     encoded = bank if network is None else encode_splits(network, data, run, encoder, follow)
     if encoded is None:
         raise TypeError(f"{type(method).__name__} encodes nothing, and no features are given")
@@ -91,7 +91,7 @@ def measure(
     with computing_on(features.device_of(method)):
         rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, itself)
     before.outcomes.update(outcomes)
-    measured = Measured(
+    measured = Measurements(
         before.measures + missing,
         before.rows + rows,
         before.outcomes,
@@ -119,7 +119,7 @@ def images_of(data: ImageDataModule) -> dict[SplitName, SplitName]:
 
 
 def encode_splits(
-    method: Method | GivenEncoder,
+    method: Method | PretrainedEncoder,
     data: ImageDataModule,
     run: RunFolder,
     encoder: str,
@@ -146,21 +146,21 @@ def encode_splits(
         {split: splits[split].weights for split in (*SPLITS, *PROBES)},
     )
     for probe, split in origins.items():
-        bank = bank.also(probe, split, splits[probe].weights)
+        bank = bank.with_split(probe, split, splits[probe].weights)
     return bank
 
 
-def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
+def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measurements:
     """What the cell's record holds already, if it is of the same weights; damaged outcomes are measured anew."""
     try:
         record, outcomes = read_record(run.record), read_outcomes(run.outcomes)
     except (BadRecord, BadOutcomes):
         record, outcomes = None, Outcomes()
     if record is None or record["cell"]["hash"] != cell.hash or record["provenance"]["encoder"] != encoder:
-        return Measured([], [], Outcomes(), 0.0, [])
+        return Measurements([], [], Outcomes(), 0.0, [])
     came = {key: record["provenance"][key] for key in ("command", "started", "finished", "git", "versions", "hardware")}
     came["measures"] = sorted({row["measure"] for row in record["metrics"]})
-    return Measured(
+    return Measurements(
         record["config"]["measures"],
         [dict(row) for row in record["metrics"]],
         outcomes,
@@ -169,7 +169,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measured:
     )
 
 
-def as_encoder(method: Method | GivenEncoder, data: ImageDataModule) -> Encoder:
+def as_encoder(method: Method | PretrainedEncoder, data: ImageDataModule) -> Encoder:
     """The method with its data set's images, for measures that features alone can't give."""
     datasets = {split: BatchDataset(data.splits[split], data.targets) for split in SPLITS}
 

@@ -19,7 +19,7 @@ from disentangle_bench.benchmarks.machine import hardware
 from disentangle_bench.evaluation.records import digest_of, read_record, write_json
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.execution.measure import Measured
+    from disentangle_bench.benchmarks.execution.measure import Measurements
     from disentangle_bench.benchmarks.execution.train import Trained
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
@@ -33,7 +33,7 @@ def make_record(
     method: Any,
     data: ImageDataModule,
     trained: Trained,
-    measured: Measured,
+    measured: Measurements,
     launch: CellLaunch,
     started: str,
 ) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
-from disentangle_bench.benchmarks.typed_json import Unfit, fit, read
+from disentangle_bench.benchmarks.typed_json import BadJson, from_dict, read
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.records import seal, write_json
 from disentangle_bench.methods.base import Method
@@ -80,7 +80,7 @@ def _attempt(run: RunFolder) -> ExitStatus:
 def run_cell(run: RunFolder) -> None:
     """Bring the cell in a folder to completion from wherever an earlier process left it."""
     config = run.read_config()
-    cell, launch = fit(Cell, config.cell, run.config.name), config.launch
+    cell, launch = from_dict(Cell, config.cell, run.config.name), config.launch
     if run.is_complete(cell.measures):
         return
     own_code.allow(Path(launch.code))
@@ -131,7 +131,7 @@ def _train_or_load(
             if rank() == 0:
                 keep_encoder(cell, method, run, trained.step)
             return trained
-    except (Unfit, BadWeights) as bad:
+    except (BadJson, BadWeights) as bad:
         logging.getLogger(__name__).warning("%s: trained again", bad)
     with signals.deferred():
         return train(cell, method, data, run, launch, loggers, progress)

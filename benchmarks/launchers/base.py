@@ -84,17 +84,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExitReport:
     """How a cell's process or job ended: its exit status, and in words where its folder can't say it itself."""
 
     status: int = ExitStatus.DONE
-    how: str = ""
+    reason: str = ""
 
 
 class Handle(Protocol):
     """A started cell, as the loop sees it."""
 
-    def ending(self) -> Ending | None:
+    def poll(self) -> ExitReport | None:
         """None while it is at work."""
 
     def stop(self) -> None:
@@ -159,7 +159,7 @@ def complete_cells(cells: list[Cell], out: Path) -> list[Cell]:
     return complete
 
 
-class Waiting:
+class Scheduler:
     """The one loop over cells that aren't complete: starts them as there is room, until each is complete or failed.
 
     The folders are the only state: any number of launchers may work on one folder of runs, and any of them may die.
@@ -180,12 +180,12 @@ class Waiting:
         self.bars = ProgressBars(len(cells) + complete, complete, min(starter.slots, len(cells)))
 
     def run(self) -> Outcome:
-        """Until every cell is settled. KeyboardInterrupt passes through after the running cells were stopped."""
+        """Until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
         try:
             while self.pending or self.running:
                 for slot in range(self.starter.slots):
                     if slot in self.running:
-                        self._look_after(slot)
+                        self._poll(slot)
                     if slot not in self.running and (cell := self._next()) is not None:
                         self._start(cell, slot)
                 time.sleep(self.starter.poll_seconds)
@@ -205,52 +205,52 @@ class Waiting:
             self.running[slot] = _Running(cell, self.starter.start(cell, slot), since)
             self.bars.started(cell, run.log)
         except OSError as error:  # what is in this cell's way need not be in the others'
-            self._settle(cell, f"its folder can't be used: {explain(error, run.path)}", since)
+            self._finish(cell, f"its folder can't be used: {explain(error, run.path)}", since)
 
-    def _look_after(self, slot: int) -> None:
+    def _poll(self, slot: int) -> None:
         """Show how far a running cell is, or enter what became of it."""
         running, run = self.running[slot], self._folder(self.running[slot].cell)
-        ending = running.handle.ending()
-        if ending is None:
+        exited = running.handle.poll()
+        if exited is None:
             self.bars.show(slot, running.cell, run.read_progress())
             return
         del self.running[slot]
         cell, found = running.cell, run.state()
         if run.is_complete(cell.measures):
-            self._settle(cell, None, running.since)
-        elif ending.status == ExitStatus.LOCKED:  # look again later
+            self._finish(cell, None, running.since)
+        elif exited.status == ExitStatus.LOCKED:  # look again later
             self.elsewhere.add(cell.hash)
             self.pending.append(cell)
-        elif ending.how:
-            self._settle(cell, _give_up(run, ending.how), running.since)
-        elif ending.status == ExitStatus.INTERRUPTED:
+        elif exited.reason:
+            self._finish(cell, _give_up(run, exited.reason), running.since)
+        elif exited.status == ExitStatus.INTERRUPTED:
             by = found.progress.stopped or "a signal"
-            self._settle(cell, f"interrupted by {by}; the same command goes on from there", running.since)
+            self._finish(cell, f"interrupted by {by}; the same command goes on from there", running.since)
         else:
             reason = found.failure.reason if found.failure else _give_up(run, NO_REASON)
-            self._settle(cell, reason, running.since)
+            self._finish(cell, reason, running.since)
 
-    def _settle(self, cell: Cell, failure: str | None, since: float | None) -> None:
+    def _finish(self, cell: Cell, failure: str | None, since: float | None) -> None:
         log = self._folder(cell).log
         if failure is None:
             self.outcome.complete.append(cell)
         else:
             self.outcome.failed[cell.title] = f"{failure} (log: {log})" if log.exists() else failure
-        self.bars.settled(cell, failure, None if since is None else time.monotonic() - since)
+        self.bars.finished(cell, failure, None if since is None else time.monotonic() - since)
 
     def _next(self) -> Cell | None:
-        """The next cell to start; those that another process has settled meanwhile are taken off the list."""
+        """The next cell to start; those that another process has finished meanwhile are taken off the list."""
         for _ in range(len(self.pending)):
             cell = self.pending.popleft()
             run = self._folder(cell)
             if run.is_complete(cell.measures):
-                self._settle(cell, None, None)
+                self._finish(cell, None, None)
                 continue
             if cell.hash not in self.elsewhere:
                 return cell
             found = run.state()
             if found.failure:
-                self._settle(cell, found.failure.reason, None)
+                self._finish(cell, found.failure.reason, None)
             elif found.state == State.RUNNING:
                 self.pending.append(cell)
             else:
@@ -266,9 +266,9 @@ class Waiting:
             if handles:
                 self.bars.say(f"stopping {len(handles)} cells at their next checkpoint; Ctrl-C again kills at once")
             deadline = time.monotonic() + self.starter.stop_seconds
-            while any(handle.ending() is None for handle in handles) and time.monotonic() < deadline:
+            while any(handle.poll() is None for handle in handles) and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
             for handle in handles:
-                if handle.ending() is None:
+                if handle.poll() is None:
                     handle.kill()

@@ -17,11 +17,11 @@ from typing import Any
 from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.launchers.base import (
     RANK_VARIABLES,
-    Ending,
+    ExitReport,
     Handle,
     Launch,
     Outcome,
-    Waiting,
+    Scheduler,
     complete_cells,
     prepare,
 )
@@ -29,7 +29,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 
 PRELOADED = [
-    "disentangle_bench.benchmarks.launchers.apart",
+    "disentangle_bench.benchmarks.launchers.process_group",
     "disentangle_bench.benchmarks.execution.run_cell",
     "disentangle_bench.evaluation.metrics.probes",
     "disentangle_bench.evaluation.metrics.clustering",
@@ -48,7 +48,7 @@ def run(cells: list[Cell], launch: Launch) -> Outcome:
     missing = [cell for cell in cells if cell not in complete]
     for cell in missing:
         _announce(cell, launch)
-    outcome = Waiting(missing, launch, Starter(launch), len(complete)).run() if missing else Outcome()
+    outcome = Scheduler(missing, launch, Starter(launch), len(complete)).run() if missing else Outcome()
     return Outcome([*complete, *outcome.complete], outcome.failed)
 
 
@@ -99,13 +99,13 @@ class Process:
         """End it at once."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def ending(self) -> Ending | None:
+    def poll(self) -> ExitReport | None:
         """None while it is at work."""
         code = self.exitcode()
         if code is None or code >= 0:
-            return None if code is None else Ending(code)
+            return None if code is None else ExitReport(code)
         memory = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return Ending(code, f"killed by {signal.Signals(-code).name}{memory}")
+        return ExitReport(code, f"killed by {signal.Signals(-code).name}{memory}")
 
 
 class Forked(Process):

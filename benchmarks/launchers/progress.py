@@ -26,7 +26,7 @@ class ProgressBars:
 
     def __init__(self, total: int, complete: int, side_by_side: int):
         self._terminal = terminal.bars()
-        hidden = True if terminal.words == terminal.Words.FEW else None  # None: where it is no terminal
+        hidden = True if terminal.verbosity == terminal.Verbosity.QUIET else None  # None: where it is no terminal
         self._overall = tqdm(
             file=self._terminal,
             total=total,
@@ -63,10 +63,10 @@ class ProgressBars:
 
     def started(self, cell: Cell, log: Path) -> None:
         """Say where a cell writes what happens to it, if many words are wanted."""
-        if terminal.words == terminal.Words.MANY:
+        if terminal.verbosity == terminal.Verbosity.VERBOSE:
             self.say(f"started {cell.title} (log: {log})")
 
-    def settled(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
+    def finished(self, cell: Cell, failure: str | None, seconds: float | None) -> None:
         """Count a cell and say in a line what became of it."""
         took = "by another process" if seconds is None else f"in {seconds:.0f} s"
         self.say(f"failed {cell.title}: {failure}" if failure else f"done {cell.title} {took}")
@@ -74,7 +74,7 @@ class ProgressBars:
 
     def say(self, line: str) -> None:
         """Write a line above the bars."""
-        if terminal.words == terminal.Words.FEW:
+        if terminal.verbosity == terminal.Verbosity.QUIET:
             return
         self._overall.write(printable(line), file=self._terminal)
 

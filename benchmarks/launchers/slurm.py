@@ -24,10 +24,10 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.launchers.base import (
     RANK_VARIABLES,
-    Ending,
+    ExitReport,
     Launch,
     Outcome,
-    Waiting,
+    Scheduler,
     complete_cells,
     prepare,
 )
@@ -60,7 +60,7 @@ class CellJob(Checkpointable):
         """Run the cell, in every task of the job."""
         from disentangle_bench.benchmarks.execution import run_cell
 
-        give_back = signal.getsignal(signal.SIGUSR2)  # submitit's: queue this job again, and exit
+        requeue_handler = signal.getsignal(signal.SIGUSR2)  # submitit's: queue this job again, and exit
         job = submitit.JobEnvironment()
         if job.global_rank == 0:
             slurm_queue.note_job(self.run, job.job_id)
@@ -68,21 +68,21 @@ class CellJob(Checkpointable):
         os.dup2(log, 1)
         os.dup2(log, 2)
         signals.install()
-        self.end(run_cell.main(self.run), give_back)
+        self.end(run_cell.main(self.run), requeue_handler)
 
-    def end(self, status: ExitStatus, give_back: Any) -> None:
+    def end(self, status: ExitStatus, requeue_handler: Any) -> None:
         """Exit with the cell's status; one that was stopped for want of time is queued again first.
 
         Args:
             status: of the cell.
-            give_back: submitit's handler of the signal that announces the end of the time.
+            requeue_handler: submitit's handler of the signal that announces the end of the time.
         """
         if status != ExitStatus.INTERRUPTED:
             sys.exit(ExitStatus.DONE if status == ExitStatus.LOCKED else status)
         noted = self.run.read_job()
         if signals.requested() == "SIGUSR2":
             try:
-                give_back(signal.SIGUSR2, None)  # exits, except in a task that isn't the first
+                requeue_handler(signal.SIGUSR2, None)  # exits, except in a task that isn't the first
             except UncompletedJobError as error:
                 self.run.fail(f"{error} (resources.max_requeues, resources.timeout_min)")
                 raise
@@ -90,7 +90,7 @@ class CellJob(Checkpointable):
             sys.exit(ExitStatus.INTERRUPTED)
         # Now SLURM has the word: after SIGTERM only it knows whether it will queue the job again, which it does only if
         # the job doesn't exit by itself. Some clusters send the other signal second.
-        signal.signal(signal.SIGUSR2, give_back)
+        signal.signal(signal.SIGUSR2, requeue_handler)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         time.sleep(3600)
@@ -111,11 +111,11 @@ class JobHandle:
         self._gone = 0
         self._asked = 0.0
 
-    def ending(self) -> Ending | None:
+    def poll(self) -> ExitReport | None:
         """None while it is at work, or just between two things."""
         found = self.run.state()
         if self.run.is_complete(self.measures) or found.failure:
-            return Ending()
+            return ExitReport()
         queue, asked = self.starter.queue()
         if asked != self._asked:  # a fresh answer
             self._asked = asked
@@ -124,9 +124,9 @@ class JobHandle:
         if self._gone <= 1:
             return None
         if not self.job:
-            return Ending(ExitStatus.FAILED, "the process that was at it ended without a record")
-        how = slurm_queue.ending(self.job) or "SLURM has forgotten how"
-        return Ending(ExitStatus.FAILED, f"job {self.job} ended without a record ({how})")
+            return ExitReport(ExitStatus.FAILED, "the process that was at it ended without a record")
+        how = slurm_queue.exit_state(self.job) or "SLURM has forgotten how"
+        return ExitReport(ExitStatus.FAILED, f"job {self.job} ended without a record ({how})")
 
     def stop(self) -> None:
         """Jobs go on without whoever waits for them; `bench cancel` ends them."""
@@ -174,7 +174,7 @@ def run(cells: list[Cell], launch: Launch) -> Outcome:
     outcome = Outcome()
     if missing and not launch.detach:
         try:
-            outcome = Waiting(missing, launch, Starter(jobs, launch.out, len(missing)), len(complete)).run()
+            outcome = Scheduler(missing, launch, Starter(jobs, launch.out, len(missing)), len(complete)).run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"the jobs go on: `bench status --out {launch.out}` shows them, `bench cancel --out {launch.out}` "

@@ -51,7 +51,7 @@ def jobs() -> dict[str, str]:
     return {job: f"{state}: {reason}" if state == "PENDING" else state for job, state, reason, *_ in rows}
 
 
-def ending(job: str) -> str:
+def exit_state(job: str) -> str:
     """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes)."""
     try:
         shown = _call("scontrol", "show", "job", job, "--oneliner")

@@ -17,7 +17,7 @@ from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
@@ -67,15 +67,15 @@ def survey(out: Path) -> list[CellReport]:
 def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
     found, title = run.state(queue.jobs), str(run.path)
     try:
-        cell = fit(Cell, run.read_config().cell, run.config.name)
+        cell = from_dict(Cell, run.read_config().cell, run.config.name)
         title = cell.title if cell.hash == run.hash else title
-    except Unfit:
+    except BadJson:
         pass  # its state says so
     detail = found.detail
     if found.state == State.UNKNOWN and queue.jobs is None:
         detail = queue.problem
     if found.state == State.STALE and found.job:
-        detail += f" ({slurm_queue.ending(found.job.id) or 'SLURM has forgotten how'})"
+        detail += f" ({slurm_queue.exit_state(found.job.id) or 'SLURM has forgotten how'})"
     return CellReport(title, run, found, detail)
 
 

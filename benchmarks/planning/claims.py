@@ -8,7 +8,7 @@ from typing import Any
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import suite
-from disentangle_bench.benchmarks.typed_json import fit
+from disentangle_bench.benchmarks.typed_json import from_dict
 from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
 from disentangle_bench.evaluation.leaderboard.frame import COST
 
@@ -103,8 +103,8 @@ def _file(path: Path) -> list[Claim]:
         for side in ("a", "b"):
             _only(Side, one.get(side), f"{at}, {side}")
     try:
-        found = fit(File, content | {"claims": [own | one for one in given]}, where).claims
-    except ValueError as error:  # Unfit is one
+        found = from_dict(File, content | {"claims": [own | one for one in given]}, where).claims
+    except ValueError as error:  # BadJson is one
         raise RequestError(str(error) if str(error).startswith(where) else f"{where}: {error}") from error
     names_found = [claim.name for claim in found]
     if twice := [name for name in names_found if names_found.count(name) > 1]:

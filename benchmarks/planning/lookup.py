@@ -14,7 +14,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.cell import content_hash
-from disentangle_bench.evaluation.protocol import MEASURES, adopt, newest
+from disentangle_bench.evaluation.protocol import MEASURES, newest, register
 from disentangle_bench.registry import imported
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def own_measures(names: list[str]) -> list[str]:
 def import_measures(paths: list[str]) -> dict[str, str]:
     """Take in measures of somebody's own: path -> title. RequestError for a path at which there is none."""
     try:
-        return {path: adopt(imported(path, "measure"), path) for path in paths}
+        return {path: register(imported(path, "measure"), path) for path in paths}
     except (LookupError, ValueError) as error:
         raise RequestError(str(error)) from error
 

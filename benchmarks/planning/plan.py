@@ -200,7 +200,7 @@ def _check_published(experiment: Experiment, targets: tuple[TargetSpec, ...]) ->
         where = f"experiment {experiment.label!r}: published: "
         if figure.measure not in MEASURES:
             raise RequestError(where + str(unknown("measure", figure.measure, MEASURES)))
-        scores, subjects = MEASURES[figure.measure].scores, MEASURES[figure.measure].subjects.choose(targets)
+        scores, subjects = MEASURES[figure.measure].scores, MEASURES[figure.measure].targets.choose(targets)
         if figure.score not in scores:
             raise RequestError(where + str(unknown("score", figure.score, scores)))
         names = [subject for subject, _ in subjects]

@@ -24,12 +24,12 @@ def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataM
 @contextmanager
 def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
     """The data set, not loaded; within the block what is wrong with it is a RequestError."""
-    with _told(cls, f"data set {name}"):
+    with _as_request_error(cls, f"data set {name}"):
         yield cls(**options.instantiate(cls, data_options))
 
 
 @contextmanager
-def _told(cls: type, what: str) -> Iterator[None]:
+def _as_request_error(cls: type, what: str) -> Iterator[None]:
     """Tell in a line what goes wrong: of our own classes what the request can be wrong in, of others' anything."""
     try:
         yield
@@ -56,7 +56,7 @@ def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageData
     arguments = options.instantiate(cls, resolved)
     ours = not is_outside(cls)
     needed: list[str] = []
-    with _told(cls, where), torch.device("meta") if ours else nullcontext():
+    with _as_request_error(cls, where), torch.device("meta") if ours else nullcontext():
         if arguments.get("init") == "timm":
             arguments["init"] = None
             require_pretrained(arguments["backbone"])

@@ -11,11 +11,11 @@ from typing import Any
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.typed_json import Unfit, read
+from disentangle_bench.benchmarks.typed_json import BadJson, read
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialResult:
     """One setting of a method.
 
     Attributes:
@@ -50,7 +50,7 @@ class Choice:
     seed: int
     draws: int
     budget: dict[str, float]
-    methods: dict[str, list[Tried]]
+    methods: dict[str, list[TrialResult]]
 
     def options_of(self, method: str) -> dict[str, Any]:
         """The options chosen for a method; none for one that wasn't tuned."""
@@ -67,7 +67,7 @@ def read_choice(suite: Suite) -> Choice:
     where = f"suite {suite.name}: tuned: "
     try:
         choice = read(Choice, Path(str(suite.tuned)))
-    except Unfit as error:
+    except BadJson as error:
         raise RequestError(f"{where}{error}") from error
     if choice is None:
         raise RequestError(f"{where}no file {suite.tuned}; `bench tune --suite {suite.name}` makes one")
@@ -125,7 +125,7 @@ def tuning_suite(suite: Suite, settings: dict[str, list[dict[str, Any]]], datase
     )
 
 
-def choose_best(tried: list[Tried]) -> list[Tried]:
+def choose_best(tried: list[TrialResult]) -> list[TrialResult]:
     """The best first, the earlier one of equals; the others stay in order. One without a score is never chosen.
 
     Raises:

@@ -18,7 +18,7 @@ import psutil
 
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.benchmarks.typed_json import Unfit, read
+from disentangle_bench.benchmarks.typed_json import BadJson, read
 from disentangle_bench.evaluation import outcomes, records
 
 T = TypeVar("T")
@@ -189,9 +189,9 @@ class RunFolder:
         return self.path.parents[2]
 
     def read_config(self) -> RunConfig:
-        """What is to be run here. Raises Unfit if it isn't there or not what it should be."""
+        """What is to be run here. Raises BadJson if it isn't there or not what it should be."""
         if (config := read(RunConfig, self.config)) is None:
-            raise Unfit(f"{self.config.name}: missing")
+            raise BadJson(f"{self.config.name}: missing")
         return config
 
     def is_complete(self, measures: list[str]) -> bool:
@@ -206,14 +206,14 @@ class RunFolder:
         """The last thing the run said; phase `starting` if it hasn't yet, or can't be read."""
         try:
             return read(Progress, self.progress) or Progress()
-        except Unfit:
+        except BadJson:
             return Progress()
 
     def read_job(self) -> Job | None:
         """The job that the run was last given to, if any is known."""
         try:
             return read(Job, self.job)
-        except Unfit:
+        except BadJson:
             return None
 
     def fail(self, reason: str, traceback: str = "") -> None:
@@ -263,8 +263,8 @@ class RunFolder:
     def _try(self, cls: type[T], path: Path, problems: list[str]) -> T | None:
         try:
             return read(cls, path)
-        except Unfit as unfit:
-            problems.append(str(unfit))
+        except BadJson as bad:
+            problems.append(str(bad))
             return None
 
 

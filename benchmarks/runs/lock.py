@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from disentangle_bench.benchmarks.typed_json import Unfit, read
+from disentangle_bench.benchmarks.typed_json import BadJson, read
 
 
 class Taken(Exception):
@@ -141,5 +141,5 @@ def signature(path: Path) -> ProcessId:
     """The last process that held a lock and didn't put it back, `ProcessId()` if it isn't known."""
     try:
         return read(ProcessId, path) or ProcessId()
-    except Unfit:
+    except BadJson:
         return ProcessId()

@@ -16,7 +16,7 @@ from disentangle_bench.evaluation import records
 from disentangle_bench.files import replacing
 
 
-class Taking(StrEnum):
+class MergeResult(StrEnum):
     """What became of a run that was to be taken over."""
 
     COPIED = "copied"
@@ -86,18 +86,18 @@ def remove(run: RunFolder, paths: Sequence[Path]) -> int:
     return size
 
 
-def take_over(run: RunFolder, out: Path) -> Taking:
+def take_over(run: RunFolder, out: Path) -> MergeResult:
     """Copy a complete run to its place under another folder, without what can be computed again.
 
     What was there of an incomplete run of the same cell is replaced. Its record is written last, so that a kill at any
     moment leaves an incomplete run or the whole one.
     """
     if not _complete(run):
-        return Taking.INCOMPLETE
+        return MergeResult.INCOMPLETE
     into = RunFolder(out.joinpath(*run.path.parts[-3:]))
     if _complete(into):
         same = records.read_record(into.record)["metrics"] == records.read_record(run.record)["metrics"]
-        return Taking.THERE if same else Taking.DIFFERS
+        return MergeResult.THERE if same else MergeResult.DIFFERS
     into.path.mkdir(parents=True, exist_ok=True)
     left_out = shutil.ignore_patterns(run.features.name, run.checkpoints.name, run.lock.name, records.FILE, "*.tmp")
     try:
@@ -106,8 +106,8 @@ def take_over(run: RunFolder, out: Path) -> Taking:
             with replacing(into.record) as beside:
                 shutil.copyfile(run.record, beside)
     except lock.Taken:
-        return Taking.BUSY
-    return Taking.COPIED
+        return MergeResult.BUSY
+    return MergeResult.COPIED
 
 
 def _complete(run: RunFolder) -> bool:

@@ -9,6 +9,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 SplitName = Literal["train", "val", "test", "probe", "probe_val"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+"""What a data set is cut into."""
+PROBES: tuple[SplitName, ...] = ("probe", "probe_val")
+"""What probes learn and are chosen on that ask which information is in a space; never test images."""
 
 
 class Images(Protocol):

@@ -43,6 +43,7 @@ class CelebA(ImageFileDataModule):
 
     name = "celeba"
     source = "Z. Liu, P. Luo, X. Wang, X. Tang: Deep Learning Face Attributes in the Wild (2015), https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
+    holds = (f"{IMAGES}/", IDENTITY, ATTRIBUTES, PARTITION)
     layout = f"{IMAGES}/*.jpg, {IDENTITY}, {ATTRIBUTES}, {PARTITION}"
     licence = "non-commercial research; see its page"
 
@@ -59,11 +60,6 @@ class CelebA(ImageFileDataModule):
         super().__init__(image_size=image_size, **kwargs)
         self.content, self.shared_identities, self.min_images = tuple(content), shared_identities, min_images
         self.landmarks = landmarks
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds the images and the three tables."""
-        tables = all((folder / name).is_file() for name in (IDENTITY, ATTRIBUTES, PARTITION))
-        return folder if tables and (folder / IMAGES).is_dir() else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each attribute and the identity."""

@@ -44,17 +44,13 @@ class Edges2Shoes(ImageFileDataModule):
         "P. Isola et al.: Image-to-Image Translation with Conditional Adversarial Networks (2017), shoes from A. Yu "
         "and K. Grauman: UT Zappos50K (2014), http://efrosgans.eecs.berkeley.edu/pix2pix/datasets/edges2shoes.tar.gz"
     )
+    holds, usual_places = ("train/", "val/"), ("edges2shoes",)
     layout = "train/*_AB.jpg, val/*_AB.jpg (edges on the left, photo on the right)"
     licence = "UT Zappos50K: academic, non-commercial use"
 
     def __init__(self, *, test_fraction: OpenUnitInterval | None = None, image_size: PositiveInt = 64, **kwargs):
         super().__init__(image_size=image_size, **kwargs)
         self.test_fraction = test_fraction
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, or the published one in it."""
-        homes = (folder, folder / "edges2shoes")
-        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the targets `pair` and `domain`; the published `val` is the test split unless one is drawn."""

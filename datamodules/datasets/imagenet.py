@@ -32,6 +32,7 @@ class ImageNet(ClassFolders):
 
     name = "imagenet"
     source = "O. Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge (2015), https://image-net.org"
+    holds = ("train/", "val/")
     layout = (
         "train/WNID/*.JPEG and val/WNID/*.JPEG (the published val images lie in one folder: sort them by class first, "
         "e.g. with torchvision.datasets.ImageNet, which reads the development kit)"
@@ -52,10 +53,6 @@ class ImageNet(ClassFolders):
         super().__init__(image_size=image_size, view_size=view_size, eval_size=eval_size, **kwargs)
         self.subset = subset
         self.wnids = None if subset is None else wnids_of(subset)
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds `train` and `val`."""
-        return folder if (folder / "train").is_dir() and (folder / "val").is_dir() else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`; its numbers follow the sorted wnids."""

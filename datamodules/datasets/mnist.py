@@ -102,7 +102,7 @@ class FashionMNIST(MNIST):
     SYSTEM = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
-class Turned:
+class RotatedImages:
     """Grey images that are turned when a batch is taken; only the upright ones are stored.
 
     Args:
@@ -160,7 +160,7 @@ class _Coloured(MNIST):
             painted = colouring.Painted(stored.images, values, 10)
             images, digest = painted, painted.digest(stored.checksum)
         else:
-            turned = self._turned(home, stored, values)
+            turned = self._rotated(home, stored, values)
             images, digest = EqualChannels(turned.images), turned.checksum
         splits = {
             name: Split(images, {"class": labels[at], self.domain_kind: values[at]}, at, digest)
@@ -179,17 +179,17 @@ class _Coloured(MNIST):
         assert split.rows is not None
         of, values = probe.draw_values(len(split), len(ANGLES), probe.LEAST[name], generator)
         targets = {"class": split.targets["class"][of], "rotation": values}
-        return Split(EqualChannels(Turned(self._upright, values, split.rows[of])), targets)
+        return Split(EqualChannels(RotatedImages(self._upright, values, split.rows[of])), targets)
 
     def independent(self, split: SplitName) -> bool:
         """Domains of test images are drawn without regard to the class, unless the shift says otherwise."""
         return split == "test" and shifts.test_correlation(self.shift) == 0
 
-    def _turned(self, home: Path, grey: Stored, values: np.ndarray) -> Stored:
+    def _rotated(self, home: Path, grey: Stored, values: np.ndarray) -> Stored:
         self._upright = grey.images
 
         def fill(out: np.ndarray) -> None:
-            turned = Turned(grey.images, values, np.arange(len(values)))
+            turned = RotatedImages(grey.images, values, np.arange(len(values)))
             for start in range(0, len(out), 4096):
                 out[start : start + 4096] = turned[np.arange(start, min(start + 4096, len(out)))]
 

@@ -34,6 +34,7 @@ class STL10(StoredDataModule):
         "A. Coates, H. Lee, A. Ng: An Analysis of Single-Layer Networks in Unsupervised Feature Learning (2011), "
         "https://cs.stanford.edu/~acoates/stl10"
     )
+    holds, usual_places = ("train_X.bin",), (torchvision.datasets.STL10.base_folder,)
     layout = "stl10_binary/ with train_X.bin, train_y.bin, test_X.bin, test_y.bin, unlabeled_X.bin, class_names.txt"
     licence = "none stated; images are from ImageNet, for research"
     CLASSES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -45,11 +46,6 @@ class STL10(StoredDataModule):
         """By torchvision."""
         tv = torchvision.datasets.STL10
         return tv.url, lambda folder: tv(str(folder), download=True)
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, or the published one in it."""
-        homes = (folder, folder / torchvision.datasets.STL10.base_folder)
-        return next((home for home in homes if (home / "train_X.bin").is_file()), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits of labelled images with the target `class`."""

@@ -23,13 +23,9 @@ class TinyImageNet(ClassFolders):
 
     name = "tiny_imagenet"
     source = "Stanford CS231n (2015), http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+    holds, usual_places = ("train/", "val/"), ("tiny-imagenet-200",)
     layout = "train/WNID/images/*.JPEG, val/images/*.JPEG, val/val_annotations.txt (the unpacked tiny-imagenet-200.zip)"
     licence = "that of ImageNet: non-commercial research and education"
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, or the published one in it."""
-        homes = (folder, folder / "tiny-imagenet-200")
-        return next((home for home in homes if (home / "train").is_dir() and (home / "val").is_dir()), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with the target `class`."""

@@ -32,12 +32,9 @@ class Waterbirds(ImageFileDataModule):
         "S. Sagawa, P. W. Koh, T. Hashimoto, P. Liang: Distributionally Robust Neural Networks for Group Shifts "
         "(2020), https://github.com/kohpangwei/group_DRO"
     )
+    holds, usual_places = (TABLE,), (FOLDER,)
     layout = f"{TABLE} and the folders of images that it names (from {FOLDER}.tar.gz)"
     licence = "none stated; made from Caltech-UCSD Birds-200-2011 and Places, for research"
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder of the table: it, or the archive's own below it."""
-        return next((home for home in (folder, folder / FOLDER) if (home / TABLE).is_file()), None)
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """The published splits with the targets `bird` and `place`."""

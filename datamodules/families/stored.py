@@ -24,7 +24,7 @@ LARGEST_DEFAULT_SIZE = 224
 
 
 class StoredDataModule(ImageDataModule):
-    """Base of data sets in files. A subclass says what its folder looks like (`home`) and reads it (`read`).
+    """Base of data sets in files. A subclass says what its folder `holds` and reads it (`read`).
 
     Args:
         root: folder of the data set; if not given, a folder of the data set's name in `$DISENTANGLE_BENCH_DATA`
@@ -33,6 +33,10 @@ class StoredDataModule(ImageDataModule):
             `~/.cache/disentangle-bench`.
     """
 
+    holds: ClassVar[tuple[str, ...]]
+    """Files, and folders with a slash at the end, by which the data set's folder is known."""
+    usual_places: ClassVar[tuple[str, ...]] = ()
+    """Where below a folder that the user may name that folder lies as a rule, as an archive unpacks to it."""
     SYSTEM: ClassVar[tuple[Path, ...]] = ()
     """Public places where an operating system's package puts the files."""
 
@@ -43,13 +47,16 @@ class StoredDataModule(ImageDataModule):
         super().__init__(**kwargs)
         self.root, self.cache_dir = root, cache_dir
 
-    @abstractmethod
     def home(self, folder: Path) -> Path | None:
         """Where in a folder that the user may name the files are: the folder itself, or a usual place below it.
 
         Returns:
             None if the data set is not in there.
         """
+        for home in (folder, *(folder / place for place in self.usual_places)):
+            if all((home / name).is_dir() if name.endswith("/") else (home / name).is_file() for name in self.holds):
+                return home
+        return None
 
     @abstractmethod
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:

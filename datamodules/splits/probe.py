@@ -28,7 +28,7 @@ LEAST: dict[ProbeName, int] = {"probe": 8_000, "probe_val": 1_500}
 
 
 @dataclass(frozen=True)
-class Question:
+class IndependentTargets:
     """Between which targets independence is wanted.
 
     Attributes:
@@ -40,7 +40,7 @@ class Question:
     domains: tuple[str, ...]
 
 
-def question(specs: Sequence[TargetSpec], entangled: Sequence[str] = ()) -> Question | None:
+def independent_targets(specs: Sequence[TargetSpec], entangled: Sequence[str] = ()) -> IndependentTargets | None:
     """The first content target with classes, and all domains with classes.
 
     Args:
@@ -56,7 +56,7 @@ def question(specs: Sequence[TargetSpec], entangled: Sequence[str] = ()) -> Ques
         for spec in specs
         if spec.discrete and spec.name != content and (spec.role == "domain" or spec.name in entangled)
     )
-    return Question(content, domains) if content and domains else None
+    return IndependentTargets(content, domains) if content and domains else None
 
 
 def draw_values(
@@ -110,7 +110,7 @@ def independence_weights(content: np.ndarray, domain: np.ndarray) -> tuple[np.nd
 
 
 @dataclass(frozen=True)
-class Made:
+class ProbeProvenance:
     """How the probe splits of a data set came about.
 
     Attributes:
@@ -129,7 +129,7 @@ def add(
     redrawn: Callable[[ProbeName, Split], Split | None],
     independent: Callable[[SplitName], bool],
     entangled: Sequence[str] = (),
-) -> tuple[dict[SplitName, Split], Made]:
+) -> tuple[dict[SplitName, Split], ProbeProvenance]:
     """The splits with `probe` and `probe_val` beside them, and weights on `test` where it needs them.
 
     Args:
@@ -137,12 +137,12 @@ def add(
         specs: their targets.
         redrawn: draws the images of a split anew for a probe split; None where they can't be rendered.
         independent: whether content and domain are independent in a split by the way it was made.
-        entangled: further targets that go with the content, see `question`.
+        entangled: further targets that go with the content, see `independent_targets`.
 
     Returns:
         five splits; the first three are the ones given, but for the weights of `test`.
     """
-    asked = question(specs, entangled)
+    asked = independent_targets(specs, entangled)
     left_out: dict[str, list[int]] = {}
 
     def weighted(name: SplitName, split: Split, by_construction: bool) -> Split:
@@ -174,4 +174,4 @@ def add(
             f"the training and validation images, weighted by p({asked.content}) p({joint}) / "
             f"p({asked.content}, {joint})"
         )
-    return splits | made | {"test": test}, Made(how, left_out)
+    return splits | made | {"test": test}, ProbeProvenance(how, left_out)

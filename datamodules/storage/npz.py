@@ -12,7 +12,9 @@ import numpy as np
 from disentangle_bench.datamodules.errors import DataCorrupt
 
 
-def pieces(file: Path, member: str, shape: tuple[int, ...], rows: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
+def read_chunks(
+    file: Path, member: str, shape: tuple[int, ...], rows: int = 4096
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows of a uint8 array in a .npz file, in order.
 
     Args:

@@ -17,6 +17,7 @@ K = TypeVar("K")
 Unit = Literal["epochs", "images", "forward_passes", "minutes"]
 _COSTS = {"images_seen": "images seen", "forward_passes": "forward passes", "train_seconds": "training seconds"}
 TOLERANCE = 0.1
+"""How near amounts are that count as equal, as a share."""
 
 
 def spent(record: Record, unit: Unit) -> float:
@@ -28,20 +29,18 @@ def spent(record: Record, unit: Unit) -> float:
     return math.nan if value is None else float(value) / (60 if unit == "minutes" else 1)
 
 
-def match(
-    found: Mapping[K, Record], by: Unit, amount: float | None = None, tolerance: float = TOLERANCE
-) -> dict[K, Record]:
+def match(found: Mapping[K, Record], by: Unit) -> dict[K, Record]:
     """The runs that were allowed the same, for a table of equal budgets.
+
+    The amount is, on each data set, the largest that some run took and that every method which trains has a run near
+    (none if there is no such amount: then no run that trains is kept there).
 
     Args:
         found: path -> record, of any budgets.
         by: unit in which they shall be equal.
-        amount: how much; if not given, on each data set the largest amount that some run took and that every method
-            which trains has a run near (none if there is no such amount: then no run that trains is kept there).
-        tolerance: how near, as a share of the amount.
 
     Returns:
-        Runs within the tolerance, and those of methods that don't train, in the order given.
+        Runs within `TOLERANCE` of the amount, and those of methods that don't train, in the order given.
     """
     if by not in ("epochs", "images", "forward_passes", "minutes"):
         raise ValueError(f"budgets match by epochs, images, forward_passes or minutes, not {by!r}")
@@ -52,7 +51,7 @@ def match(
             taken.setdefault(cell["dataset"], {}).setdefault(cell["method"], []).append(value)
 
     def near(value: float, wanted: float) -> bool:
-        return abs(value - wanted) <= tolerance * wanted
+        return abs(value - wanted) <= TOLERANCE * wanted
 
     wanted: dict[str, float] = {}
     for dataset, methods in taken.items():
@@ -62,7 +61,7 @@ def match(
             for value in values
             if all(any(near(other, value) for other in others) for others in methods.values())
         ]
-        wanted[dataset] = max(common, default=math.nan) if amount is None else amount
+        wanted[dataset] = max(common, default=math.nan)
     return {
         path: record
         for path, record in found.items()
@@ -70,7 +69,7 @@ def match(
     }
 
 
-def equality(part: pd.DataFrame, tolerance: float = TOLERANCE) -> str:
+def equality(part: pd.DataFrame) -> str:
     """Which costs the methods of one data set have in common, in words; `part` is of a `leaderboard` frame."""
     costs = part[part["measure"] == COST]
     equal, unequal = [], []
@@ -80,11 +79,11 @@ def equality(part: pd.DataFrame, tolerance: float = TOLERANCE) -> str:
         if len(values) < 2:
             continue
         low, high = float(values.min()), float(values.max())
-        if high - low <= tolerance * high:
+        if high - low <= TOLERANCE * high:
             equal.append(f"{title} ({high:,.4g})")
         else:
             unequal.append(f"{title} ({low:,.4g} to {high:,.4g})")
-    parts = [f"equal within {tolerance:.0%}: {', '.join(equal)}"] if equal else []
+    parts = [f"equal within {TOLERANCE:.0%}: {', '.join(equal)}"] if equal else []
     parts += [f"unequal: {', '.join(unequal)}"] if unequal else []
     return "; ".join(parts)
 

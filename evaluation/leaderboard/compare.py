@@ -185,13 +185,12 @@ def compare_records(
     return _compare(old, new, threshold, only, list(problems))
 
 
-def against(seen: pd.DataFrame, baseline: str, threshold: float = THRESHOLD) -> pd.DataFrame:
+def against(seen: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """Every method against a baseline, figure by figure: `Comparison.table` of each, with its `method`.
 
     Args:
         seen: an `observations` frame.
         baseline: label of the method to compare with.
-        threshold: see `compare_records`.
 
     Raises:
         ValueError: there is no such method; the message lists those there are.
@@ -206,7 +205,7 @@ def against(seen: pd.DataFrame, baseline: str, threshold: float = THRESHOLD) -> 
     for name in names:
         try:
             if name != baseline:
-                tables.append(_compare(parts[baseline].assign(method=name), parts[name], threshold, (), []).table)
+                tables.append(_compare(parts[baseline].assign(method=name), parts[name], THRESHOLD, (), []).table)
         except NothingToCompare:
             continue
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.formats import EMPTY, one_line, spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Grid, TableCell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,7 +122,7 @@ def _heading(column: Column) -> str:
     return one_line(column.title).replace(" ", "\n", 1)
 
 
-def _column(column: Column, cells: Sequence[Cell]) -> list[Text]:
+def _column(column: Column, cells: Sequence[TableCell]) -> list[Text]:
     """Cells with their means below each other, and what follows these too."""
     from rich.text import Text
 
@@ -133,7 +133,7 @@ def _column(column: Column, cells: Sequence[Cell]) -> list[Text]:
     return [text + tail if left else Text(" " * (width - text.cell_len)) + text + tail for text, tail in parts]
 
 
-def _text(cell: Cell, column: Column) -> tuple[Text, Text]:
+def _text(cell: TableCell, column: Column) -> tuple[Text, Text]:
     """`93.6 ±2.5`, coloured by what the ranks say, and what follows: ` 1-4`, and numbers of notes in brackets."""
     from rich.text import Text
 

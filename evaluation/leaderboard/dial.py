@@ -17,8 +17,8 @@ import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import PERCENT, block_of, labels_of, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import column
-from disentangle_bench.evaluation.leaderboard.table import BLOCKS, Cell, Column, Grid
-from disentangle_bench.evaluation.records import Record, name_of
+from disentangle_bench.evaluation.leaderboard.table import BLOCKS, Column, Grid, TableCell
+from disentangle_bench.evaluation.records import Record, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
     made: dict[tuple[str, ...], Curve] = {}
     for path, bare in plain.items():
         record, cell = found[path], bare["cell"]
-        dataset = name_of(record, "dataset")
+        dataset = display_name(record, "dataset")
         label = names[dataset, cell["method"], cell["settings"]]
         for row in record["metrics"]:
             value = (row["scores"] or {}).get(SCORE)
@@ -160,10 +160,10 @@ def _grid(found: list[Curve]) -> Grid:
         if AREA not in lines:
             lacking = ", ".join(f"{c:g}" for c in correlations if c not in curve.values)
             why = f"no run at {lacking}" if lacking else "no seed was run at all of them"
-            cells[0] = Cell(notes=(grid.note(f"{curve.method}: {why}, so no area over the same range."),))
+            cells[0] = TableCell(notes=(grid.note(f"{curve.method}: {why}, so no area over the same range."),))
         block = block_of(curve.labels)
         height = -lines[AREA]["mean"] if AREA in lines else math.inf
-        row = [Cell(curve.method), Cell(curve.space), Cell(curve.labels), Cell(n), *cells]
+        row = [TableCell(curve.method), TableCell(curve.space), TableCell(curve.labels), TableCell(n), *cells]
         rows.append(((list(BLOCKS).index(block), height, curve.method), block, row))
     rows.sort(key=lambda entry: entry[0])
     grid.blocks, grid.rows = [block for _, block, _ in rows], [row for *_, row in rows]
@@ -180,9 +180,9 @@ def _grid(found: list[Curve]) -> Grid:
     return grid
 
 
-def _cell(line: Mapping[Any, Any] | None, n: int) -> Cell:
+def _cell(line: Mapping[Any, Any] | None, n: int) -> TableCell:
     if line is None:
-        return Cell()
+        return TableCell()
     ranks = None if math.isnan(line["rank_low"]) else (int(line["rank_low"]), int(line["rank_high"]))
     fewer = None if line["n"] == n else int(line["n"])
-    return Cell(line["mean"], (line["high"] - line["low"]) / 2, ranks, bool(line["best"]), n=fewer)
+    return TableCell(line["mean"], (line["high"] - line["low"]) / 2, ranks, bool(line["best"]), n=fewer)

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, score_of
-from disentangle_bench.evaluation.leaderboard.grid import Cell, Column, Grid
+from disentangle_bench.evaluation.leaderboard.grid import Column, Grid, TableCell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ def csv_text(text: str) -> str:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """A frame as CSV: text guarded by `csv_text`, tuples with blanks between, numbers in full."""
+    """A whole frame as CSV: text guarded by `csv_text`, tuples with blanks between, numbers in full."""
     from pandas.api.types import is_numeric_dtype
 
     table = frame.copy()
@@ -62,7 +62,7 @@ def csv(frame: pd.DataFrame) -> str:
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def spell(cell: Cell, column: Column) -> str:
+def spell(cell: TableCell, column: Column) -> str:
     """`95.4 ± 0.9 (1-3)`: percent with one decimal, other figures with three; costs with thousands set apart."""
     value = cell.value
     if value is None:
@@ -74,7 +74,7 @@ def spell(cell: Cell, column: Column) -> str:
     scale, digits = (100, 1) if column.unit == PERCENT else (1, 3)
     text = f"{value * scale:.{digits}f}"
     text = f"\N{GREATER-THAN OR EQUAL TO} {text}" if cell.bound else text
-    text = f"({text})" if cell.aside else text
+    text = f"({text})" if cell.other_protocol else text
     text += "" if math.isnan(cell.half) else f" ± {cell.half * scale:.{digits}f}"
     if cell.ranks is not None:
         low, high = cell.ranks
@@ -87,13 +87,13 @@ def transposed(grid: Grid) -> Grid:
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     first, *others = grid.columns
     columns = [Column("", "text")] + [Column(spell(row[0], first)) for row in rows]
-    lines = [[Cell(column.title), *(_spelt(row[k], column) for row in rows)] for k, column in enumerate(others, 1)]
+    lines = [[TableCell(column.title), *(_spelt(row[k], column) for row in rows)] for k, column in enumerate(others, 1)]
     return replace(grid, columns=columns, rows=lines, blocks=[""] * len(lines), chance=[])
 
 
-def _spelt(cell: Cell, column: Column) -> Cell:
+def _spelt(cell: TableCell, column: Column) -> TableCell:
     """The same as text, for a column that holds cells of several kinds."""
-    return Cell(spell(cell, column), bold=cell.bold, notes=cell.notes, outside=cell.outside)
+    return TableCell(spell(cell, column), bold=cell.bold, notes=cell.notes, untrusted=cell.untrusted)
 
 
 def without_constant(grid: Grid) -> Grid:
@@ -246,18 +246,18 @@ def _csv_cell(value: Any) -> Any:
     return csv_text(value) if isinstance(value, str) else value
 
 
-def _pairs(grid: Grid) -> list[list[tuple[Cell, Column]]]:
+def _pairs(grid: Grid) -> list[list[tuple[TableCell, Column]]]:
     """Every cell with its column, the row of chance last."""
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     return [list(zip(row, grid.columns, strict=True)) for row in rows]
 
 
-def _markdown_cell(cell: Cell, column: Column) -> str:
+def _markdown_cell(cell: TableCell, column: Column) -> str:
     text = markdown_text(spell(cell, column))
     return (f"**{text}**" if cell.bold else text) + "".join(f"<sup>{k}</sup>" for k in cell.notes)
 
 
-def _latex_cell(cell: Cell, column: Column) -> str:
+def _latex_cell(cell: TableCell, column: Column) -> str:
     text = latex_text(spell(cell, column))
     text = f"\\textbf{{{text}}}" if cell.bold else text
     return text + "".join(f"\\textsuperscript{{{k}}}" for k in cell.notes)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.records import Record, digest_of_file, name_of
+from disentangle_bench.evaluation.records import Record, digest_of_file, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class Published(NamedTuple):
     target: str | None
 
     def __repr__(self) -> str:
-        return f"{self.value!r} ({self.source}; {self.told})"
+        return f"{self.value!r} ({self.source}; {self.protocol_text})"
 
     @property
     def comparable(self) -> bool:
@@ -32,7 +32,7 @@ class Published(NamedTuple):
         return self.protocol == "same"
 
     @property
-    def told(self) -> str:
+    def protocol_text(self) -> str:
         """The protocol in words."""
         return "same protocol" if self.comparable else f"another protocol: {self.protocol}"
 
@@ -69,20 +69,15 @@ _NOT_OPTIONS = (
 )
 
 
-def settings_of(record: Record) -> str:
-    """Hash of everything but the seed; runs that share it are repetitions of each other."""
-    return str(record["cell"]["settings"])
-
-
 def budget_of(record: Record) -> str:
     """`30 epochs`: what the run was allowed, in the unit that it was allowed in."""
     budget = record["config"].get("budget") or {}
-    if not budget and is_given(record):
+    if not budget and is_pretrained(record):
         return "trained elsewhere"
     return ", ".join(f"{_short(amount)} {unit}" for unit, amount in sorted(budget.items())) or "not recorded"
 
 
-def is_given(record: Record) -> bool:
+def is_pretrained(record: Record) -> bool:
     """Whether the record is of an encoder, or features, that existed already."""
     return "weights" in (record["config"].get("options") or {})
 
@@ -102,7 +97,7 @@ def block_of(labels: str) -> str:
 
 def tuning_of(record: Record) -> str:
     """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
-    if is_given(record):
+    if is_pretrained(record):
         return "given"
     draws = record["config"].get("tuned")
     return f"tuned, {draws} draws" if draws else "untuned defaults"
@@ -117,14 +112,16 @@ def cautions(records: Iterable[Record]) -> list[str]:
     """What makes runs less comparable than their settings say: other data, other versions, uncommitted code."""
     seen: dict[tuple[str, str], set[str]] = {}
     for record in records:
-        dataset, provenance = name_of(record, "dataset"), record["provenance"]
+        dataset, provenance = display_name(record, "dataset"), record["provenance"]
         data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
         options = _short(record["config"].get("data") or {})
         seen.setdefault((f"{dataset}: data with the same options", options), set()).add(_short(data.get("fingerprint")))
         for package, version in versions.items():
             seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
         if (provenance.get("git") or {}).get("dirty"):
-            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(name_of(record, "method"))
+            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(
+                display_name(record, "method")
+            )
     return sorted(
         f"{what} {'differ between runs' if 'in' not in what.split() else 'runs of'}: {', '.join(sorted(values))}"
         for (what, _), values in seen.items()
@@ -146,8 +143,8 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     plain: dict[Group, str] = {}
     for record in records:
         cell = record["cell"]
-        key = (name_of(record, "dataset"), cell["method"], settings_of(record))
-        plain[key] = name_of(record, "method")
+        key = (display_name(record, "dataset"), cell["method"], cell["settings"])
+        plain[key] = display_name(record, "method")
         options.setdefault(key, _options(record["config"]))
         given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
     called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
@@ -218,8 +215,9 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     problems: list[str] = []
     for path in sorted(found, key=place):
         record = found[path]
-        cell, settings = record["cell"], settings_of(record)
-        dataset = name_of(record, "dataset")
+        cell = record["cell"]
+        settings = cell["settings"]
+        dataset = display_name(record, "dataset")
         label = labels[dataset, cell["method"], settings]
         allowed = (labels_of(record), budget_of(record), tuning_of(record))
         spaces = (record["primary_space"], record["invariant_space"])

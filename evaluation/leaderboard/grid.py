@@ -13,7 +13,7 @@ BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content la
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One cell; formats spell it by its column's kind.
 
     Attributes:
@@ -24,8 +24,8 @@ class Cell:
         bound: whether it is a lower bound only.
         n: seeds of this figure where they are not the row's.
         notes: numbers of the notes that belong to it.
-        outside: why its figure can't be trusted, where its space is wider than the score is valid for.
-        aside: whether it was measured under another protocol.
+        untrusted: why its figure can't be trusted, where its space is wider than the score is valid for.
+        other_protocol: whether it was measured under another protocol.
         share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
     """
 
@@ -36,8 +36,8 @@ class Cell:
     bound: bool = False
     n: int | None = None
     notes: tuple[int, ...] = ()
-    aside: bool = False
-    outside: str = ""
+    other_protocol: bool = False
+    untrusted: str = ""
     share: float = math.nan
 
 
@@ -70,9 +70,9 @@ class Grid:
     dataset: str
     title: str
     columns: list[Column]
-    rows: list[list[Cell]] = field(default_factory=list)
+    rows: list[list[TableCell]] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
-    chance: list[Cell] = field(default_factory=list)
+    chance: list[TableCell] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     foot: list[str] = field(default_factory=list)
     main: bool = True

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 RANKED_BY = ("linear@1", "top1")
-"""Measure and score that methods are ranked by unless the caller says otherwise."""
+"""Measure and score that methods are ranked by."""
+DRAWS = 2000
+"""Of the bootstrap."""
 FEWEST = 4
 """Data sets that an interval needs: those of fewer hold the truth too seldom (of three, in 8 of 10 cases)."""
 COLUMNS = ["place", "method", "n", "mean_rank", "rank_low", "rank_high", "iqm", "iqm_low", "iqm_high"]
 
 
-def overall(
-    seen: pd.DataFrame, measure: str = RANKED_BY[0], score: str = RANKED_BY[1], draws: int = 2000, seed: int = 0
-) -> pd.DataFrame:
-    """Methods over all data sets by one figure of the main table: mean rank, and interquartile mean of scaled figures.
+def overall(seen: pd.DataFrame) -> pd.DataFrame:
+    """Methods over all data sets by `RANKED_BY` in the main table: mean rank, and interquartile mean of scaled figures.
 
     Ranks are of the means over seeds, 1 the best, ties share the middle rank. For the interquartile mean (Agarwal et
     al.: Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021) each data set's figures are
@@ -43,17 +43,17 @@ def overall(
 
     figures: dict[str, dict[tuple[str, str], np.ndarray]] = {}
     for line, runs in lines_of(seen)[0].items():
-        if (line.measure, line.score) == (measure, score) and line.row():
+        if (line.measure, line.score) == RANKED_BY and line.row():
             values = np.array([run.value for run in runs])
             figures.setdefault(line.method, {})[line.dataset, line.target] = values
     places = sorted({place for found in figures.values() for place in found})
     methods = sorted(method for method, found in figures.items() if len(found) == len(places))
     table = pd.DataFrame(columns=COLUMNS)
     if methods:
-        known = score_of(measure, score)
+        known = score_of(*RANKED_BY)
         sign = -1 if known is not None and known.direction == "down" else 1
         data = [[sign * figures[method][place] for place in places] for method in methods]
-        table = pd.DataFrame(_overall(data, draws, np.random.default_rng(seed)))
+        table = pd.DataFrame(_overall(data, DRAWS, np.random.default_rng(0)))
         table["method"], table["n"] = methods, [min(map(len, row)) for row in data]
         table["place"] = stats.rankdata(table["mean_rank"], "min").astype(int)
         table = table[COLUMNS].sort_values(["mean_rank", "method"], ignore_index=True)

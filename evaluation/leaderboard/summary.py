@@ -20,7 +20,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     score_of,
 )
 from disentangle_bench.evaluation.leaderboard.grid import Grid
-from disentangle_bench.evaluation.leaderboard.table import grids, matrices
+from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
 
 if TYPE_CHECKING:
     import numpy as np
@@ -221,11 +221,6 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     return told
 
 
-def to_csv(frame: pd.DataFrame) -> str:
-    """The whole frame, a line a figure, every score that was measured; full precision, see `formats.csv`."""
-    return formats.csv(frame)
-
-
 @dataclass(frozen=True)
 class View:
     """What of the tables is shown, in every format but csv.
@@ -245,7 +240,7 @@ class View:
 
         Before them curves over the correlation of the data, if there are any.
         """
-        below = {} if self.columns else {grid.dataset: grid for grid in matrices(frame)}
+        below = {} if self.columns else {grid.dataset: grid for grid in space_grids(frame)}
         asked = not self.columns or bool({dial.MEASURE, dial.AREA} & set(self.columns))
         curves = {grid.dataset: grid for grid in dial.grids(frame.attrs.get("dials", []))} if asked else {}
         found = [

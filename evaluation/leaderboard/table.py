@@ -19,7 +19,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     Published,
     score_of,
 )
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column, Figure, Grid
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Figure, Grid, TableCell
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") ->
     return [_Board(str(dataset), part).grid(columns, sort) for dataset, part in frame.groupby("dataset", sort=True)]
 
 
-def matrices(frame: pd.DataFrame) -> list[Grid]:
+def space_grids(frame: pd.DataFrame) -> list[Grid]:
     """Which space tells what: a grid for each data set where that was measured, or a method has several spaces."""
-    boards = [_Board(str(dataset), part).matrix() for dataset, part in frame.groupby("dataset", sort=True)]
+    boards = [_Board(str(dataset), part).space_grid() for dataset, part in frame.groupby("dataset", sort=True)]
     return [grid for grid in boards if grid is not None]
 
 
@@ -119,42 +119,47 @@ class _Board:
         """The main table: a row a method, in blocks."""
         figures = [Column(heading(key, self.keys), key=key, unit=_unit(key)) for key in self.keys]
         costs = [Column(title, "cost", (COST, score, "")) for score, title in SHOWN_COSTS.items()]
-        told = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
-        told = [beside for c in told for beside in (c, self._published_beside(c)) if beside is not None]
+        chosen = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
+        chosen = [beside for c in chosen for beside in (c, self._published_beside(c)) if beside is not None]
         names = [Column(title, "text") for title in ("method", "space", "labels seen")]
-        grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *told])
+        grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *chosen])
         first = next((c.key for c in (*figures, *costs) if c.key and sort and sort in _names(c)), None)
-        for row in self._rows(first or next((c.key for c in told if c.key), None)):
+        for row in self._rows(first or next((c.key for c in chosen if c.key), None)):
             labels, block = self.labels[row.method]
-            cells = [Cell(row.method), Cell(self._spaces(row)), Cell(labels), Cell(self.runs[row.method])]
-            grid.rows.append([*cells, *(self._cell(grid, row, c) for c in told)])
+            cells = [
+                TableCell(row.method),
+                TableCell(self._spaces(row)),
+                TableCell(labels),
+                TableCell(self.runs[row.method]),
+            ]
+            grid.rows.append([*cells, *(self._cell(grid, row, c) for c in chosen)])
             grid.blocks.append(block)
-        chance = [Cell(self._chance(c.key) if c.kind == "figure" and c.key else None) for c in told]
+        chance = [TableCell(self._chance(c.key) if c.kind == "figure" and c.key else None) for c in chosen]
         if any(cell.value is not None for cell in chance):
-            grid.chance = [Cell(CHANCE), Cell(""), Cell(""), Cell(), *chance]
-        keys = [c.key for c in told if c.kind == "figure" and c.key]
+            grid.chance = [TableCell(CHANCE), TableCell(""), TableCell(""), TableCell(), *chance]
+        keys = [c.key for c in chosen if c.kind == "figure" and c.key]
         grid.foot = foot(self.part, list(self.shown.values()), self.runs, keys, self._chance)
         return grid
 
-    def matrix(self) -> Grid | None:
+    def space_grid(self) -> Grid | None:
         """Spaces by targets; best of a column means nothing here: what should be told depends on the space."""
         from disentangle_bench.evaluation.protocol import MEASURES
 
         content = self.keys[:1]
         beside = [key for key in self.keys if MEASURES[key[0]].name == LEAKAGE]
         measured = {f.key for f in self.figures}
-        matrix = [
+        separate = [
             (t, s, target) for t, m in MEASURES.items() if m.matrix for s in m.scores for target in self._targets(t)
         ]
         spaces = sorted(
             {(f.method, f.space) for f in self.figures if f.space}, key=lambda p: (p[0], p[1] != "features", p)
         )
-        if not matrix and len(spaces) == len(self.runs):
+        if not separate and len(spaces) == len(self.runs):
             return None
-        keys = [key for key in (*matrix, *content, *beside) if key in measured]
+        keys = [key for key in (*separate, *content, *beside) if key in measured]
         titles = [heading(key, self.keys).rstrip(" ↑↓") for key in keys]
         for k, key in enumerate(keys):
-            if key in matrix:
+            if key in separate:
                 titles[k] = f"{key[2]}{' %' if _unit(key) == PERCENT else ''}"
         columns = [Column(title, key=key, unit=_unit(key)) for key, title in zip(keys, titles, strict=True)]
         names = [Column("method", "text"), Column("space", "text")]
@@ -162,16 +167,20 @@ class _Board:
         for method, space in spaces:
             found = [self.found.get((method, space, key)) for key in keys]
             if any(f is not None and f.n for f in found):
-                cells = [Cell() if f is None or not f.n else Cell(f.mean, (f.high - f.low) / 2) for f in found]
-                grid.rows.append([Cell(method), Cell(space), *cells])
+                cells = [
+                    TableCell() if f is None or not f.n else TableCell(f.mean, (f.high - f.low) / 2) for f in found
+                ]
+                grid.rows.append([TableCell(method), TableCell(space), *cells])
                 grid.blocks.append("")
-        names_of = ", ".join(dict.fromkeys(key[0] for key in matrix))
-        told = (
-            f"{names_of}: how well a linear probe reads each target: 0 as a constant guess, 1 perfectly. "
-            if matrix
-            else ""
-        )
-        grid.foot = [f"{told}Every space of every method, with the half-width of the 95 % interval; nothing is ranked."]
+        names_of = ", ".join(dict.fromkeys(key[0] for key in separate))
+        grid.foot = [
+            (
+                f"{names_of}: how well a linear probe reads each target: 0 as a constant guess, 1 perfectly. "
+                if separate
+                else ""
+            )
+            + "Every space of every method, with the half-width of the 95 % interval; nothing is ranked."
+        ]
         return grid if keys else None
 
     def _targets(self, title: str) -> list[str]:
@@ -205,20 +214,20 @@ class _Board:
             return None
         return replace(column, title=f"{column.title.rstrip(' ↑↓')} published", kind="published")
 
-    def _cell(self, grid: Grid, row: _Row, column: Column) -> Cell:
+    def _cell(self, grid: Grid, row: _Row, column: Column) -> TableCell:
         if column.key is None:
-            return Cell()
+            return TableCell()
         if column.kind == "published":
             own = self.shown.get((row, column.key))
             return self._published(grid, own.published if own else ())
         if column.kind == "cost":
             cost = self.found.get((row.method, "", column.key))
-            return Cell(None if cost is None else cost.mean)
+            return TableCell(None if cost is None else cost.mean)
         title, _, target = column.key
         found = self.shown.get((row, column.key))
         if found is None:
             undefined = self.shown.get((row, (title, "", target)))
-            return Cell(notes=(grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined else ())
+            return TableCell(notes=(grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined else ())
         notes: tuple[int, ...] = ()
         if found.missing:
             notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
@@ -229,20 +238,20 @@ class _Board:
             notes = (*notes, grid.note(text))
         ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
         fewer = None if found.n == self.runs[row.method] else found.n
-        half, outside = (found.high - found.low) / 2, _outside(found)
-        if outside:
-            notes = (*notes, grid.note(outside))
-        best = found.best and not outside
-        return Cell(found.mean, half, ranks, best, bound, fewer, notes, outside=outside)
+        half, untrusted = (found.high - found.low) / 2, _untrusted(found)
+        if untrusted:
+            notes = (*notes, grid.note(untrusted))
+        best = found.best and not untrusted
+        return TableCell(found.mean, half, ranks, best, bound, fewer, notes, untrusted=untrusted)
 
-    def _published(self, grid: Grid, figures: tuple[Published, ...]) -> Cell:
+    def _published(self, grid: Grid, figures: tuple[Published, ...]) -> TableCell:
         """One that was measured as here, if there is one; the notes tell of all."""
         if not figures:
-            return Cell()
+            return TableCell()
         first = next((one for one in figures if one.comparable), figures[0])
-        texts = [f"{'' if one == first else f'{one.value:g}, '}{one.source}; {one.told}." for one in figures]
+        texts = [f"{'' if one == first else f'{one.value:g}, '}{one.source}; {one.protocol_text}." for one in figures]
         notes = tuple(grid.note(f"Published: {text}") for text in texts)
-        return Cell(first.value, aside=not first.comparable, notes=notes)
+        return TableCell(first.value, other_protocol=not first.comparable, notes=notes)
 
     def _chance(self, key: Key) -> float | None:
         """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
@@ -262,7 +271,7 @@ def _unit(key: Key) -> str:
     return known.unit if known is not None else ""
 
 
-def _outside(figure: Figure) -> str:
+def _untrusted(figure: Figure) -> str:
     """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
     known = score_of(figure.measure, figure.score)
     most = known.most_codes if known is not None else None

@@ -62,7 +62,7 @@ class Space:
                 f"this measure is fitted on images whose class and domain are independent: no split {missing[0]!r} here"
             )
 
-    def once(self, key: Hashable, compute: Callable[[], T]) -> T:
+    def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
         """What several measures need, computed by the first of them."""
         if key not in self._known:
             self._known[key] = compute()
@@ -92,7 +92,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Subjects:
+class TargetSelection:
     """Which targets of a data set a measure is taken on.
 
     Attributes:
@@ -104,15 +104,15 @@ class Subjects:
     choose: Callable[[tuple[TargetSpec, ...]], list[tuple[str, tuple[TargetSpec, ...]]]]
 
 
-def each(role: Role | None = None) -> Subjects:
+def each(role: Role | None = None) -> TargetSelection:
     """Each target with classes of a role, one at a time; without a role, each target of whatever kind."""
-    return Subjects(
+    return TargetSelection(
         f"each {role} target" if role else "each target",
         lambda targets: [(t.name, (t,)) for t in targets if role is None or (t.role == role and t.discrete)],
     )
 
 
-CONTENT_BY_DOMAIN = Subjects(
+CONTENT_BY_DOMAIN = TargetSelection(
     "each content target with each domain",
     lambda targets: [
         (f"{content.name} by {domain.name}", (content, domain))
@@ -121,7 +121,7 @@ CONTENT_BY_DOMAIN = Subjects(
         if content.role == "content" and domain.role == "domain" and content.discrete and domain.discrete
     ],
 )
-CONTENT_AND_DOMAINS = Subjects(
+CONTENT_AND_DOMAINS = TargetSelection(
     "each content target, beside all domains",
     lambda targets: [
         (content.name, (content, *(t for t in targets if t.role == "domain" and t.discrete)))
@@ -129,8 +129,8 @@ CONTENT_AND_DOMAINS = Subjects(
         if content.role == "content" and content.discrete
     ],
 )
-FACTORS = Subjects("all targets together", lambda targets: [(ALL, targets)])
-NO_TARGET = Subjects("none", lambda targets: [("", ())])
+FACTORS = TargetSelection("all targets together", lambda targets: [(ALL, targets)])
+NO_TARGET = TargetSelection("none", lambda targets: [("", ())])
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Measure:
     Attributes:
         name: with `version`, the column's name: `linear@1`.
         version: raised whenever the figures could change.
-        subjects: targets that it is taken on.
+        targets: which of a data set's targets it is taken on.
         splits: what it fits on, selects on and is scored on.
         source: paper.
         scores: figures that the table shows, of those in the record.
@@ -154,7 +154,7 @@ class Measure:
 
     name: str
     version: int
-    subjects: Subjects
+    targets: TargetSelection
     splits: str
     source: str
     scores: dict[str, Score]

@@ -37,7 +37,7 @@ def validation(space: Space, target: TargetSpec) -> dict[str, float]:
     """
     from disentangle_bench.evaluation.metrics.probes import Design
     from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID
-    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights, share_right
+    from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights, weighted_accuracy
 
     space.need_probe()
     x, y, weights = space.x, space.labels(target), space.weigh("probe_val")
@@ -48,7 +48,7 @@ def validation(space: Space, target: TargetSpec) -> dict[str, float]:
         weights=None if weights is None else joint_weights(None, weights, len(x["train"]), len(x["probe_val"])),
         refit=False,
     )
-    return {"top1": share_right(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}
+    return {"top1": weighted_accuracy(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}
 
 
 def few_shot(space: Space, target: TargetSpec, *, share: float, draws: int = 5, seed: int = 0) -> Measured:
@@ -155,23 +155,23 @@ def _everything(space: Space) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 def _kmeans(space: Space, x: np.ndarray, count: int, starts: int, seed: int, images: str) -> np.ndarray:
     import torch
 
-    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.arrays import check_array
     from disentangle_bench.evaluation.metrics.clustering import kmeans_clusters
     from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer
 
     def fit() -> np.ndarray:
-        features = matrix(x, "features")
+        features = check_array(x, "features")
         standardized = Standardizer([features], torch.device("cpu"))(features).numpy()
         return kmeans_clusters(standardized, count, range(seed, seed + starts))
 
-    return space.once(("k-means", images, count, starts, seed), fit)
+    return space.cached(("k-means", images, count, starts, seed), fit)
 
 
 def _argmax(probabilities: np.ndarray) -> np.ndarray:
     """Int [1, N]; the lowest of equal ones."""
-    from disentangle_bench.evaluation.metrics.arrays import matrix
+    from disentangle_bench.evaluation.metrics.arrays import check_array
 
-    return matrix(probabilities, "probabilities").argmax(axis=1)[None]
+    return check_array(probabilities, "probabilities").argmax(axis=1)[None]
 
 
 def _agreement(
@@ -214,7 +214,12 @@ OWN_CLUSTERS = {  # AMI, ARI and the accuracy of the best matching stand in the 
 CLUSTERING = OWN_CLUSTERS | {"ami": Score("up", -0.5, 1, "0")}
 _FEW = "fit and strength picked on a drawn share of train, 5 draws, scored on test"
 _SIMCLR = "Chen et al.: A Simple Framework for Contrastive Learning of Visual Representations (ICML 2020), table 7"
-_top1 = partial(Measure, version=1, subjects=each("content"), aspect="content", scores={"top1": ACCURACY})
+_IP_IRM = (
+    "Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
+    "neighbours, the training temperature"
+)
+_top1 = partial(Measure, version=1, targets=each("content"), aspect="content", scores={"top1": ACCURACY})
+_clustering = partial(Measure, version=2, targets=CONTENT_AND_DOMAINS, aspect="content")
 
 MEASURES = (
     _top1(
@@ -250,16 +255,14 @@ MEASURES = (
     _top1(
         name="knn_ip_irm",
         splits="neighbours from train, scored on test",
-        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
-        "neighbours, the training temperature",
+        source=_IP_IRM,
         run=partial(knn, k=200, temperature=0.5),
         spaces=("features",),
     ),
     _top1(
         name="knn_ip_irm_mixup",
         splits="neighbours from train, scored on test",
-        source="Wang et al.: Self-Supervised Learning Disentangled Group Representation as Feature (NeurIPS 2021): 200 "
-        "neighbours, the training temperature",
+        source=_IP_IRM,
         run=partial(knn, k=200, temperature=0.2),
         spaces=("features",),
     ),
@@ -269,45 +272,33 @@ MEASURES = (
         source="Kahana & Hoshen: A Contrastive Objective for Learning Disentangled Representations (ECCV 2022)",
         run=mlp,
     ),
-    Measure(
+    _clustering(
         name="kmeans",
-        version=2,
-        subjects=CONTENT_AND_DOMAINS,
         splits="fitted and scored on test",
         source="k-means on standardised features, mean over 10 seeds; NMI (arithmetic mean), its mean over "
         "permutations, AMI, ARI, accuracy of the best one-to-one matching, NMI with the domain",
-        aspect="content",
         scores=CLUSTERING,
         run=kmeans,
     ),
-    Measure(
+    _clustering(
         name="kmeans_train_test",
-        version=2,
-        subjects=CONTENT_AND_DOMAINS,
         splits="fitted and scored on train + val + test",
         source="k-means as papers on clustering report it; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=kmeans_train_test,
     ),
-    Measure(
+    _clustering(
         name="clusters",
-        version=2,
-        subjects=CONTENT_AND_DOMAINS,
         splits="scored on test",
         source="the method's own assignment; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=clusters,
         spaces=("assignment",),
     ),
-    Measure(
+    _clustering(
         name="clusters_train_test",
-        version=2,
-        subjects=CONTENT_AND_DOMAINS,
         splits="scored on train + val + test",
         source="the method's own assignment as papers on clustering report it; scores as in kmeans",
-        aspect="content",
         scores=OWN_CLUSTERS,
         run=clusters_train_test,
         spaces=("assignment",),
@@ -315,7 +306,7 @@ MEASURES = (
     Measure(
         name="silhouette",
         version=1,
-        subjects=each("content"),
+        targets=each("content"),
         splits="5,000 images of test",
         source="Rousseeuw: Silhouettes (J. Comput. Appl. Math. 1987), of the classes",
         aspect="content",

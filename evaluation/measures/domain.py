@@ -37,8 +37,8 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
     constant guess gets. `quarter` and `half` are the strongest one's accuracies with so many of the images to learn
     from, and `rising` what the last doubling added: above 0.02, `leakage` is a lower bound.
     """
-    from disentangle_bench.evaluation.metrics.arrays import matrix
-    from disentangle_bench.evaluation.metrics.invariance.leakage import judge
+    from disentangle_bench.evaluation.metrics.arrays import check_array
+    from disentangle_bench.evaluation.metrics.invariance.leakage import fit_adversaries
 
     design = probe_design(space)
     labels = space.labels(target)
@@ -46,10 +46,10 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
         if len(np.unique(labels[split])) < 2:
             raise MetricUndefined(f"all images of {split} are of one {target.name}")
     y, weights = labels["test"], space.weigh("test")
-    found = judge(
+    found = fit_adversaries(
         design,
         probe_labels(space, target),
-        matrix(space.x["test"], "test_x"),
+        check_array(space.x["test"], "test_x"),
         y,
         num_domains=target.size,
         weights=probe_weights(space),
@@ -57,12 +57,12 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
         seed=seed,
         linear=independent_head(space, target),
     )
-    gained = (found.told == y).astype(np.float32) - (found.half == y)
+    gained = (found.predicted == y).astype(np.float32) - (found.half == y)
     outcomes = {name: Outcome(guess == y, weights) for name, guess in found.guesses.items()}
     return measured(
         outcomes
         | {
-            "leakage": above_chance(found.told, y, weights, found.chance),
+            "leakage": above_chance(found.predicted, y, weights, found.chance),
             "rising": Outcome(gained, weights),
         },
         {
@@ -71,7 +71,7 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
             "quarter": found.curve[0],
             "half": found.curve[1],
         },
-        predicted=found.told,
+        predicted=found.predicted,
         labels=y,
     )
 
@@ -172,7 +172,7 @@ MEASURES = (
     Measure(
         name="leakage",
         version=4,
-        subjects=each("domain"),
+        targets=each("domain"),
         splits=_PROBED,
         source=f"{_DCODR}, with adversaries and images enough to find what is there",
         aspect="domain",
@@ -182,7 +182,7 @@ MEASURES = (
     Measure(
         name="worst_group",
         version=2,
-        subjects=CONTENT_BY_DOMAIN,
+        targets=CONTENT_BY_DOMAIN,
         splits="fit on train, strength picked on half of val, scored on test and on the other half of val; refitted: "
         "fit on probe, picked on probe_val, scored on test",
         source="Sagawa et al.: Distributionally Robust Neural Networks for Group Shifts (ICLR 2020); refitted: "
@@ -199,7 +199,7 @@ MEASURES = (
     Measure(
         name="unseen_domain",
         version=1,
-        subjects=CONTENT_BY_DOMAIN,
+        targets=CONTENT_BY_DOMAIN,
         splits="fit on train, picked on val, each without one domain; scored on that domain's test images; in turn",
         source="Gulrajani & Lopez-Paz: In Search of Lost Domain Generalization (ICLR 2021), for a frozen encoder",
         aspect="content",
@@ -209,7 +209,7 @@ MEASURES = (
     Measure(
         name="retrieval",
         version=1,
-        subjects=CONTENT_BY_DOMAIN,
+        targets=CONTENT_BY_DOMAIN,
         splits="queries and candidates from test",
         source=_DCODR,
         aspect="content",

@@ -222,13 +222,13 @@ def beta_vae(
 _SHARE = Score("up", 0, 1, "near 0")
 _GUESS = Score("up", 0, 1, "1 / factors", "percent")
 _FIT_SCORED = "fit on a sample of probe, scored on a sample of test"
-_factors = partial(Measure, version=2, subjects=FACTORS, aspect="factors")
+_factors = partial(Measure, version=2, targets=FACTORS, aspect="factors")
 
 MEASURES = (
     Measure(
         name="informativeness",
         version=2,
-        subjects=each(),
+        targets=each(),
         splits="fit on probe, strength picked on probe_val, scored on test",
         source="the informativeness of Eastwood & Williams (ICLR 2018), linear and normalised by chance",
         aspect="factors",

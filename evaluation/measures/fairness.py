@@ -26,7 +26,7 @@ MEASURES = (
     Measure(
         name="fairness",
         version=1,
-        subjects=CONTENT_BY_DOMAIN,
+        targets=CONTENT_BY_DOMAIN,
         splits="fit on train, strength picked on val, scored on test",
         source="Hardt et al.: Equality of Opportunity in Supervised Learning (NeurIPS 2016); Calders et al.: Building "
         "Classifiers with Independency Constraints (2009)",

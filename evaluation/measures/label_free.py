@@ -29,7 +29,7 @@ MEASURES = (
     Measure(
         name="intrinsic",
         version=1,
-        subjects=NO_TARGET,
+        targets=NO_TARGET,
         splits="test",
         source="Garrido et al.: RankMe (ICML 2023); collapse as in Chen & He: SimSiam (CVPR 2021)",
         aspect="descriptive",
@@ -39,7 +39,7 @@ MEASURES = (
     Measure(
         name="uniformity",
         version=1,
-        subjects=NO_TARGET,
+        targets=NO_TARGET,
         splits="10,000 images of test",
         source="Wang & Isola: Understanding Contrastive Representation Learning (ICML 2020), eq. 2",
         aspect="descriptive",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from disentangle_bench.evaluation.measures.base import Measure, Score, Space, Subjects
+from disentangle_bench.evaluation.measures.base import Measure, Score, Space, TargetSelection
 
 ASPECTS = ("content", "domain", "factors", "descriptive")
 UNITS = ("percent", "plain")
@@ -24,7 +24,7 @@ def describe(measure: Measure) -> dict[str, Any]:
         "matrix": measure.matrix,
         "source": measure.source,
         "splits": measure.splits,
-        "targets": measure.subjects.text,
+        "targets": measure.targets.text,
         "scores": {
             name: {
                 "direction": score.direction,
@@ -56,7 +56,7 @@ def described(title: str, about: Any) -> Measure:
     return Measure(
         name=name,
         version=int(version),
-        subjects=Subjects(str(texts["targets"]), lambda targets: []),
+        targets=TargetSelection(str(texts["targets"]), lambda targets: []),
         splits=str(texts["splits"]),
         source=str(texts["source"]),
         scores={str(key): _score(title, score) for key, score in scores.items()},

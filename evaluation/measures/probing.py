@@ -20,10 +20,10 @@ def training_head(space: Space, target: TargetSpec) -> LinearProbe:
     def fit() -> LinearProbe:
         from disentangle_bench.evaluation.metrics.probes import Design
 
-        design = space.once("train design", lambda: Design.of(x["train"], x["val"]))
+        design = space.cached("train design", lambda: Design.of(x["train"], x["val"]))
         return design.classifier(np.concatenate([y["train"], y["val"]]), num_classes=target.size)
 
-    return space.once(("training head", target.name), fit)
+    return space.cached(("training head", target.name), fit)
 
 
 def probe_design(space: Space) -> Design:
@@ -35,7 +35,7 @@ def probe_design(space: Space) -> Design:
 
         return Design.of(space.x["probe"], space.x["probe_val"])
 
-    return space.once("probe design", make)
+    return space.cached("probe design", make)
 
 
 def probe_weights(space: Space) -> np.ndarray | None:
@@ -67,4 +67,4 @@ def independent_head(space: Space, target: TargetSpec) -> LinearProbe:
             refit=False,
         )
 
-    return space.once(("independent head", target.name), fit)
+    return space.cached(("independent head", target.name), fit)

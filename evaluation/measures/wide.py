@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, Subjects
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, TargetSelection
 from disentangle_bench.evaluation.measures.factors import factor_sample, probe_and_test
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -104,8 +104,10 @@ def _is_number(target: TargetSpec) -> bool:
     return target.kind in ("ordinal", "continuous")
 
 
-NUMBERS = Subjects("all targets that are numbers", lambda targets: [("numbers", tuple(filter(_is_number, targets)))])
-NUMBERS_BY_ROLE = Subjects(
+NUMBERS = TargetSelection(
+    "all targets that are numbers", lambda targets: [("numbers", tuple(filter(_is_number, targets)))]
+)
+NUMBERS_BY_ROLE = TargetSelection(
     "the numbers of each role",
     lambda targets: [
         (f"{role} numbers", chosen)
@@ -115,16 +117,14 @@ NUMBERS_BY_ROLE = Subjects(
 )
 _SHARE = Score("up", 0, 1, "near 0")
 _DETERMINED = Score("up", -float("inf"), 1, "0")
+_factors = partial(Measure, version=1, targets=FACTORS, aspect="factors")
 
 MEASURES = (
-    Measure(
+    _factors(
         name="dci_es",
-        version=1,
-        subjects=FACTORS,
         splits="fit on a sample of probe, scored on a sample of test",
         source="Eastwood et al.: DCI-ES: An Extended Disentanglement Framework with Connections to Identifiability "
         "(ICLR 2023); random forests",
-        aspect="factors",
         scores={
             "disentanglement": _SHARE,
             "completeness": _SHARE,
@@ -132,13 +132,10 @@ MEASURES = (
         },
         run=partial(dci_es, depths=[1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32]),
     ),
-    Measure(
+    _factors(
         name="infomec",
-        version=1,
-        subjects=FACTORS,
         splits="a sample of probe",
         source="Hsu et al.: Disentanglement via Latent Quantization (NeurIPS 2023)",
-        aspect="factors",
         scores={
             "modularity": replace(_SHARE, most_codes=8),
             "compactness": replace(_SHARE, most_codes=32),
@@ -146,35 +143,28 @@ MEASURES = (
         },
         run=infomec,
     ),
-    Measure(
+    _factors(
         name="med",
-        version=1,
-        subjects=FACTORS,
         splits="a sample of probe",
         source="Cao et al.: An Empirical Study on Disentanglement of Negative-free Contrastive Learning (NeurIPS 2022)",
-        aspect="factors",
         scores={"disentanglement": replace(_SHARE, most_codes=4), "top_disentanglement": _SHARE},
         run=med,
     ),
-    Measure(
+    _factors(
         name="mcc",
-        version=1,
-        subjects=NUMBERS,
+        targets=NUMBERS,
         splits="codes assigned on probe, scored on test",
         source="Hyvarinen & Morioka: Unsupervised Feature Extraction by Time-Contrastive Learning and Nonlinear ICA "
         "(NeurIPS 2016), as in Zimmermann et al. (ICML 2021)",
-        aspect="factors",
         scores={"mcc": _SHARE, "ranked": _SHARE},
         run=mcc,
     ),
-    Measure(
+    _factors(
         name="block_r2",
-        version=1,
-        subjects=NUMBERS_BY_ROLE,
+        targets=NUMBERS_BY_ROLE,
         splits="fit and picked on a sample of probe, scored on a sample of test",
         source="von Kuegelgen et al.: Self-Supervised Learning with Data Augmentations Provably Isolates Content from "
         "Style (NeurIPS 2021)",
-        aspect="factors",
         scores={"linear": _DETERMINED, "kernel": _DETERMINED},
         run=block_r2,
     ),

@@ -16,7 +16,7 @@ ROWS = 4096
 """Rows handled at a time by whatever walks over all features: bounds memory, and is no one's setting."""
 
 
-def matrix(x: Any, name: str) -> Array:
+def check_array(x: Any, name: str) -> Array:
     """Return `x` as a finite float array [N, D], N and D at least 1; float32 and float64 stay as they are.
 
     Arrays and tensors alike; bfloat16, half and small integers become float32, wide integers float64.
@@ -25,7 +25,7 @@ def matrix(x: Any, name: str) -> Array:
         ValueError: not two-dimensional, or not numbers.
         MetricUndefined: empty, or with NaN or infinite entries (their number is in the message).
     """
-    array = real(x, name)
+    array = check_real(x, name)
     if array.ndim != 2:
         raise ValueError(f"{name} must have shape [N, D], got {array.shape}")
     if array.size == 0:
@@ -36,7 +36,7 @@ def matrix(x: Any, name: str) -> Array:
     return array
 
 
-def real(x: Any, name: str) -> Array:
+def check_real(x: Any, name: str) -> Array:
     """Return `x` as a float32 or float64 array of any shape, without asking whether it is finite."""
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu()
@@ -49,25 +49,25 @@ def real(x: Any, name: str) -> Array:
     return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
 
 
-def same_width(a: Array, a_name: str, b: Array, b_name: str) -> None:
+def check_same_width(a: Array, a_name: str, b: Array, b_name: str) -> None:
     """Raise ValueError unless both have as many columns."""
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"{a_name} has shape {a.shape} but {b_name} {b.shape}: their last sizes differ")
 
 
-def varying(x: Array, name: str) -> None:
+def check_varying(x: Array, name: str) -> None:
     """Raise MetricUndefined if all rows are equal, where the nearest of them would be any."""
     if all((x[start : start + ROWS] == x[0]).all() for start in range(0, len(x), ROWS)):
         raise MetricUndefined(f"{name} is constant: all {len(x)} rows are equal")
 
 
-def row_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None = None) -> NDArray[np.int64]:
+def check_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None = None) -> NDArray[np.int64]:
     """Return `y` as int64 [N], one for each row of `x`; in [0, num_classes) where that is given.
 
     Raises:
         ValueError: wrong shape (both are named), not integers, or outside the range.
     """
-    array = integers(y, name)
+    array = check_integers(y, name)
     if array.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {array.shape} but {x_name} {x.shape}: one label a row is needed")
     if num_classes is not None and len(array):
@@ -79,12 +79,12 @@ def row_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | None
 
 def unit_rows(x: Any, name: str) -> Array:
     """Return `x` [N, D] with rows of length 1, in its own precision; a row of zeros stays one."""
-    rows = matrix(x, name)
+    rows = check_array(x, name)
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
 
 
-def integers(y: Any, name: str) -> NDArray[np.int64]:
+def check_integers(y: Any, name: str) -> NDArray[np.int64]:
     """Return `y` as int64 of any shape; ValueError unless it has an integer or boolean type."""
     array = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
     if array.dtype.kind not in "iub":

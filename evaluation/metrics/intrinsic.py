@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.metrics.arrays import ROWS, matrix
+from disentangle_bench.evaluation.metrics.arrays import ROWS, check_array
 
 COLLAPSE = 1e-4
 """Total variance of the unit rows below which features count as collapsed: a mean cosine above 0.9999."""
@@ -20,7 +20,7 @@ def effective_rank(features: Any) -> float:
         ValueError: not [N, D].
         MetricUndefined: empty or non-finite features.
     """
-    features = matrix(features, "features")
+    features = check_array(features, "features")
     moments = np.zeros((features.shape[1],) * 2)
     for start in range(0, len(features), ROWS):
         block = features[start : start + ROWS].astype(np.float64)
@@ -49,7 +49,7 @@ def intrinsic_quality(features: Any) -> dict[str, float]:
         ValueError: not [N, D].
         MetricUndefined: empty or non-finite features.
     """
-    features = matrix(features, "features")
+    features = check_array(features, "features")
     variances = _variances(features, unit=False)
     return {
         "rankme": effective_rank(features),

@@ -8,7 +8,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from disentangle_bench.evaluation.metrics.arrays import Array, device, full_precision, matrix, row_labels, varying
+from disentangle_bench.evaluation.metrics.arrays import (
+    Array,
+    check_array,
+    check_labels,
+    check_varying,
+    device,
+    full_precision,
+)
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import products
 
@@ -59,12 +66,12 @@ def query_scores(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
     """The terms of the means of `cross_domain`, with its arguments and errors."""
     if min(ks, default=1) < 1:
         raise ValueError(f"ks must be at least 1, got {tuple(ks)}")
-    features = matrix(features, "features")
-    label = row_labels(labels, "labels", features, "features")
-    domain = row_labels(domains, "domains", features, "features")
+    features = check_array(features, "features")
+    label = check_labels(labels, "labels", features, "features")
+    domain = check_labels(domains, "domains", features, "features")
     if len(np.unique(domain)) < 2:
         raise MetricUndefined(f"cross-domain retrieval needs two domains, all samples are of {domain[0]}")
-    varying(features, "features")
+    check_varying(features, "features")
     matched = np.zeros(len(features), dtype=bool)
     scores = {name: np.zeros(len(features)) for name in (*(f"recall@{k}" for k in ks), "map")}
     with full_precision(), torch.no_grad():

@@ -31,6 +31,8 @@ LIMIT = 1000
 """Test images that are looked at."""
 POINTS, DIMENSIONS, SPACES = 300, 24, 8
 """Of the stored sample: images, principal components, spaces."""
+QUERIES, NEAREST = 6, 7
+"""Images whose nearest others are shown, and how many of these."""
 SATURATED = 0.5
 """Saturation of a target's mean images from which on the target is one of colour."""
 
@@ -44,7 +46,6 @@ def write(
     module: nn.Module | None = None,
     views: Callable[[dict[str, Tensor]], Sequence[Tensor]] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
-    seed: int = 0,
 ) -> Path:
     """Write a run's artefacts to `<folder>/artefacts/`; the index is written last.
 
@@ -57,7 +58,6 @@ def write(
         views: a batch to normalised views [B, C, H, W] as the method trains on; for the sheet of augmented views, which
             is left out without it.
         names: of the values of targets, by target, where they have any.
-        seed: of the sample.
 
     Returns:
         The folder of the artefacts.
@@ -67,7 +67,7 @@ def write(
     out = folder / FOLDER
     out.mkdir(exist_ok=True)
     count = len(next(iter(bank.features.values()))["test"])
-    chosen = np.sort(np.random.default_rng(seed).permutation(count)[:LIMIT])
+    chosen = np.sort(np.random.default_rng(0).permutation(count)[:LIMIT])
     images, first = _gather(batches, chosen)
     labels = {spec.name: np.asarray(bank.targets["test"][spec.name])[chosen] for spec in targets}
     shown = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
@@ -164,15 +164,15 @@ def _gather(batches: Iterable[dict[str, Tensor]], chosen: np.ndarray) -> tuple[n
 
 
 def _neighbours(
-    x: np.ndarray, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray, queries: int = 6, count: int = 7
+    x: np.ndarray, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """A strip a query: the image, then its nearest others in the sample by cosine, framed by whether classes agree."""
     unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     rows, borders, lines = [], [], []
-    for query in range(min(queries, len(x))):
+    for query in range(min(QUERIES, len(x))):
         similarity = unit @ unit[query]
         similarity[query] = -np.inf
-        near = np.argsort(-similarity, kind="stable")[: min(count, len(x) - 1)]
+        near = np.argsort(-similarity, kind="stable")[: min(NEAREST, len(x) - 1)]
         rows.append([images[query], *images[near]])
         borders.append([sheets.PAPER] + [sheets.SAME if labels[i] == labels[query] else sheets.OTHER for i in near])
         lines += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -68,7 +68,6 @@ def try_out(
     images: int = 600,
     seeds: int = 1,
     minutes: float = math.inf,
-    report: Callable[[str], None] = lambda text: None,
 ) -> list[Card]:
     """A card for each score that the measure shows.
 
@@ -78,20 +77,18 @@ def try_out(
         images: of train, probe and test.
         seeds: draws that are averaged.
         minutes: conditions that aren't through after this time are left out.
-        report: told each condition before it is tried.
     """
     start = time.perf_counter()
     tried: list[Condition] = []
     found: list[dict[Truth, list[dict[str, float]]]] = []
     for condition in conditions:
-        report(condition.title)
         points: dict[tuple[float, float], dict[str, float]] = {}
         for mixing, noise in [(step, 0.0) for step in STEPS] + [(0.0, step) for step in STEPS[1:]]:
             if found and time.perf_counter() - start > 60 * minutes:
                 break
             points[mixing, noise], reason = _scores(measure, condition, mixing, noise, images, seeds)
             if not points[0.0, 0.0] and not found:
-                return [Card(measure.title, "", measure.subjects.text, reason=reason)]
+                return [Card(measure.title, "", measure.targets.text, reason=reason)]
         else:
             tried.append(condition)
             found.append({"mixing": [points[t, 0.0] for t in STEPS], "noise": [points[0.0, t] for t in STEPS]})
@@ -122,7 +119,7 @@ def _card(
         Trial(condition, own, verdict(own, base, truths, tolerance))
         for condition, own in zip(conditions, curves, strict=True)
     ]
-    return Card(measure.title, name, measure.subjects.text, truths, trials, seconds=seconds)
+    return Card(measure.title, name, measure.targets.text, truths, trials, seconds=seconds)
 
 
 def verdict(
@@ -156,7 +153,7 @@ def _scores(
         space = plant(condition, mixing, noise, seed, images)
         if not measure.applies(space.name):
             return {}, f"it is taken in {', '.join(measure.spaces or ())} alone"
-        for _, targets in measure.subjects.choose(TARGETS):
+        for _, targets in measure.targets.choose(TARGETS):
             try:
                 figures.append(has_outcomes(measure.run(space, *targets)).scores)
             except MetricUndefined as undefined:

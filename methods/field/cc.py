@@ -7,7 +7,7 @@ from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.cluster_contrast import cluster_info_nce, imbalance
 from disentangle_bench.methods.objectives.contrastive import info_nce
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upcast
 
 
 class CC(Method):
@@ -55,7 +55,7 @@ class CC(Method):
 
     def assign(self, features: Tensor) -> Tensor:
         """Probabilities [B, K] of the clusters, for features [B, d]."""
-        return widen(self.cluster_head(features)).softmax(1)
+        return upcast(self.cluster_head(features)).softmax(1)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Instance loss plus cluster loss (eq. 7)."""

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.variational import Decoder, GaussianHead, binary_discriminator, frozen, sample
-from disentangle_bench.methods.objectives.inputs import prepare, upload, widen
+from disentangle_bench.methods.objectives.inputs import prepare, upcast, upload
 from disentangle_bench.methods.objectives.variational import (
     bernoulli_distance,
     gaussian_kl,
@@ -90,11 +90,10 @@ class FactorVAE(Method):
     def discrimination(self, z: Tensor) -> Tensor:
         """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""
         (everyones,) = prepare(z, gather=self.gather)
-        rank = self.trainer.global_rank if self._trainer else 0
         order = torch.rand(everyones.shape, generator=self.step_generator("permutation")).argsort(0)
-        own = upload(order[rank * len(z) : (rank + 1) * len(z)], z.device)
+        own = upload(order[self.global_rank * len(z) :][: len(z)], z.device)
         permuted = permute_dimensions(everyones, own)
-        logits = widen(self.discriminator(torch.cat([z, permuted])))
+        logits = upcast(self.discriminator(torch.cat([z, permuted])))
         labels = torch.arange(2, device=z.device).repeat_interleave(len(z), output_size=len(logits))
         return cross_entropy(logits, labels)
 

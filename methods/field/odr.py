@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 from disentangle_bench.methods.base import Batch, Method
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.networks.variational import GaussianHead, frozen, sample
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upcast
 from disentangle_bench.methods.objectives.variational import cross_entropy_to_uniform, gaussian_kl
 
 
@@ -87,8 +87,8 @@ class ODR(Method):
         z_content = sample(mean, log_variance, noise[0])
         z_domain = sample(apart_mean, apart_log_variance, noise[1])
         losses = {
-            "content": cross_entropy(widen(self.class_head(z_content)), batch[self.content]),
-            "domain": cross_entropy(widen(self.domain_head(z_domain)), batch[self.domain]),
+            "content": cross_entropy(upcast(self.class_head(z_content)), batch[self.content]),
+            "domain": cross_entropy(upcast(self.domain_head(z_domain)), batch[self.domain]),
             "uninformative": cross_entropy_to_uniform(frozen(self.domain_head, z_content)),
             "prior": gaussian_kl(mean, log_variance, self.content_prior)
             + gaussian_kl(domain_mean, domain_log_variance, self.domain_prior),

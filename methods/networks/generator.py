@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, leaky_relu, max_pool2d, relu
 
 from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upcast
 
 EPS = 1e-5
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool")
@@ -27,7 +27,7 @@ def adain(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     The variance is the biased one, over the positions of one channel of one image, plus 1e-5; half precision is
     raised to float32 first.
     """
-    x = widen(x)
+    x = upcast(x)
     variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
     return weight[:, :, None, None] * (x - mean) / (variance + EPS).sqrt() + bias[:, :, None, None]
 

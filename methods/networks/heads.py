@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from disentangle_bench.methods.objectives.inputs import matmul, widen
+from disentangle_bench.methods.objectives.inputs import matmul, upcast
 
 
 def unit(codes: Tensor) -> Tensor:
     """Codes [B, d] with rows of length 1, in float32 at least."""
-    return normalize(widen(codes), dim=1)
+    return normalize(upcast(codes), dim=1)
 
 
 def mlp(*widths: int, batch_norm: bool = True, last_bias: bool = True) -> nn.Sequential:

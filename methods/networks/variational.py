@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upcast
 
 
 class GaussianHead(nn.Linear):
@@ -15,7 +15,7 @@ class GaussianHead(nn.Linear):
         super().__init__(in_features, 2 * dim)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        mean, log_variance = widen(super().forward(features)).chunk(2, 1)
+        mean, log_variance = upcast(super().forward(features)).chunk(2, 1)
         return mean, log_variance
 
 
@@ -53,7 +53,7 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         images = self.convolutions(self.linear(codes).unflatten(1, self.start))
-        return widen(images[..., : self.height, : self.width])
+        return upcast(images[..., : self.height, : self.width])
 
 
 def binary_discriminator(dim: int, hidden_dim: int) -> nn.Sequential:

@@ -10,14 +10,14 @@ from torch import Tensor
 from disentangle_bench.methods.objectives.gather import Gather
 
 
-def widen(tensor: Tensor) -> Tensor:
+def upcast(tensor: Tensor) -> Tensor:
     """Half precision raised to float32; anything else as it is."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 def prepare(*tensors: Tensor, gather: Gather | None = None) -> list[Tensor]:
     """The tensors in at least float32 and, with `gather`, of all ranks. Integers keep their type."""
-    full = [widen(t) for t in tensors]
+    full = [upcast(t) for t in tensors]
     return full if gather is None else [gather(t) for t in full]
 
 

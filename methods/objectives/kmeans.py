@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Generator, Tensor
 
-from disentangle_bench.methods.objectives.inputs import check_matrix, matmul, upload, widen
+from disentangle_bench.methods.objectives.inputs import check_matrix, matmul, upcast, upload
 
 IMAGES_A_CLUSTER = 256
 """Of the part on which starts are compared."""
@@ -45,7 +45,7 @@ def kmeans(
         ValueError: features aren't [N, d], or fewer than K.
     """
     check_matrix("features", features, min_rows=num_clusters)
-    features = widen(features.detach())
+    features = upcast(features.detach())
     enough = features.var(0, correction=0).mean() * tolerance
     part, most = features, num_clusters * IMAGES_A_CLUSTER
     if len(features) > most:

@@ -6,7 +6,7 @@ import pytest
 
 from disentangle_bench.benchmarks.execution import run_cell
 from disentangle_bench.benchmarks.launchers import local
-from disentangle_bench.benchmarks.launchers.base import Ending, Launch, prepare
+from disentangle_bench.benchmarks.launchers.base import ExitReport, Launch, prepare
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -25,8 +25,8 @@ class Here:
     def __init__(self, cell: Cell, launch: Launch):
         self.status = run_cell.main(prepare(cell, launch))
 
-    def ending(self) -> Ending:
-        return Ending(self.status)
+    def poll(self) -> ExitReport:
+        return ExitReport(self.status)
 
 
 @pytest.fixture

@@ -281,13 +281,14 @@ def test_the_script_for_the_tab_key_does_without_torch():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"), [("FEW", []), ("USUAL", ["done a"]), ("MANY", ["started a (log: x/log.txt)", "done a"])]
+    ("verbosity", "said"),
+    [("QUIET", []), ("NORMAL", ["done a"]), ("VERBOSE", ["started a (log: x/log.txt)", "done a"])],
 )
-def test_few_or_many_words_about_cells(words, said, monkeypatch, capsys):
-    monkeypatch.setattr(terminal, "words", terminal.Words[words])
+def test_verbosity_decides_what_is_said_of_cells(verbosity, said, monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "verbosity", terminal.Verbosity[verbosity])
     bars, cell = ProgressBars(1, 0, 1), SimpleNamespace(title="a")
     bars.started(cell, Path("x/log.txt"))
-    bars.settled(cell, None, 3.0)
+    bars.finished(cell, None, 3.0)
     bars.close()
     assert [line.removesuffix(" in 3 s") for line in capsys.readouterr().err.splitlines() if line[0] in "ds"] == said
 

@@ -10,7 +10,7 @@ from torch import nn
 from disentangle_bench.benchmarks.execution import build, distributed, run_cell
 from disentangle_bench.benchmarks.execution import measure as measuring
 from disentangle_bench.benchmarks.execution.costs import Cost
-from disentangle_bench.benchmarks.execution.given import judge
+from disentangle_bench.benchmarks.execution.pretrained import evaluate
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -79,15 +79,15 @@ def test_a_run_and_an_evaluation_judge_where_they_are_launched(launch, cell, mon
         seen.append(features.device_of(method).type)
         raise Stop
 
-    for part in (run_cell, judge):
+    for part in (run_cell, evaluate):
         monkeypatch.setattr(part, "measure", measure)
         monkeypatch.setattr(part, "device_of", lambda launch: torch.device("meta"))
     monkeypatch.setattr(run_cell, "_train_or_load", lambda *_: Trained("e", 0, 0, Cost()))
-    monkeypatch.setattr(judge, "state_hash", lambda state: "e")
-    monkeypatch.setattr(judge, "_tell", lambda *_: None)  # times a batch
+    monkeypatch.setattr(evaluate, "state_hash", lambda state: "e")
+    monkeypatch.setattr(evaluate, "_announce", lambda *_: None)  # times a batch
     with pytest.raises(Stop):
         run_cell.run_cell(prepare(cell, launch))
-    given = judge.Given("timm:resnet18", untrained=True)
+    given = evaluate.GivenEncoder("timm:resnet18", untrained=True)
     with pytest.raises(Stop):
-        judge.measure_encoder(given, choose("smoke", None, "digits", None, []), launch.out)
+        evaluate.measure_encoder(given, choose("smoke", None, "digits", None, []), launch.out)
     assert seen == ["meta", "meta"]

@@ -61,10 +61,10 @@ def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, l
     folder = cell.folder(launch.out)
     process = local.start(cell, launch)
     while max(saved_steps(folder), default=0) < MOST_STEPS_PER_EPOCH + 1:  # with partitions, with centres
-        assert process.ending() is None, (folder / "log.txt").read_text()
+        assert process.poll() is None, (folder / "log.txt").read_text()
         time.sleep(0.002)
     os.kill(process.pid, signal.SIGKILL)
-    while process.ending() is None:
+    while process.poll() is None:
         time.sleep(0.01)
     saved = torch.load(newest_intact(folder / "checkpoints", cell.hash), weights_only=True)
     place = saved["TrainingView"]

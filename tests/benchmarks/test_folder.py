@@ -10,11 +10,11 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local, run, survey
-from disentangle_bench.benchmarks.launchers.base import NO_REASON, Ending, prepare
+from disentangle_bench.benchmarks.launchers.base import NO_REASON, ExitReport, prepare
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.files import LONGEST_NAME, file_name
 from tests.benchmarks.conftest import make_cell
@@ -73,12 +73,12 @@ def test_the_cluster_decides_on_its_jobs(started):
 
 def test_configuration_goes_through_json_unchanged(cell, launch):
     config = RunConfig(cell.as_dict(), launch.of_cell(0))
-    assert fit(RunConfig, json.loads(json.dumps(config.as_dict())), "config") == config
-    assert fit(type(cell), json.loads(json.dumps(config.cell)), "cell") == cell
-    with pytest.raises(Unfit, match="launch: devices: int expected, got '2'"):
-        fit(RunConfig, {"cell": {}, "launch": {"command": "", "devices": "2"}}, "config")
-    with pytest.raises(Unfit, match="command is missing"):
-        fit(CellLaunch, {}, "config")
+    assert from_dict(RunConfig, json.loads(json.dumps(config.as_dict())), "config") == config
+    assert from_dict(type(cell), json.loads(json.dumps(config.cell)), "cell") == cell
+    with pytest.raises(BadJson, match="launch: devices: int expected, got '2'"):
+        from_dict(RunConfig, {"cell": {}, "launch": {"command": "", "devices": "2"}}, "config")
+    with pytest.raises(BadJson, match="command is missing"):
+        from_dict(CellLaunch, {}, "config")
 
 
 def test_a_number_that_is_another_process_now_is_not_asked_to_stop(started, launch, monkeypatch, capsys):
@@ -140,8 +140,8 @@ def test_a_reason_is_of_this_attempt_whatever_the_clock_says(reason, cell, launc
             if reason:
                 run.fail(reason)
 
-        def ending(self) -> Ending:
-            return Ending(ExitStatus.FAILED)
+        def poll(self) -> ExitReport:
+            return ExitReport(ExitStatus.FAILED)
 
     monkeypatch.setattr(local, "start", lambda cell, launch, slot: Failed(prepare(cell, launch)))
     assert list(local.run([cell], launch).failed.values()) == [reason or NO_REASON]

@@ -16,8 +16,8 @@ from torch import nn
 
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.benchmarks.execution.given import downloads, named, reach, sources
-from disentangle_bench.evaluation.records import read_records
+from disentangle_bench.benchmarks.execution.pretrained import availability, downloads, encoder_names, sources
+from disentangle_bench.evaluation.records import find_records
 
 NETWORK = """
 import torch
@@ -63,14 +63,14 @@ def folder(tmp_path, monkeypatch):
 
 def judged(*arguments: str, measures: str = "knn,intrinsic") -> dict:
     """The record of a request that works."""
-    before = {record["cell"]["hash"] for record in read_records_here()}
+    before = {record["cell"]["hash"] for record in find_records_here()}
     assert main(["eval", *arguments, *REQUEST, measures, "--out", "runs"]) == 0
-    (record,) = [record for record in read_records_here() if record["cell"]["hash"] not in before]
+    (record,) = [record for record in find_records_here() if record["cell"]["hash"] not in before]
     return record
 
 
-def read_records_here() -> list[dict]:
-    return [dict(record) for record in read_records(Path("runs"))[0]]
+def find_records_here() -> list[dict]:
+    return [dict(record) for record in find_records(Path("runs"))[0].values()]
 
 
 def told(capsys, *arguments: str) -> str:
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_lightly_with_a_network_of_timm(folder, capsys):
     network.maxpool = nn.Identity()
     sequence = nn.Sequential(*list(network.children())[:-1])
     torch.save({"state_dict": {f"backbone.{k}": v for k, v in sequence.state_dict().items()}}, "lightly.ckpt")
-    source = named.find("timm:resnet18,checkpoint=lightly.ckpt", untrained=False)
+    source = encoder_names.find("timm:resnet18,checkpoint=lightly.ckpt", untrained=False)
     loaded = source.load(3, (16, 16))
     images = torch.rand(2, 3, 16, 16)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_a_checkpoint_of_lightly_with_a_network_of_timm(folder, capsys):
 
 
 def test_a_vision_transformer_sees_the_size_that_it_was_made_for(folder, capsys):
-    source = named.find("timm:test_vit", untrained=True)
+    source = encoder_names.find("timm:test_vit", untrained=True)
     about = {"image_shape": (3, 16, 16), "crop": 1.0, "size": None, "normalize": None, "statistics": ([0.1], [0.2])}
     encoder, how = sources.as_encoder("timm:test_vit", source, **about)
     assert how["image_shape"] == [3, 160, 160]
@@ -165,7 +165,7 @@ def test_weights_that_cannot_be_had_are_told_at_once(folder, capsys, monkeypatch
     for name in ("timm:resnet18", "hf:somebody/something"):
         start = time.monotonic()
         line = told(capsys, "--encoder", name)
-        assert time.monotonic() - start < reach.REACH_SECONDS + 4, "not tried again and again"
+        assert time.monotonic() - start < availability.REACH_SECONDS + 4, "not tried again and again"
         assert "its weights are not on disk and can't be downloaded" in line
     assert "--untrained judges it with random ones" in told(capsys, "--encoder", "timm:resnet18")
     code = "import sys\nfrom disentangle_bench.benchmarks.__main__ import main\n"
@@ -178,7 +178,7 @@ def test_weights_that_cannot_be_had_are_told_at_once(folder, capsys, monkeypatch
 
 
 def test_what_is_no_name_of_the_hub(folder, capsys, monkeypatch):
-    monkeypatch.setattr(reach, "unreachable", lambda *_: None)
+    monkeypatch.setattr(availability, "unreachable", lambda *_: None)
     monkeypatch.delenv("DISENTANGLE_BENCH_OFFLINE")
     assert "expected hf:OWNER/NAME" in told(capsys, "--encoder", "hf:something")
     assert "timm has no model 'resnet1': did you mean" in told(capsys, "--encoder", "timm:resnet1")
@@ -190,7 +190,7 @@ def test_a_file_of_the_hub_that_is_on_disk(folder, trained_file):
     (snapshot.parent.parent / "refs").mkdir()
     (snapshot.parent.parent / "refs" / "main").write_text("abc")
     (snapshot / "encoder.safetensors").write_bytes(trained_file.read_bytes())
-    source = named.find("hf:me/mine", untrained=False)
+    source = encoder_names.find("hf:me/mine", untrained=False)
     assert (source.label, source.step, source.budget) == ("hf:me/mine", 7, {"epochs": 3.0})
 
 

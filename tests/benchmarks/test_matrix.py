@@ -14,7 +14,7 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.runs.folder import RunFolder
-from disentangle_bench.evaluation.records import read_records
+from disentangle_bench.evaluation.records import find_records
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 PEEKING = """
@@ -51,7 +51,7 @@ def test_own_method_beside_a_failing_one(own_folder, capfd):
     (failure,) = [line for line in printed.err.splitlines() if line.startswith("bench: failed")]
     assert "label firewall" in failure
     assert "uses_targets = frozenset({'content'})" in failure
-    (record,) = [r for r in read_records(Path("runs"))[0] if r["cell"]["method"] == "my_file.MyMethod"]
+    (record,) = [r for r in find_records(Path("runs"))[0].values() if r["cell"]["method"] == "my_file.MyMethod"]
     assert record["labels"] == ["domain"]
     assert record["config"]["options"]["smoothing"] == 0.1
 

@@ -9,7 +9,7 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation import protocol
 from disentangle_bench.evaluation.leaderboard.frame import method_labels
-from disentangle_bench.evaluation.records import BadRecord, read_record, read_records, write_json
+from disentangle_bench.evaluation.records import BadRecord, find_records, read_record, write_json
 
 MINE = '''
 import numpy as np
@@ -64,7 +64,7 @@ def _length(space):
     return {"length": float(np.linalg.norm(space.x["test"], axis=1).mean())}
 
 length = Measure(
-    name="length", version=1, subjects=NO_TARGET, splits="test", source="a test", aspect="descriptive",
+    name="length", version=1, targets=NO_TARGET, splits="test", source="a test", aspect="descriptive",
     scores={"length": Score(None, 0, float("inf"), "none")}, run=_length,
 )
 not_a_measure = 3
@@ -98,7 +98,7 @@ def test_they_are_in_the_table_by_their_own_names(folder, capsys):
     assert "| mine " in table
     assert "length@1" in table
     assert "their_file" not in table
-    record = next(r for r in read_records(folder / "runs")[0] if "Mine" in r["cell"]["method"])
+    record = next(r for r in find_records(folder / "runs")[0].values() if "Mine" in r["cell"]["method"])
     assert record["cell"]["dataset"] == "their_file.Stripes", "what it is known by stays the path"
     assert all(row["scores"] for row in record["metrics"])
     assert main(["compare", "mine", "random_init", "--out", "runs", "--allow-underpowered"]) in (0, 3)
@@ -180,7 +180,7 @@ def test_a_record_describes_a_measure_or_is_refused(folder):
 
 def test_equal_names_are_told_apart(folder):
     """Two classes of one name on one data set are two methods."""
-    record = next(r for r in read_records(folder / "runs")[0] if "Mine" in r["cell"]["method"])
+    record = next(r for r in find_records(folder / "runs")[0].values() if "Mine" in r["cell"]["method"])
     other = record | {"cell": record["cell"] | {"method": "other_file.Mine", "settings": "0123456789abcdef"}}
     assert len(set(method_labels([record, other]).values())) == 2
 

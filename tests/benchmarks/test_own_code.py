@@ -9,7 +9,7 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.machine import find_devices
-from disentangle_bench.evaluation.records import read_records
+from disentangle_bench.evaluation.records import find_records
 
 DECOYS = ("random", "json", "torch", "yaml", "logging", "methods", "datamodules/__init__", "evaluation", "benchmarks")
 MINE = """
@@ -52,7 +52,7 @@ def test_files_of_the_users_folder_hide_nothing(folder, devices):
     place = {"RANK": "1", "SLURM_PROCID": "1", "LOCAL_RANK": "1"}
     done = bench(folder, "--method", "methods.mine.MyMethod", "--devices", devices, "--out", "runs", **place)
     assert done.returncode == 0, done.stdout + done.stderr + "".join(p.read_text() for p in folder.rglob("log.txt"))
-    (record,) = read_records(folder / "runs")[0]
+    (record,) = find_records(folder / "runs")[0].values()
     assert record["config"]["source"], "its file's content is part of what decides the result"
     assert record["cost"]["devices"] == int(devices)
     assert list(folder.rglob("metrics.csv")), "curves"

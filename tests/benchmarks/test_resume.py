@@ -64,10 +64,10 @@ def test_ended_run_goes_on_to_the_same_figures(number, moment, cell_for_module, 
     cell, folder = cell_for_module, cell_for_module.folder(launch.out)
     process = local.start(cell, launch)
     while not moment(folder):
-        assert process.ending() is None, (folder / "log.txt").read_text()
+        assert process.poll() is None, (folder / "log.txt").read_text()
         time.sleep(0.002)
     os.kill(process.pid, number)
-    while process.ending() is None:
+    while process.poll() is None:
         time.sleep(0.01)
     if number == signal.SIGTERM:
         assert process.exitcode() == ExitStatus.INTERRUPTED

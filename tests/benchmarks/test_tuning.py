@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks.commands.studies import tune
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
-from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw
+from disentangle_bench.benchmarks.planning.tuning import Choice, TrialResult, choose_best, draw
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.measures.base import Space
 from disentangle_bench.evaluation.measures.content import validation
@@ -56,7 +56,7 @@ def test_every_method_that_trains_declares_a_space_for_twelve_draws_of_its_optio
 
 
 def test_the_best_is_chosen_and_what_failed_never_is():
-    tried = [Tried({"k": k}, score, []) for k, score in enumerate((0.5, None, 0.9, 0.9, 0.1))]
+    tried = [TrialResult({"k": k}, score, []) for k, score in enumerate((0.5, None, 0.9, 0.9, 0.1))]
     assert [one.options["k"] for one in choose_best(tried)] == [2, 0, 1, 3, 4]
     with pytest.raises(RequestError, match="none of its runs"):
         choose_best([tried[1]])

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from disentangle_bench.benchmarks.commands import verify
-from disentangle_bench.benchmarks.launchers import again, local
+from disentangle_bench.benchmarks.launchers import local, rerun
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import find_records, read_record, seal, write_json
@@ -37,7 +37,7 @@ def test_a_record_that_no_run_gives_is_named(run):
     row["scores"]["top1"] -= 1 / 360
     record["provenance"]["git"] = {"commit": "0" * 40, "dirty": False}
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
-    finding, why = again.differences(find_records(run.out)[0], 1)
+    finding, why = rerun.differences(find_records(run.out)[0], 1)
     assert "knn@1 features class top1 was" in finding
     assert f"git differ: commit {'0' * 40} -> " in why
 
@@ -46,7 +46,7 @@ def test_a_record_of_another_configuration_is_named(run):
     record = read_record(run.record)
     record["config"]["seed"] = 5
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
-    (finding,) = again.differences(find_records(run.out)[0], 1)
+    (finding,) = rerun.differences(find_records(run.out)[0], 1)
     assert "its configuration belongs to another run" in finding
 
 
@@ -54,5 +54,5 @@ def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):
     record = read_record(run.record)
     record["config"] = {"dataset": "digits"}
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
-    (finding,) = again.differences(find_records(run.out)[0], 1)
+    (finding,) = rerun.differences(find_records(run.out)[0], 1)
     assert "method is missing" in finding

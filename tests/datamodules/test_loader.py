@@ -87,7 +87,7 @@ def test_statistics_of_a_stream_come_from_a_sample(root, monkeypatch):
     stream = build(root, feed="stream")
     asked = []
     take = Split.take
-    monkeypatch.setattr("disentangle_bench.datamodules.base.STATISTICS_SAMPLE", 10)
+    monkeypatch.setattr("disentangle_bench.datamodules.batches.statistics.SAMPLE", 10)
     monkeypatch.setattr(Split, "take", lambda self, positions: asked.extend(positions) or take(self, positions))
     _ = stream.statistics
     assert len(asked) == 10

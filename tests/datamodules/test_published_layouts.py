@@ -224,10 +224,10 @@ def test_members_of_a_file_are_read_piece_by_piece(tmp_path):
     np.savez_compressed(tmp_path / "one.npz", values=values)
     out = np.zeros_like(values)
     sizes = []
-    for rows, part in npz.pieces(tmp_path / "one.npz", "values", values.shape, rows=4):
+    for rows, part in npz.read_chunks(tmp_path / "one.npz", "values", values.shape, rows=4):
         out[rows] = part
         sizes.append(len(part))
     assert np.array_equal(out, values)
     assert sizes == [4, 4, 3]
     with pytest.raises(DataCorrupt, match=r"There is no item named 'others\.npy'"):
-        list(npz.pieces(tmp_path / "one.npz", "others", values.shape))
+        list(npz.read_chunks(tmp_path / "one.npz", "others", values.shape))

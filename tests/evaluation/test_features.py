@@ -135,7 +135,7 @@ def test_weights_lie_beside_the_features_and_a_split_of_the_same_images_is_not_e
         np.testing.assert_array_equal(found.weights["test"], weights)
         assert found.weights["train"] is None
         assert found.weights["val"] is None
-    more = again.also("probe", "train", np.ones(COUNTS["train"], np.float32))
+    more = again.with_split("probe", "train", np.ones(COUNTS["train"], np.float32))
     assert more.features["features"]["probe"] is again.features["features"]["train"]
     np.testing.assert_array_equal(more.targets["probe"]["class"], again.targets["train"]["class"])
     assert more.weights["probe"].sum() == COUNTS["train"]

@@ -481,7 +481,7 @@ def test_every_measure_is_described_and_its_parameters_can_be_written():
     for title, measure in protocol.MEASURES.items():
         assert measure.source, title
         assert measure.splits, title
-        assert measure.subjects.text, title
+        assert measure.targets.text, title
         assert json.loads(json.dumps(measure.parameters)) == measure.parameters
         for score in measure.scores.values():
             assert score.low < score.high, title

@@ -14,7 +14,7 @@ from disentangle_bench.methods.networks import traversals
 from disentangle_bench.methods.networks.heads import mlp
 from disentangle_bench.methods.networks.momentum import MomentumEncoder, enqueue
 from disentangle_bench.methods.networks.variational import Decoder
-from disentangle_bench.methods.objectives.inputs import widen
+from disentangle_bench.methods.objectives.inputs import upcast
 from disentangle_bench.methods.views import Augmentation, together
 
 
@@ -170,7 +170,7 @@ def test_the_discriminator_learns_to_tell_and_the_encoder_not_to(data, make, mon
 def test_a_decoder_makes_images_of_any_size(shape):
     images = Decoder(5, shape, width=8)(torch.randn(2, 5))
     assert images.shape == (2, *shape)
-    assert widen(images) is images
+    assert upcast(images) is images
 
 
 def test_looc_pulls_a_space_to_the_key_that_shares_its_group(data, make, monkeypatch):

@@ -28,7 +28,7 @@ def measure_pages() -> Iterator[tuple[str, str]]:
     ]
     for aspect, question in ASPECTS.items():
         rows = [
-            (f"[{title}]({measure.name}.md)", measure.subjects.text, measure.splits, ", ".join(measure.scores))
+            (f"[{title}]({measure.name}.md)", measure.targets.text, measure.splits, ", ".join(measure.scores))
             for title, measure in MEASURES.items()
             if measure.aspect == aspect
         ]
@@ -44,7 +44,7 @@ def page(title: str, measure: Measure) -> str:
     file = f"{function.__module__.removeprefix('disentangle_bench.').replace('.', '/')}.py"
     known = [
         ("asks", ASPECTS[measure.aspect]),
-        ("taken on", measure.subjects.text),
+        ("taken on", measure.targets.text),
         ("in the spaces", ", ".join(map(code, measure.spaces)) if measure.spaces else "all but `assignment`"),
         ("splits", measure.splits),
         ("source", measure.source),

@@ -49,7 +49,7 @@ def probe(rows: int, classes: int = 10) -> Task:
 
 def board(count: int, seeds: int = 10, methods: int = 20) -> Task:
     """The leaderboard's figures from records in memory, copies of the quick suite's without outcomes by image."""
-    known = records.read_records(BOARD)[0]
+    known = list(records.find_records(BOARD)[0].values())
     made = {}
     for number in range(count):
         (row, seed), here = divmod(number, seeds), methods * seeds

@@ -25,12 +25,12 @@ def command(*folders: str, out: str = "results/runs") -> int:
         if Path(folder).resolve() == Path(out).resolve():
             raise RequestError(f"merge {folder}: that is --out itself")
     preconditions.check_writable(Path(out))
-    counts = dict.fromkeys(storage.Taking, 0)
+    counts = dict.fromkeys(storage.MergeResult, 0)
     for folder in folders:
         for run in storage.runs_in(Path(folder)):
             taking = storage.take_over(run, Path(out))
             counts[taking] += 1
-            if taking in (storage.Taking.DIFFERS, storage.Taking.BUSY):
+            if taking in (storage.MergeResult.DIFFERS, storage.MergeResult.BUSY):
                 print(f"bench: {run.path}: {taking}", file=sys.stderr)
     print(", ".join(f"{count} {taking}" for taking, count in counts.items() if count) or "no runs")
-    return 1 if counts[storage.Taking.DIFFERS] else 0
+    return 1 if counts[storage.MergeResult.DIFFERS] else 0

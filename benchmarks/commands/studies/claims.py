@@ -34,8 +34,7 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
 
     preconditions.require_runs(Path(out))
     found, problems = find_records(Path(out))
-    for problem in problems:
-        print(f"bench: skipped {problem.reason}", file=sys.stderr)
+    preconditions.name_skipped(problems)
     judged = judge(chosen, found)
     text = verdicts.markdown(judged)
     if sys.stdout.isatty():

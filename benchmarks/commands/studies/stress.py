@@ -73,7 +73,7 @@ def command(
     workers = min(jobs or count_cores(), len(titles))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for number, found in enumerate(pool.map(each, titles), 1):
-            if terminal.words > terminal.Words.FEW:
+            if terminal.verbosity > terminal.Verbosity.QUIET:
                 told = f"bench: {number} of {len(titles)} measures: {found[0].measure}, {found[0].seconds:.0f} s"
                 print(told, file=sys.stderr, flush=True)
             cards += found

@@ -43,7 +43,7 @@ def command(
     from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
-    from disentangle_bench.benchmarks.planning.tuning import Choice, Tried, choose_best, draw, tuning_suite
+    from disentangle_bench.benchmarks.planning.tuning import Choice, TrialResult, choose_best, draw, tuning_suite
     from disentangle_bench.evaluation.records import write_json
 
     request = choose(suite, method, None, None, set)
@@ -75,7 +75,7 @@ def command(
             scores = [_score(run, Path(out), tune.measure, tune.score) for run in runs]
             known = [score for score in scores if score is not None]
             mean = sum(known) / len(known) if len(known) == len(scores) else None
-            tried.append(Tried(options, mean, [run.hash for run in runs]))
+            tried.append(TrialResult(options, mean, [run.hash for run in runs]))
         try:
             found[name] = choose_best(tried)
         except RequestError as error:

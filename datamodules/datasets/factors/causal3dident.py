@@ -38,6 +38,7 @@ class Causal3DIdent(ImageFileDataModule):
         "J. von Kuegelgen et al.: Self-Supervised Learning with Data Augmentations Provably Isolates Content from "
         "Style (2021), https://zenodo.org/record/4784282"
     )
+    holds = tuple(f"{part}/raw_latents_{k}.npy" for part in PARTS for k in range(len(OBJECTS)))
     layout = (
         "trainset and testset, each with images_0/*.png .. images_6/*.png and raw_latents_0.npy .. raw_latents_6.npy"
     )
@@ -46,11 +47,6 @@ class Causal3DIdent(ImageFileDataModule):
 
     def __init__(self, *, image_size: PositiveInt = 64, **kwargs):
         super().__init__(image_size=image_size, **kwargs)
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds the latents of both parts."""
-        files = [folder / part / f"raw_latents_{k}.npy" for part in PARTS for k in range(len(OBJECTS))]
-        return folder if all(file.is_file() for file in files) else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for the object and for each latent."""

@@ -47,13 +47,10 @@ class DSprites(FactorDataModule):
 
     name = "dsprites"
     source = "L. Matthey, I. Higgins, D. Hassabis, A. Lerchner: dSprites (2017), https://github.com/google-deepmind/dsprites-dataset"
+    holds = (FILE,)
     layout = FILE
     licence = "Apache 2.0"
     mirror_symmetric = False
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds the published file."""
-        return folder if (folder / FILE).is_file() else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""
@@ -140,5 +137,5 @@ class Coloured:
 
 def _read_images(file: Path, out: np.ndarray) -> None:
     """Read `imgs` (uint8 [N, 64, 64], 0 and 1), white as 255."""
-    for rows, part in npz.pieces(file, "imgs", out.shape):
+    for rows, part in npz.read_chunks(file, "imgs", out.shape):
         out[rows] = part * 255

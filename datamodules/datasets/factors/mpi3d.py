@@ -68,7 +68,7 @@ class MPI3D(FactorDataModule):
         file, count = home / self.file, math.prod(FACTORS.values())
 
         def fill(out: np.ndarray) -> None:
-            for rows, part in npz.pieces(file, "images", (count, 64, 64, 3)):
+            for rows, part in npz.read_chunks(file, "images", (count, 64, 64, 3)):
                 out[rows] = part.transpose(0, 3, 1, 2)
 
         stored = self._store(home, [file], (count, 3, 64, 64), fill, variant=self.variant)

@@ -34,13 +34,10 @@ class Shapes3D(FactorDataModule):
 
     name = "shapes3d"
     source = "C. Burgess, H. Kim: 3D Shapes Dataset (2018), https://github.com/google-deepmind/3d-shapes"
+    holds = (FILE,)
     layout = FILE
     licence = "Apache 2.0"
     mirror_symmetric = False
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds the published file."""
-        return folder if (folder / FILE).is_file() else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for each factor."""

@@ -48,6 +48,7 @@ class ThreeDIEBench(ImageFileDataModule):
         "Q. Garrido, L. Najman, Y. LeCun: Self-Supervised Learning of Split Invariant Equivariant Representations "
         "(2023), https://github.com/facebookresearch/SIE"
     )
+    holds = tuple(f"{part}_{kind}.npy" for part in PARTS for kind in ("images", "labels"))
     layout = (
         "SYNSET/OBJECT/image_0.jpg, latent_0.npy .. (3DIEBench.tar.gz); train_images.npy, train_labels.npy, "
         "val_images.npy, val_labels.npy (from the folder data of the code)"
@@ -60,11 +61,6 @@ class ThreeDIEBench(ImageFileDataModule):
         if views > VIEWS:
             raise DataMismatch(f"views {views}: there are {VIEWS} of each object")
         self.views = views
-
-    def home(self, folder: Path) -> Path | None:
-        """The folder, if it holds the four lists."""
-        files = [folder / f"{part}_{kind}.npy" for part in PARTS for kind in ("images", "labels")]
-        return folder if all(file.is_file() for file in files) else None
 
     def read(self, home: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits with a target for the class and for each latent."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from disentangle_bench.evaluation.leaderboard.frame import Record, budget_of, labels_of, tuning_of
 from disentangle_bench.evaluation.leaderboard.report.gallery import as_csv
-from disentangle_bench.evaluation.records import name_of
+from disentangle_bench.evaluation.records import display_name
 
 CARDS, RUNS = 200, 10
 """Most cards, and runs on one, that the page shows; the csv of all runs has all."""
@@ -50,7 +50,7 @@ def _run(record: Record, folder: Path | None) -> dict[str, str]:
     provenance, cell = record["provenance"], record["cell"]
     git = provenance.get("git") or {}
     return {
-        "dataset": name_of(record, "dataset"),
+        "dataset": display_name(record, "dataset"),
         "seed": str(cell["seed"]),
         "command": str(provenance.get("command") or ""),
         "commit": str(git.get("commit") or "unknown")[:12] + (" + changes" if git.get("dirty") else ""),

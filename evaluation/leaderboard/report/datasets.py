@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
-from disentangle_bench.evaluation.leaderboard.grid import Cell, Grid
+from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.table import column_keys
-from disentangle_bench.evaluation.records import name_of
+from disentangle_bench.evaluation.records import display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "train
 
 def build(
     grid: Grid,
-    told: Grid | None,
+    by_space: Grid | None,
     frame: pd.DataFrame,
     named: list[Named],
     dials: Sequence[dial.Curve],
@@ -38,7 +38,7 @@ def build(
 
     Args:
         grid: the main table.
-        told: which space tells what, if there is such a table.
+        by_space: which space tells what, if there is such a table.
         frame: the leaderboard, of all data sets.
         named: all runs.
         dials: curves over the correlation of the data, of all data sets.
@@ -57,7 +57,9 @@ def build(
         else:
             missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
         pictures += [_ranks(grid, part, files), _points(grid, part, keys[0], files)]
-    drawn = _curves(grid.dataset, [entry for entry in named if name_of(entry[1], "dataset") == grid.dataset], files)
+    drawn = _curves(
+        grid.dataset, [entry for entry in named if display_name(entry[1], "dataset") == grid.dataset], files
+    )
     if not drawn:
         missing.append(
             "Learning curves: no logs beside the records. A run that trains leaves them in its folder, under "
@@ -70,7 +72,7 @@ def build(
         "heat": heat(grid, headline.criteria(part)),
         "dial": dial.grids(turned)[0] if turned else None,
         "grid": formats.without_constant(grid),
-        "told": told,
+        "by_space": by_space,
         "pictures": (found := [picture for picture in (*pictures, *drawn) if picture]),
         "first": 1 + next((k for k, picture in enumerate(found) if picture.broad), -1),
         "missing": missing,
@@ -90,7 +92,7 @@ def heat(grid: Grid, keys: Sequence[Key]) -> Grid | None:
     return Grid(grid.dataset, "", [grid.columns[k] for k in (0, *columns)], rows, list(grid.blocks))
 
 
-def _share(grid: Grid, cell: Cell, k: int) -> Cell:
+def _share(grid: Grid, cell: TableCell, k: int) -> TableCell:
     key = grid.columns[k].key
     known = score_of(key[0], key[1]) if key else None
     if known is None or not isinstance(cell.value, int | float):

@@ -90,7 +90,7 @@ def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return file.getvalue()
 
 
-def layouts(x: np.ndarray, seed: int = 0, tsne: bool = True) -> dict[str, np.ndarray]:
+def layouts(x: np.ndarray, tsne: bool = True) -> dict[str, np.ndarray]:
     """Principal components [N, k] in the plane [N, 2]: the first two, and t-SNE (van der Maaten & Hinton 2008)."""
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
@@ -99,7 +99,7 @@ def layouts(x: np.ndarray, seed: int = 0, tsne: bool = True) -> dict[str, np.nda
     plane = x[:, :2] if x.shape[1] > 1 else np.column_stack([x[:, 0], np.zeros(len(x))])
     found = {"PCA": plane}
     if tsne and len(x) > 10 and x.shape[1] > 2 and np.isfinite(x).all() and x.std() > 0:
-        learner = TSNE(2, init="pca", random_state=seed, perplexity=min(30.0, (len(x) - 1) / 3))
+        learner = TSNE(2, init="pca", random_state=0, perplexity=min(30.0, (len(x) - 1) / 3))
         with threadpool_limits(1):
             found["t-SNE"] = learner.fit_transform(x)
     return found
@@ -135,16 +135,16 @@ def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray
 def _shade(spec: dict[str, Any], values: np.ndarray, index: dict[str, Any]) -> plots.Shade:
     """By a target, with the names and colours of its values as far as the run's file says them properly."""
 
-    def told(key: str) -> list[Any]:
+    def listed(key: str) -> list[Any]:
         given = index.get(key)
         values_ = given.get(spec["name"]) if isinstance(given, dict) else None
         return values_ if isinstance(values_, list) else []
 
-    hues = told("hues")
+    hues = listed("hues")
     plain = all(isinstance(hue, list) and len(hue) == 3 and all(c in range(256) for c in hue) for hue in hues)
     enough = len(hues) > values.max()
     return plots.Shade(
-        spec["name"], spec["kind"], values, list(map(str, told("names"))), hues if plain and enough else ()
+        spec["name"], spec["kind"], values, list(map(str, listed("names"))), hues if plain and enough else ()
     )
 
 

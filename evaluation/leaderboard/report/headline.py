@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Cell, Column
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
 from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ NAMED = 4
 WHO = {"none": "Without labels", "domain": "With domain labels", "content": "With content labels"}
 
 
-class Told(NamedTuple):
+class Sentence(NamedTuple):
     """A sentence or two, and what they are about."""
 
     topic: str
@@ -71,37 +71,37 @@ def winners(part: pd.DataFrame) -> list[Winners]:
     return found
 
 
-def sentences(part: pd.DataFrame) -> list[Told]:
+def sentences(part: pd.DataFrame) -> list[Sentence]:
     """On content, on leakage, on both and on cost; `part` is one data set's lines of a `leaderboard` frame."""
     keys = column_keys(part)
     if not keys or not (rows := rows_of(part, keys[0])):
         return []
     block = next(name for name in BLOCKS if any(row["block"] == name for row in rows))
-    told = [Told("Content", _content(rows, keys[0], block, part))]
+    found = [Sentence("Content", _content(rows, keys[0], block, part))]
     peers = [row for row in rows if row["block"] == block]
     best = {row["method"] for row in peers if row["best"]}
     for key in leaks(keys):
         leaking = rows_of(part, key)
-        told.append(Told(f"Leakage of {key[2]}", _leakage(leaking, key, rows, keys[0], block)))
+        found.append(Sentence(f"Leakage of {key[2]}", _leakage(leaking, key, rows, keys[0], block)))
         both = [row["method"] for row in leaking if row["best"] and row["method"] in best]
         if both:
-            told.append(Told("Both", f"{WHO[block]}, {_names(both)} may be best in content and in leakage."))
+            found.append(Sentence("Both", f"{WHO[block]}, {_names(both)} may be best in content and in leakage."))
         elif best:
-            told.append(Told("Both", f"{WHO[block]}, none is among the best in content and in leakage."))
+            found.append(Sentence("Both", f"{WHO[block]}, none is among the best in content and in leakage."))
     seconds = [row for row in rows_of(part, (COST, "train_seconds", "")) if row["method"] in best and row["mean"] > 0]
     if len(seconds) > 1:
         first, last = seconds[0], seconds[-1]
         text = f"Of those that may be best in content, {first['method']} trained fastest: {_cost(first['mean'])} s, "
         text += f"against {_cost(last['mean'])} s of {last['method']}."
-        told.append(Told("Cost", text))
-    return told
+        found.append(Sentence("Cost", text))
+    return found
 
 
 def figure(row: Row, key: Key) -> str:
     """`93.6 ± 2.5 %`."""
     known = score_of(key[0], key[1])
     unit = known.unit if known is not None else ""
-    text = spell(Cell(row["mean"], (row["high"] - row["low"]) / 2), Column("", unit=unit))
+    text = spell(TableCell(row["mean"], (row["high"] - row["low"]) / 2), Column("", unit=unit))
     return f"{text} %" if unit == PERCENT else text
 
 
@@ -156,4 +156,4 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cost(value: float) -> str:
-    return spell(Cell(value), Column("", "cost"))
+    return spell(TableCell(value), Column("", "cost"))

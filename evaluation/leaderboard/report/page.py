@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judge
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
@@ -18,15 +20,14 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     method_labels,
     observations,
     score_of,
-    settings_of,
 )
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
-from disentangle_bench.evaluation.leaderboard.table import grids, matrices
-from disentangle_bench.evaluation.records import Problem, find_records, name_of
+from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
+from disentangle_bench.evaluation.records import Problem, display_name, find_records
 from disentangle_bench.files import replacing
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def build(
     return build_from(found, out, problems, baseline, title, claims)
 
 
+@threadpool_limits.wrap(limits=1)  # many small problems: threads would only wait for each other
 def build_from(
     found: Mapping[Path, Record],
     out: Path,
@@ -73,20 +75,6 @@ def build_from(
     claims: Sequence[Claim] = (),
 ) -> Path:
     """As `build`, from records at hand, by their paths: without the folders around them, pictures are missing."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # many small problems: threads would only wait for each other
-        return _build(found, out, problems, baseline, title, claims)
-
-
-def _build(
-    found: Mapping[Path, Record],
-    out: Path,
-    problems: Iterable[Problem],
-    baseline: str | None,
-    title: str,
-    claims: Sequence[Claim],
-) -> Path:
     labels = method_labels(found.values())
     seen = observations(found, labels)
     frame = summarise(seen)
@@ -99,13 +87,13 @@ def _build(
         made = cards.build(named, methods)
         judged = [one for one in judge(claims, found) if one.verdict != NOT_RUN]
         ranking = overall(seen)
-        told = {grid.dataset: grid for grid in matrices(frame)}
+        by_space = {grid.dataset: grid for grid in space_grids(frame)}
         page = formats.environment().get_template("report.html.j2")
         text = page.render(
             title=title,
             records=len(found),
             datasets=[
-                datasets.build(grid, told.get(grid.dataset), frame, named, curves, files) for grid in grids(frame)
+                datasets.build(grid, by_space.get(grid.dataset), frame, named, curves, files) for grid in grids(frame)
             ],
             links={card["method"]: card["id"] for card in made},
             cards=made,
@@ -137,7 +125,7 @@ def _build(
 
 
 def _key(record: Record) -> tuple[str, str, str]:
-    return name_of(record, "dataset"), record["cell"]["method"], settings_of(record)
+    return display_name(record, "dataset"), record["cell"]["method"], record["cell"]["settings"]
 
 
 def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
@@ -145,7 +133,7 @@ def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
     chosen: dict[tuple[str, str], Named] = {}
     for entry in named:
         label, record, folder = entry
-        place = (name_of(record, "dataset"), label)
+        place = (display_name(record, "dataset"), label)
         if folder is not None and (place not in chosen or (not _has(chosen[place]) and _has(entry))):
             chosen[place] = entry
     ordered = sorted(chosen.items(), key=lambda item: (not _has(item[1]), item[0]))[:GALLERIES]
@@ -181,6 +169,6 @@ def _compared_line(line: dict[Any, Any]) -> dict[str, Any]:
     gain, low, high = (None if v is None or math.isnan(v) else v for v in (line[k] for k in ("gain", "low", "high")))
     return line | {
         "gain": gain,
-        "told": "\N{EN DASH}" if gain is None else f"{scale * gain:{form}}{' points' if percent else ''}",
+        "text": "\N{EN DASH}" if gain is None else f"{scale * gain:{form}}{' points' if percent else ''}",
         "interval": "\N{EN DASH}" if low is None or high is None else f"{scale * low:{form}} to {scale * high:{form}}",
     }

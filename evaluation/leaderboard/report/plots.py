@@ -53,10 +53,10 @@ def svg(figure: Figure) -> bytes:
     return text.replace(INK, "currentColor").encode()
 
 
-def png(figure: Figure, dpi: int = 100) -> bytes:
+def png(figure: Figure) -> bytes:
     """A figure as PNG of at most 256 colours without background, for light and dark pages."""
     drawn, packed = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=dpi, transparent=True)
+    figure.savefig(drawn, format="png", dpi=100, transparent=True)
     picture = Image.open(drawn).convert("RGBA").quantize(256, method=Image.Quantize.FASTOCTREE)
     picture.save(packed, "PNG", optimize=True)
     return packed.getvalue()

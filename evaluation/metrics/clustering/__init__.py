@@ -1,7 +1,6 @@
 """How well groups agree with labels: NMI, ARI, AMI and matched accuracy; k-means on features; silhouette."""
 
 from disentangle_bench.evaluation.metrics.clustering.agreement import (
-    assignment_scores,
     chance_nmi,
     cluster_scores,
     matched,
@@ -10,7 +9,6 @@ from disentangle_bench.evaluation.metrics.clustering.kmeans import kmeans_cluste
 from disentangle_bench.evaluation.metrics.clustering.silhouette import silhouette
 
 __all__ = [
-    "assignment_scores",
     "chance_nmi",
     "cluster_scores",
     "kmeans_clusters",

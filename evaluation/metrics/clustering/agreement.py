@@ -14,8 +14,7 @@ from sklearn.metrics import (
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    integers,
-    matrix,
+    check_integers,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -38,7 +37,7 @@ def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
         ValueError: shapes that differ or are not [N], or values that are not integers.
         MetricUndefined: no samples, or labels of one kind only (nothing to agree with).
     """
-    truth, groups = integers(labels, "labels"), integers(clusters, "clusters")
+    truth, groups = check_integers(labels, "labels"), check_integers(clusters, "clusters")
     if truth.shape != groups.shape or truth.ndim != 1:
         raise ValueError(f"labels has shape {truth.shape} but clusters {groups.shape}: both must be [N]")
     if len(np.unique(truth)) < 2:
@@ -71,8 +70,3 @@ def chance_nmi(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> float:
     sizes = [np.asarray(table.sum(axis=axis)).ravel() for axis in (0, 1)]
     mean = float(np.mean([entropy(size) for size in sizes]))
     return float(expected_mutual_information(table, len(labels)) / mean) if mean > 0 else 0.0
-
-
-def assignment_scores(probabilities: Any, labels: Any) -> dict[str, float]:
-    """`cluster_scores` of the most probable cluster (lowest index on ties) of each row of [N, K]."""
-    return cluster_scores(labels, matrix(probabilities, "probabilities").argmax(axis=1))

@@ -11,8 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    matrix,
-    row_labels,
+    check_array,
+    check_labels,
 )
 from disentangle_bench.evaluation.metrics.clustering.agreement import cluster_scores
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
@@ -20,8 +20,8 @@ from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 def kmeans_scores(features: Any, labels: Any, num_clusters: int, seed: int = 0, n_init: int = 10) -> dict[str, float]:
     """`cluster_scores` of `kmeans_clusters` with one seed, on the features as given."""
-    features = matrix(features, "features")
-    truth = row_labels(labels, "labels", features, "features")
+    features = check_array(features, "features")
+    truth = check_labels(labels, "labels", features, "features")
     return cluster_scores(truth, kmeans_clusters(features, num_clusters, [seed], n_init=n_init)[0])
 
 
@@ -41,7 +41,7 @@ def kmeans_clusters(features: Any, num_clusters: int, seeds: Sequence[int], *, n
         ValueError: features that are not [N, D].
         MetricUndefined: non-finite features, or more clusters than samples.
     """
-    features = matrix(features, "features").astype(np.float32)
+    features = check_array(features, "features").astype(np.float32)
     if num_clusters > len(features):
         raise MetricUndefined(f"k-means with {num_clusters} clusters on {len(features)} samples")
     with threadpool_limits(1), warnings.catch_warnings():

@@ -9,9 +9,9 @@ from sklearn.metrics import (
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    matrix,
-    row_labels,
-    varying,
+    check_array,
+    check_labels,
+    check_varying,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -29,12 +29,12 @@ def silhouette(features: Any, clusters: Any, seed: int = 0, *, sample_size: int 
         ValueError: wrong shapes (both named).
         MetricUndefined: non-finite or constant features, or not between 2 and n - 1 clusters among the n rows used.
     """
-    features = matrix(features, "features")
-    groups = row_labels(clusters, "clusters", features, "features")
+    features = check_array(features, "features")
+    groups = check_labels(clusters, "clusters", features, "features")
     if len(features) > sample_size:
         rows = np.sort(np.random.default_rng(seed).choice(len(features), sample_size, replace=False))
         features, groups = features[rows], groups[rows]
-    varying(features, "features")
+    check_varying(features, "features")
     found = len(np.unique(groups))
     if not 2 <= found < len(features):
         raise MetricUndefined(f"silhouette of {found} clusters among {len(features)} samples")

@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    real,
-    same_width,
+    check_real,
+    check_same_width,
 )
 from disentangle_bench.evaluation.metrics.disentanglement.checks import (
     Floats,
@@ -50,7 +50,7 @@ def beta_vae(
         if eval_pairs_z is not None:
             differences = mean_differences(eval_pairs_z, "eval_pairs_z")
             eval_x, eval_y = points_and_factors(differences, eval_factor_index, "eval_pairs_z", "eval_factor_index")
-            same_width(x, "pairs_z", eval_x, "eval_pairs_z")
+            check_same_width(x, "pairs_z", eval_x, "eval_pairs_z")
             scores["eval_accuracy"] = float(model.score(eval_x, eval_y))
     return scores
 
@@ -77,7 +77,7 @@ def sample_pairs(
 
 
 def mean_differences(pairs: Any, name: str) -> Floats:
-    array = real(pairs, name).astype(np.float64)
+    array = check_real(pairs, name).astype(np.float64)
     if array.ndim == 4 and array.shape[1] == 2:
         return np.abs(array[:, 0] - array[:, 1]).mean(axis=1)
     if array.ndim == 2:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    integers,
-    matrix,
-    same_width,
+    check_array,
+    check_integers,
+    check_same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -18,8 +18,8 @@ Ints = NDArray[np.int64]
 
 def codes_and_factors(z: Any, factors: Any, z_name: str, factors_name: str, *, learn: bool) -> tuple[Floats, Ints]:
     """Check codes and factors; those to `learn` from must vary."""
-    codes = matrix(z, z_name).astype(np.float64)
-    values = integers(factors, factors_name)
+    codes = check_array(z, z_name).astype(np.float64)
+    values = check_integers(factors, factors_name)
     if values.ndim != 2 or len(values) != len(codes):
         raise ValueError(f"{factors_name} has shape {values.shape} but {z_name} {codes.shape}: [N, F] and [N, D]")
     if values.shape[1] == 0:
@@ -36,8 +36,8 @@ def codes_and_factors(z: Any, factors: Any, z_name: str, factors_name: str, *, l
 def both_splits(train_z: Any, train_factors: Any, test_z: Any, test_factors: Any) -> tuple[Floats, Ints, Floats, Ints]:
     train_z, train_factors = codes_and_factors(train_z, train_factors, "train_z", "train_factors", learn=True)
     test_z, test_factors = codes_and_factors(test_z, test_factors, "test_z", "test_factors", learn=False)
-    same_width(train_z, "train_z", test_z, "test_z")
-    same_width(train_factors, "train_factors", test_factors, "test_factors")
+    check_same_width(train_z, "train_z", test_z, "test_z")
+    check_same_width(train_factors, "train_factors", test_factors, "test_factors")
     return train_z, train_factors, test_z, test_factors
 
 
@@ -47,7 +47,7 @@ def at_least_two(array: Floats | Ints, what: str) -> None:
 
 
 def points_and_factors(x: Any, y: Any, x_name: str, y_name: str) -> tuple[Floats, Ints]:
-    points, factor = matrix(x, x_name).astype(np.float64), integers(y, y_name)
+    points, factor = check_array(x, x_name).astype(np.float64), check_integers(y, y_name)
     if factor.shape != points.shape[:1]:
         raise ValueError(f"{y_name} has shape {factor.shape} but {x_name} {points.shape}: one factor a row is needed")
     if factor.min() < 0:

@@ -7,7 +7,7 @@ from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    matrix,
+    check_array,
 )
 from disentangle_bench.evaluation.metrics.disentanglement.checks import at_least_two, both_splits
 
@@ -56,7 +56,7 @@ def dci_from_importance(importance: Any) -> dict[str, Any]:
     Returns:
         disentanglement, completeness: floats in [0, 1]; per_code [D] and per_factor [F]: their parts D_i and C_j.
     """
-    r = matrix(importance, "importance").astype(np.float64)
+    r = check_array(importance, "importance").astype(np.float64)
     if (r < 0).any():
         raise ValueError("importance must not be negative")
     at_least_two(r.T, "codes")

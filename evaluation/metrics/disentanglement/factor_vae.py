@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    real,
+    check_real,
 )
 from disentangle_bench.evaluation.metrics.disentanglement.checks import (
     Floats,
@@ -44,7 +44,7 @@ def factor_vae(
         train_accuracy, eval_accuracy (only if votes for it are given): in [0, 1]; active: the number of active codes.
     """
     spread, factor = points_and_factors(local_variances_z, factor_index, "local_variances_z", "factor_index")
-    overall = real(global_variances, "global_variances").astype(np.float64)
+    overall = check_real(global_variances, "global_variances").astype(np.float64)
     if overall.shape != spread.shape[1:]:
         raise ValueError(f"global_variances has shape {overall.shape} but local_variances_z {spread.shape}")
     active = (np.sqrt(overall) >= prune_threshold) & (overall > 0)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from disentangle_bench.evaluation.metrics.arrays import Array, matrix, same_width
+from disentangle_bench.evaluation.metrics.arrays import Array, check_array, check_same_width
 from disentangle_bench.evaluation.metrics.disentanglement.checks import Floats
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -38,8 +38,8 @@ def mcc(z: Any, factors: Any, *, ranks: bool = False, held: tuple[Any, Any] | No
 
 def correlations(z: Any, factors: Any, *, ranks: bool = False) -> Floats:
     """|correlation| of each factor with each code, [F, D]; 0 where one of them is constant."""
-    z, factors = (matrix(a, name).astype(np.float64) for a, name in ((z, "z"), (factors, "factors")))
-    same_width(z.T, "z transposed", factors.T, "factors transposed")
+    z, factors = (check_array(a, name).astype(np.float64) for a, name in ((z, "z"), (factors, "factors")))
+    check_same_width(z.T, "z transposed", factors.T, "factors transposed")
     z, factors = (_standardized(rankdata(a, axis=0) if ranks else a) for a in (z, factors))
     return np.minimum(np.abs(factors.T @ z) / len(z), 1)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import entropy
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    matrix,
+    check_array,
 )
 from disentangle_bench.evaluation.metrics.disentanglement.checks import Floats, Ints, at_least_two, codes_and_factors
 
@@ -50,6 +50,6 @@ def discretize(z: Any, *, bins: int = 20) -> Ints:
     """
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}")
-    z = matrix(z, "z").astype(np.float64)
+    z = check_array(z, "z").astype(np.float64)
     edges = [np.histogram_bin_edges(column, bins)[:-1] for column in z.T]
     return np.stack([np.digitize(column, edge) for column, edge in zip(z.T, edges, strict=True)], axis=1)

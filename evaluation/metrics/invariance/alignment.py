@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
-    matrix,
+    check_array,
 )
 
 
@@ -28,7 +28,7 @@ def alignment(z1: Any, z2: Any, alpha: float = 2.0) -> float:
 
 def distances(z1: Any, z2: Any) -> NDArray[np.float64]:
     """||z1 - z2|| of each pair [N]; arguments and errors as of `alignment`."""
-    z1, z2 = matrix(z1, "z1"), matrix(z2, "z2")
+    z1, z2 = check_array(z1, "z1"), check_array(z2, "z2")
     if z1.shape != z2.shape:
         raise ValueError(f"z1 has shape {z1.shape} but z2 {z2.shape}")
     parts = [

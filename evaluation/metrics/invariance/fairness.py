@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.metrics.arrays import Array, integers
+from disentangle_bench.evaluation.metrics.arrays import Array, check_integers
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 
@@ -32,9 +32,9 @@ def gaps(predicted: Any, labels: Any, domains: Any, *, num_classes: int, least: 
         MetricUndefined: no two domains have enough images.
     """
     predicted, labels, domains = (
-        integers(predicted, "predicted"),
-        integers(labels, "labels"),
-        integers(domains, "domains"),
+        check_integers(predicted, "predicted"),
+        check_integers(labels, "labels"),
+        check_integers(domains, "domains"),
     )
     if not predicted.shape == labels.shape == domains.shape or predicted.ndim != 1:
         raise ValueError(f"predicted has shape {predicted.shape}, labels {labels.shape}, domains {domains.shape}")

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     Array,
+    check_array,
+    check_labels,
+    check_real,
+    check_same_width,
     full_precision,
-    matrix,
     one_thread,
-    real,
-    row_labels,
-    same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import nearest, products
@@ -27,7 +27,7 @@ from disentangle_bench.evaluation.metrics.probes.scoring import (
     chance,
     held_out,
     joint_weights,
-    share_right,
+    weighted_accuracy,
 )
 
 ADVERSARIES = ("linear", "mlp", "knn")
@@ -50,17 +50,17 @@ class Leakage:
         guesses: adversary -> int [M], the domains that it names for the test images.
         accuracy: adversary -> share of them that are right, weighted.
         adversary: number of the strongest one, by its accuracy on the validation images.
-        told: int [M], the strongest adversary's guesses, or the constant.
+        predicted: int [M], the strongest adversary's guesses, or the constant.
         half: the same of that adversary with half of the images to learn from.
         quarter: with a quarter of them.
-        curve: accuracies of `quarter`, `half` and `told`.
+        curve: accuracies of `quarter`, `half` and `predicted`.
         chance: share of the test images' most frequent domain, weighted.
     """
 
     guesses: dict[str, Array]
     accuracy: dict[str, float]
     adversary: int
-    told: Array
+    predicted: Array
     half: Array
     quarter: Array
     curve: tuple[float, float, float]
@@ -68,7 +68,7 @@ class Leakage:
 
     @property
     def normalized(self) -> float:
-        """(accuracy - chance) / (1 - chance) of `told`: 0 tells nothing, 1 all."""
+        """(accuracy - chance) / (1 - chance) of `predicted`: 0 tells nothing, 1 all."""
         return (self.curve[2] - self.chance) / (1 - self.chance)
 
     @property
@@ -120,10 +120,10 @@ def domain_leakage(
         ValueError: wrong shapes (both named), labels out of range, negative weights.
         MetricUndefined: empty or non-finite features, or a single domain among the training or the test samples.
     """
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
-    train_d = row_labels(train_d, "train_d", train_x, "train_x", num_domains)
-    test_d = row_labels(test_d, "test_d", test_x, "test_x", num_domains)
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
+    train_d = check_labels(train_d, "train_d", train_x, "train_x", num_domains)
+    test_d = check_labels(test_d, "test_d", test_x, "test_x", num_domains)
     fit_w, val_w, test_w = weights or (None, None, None)
     fit_w = _weights(fit_w, "training", train_d)
     if val is None:
@@ -131,13 +131,13 @@ def domain_leakage(
         design, d = Design(train_x, held=held), np.concatenate([train_d[~held], train_d[held]])
         learn_w = None if fit_w is None else np.concatenate([fit_w[~held], fit_w[held]])
     else:
-        val_x = matrix(val[0], "val_x")
-        same_width(train_x, "train_x", val_x, "val_x")
-        val_d = row_labels(val[1], "val_d", val_x, "val_x", num_domains)
+        val_x = check_array(val[0], "val_x")
+        check_same_width(train_x, "train_x", val_x, "val_x")
+        val_d = check_labels(val[1], "val_d", val_x, "val_x", num_domains)
         val_w = _weights(val_w, "validation", val_d)
         design, d = Design(train_x, val_x), np.concatenate([train_d, val_d])
         learn_w = joint_weights(fit_w, val_w, len(train_d), len(val_d))
-    found = judge(
+    found = fit_adversaries(
         design, d, test_x, test_d, num_domains=num_domains, weights=learn_w,
         test_weights=_weights(test_w, "test", test_d), seed=seed,
     )  # fmt: skip
@@ -150,7 +150,7 @@ def domain_leakage(
     }
 
 
-def judge(
+def fit_adversaries(
     design: Design,
     domains: Array,
     test_x: Array,
@@ -198,22 +198,24 @@ def judge(
             "knn": _knn(task),
         }
         guesses = {name: answer.test for name, answer in answers.items()}
-        accuracy = {name: share_right(guess, test_d, test_weights) for name, guess in guesses.items()}
+        accuracy = {name: weighted_accuracy(guess, test_d, test_weights) for name, guess in guesses.items()}
         adversary = int(np.argmax([task.score(answer) for answer in answers.values()]))
         name = ADVERSARIES[adversary]
         order = np.random.default_rng(seed).permutation(fitted)
         again = {"linear": _linear, "mlp": _mlp, "knn": _knn}[name]
         fewer = [again(task.part(order[: max(2, fitted // parts)])).test for parts in (4, 2)]
-    told, half, quarter = (
+    predicted, half, quarter = (
         better_than_constant(guess, test_d, test_weights) for guess in (guesses[name], fewer[1], fewer[0])
     )
-    quarter_right, half_right, right = (share_right(guess, test_d, test_weights) for guess in (quarter, half, told))
+    quarter_right, half_right, right = (
+        weighted_accuracy(guess, test_d, test_weights) for guess in (quarter, half, predicted)
+    )
     curve = (quarter_right, half_right, right)
-    return Leakage(guesses, accuracy, adversary, told, half, quarter, curve, chance(test_d, test_weights))
+    return Leakage(guesses, accuracy, adversary, predicted, half, quarter, curve, chance(test_d, test_weights))
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Predictions:
     """Domains that an adversary names, int [V] and int [M]."""
 
     val: Array
@@ -239,20 +241,20 @@ class _Task:
         chosen = torch.from_numpy(rows).to(self.x.device)
         return replace(self, x=self.x[chosen], d=self.d[chosen], w=None if self.w is None else self.w[chosen])
 
-    def score(self, answer: _Answer) -> float:
+    def score(self, answer: _Predictions) -> float:
         """What counts when something is picked: accuracy on the validation samples."""
-        return share_right(answer.val, self.val_d, self.val_w)
+        return weighted_accuracy(answer.val, self.val_d, self.val_w)
 
-    def answer(self, scores: Callable[[Tensor], Tensor]) -> _Answer:
+    def answer(self, scores: Callable[[Tensor], Tensor]) -> _Predictions:
         """The domains of the highest scores [n, K] of a block of rows [n, D]; the lowest of equal ones."""
         parts = (
             np.concatenate([scores(block).cpu().numpy().argmax(axis=1) for block in x.split(ROWS)])
             for x in (self.val_x, self.test_x)
         )
-        return _Answer(*parts)
+        return _Predictions(*parts)
 
 
-def _linear(task: _Task) -> _Answer:
+def _linear(task: _Task) -> _Predictions:
     design = Design(task.x.cpu().numpy(), task.val_x.cpu().numpy())
     weights = None
     if task.w is not None or task.val_w is not None:
@@ -264,7 +266,7 @@ def _linear(task: _Task) -> _Answer:
     return task.answer(lambda block: probe.log_probability_of(again(block.cpu().numpy())))
 
 
-def _knn(task: _Task) -> _Answer:
+def _knn(task: _Task) -> _Predictions:
     """Nearest rows by Euclidean distance, a vote each; as many of them as do best on the validation samples."""
     k = min(max(NEIGHBOURS), len(task.x))
     square = (task.x * task.x).sum(dim=1) / 2
@@ -281,11 +283,11 @@ def _knn(task: _Task) -> _Answer:
                 guesses.append(counted[:, min(count, k) - 1].cpu().numpy().argmax(axis=1))
         return [np.concatenate(guesses) for guesses in found]
 
-    answers = [_Answer(*pair) for pair in zip(votes(task.val_x), votes(task.test_x), strict=True)]
+    answers = [_Predictions(*pair) for pair in zip(votes(task.val_x), votes(task.test_x), strict=True)]
     return answers[int(np.argmax([task.score(answer) for answer in answers]))]
 
 
-def _mlp(task: _Task) -> _Answer:
+def _mlp(task: _Task) -> _Predictions:
     """The epoch that does best on the validation samples: by accuracy, then by log-likelihood.
 
     Two hidden layers with batch norm; AdamW under a one-cycle schedule gets further in few epochs than constant steps.
@@ -303,7 +305,7 @@ def _mlp(task: _Task) -> _Answer:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=epochs * batches, pct_start=0.1)
     order = torch.Generator().manual_seed(task.seed)
     val_d = torch.from_numpy(task.val_d)
-    best, kept, perfect = (-1.0, 0.0), _Answer(np.zeros(0), np.zeros(0)), 0
+    best, kept, perfect = (-1.0, 0.0), _Predictions(np.zeros(0), np.zeros(0)), 0
     for _ in range(epochs):
         model.train()
         for batch in torch.randperm(len(task.x), generator=order).tensor_split(batches):
@@ -320,8 +322,8 @@ def _mlp(task: _Task) -> _Answer:
             guess = logits.numpy().argmax(axis=1)
             missed = F.cross_entropy(logits, val_d, reduction="none")
             nll = float(np.average(missed.numpy(), weights=task.val_w))
-            if (score := (share_right(guess, task.val_d, task.val_w), -nll)) > best:
-                best, kept = score, _Answer(guess, task.answer(model).test)
+            if (score := (weighted_accuracy(guess, task.val_d, task.val_w), -nll)) > best:
+                best, kept = score, _Predictions(guess, task.answer(model).test)
         perfect = perfect + batches if score[0] >= 1 - WRONG else 0
         if perfect >= PERFECT:
             break
@@ -332,7 +334,7 @@ def _weights(weights: Any, name: str, rows: Array) -> Array | None:
     """Checked weights float64 [N], or None."""
     if weights is None:
         return None
-    array = real(weights, f"{name} weights").astype(np.float64)
+    array = check_real(weights, f"{name} weights").astype(np.float64)
     if array.shape != rows.shape:
         raise ValueError(f"{name} weights have shape {array.shape} but domains {rows.shape}: one a row is needed")
     if not np.isfinite(array).all() or array.min() < 0:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from disentangle_bench.evaluation.metrics.arrays import (
-    matrix,
-    real,
+    check_array,
+    check_real,
     unit_rows,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
@@ -31,7 +31,7 @@ def transform_invariance(
         ValueError: an embedding that is not [N, D], or changes its shape under a transform (both are named).
         MetricUndefined: empty or non-finite embeddings, one image, or images that all have the same embedding.
     """
-    clean = matrix(embed(images), "embeddings")
+    clean = check_array(embed(images), "embeddings")
     similarity(clean, clean)  # undefined here, undefined for every transform
     result = {}
     for name, transform in transforms.items():
@@ -61,7 +61,9 @@ def similarity(clean: Any, moved: Any, name: str = "moved") -> float:
 
 def closeness(clean: Any, moved: Any, name: str = "moved") -> NDArray[np.float64]:
     """What each row adds to the mean that `similarity` is, float64 [N]; arguments and errors as there."""
-    clean, moved = (unit_rows(real(x, n).astype(np.float64), n) for x, n in ((clean, "embeddings"), (moved, name)))
+    clean, moved = (
+        unit_rows(check_real(x, n).astype(np.float64), n) for x, n in ((clean, "embeddings"), (moved, name))
+    )
     if moved.shape != clean.shape:
         raise ValueError(f"embeddings have shape {clean.shape} but {name.removeprefix('embeddings ')} {moved.shape}")
     count = len(clean)

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from disentangle_bench.evaluation.metrics.arrays import (
+    check_array,
     device,
     full_precision,
-    matrix,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -29,7 +29,7 @@ def uniformity(z: Any, t: float = 2.0) -> float:
         ValueError: not [N, D].
         MetricUndefined: empty or non-finite rows, or a single one.
     """
-    rows = torch.from_numpy(matrix(z, "z").astype(np.float64))
+    rows = torch.from_numpy(check_array(z, "z").astype(np.float64))
     if len(rows) < 2:
         raise MetricUndefined("uniformity is over pairs, and there is one row")
     with full_precision(), torch.no_grad():

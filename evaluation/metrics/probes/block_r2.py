@@ -9,7 +9,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.metrics.arrays import Array, matrix, same_width
+from disentangle_bench.evaluation.metrics.arrays import Array, check_array, check_same_width
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 GRID = {"alpha": [1.0, 0.1, 0.01, 0.001], "gamma": list(np.logspace(-2, 2, 4))}
@@ -31,11 +31,13 @@ def block_r2(train_z: Any, train_factors: Any, test_z: Any, test_factors: Any) -
     Returns:
         linear, kernel: 1 is determined, 0 a constant guess, no lower bound; alpha, gamma: picked.
     """
-    train_z, test_z = (matrix(a, name).astype(np.float64) for a, name in ((train_z, "train_z"), (test_z, "test_z")))
-    train_y = matrix(train_factors, "train_factors").astype(np.float64)
-    test_y = matrix(test_factors, "test_factors").astype(np.float64)
-    same_width(train_z, "train_z", test_z, "test_z")
-    same_width(train_y, "train_factors", test_y, "test_factors")
+    train_z, test_z = (
+        check_array(a, name).astype(np.float64) for a, name in ((train_z, "train_z"), (test_z, "test_z"))
+    )
+    train_y = check_array(train_factors, "train_factors").astype(np.float64)
+    test_y = check_array(test_factors, "test_factors").astype(np.float64)
+    check_same_width(train_z, "train_z", test_z, "test_z")
+    check_same_width(train_y, "train_factors", test_y, "test_factors")
     if len(train_z) < 2 * FOLDS:
         raise MetricUndefined(f"a kernel ridge picked over {FOLDS} folds needs {2 * FOLDS} points, got {len(train_z)}")
     if not (np.ptp(test_y, axis=0) > 0).all():

@@ -4,11 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.metrics.arrays import matrix, row_labels, same_width
+from disentangle_bench.evaluation.metrics.arrays import check_array, check_labels, check_same_width
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.linear import COARSE_GRID, Design
 from disentangle_bench.evaluation.metrics.probes.ridge import explained
-from disentangle_bench.evaluation.metrics.probes.scoring import better_than_constant, chance, held_out, share_right
+from disentangle_bench.evaluation.metrics.probes.scoring import (
+    better_than_constant,
+    chance,
+    held_out,
+    weighted_accuracy,
+)
 
 
 def informativeness(
@@ -50,10 +55,10 @@ def informativeness(
     if num_classes is None:
         terms = explained(train_x, train_y, test_x, test_y, circular=circular, val=val)
         return {"told": max(0.0, float(np.average(terms)))}
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
-    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
-    test_y = row_labels(test_y, "test_y", test_x, "test_x", num_classes)
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
+    train_y = check_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    test_y = check_labels(test_y, "test_y", test_x, "test_x", num_classes)
     level = chance(test_y)
     if level == 1:
         raise MetricUndefined("all test samples have one value")
@@ -62,7 +67,9 @@ def informativeness(
         design, answers = Design(train_x, held=held), np.concatenate([train_y[~held], train_y[held]])
     else:
         design = Design.of(train_x, val[0])
-        answers = np.concatenate([train_y, row_labels(val[1], "val_y", matrix(val[0], "val_x"), "val_x", num_classes)])
+        answers = np.concatenate(
+            [train_y, check_labels(val[1], "val_y", check_array(val[0], "val_x"), "val_x", num_classes)]
+        )
     head = design.classifier(answers, num_classes=num_classes, l2_grid=COARSE_GRID, refit=False)
     guess = better_than_constant(head.predict(test_x), test_y)
-    return {"told": (share_right(guess, test_y) - level) / (1 - level)}
+    return {"told": (weighted_accuracy(guess, test_y) - level) / (1 - level)}

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     Array,
+    check_array,
+    check_labels,
+    check_same_width,
+    check_varying,
     device,
     full_precision,
-    matrix,
-    row_labels,
-    same_width,
-    varying,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import nearest, products
@@ -70,9 +70,9 @@ def knn_scores(
     Rows are L2-normalised inside; a row of zeros stays one, at cosine 0 from everything. The arguments are those of
     `knn`, and so are the errors.
     """
-    train_x, query_x = matrix(train_x, "train_x"), matrix(query_x, "query_x")
-    same_width(train_x, "train_x", query_x, "query_x")
-    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    train_x, query_x = check_array(train_x, "train_x"), check_array(query_x, "query_x")
+    check_same_width(train_x, "train_x", query_x, "query_x")
+    train_y = check_labels(train_y, "train_y", train_x, "train_x", num_classes)
     return _neighbour_scores(train_x, train_y, query_x, num_classes, k, temperature).numpy()
 
 
@@ -83,7 +83,7 @@ def _neighbour_scores(
         raise ValueError(f"k must be at least 1 and temperature 0.002, got {k} and {temperature}")
     if k > len(bank_x):
         raise MetricUndefined(f"knn with k = {k} has only {len(bank_x)} training samples")
-    varying(bank_x, "train_x")
+    check_varying(bank_x, "train_x")
     scores = torch.empty((len(query_x), num_classes), dtype=torch.float64)
     with full_precision(), torch.no_grad():
         where = device()

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 from disentangle_bench.evaluation.metrics.arrays import (
     Array,
+    check_array,
+    check_labels,
+    check_same_width,
     device,
     full_precision,
-    matrix,
     one_thread,
-    row_labels,
-    same_width,
 )
 from disentangle_bench.evaluation.metrics.probes.logistic import Axes, SoftmaxRegression, Standardizer
 from disentangle_bench.evaluation.metrics.probes.scoring import by_blocks, checked, held_out, scores_of
@@ -111,7 +111,7 @@ class LinearProbe:
 
     def log_probabilities(self, x: Any) -> Tensor:
         """The same of all rows of [N, D]."""
-        return by_blocks(self.log_probability, matrix(x, "x"))
+        return by_blocks(self.log_probability, check_array(x, "x"))
 
     def predict(self, x: Any) -> Array:
         """The most probable class of each row of [N, D], int64 [N]; the lowest of equal ones."""
@@ -151,8 +151,8 @@ class Design:
     @classmethod
     def of(cls, fit_x: Any, val_x: Any) -> Design:
         """A design of checked features; the errors are those of `linear_probe`."""
-        fit, val = matrix(fit_x, "train_x"), matrix(val_x, "val_x")
-        same_width(fit, "train_x", val, "val_x")
+        fit, val = check_array(fit_x, "train_x"), check_array(val_x, "val_x")
+        check_same_width(fit, "train_x", val, "val_x")
         return cls(fit, val)
 
     def classifier(
@@ -216,12 +216,12 @@ def fit_linear(
     seed: int = 0,
 ) -> LinearProbe:
     """The classifier of `linear_probe`, with its arguments and errors."""
-    train_x = matrix(train_x, "train_x")
-    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    train_x = check_array(train_x, "train_x")
+    train_y = check_labels(train_y, "train_y", train_x, "train_x", num_classes)
     if isinstance(val, tuple):
-        val_x = matrix(val[0], "val_x")
-        same_width(train_x, "train_x", val_x, "val_x")
-        val_y = row_labels(val[1], "val_y", val_x, "val_x", num_classes)
+        val_x = check_array(val[0], "val_x")
+        check_same_width(train_x, "train_x", val_x, "val_x")
+        val_y = check_labels(val[1], "val_y", val_x, "val_x", num_classes)
         design, answers = Design(train_x, val_x), np.concatenate([train_y, val_y])
     else:
         alone = l2_grid is not None and len(set(l2_grid)) == 1

@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
+    check_array,
+    check_labels,
+    check_same_width,
     device,
     full_precision,
-    matrix,
     one_thread,
-    row_labels,
-    same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer
@@ -82,9 +82,9 @@ def mlp_answers(
     """Log-probabilities [M, C], float64, of the probe of `mlp_probe`, and the epoch that its weights are from."""
     if min(hidden, layers, epochs) < 1:
         raise ValueError(f"hidden, layers and epochs must be at least 1, got {hidden}, {layers} and {epochs}")
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
-    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
+    train_y = check_labels(train_y, "train_y", train_x, "train_x", num_classes)
     held = held_out(train_y, 0.1, seed)
     if len(train_y) - held.sum() < 2:
         raise MetricUndefined(f"an MLP probe needs 3 training samples, got {len(train_y)}")

@@ -9,9 +9,9 @@ from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics.arrays import (
     Array,
-    matrix,
-    real,
-    same_width,
+    check_array,
+    check_real,
+    check_same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.linear import L2_GRID
@@ -61,8 +61,8 @@ def explained(
     weights: tuple[Any, Any, Any] | None = None,
 ) -> Array:
     """What each test sample adds to the R^2 of `ridge_probe`, float64 [M]: 1 - its squared error / the variance."""
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
     if len(train_x) < 2:
         raise MetricUndefined("a ridge probe needs 2 training samples, got 1")
     train_w, val_w, test_w = weights or (None, None, None)
@@ -81,8 +81,8 @@ def explained(
         if val is None:
             model = RidgeCV(alphas=alphas).fit(x, y, sample_weight=train_w)
         else:
-            val_x = matrix(val[0], "val_x")
-            same_width(train_x, "train_x", val_x, "val_x")
+            val_x = check_array(val[0], "val_x")
+            check_same_width(train_x, "train_x", val_x, "val_x")
             val_t = (_targets(val[1], "val_y", val_x, "val_x", circular) - mean) / scale
             held = standardize(val_x).double().numpy()
 
@@ -97,7 +97,7 @@ def explained(
 
 
 def _targets(y: Any, name: str, x: Array, x_name: str, circular: bool) -> Array:
-    array = real(y, name).astype(np.float64)
+    array = check_real(y, name).astype(np.float64)
     if array.shape != x.shape[:1]:
         raise ValueError(f"{name} has shape {array.shape} but {x_name} {x.shape}: one target a row is needed")
     bad = int((~np.isfinite(array)).sum())

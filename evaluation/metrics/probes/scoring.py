@@ -10,9 +10,9 @@ from torch import Tensor
 from disentangle_bench.evaluation.metrics.arrays import (
     ROWS,
     Array,
-    matrix,
-    row_labels,
-    same_width,
+    check_array,
+    check_labels,
+    check_same_width,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
@@ -24,10 +24,10 @@ def checked(
     train_x: Any, train_y: Any, test_x: Any, test_y: Any, num_classes: int
 ) -> tuple[Array, Array, Array, Array]:
     """Features and labels of both parts as arrays; the errors are those of every class probe."""
-    train_x, test_x = matrix(train_x, "train_x"), matrix(test_x, "test_x")
-    same_width(train_x, "train_x", test_x, "test_x")
-    train_y = row_labels(train_y, "train_y", train_x, "train_x", num_classes)
-    return train_x, train_y, test_x, row_labels(test_y, "test_y", test_x, "test_x", num_classes)
+    train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
+    check_same_width(train_x, "train_x", test_x, "test_x")
+    train_y = check_labels(train_y, "train_y", train_x, "train_x", num_classes)
+    return train_x, train_y, test_x, check_labels(test_y, "test_y", test_x, "test_x", num_classes)
 
 
 def held_out(y: Array, fraction: float, seed: int) -> Array:
@@ -87,20 +87,20 @@ def calibration_error(confidence: Array, right: Array, bins: int = 15) -> float:
 
 def chance(truth: Array, weights: Array | None = None) -> float:
     """Weighted share of the most frequent value: what the best constant guess gets."""
-    return share_right(np.full_like(truth, _constant(truth, weights)), truth, weights)
+    return weighted_accuracy(np.full_like(truth, _constant(truth, weights)), truth, weights)
 
 
 def better_than_constant(guess: Array, truth: Array, weights: Array | None = None) -> Array:
     """The guesses [M], or the best constant guess [M] where they are right less often than that."""
     constant = np.full_like(truth, _constant(truth, weights))
-    return guess if share_right(guess, truth, weights) > share_right(constant, truth, weights) else constant
+    return guess if weighted_accuracy(guess, truth, weights) > weighted_accuracy(constant, truth, weights) else constant
 
 
 def _constant(truth: Array, weights: Array | None) -> int:
     return int(np.bincount(truth, weights=weights).argmax())
 
 
-def share_right(guess: Array, truth: Array, weights: Array | None = None) -> float:
+def weighted_accuracy(guess: Array, truth: Array, weights: Array | None = None) -> float:
     """Weighted share of guesses [M] that are right."""
     return float(np.average((guess == truth).astype(np.float64), weights=weights))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ def gather_rows(rows: Tensor, group: Any = None) -> list[Tensor]:
 
 
 class RowMetric(Metric):
-    """A figure of whole splits: `update` keeps rows, `compute` hands all of them to the metric's function.
+    """A figure of whole splits: `update` keeps rows, `compute` hands all of them to the class's `function`.
 
     `update` takes an `index` [n], the rows' positions in their split, with any batch or none: rows are then put in
     that order, and one that came twice, as a DistributedSampler pads the last batch, counts once. With it the figure
@@ -44,24 +45,26 @@ class RowMetric(Metric):
     Args:
         score: the only figure that `compute` returns, as a scalar that `self.log` takes; by default it returns a dict
             of all those of the function.
+        options: of the function.
         kwargs: of `torchmetrics.Metric`; `compute_on_cpu=True` keeps rows in the processor's memory.
     """
 
     is_differentiable = False
     full_state_update = False
+    function: ClassVar[Callable[..., float | dict[str, float]]]
     splits: ClassVar[tuple[str, ...]] = ("all",)
     columns: ClassVar[tuple[str, ...]] = ("features",)
 
-    def __init__(self, score: str | None = None, **kwargs: Any):
+    def __init__(self, score: str | None = None, options: Mapping[str, Any] = MappingProxyType({}), **kwargs: Any):
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
-        self.score = score
+        self.score, self.options = score, dict(options)
         for split in self.splits:
             for column in (*self.columns, INDEX):
                 self.add_state(f"{split}_{column}", default=[], dist_reduce_fx="cat")
 
-    @abstractmethod
     def figures(self) -> float | dict[str, float]:
         """What the function gives for the rows kept."""
+        return type(self).function(*self._inputs(), **self.options)
 
     def compute(self) -> Tensor | dict[str, Tensor]:
         """The figures of all rows of all processes, each a scalar."""
@@ -107,6 +110,10 @@ class RowMetric(Metric):
             found = {name: None if rows is None else rows[first] for name, rows in found.items()}
         return list(found.values())
 
+    def _inputs(self) -> list[Any]:
+        """The columns of each split, as the function takes them."""
+        return [rows for split in self.splits for rows in self._required(split, *self.columns)]
+
     def _required(self, split: str, *columns: str) -> list[Any]:
         """Columns of a split that has to have rows."""
         rows = self._rows(split, *columns)
@@ -131,9 +138,6 @@ class LabelledMetric(RowMetric):
         """
         self._keep("all", features=features, target=target, index=index)
 
-    def _sample(self) -> list[Any]:
-        return self._required("all", "features", "target")
-
 
 class FittedMetric(RowMetric):
     """A figure that is learnt on the rows of `train` and scored on those of `test`."""
@@ -157,6 +161,3 @@ class FittedMetric(RowMetric):
         """Refused: a batch alone has no such figure."""
         name = type(self).__name__
         raise TypeError(f"{name} is a figure of whole splits: call `update` for each batch, and `compute` last")
-
-    def _both(self) -> list[Any]:
-        return [*self._required("train", "features", "target"), *self._required("test", "features", "target")]

@@ -23,12 +23,10 @@ class MIG(LabelledMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, bins: int = 20, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.bins = bins
+    function = staticmethod(functions.mig)
 
-    def figures(self) -> dict[str, float]:
-        return functions.mig(*self._sample(), bins=self.bins)
+    def __init__(self, *, bins: int = 20, **kwargs: Any):
+        super().__init__(options={"bins": bins}, **kwargs)
 
 
 class IRS(LabelledMetric):
@@ -47,12 +45,10 @@ class IRS(LabelledMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, quantile: float = 0.99, bins: int = 20, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"quantile": quantile, "bins": bins}
+    function = staticmethod(functions.irs)
 
-    def figures(self) -> dict[str, float]:
-        return functions.irs(*self._sample(), **self.options)
+    def __init__(self, *, quantile: float = 0.99, bins: int = 20, **kwargs: Any):
+        super().__init__(options={"quantile": quantile, "bins": bins}, **kwargs)
 
 
 class DCI(FittedMetric):
@@ -73,12 +69,10 @@ class DCI(FittedMetric):
     1.0
     """
 
-    def __init__(self, *, seed: int = 0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.seed = seed
+    function = staticmethod(functions.dci)
 
-    def figures(self) -> dict[str, float]:
-        return functions.dci(*self._both(), seed=self.seed)
+    def __init__(self, *, seed: int = 0, **kwargs: Any):
+        super().__init__(options={"seed": seed}, **kwargs)
 
 
 class SAP(FittedMetric):
@@ -98,12 +92,10 @@ class SAP(FittedMetric):
     tensor(0.5000)
     """
 
-    def __init__(self, *, continuous: bool = False, standardize: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"continuous": continuous, "standardize": standardize}
+    function = staticmethod(functions.sap)
 
-    def figures(self) -> dict[str, float]:
-        return functions.sap(*self._both(), **self.options)
+    def __init__(self, *, continuous: bool = False, standardize: bool = False, **kwargs: Any):
+        super().__init__(options={"continuous": continuous, "standardize": standardize}, **kwargs)
 
 
 class ModularityExplicitness(FittedMetric):
@@ -122,12 +114,10 @@ class ModularityExplicitness(FittedMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, bins: int = 20, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.bins = bins
+    function = staticmethod(functions.modularity_explicitness)
 
-    def figures(self) -> dict[str, float]:
-        return functions.modularity_explicitness(*self._both(), bins=self.bins)
+    def __init__(self, *, bins: int = 20, **kwargs: Any):
+        super().__init__(options={"bins": bins}, **kwargs)
 
 
 class FactorVAEScore(FittedMetric):
@@ -167,7 +157,7 @@ class FactorVAEScore(FittedMetric):
         self.draws = {"batch_size": batch_size, "seed": seed}
 
     def figures(self) -> dict[str, float]:
-        train_z, train_f, test_z, test_f = self._both()
+        train_z, train_f, test_z, test_f = self._inputs()
         votes, factor = functions.sample_votes(train_z, train_f, num_votes=self.votes[0], **self.draws)
         held, held_factor = functions.sample_votes(test_z, test_f, num_votes=self.votes[1], **self.draws)
         return functions.factor_vae(
@@ -212,7 +202,7 @@ class BetaVAEScore(FittedMetric):
         self.points, self.draws = (train_points, test_points), {"batch_size": batch_size, "seed": seed}
 
     def figures(self) -> dict[str, float]:
-        train_z, train_f, test_z, test_f = self._both()
+        train_z, train_f, test_z, test_f = self._inputs()
         points, factor = functions.sample_pairs(train_z, train_f, num_points=self.points[0], **self.draws)
         held, held_factor = functions.sample_pairs(test_z, test_f, num_points=self.points[1], **self.draws)
         return functions.beta_vae(

@@ -32,8 +32,7 @@ class DomainLeakage(RowMetric):
     higher_is_better = False
 
     def __init__(self, *, num_domains: int, seed: int = 0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"num_domains": num_domains, "seed": seed}
+        super().__init__(options={"num_domains": num_domains, "seed": seed}, **kwargs)
 
     def update(self, features: Any, domain: Any, split: Split = "test", index: Any = None, weight: Any = None) -> None:
         """Keep the rows of a batch.
@@ -74,20 +73,16 @@ class CrossDomainRetrieval(RowMetric):
     tensor(1.)
     """
 
+    function = staticmethod(cross_domain)
     columns = ("features", "target", "domain")
     higher_is_better = True
 
     def __init__(self, *, ks: Sequence[int] = (1, 5), **kwargs: Any):
-        super().__init__(**kwargs)
-        self.ks = tuple(ks)
+        super().__init__(options={"ks": tuple(ks)}, **kwargs)
 
     def update(self, features: Any, target: Any, domain: Any, index: Any = None) -> None:
         """Keep the rows of a batch: features [n, D], labels int [n], domains int [n], and their positions [n]."""
         self._keep("all", features=features, target=target, domain=domain, index=index)
-
-    def figures(self) -> dict[str, float]:
-        features, target, domain = self._required("all", *self.columns)
-        return cross_domain(features, target, domain, self.ks)
 
 
 class TransformInvariance(RowMetric):
@@ -100,15 +95,13 @@ class TransformInvariance(RowMetric):
     tensor(1.)
     """
 
+    function = staticmethod(invariance.similarity)
     columns = ("features", "moved")
     higher_is_better = True
 
     def update(self, features: Any, moved: Any, index: Any = None) -> None:
         """Keep the rows of a batch: images' [n, D], those of the same images transformed [n, D], positions [n]."""
         self._keep("all", features=features, moved=moved, index=index)
-
-    def figures(self) -> float:
-        return invariance.similarity(*self._required("all", *self.columns))
 
 
 class Alignment(RowMetric):
@@ -125,17 +118,13 @@ class Alignment(RowMetric):
     tensor(2.)
     """
 
+    function = staticmethod(invariance.alignment)
     columns = ("features", "other")
     higher_is_better = False
 
     def __init__(self, *, alpha: float = 2.0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.alpha = alpha
+        super().__init__(options={"alpha": alpha}, **kwargs)
 
     def update(self, features: Any, other: Any, index: Any = None) -> None:
         """Keep the rows of a batch, of length 1: both halves of its pairs [n, D], and their positions [n]."""
         self._keep("all", features=features, other=other, index=index)
-
-    def figures(self) -> float:
-        features, other = self._required("all", *self.columns)
-        return invariance.alignment(features, other, self.alpha)

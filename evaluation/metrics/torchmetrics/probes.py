@@ -25,12 +25,10 @@ class LinearProbe(FittedMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, num_classes: int, seed: int = 0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"num_classes": num_classes, "seed": seed}
+    function = staticmethod(probes.linear_probe)
 
-    def figures(self) -> dict[str, float]:
-        return probes.linear_probe(*self._both(), **self.options)
+    def __init__(self, *, num_classes: int, seed: int = 0, **kwargs: Any):
+        super().__init__(options={"num_classes": num_classes, "seed": seed}, **kwargs)
 
 
 class KNNProbe(FittedMetric):
@@ -50,12 +48,10 @@ class KNNProbe(FittedMetric):
     tensor(0.5000)
     """
 
-    def __init__(self, *, num_classes: int, k: int = 200, temperature: float = 0.5, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"num_classes": num_classes, "k": k, "temperature": temperature}
+    function = staticmethod(probes.knn)
 
-    def figures(self) -> dict[str, float]:
-        return probes.knn(*self._both(), **self.options)
+    def __init__(self, *, num_classes: int, k: int = 200, temperature: float = 0.5, **kwargs: Any):
+        super().__init__(options={"num_classes": num_classes, "k": k, "temperature": temperature}, **kwargs)
 
 
 class MLPProbe(FittedMetric):
@@ -78,6 +74,8 @@ class MLPProbe(FittedMetric):
     tensor(1.)
     """
 
+    function = staticmethod(probes.mlp_probe)
+
     def __init__(
         self,
         *,
@@ -88,17 +86,8 @@ class MLPProbe(FittedMetric):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {
-            "num_classes": num_classes,
-            "hidden": hidden,
-            "layers": layers,
-            "epochs": epochs,
-            "seed": seed,
-        }
-
-    def figures(self) -> dict[str, float]:
-        return probes.mlp_probe(*self._both(), **self.options)
+        size = {"num_classes": num_classes, "hidden": hidden, "layers": layers}
+        super().__init__(options=size | {"epochs": epochs, "seed": seed}, **kwargs)
 
 
 class RidgeProbe(FittedMetric):
@@ -117,12 +106,10 @@ class RidgeProbe(FittedMetric):
     1.0
     """
 
-    def __init__(self, *, circular: bool = False, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"circular": circular}
+    function = staticmethod(probes.ridge_probe)
 
-    def figures(self) -> dict[str, float]:
-        return probes.ridge_probe(*self._both(), **self.options)
+    def __init__(self, *, circular: bool = False, **kwargs: Any):
+        super().__init__(options={"circular": circular}, **kwargs)
 
 
 class Informativeness(FittedMetric):
@@ -146,8 +133,7 @@ class Informativeness(FittedMetric):
     splits = ("train", "val", "test")
 
     def __init__(self, *, num_classes: int | None = None, circular: bool = False, seed: int = 0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"num_classes": num_classes, "circular": circular, "seed": seed}
+        super().__init__(options={"num_classes": num_classes, "circular": circular, "seed": seed}, **kwargs)
 
     def update(self, features: Any, target: Any, split: Split = "test", index: Any = None) -> None:
         """Keep the rows of a batch; those of `val`, which pick the head's strength, may be left out."""
@@ -156,4 +142,5 @@ class Informativeness(FittedMetric):
     def figures(self) -> dict[str, float]:
         x, y = self._rows("val", "features", "target")
         val = None if x is None or y is None else (x, y)
-        return probes.informativeness(*self._both(), val=val, **self.options)
+        train, test = self._required("train", *self.columns), self._required("test", *self.columns)
+        return probes.informativeness(*train, *test, val=val, **self.options)

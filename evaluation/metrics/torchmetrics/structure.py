@@ -30,15 +30,11 @@ class Uniformity(FeatureMetric):
     tensor(-4.)
     """
 
+    function = staticmethod(invariance.uniformity)
     higher_is_better = False
 
     def __init__(self, *, t: float = 2.0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.t = t
-
-    def figures(self) -> float:
-        (features,) = self._required("all", "features")
-        return invariance.uniformity(features, self.t)
+        super().__init__(options={"t": t}, **kwargs)
 
 
 class EffectiveRank(FeatureMetric):
@@ -51,8 +47,7 @@ class EffectiveRank(FeatureMetric):
     4.0
     """
 
-    def figures(self) -> float:
-        return intrinsic.effective_rank(*self._required("all", "features"))
+    function = staticmethod(intrinsic.effective_rank)
 
 
 class IntrinsicQuality(FeatureMetric):
@@ -65,8 +60,7 @@ class IntrinsicQuality(FeatureMetric):
     tensor(1.)
     """
 
-    def figures(self) -> dict[str, float]:
-        return intrinsic.intrinsic_quality(*self._required("all", "features"))
+    function = staticmethod(intrinsic.intrinsic_quality)
 
 
 class KMeansAgreement(LabelledMetric):
@@ -85,12 +79,10 @@ class KMeansAgreement(LabelledMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, num_clusters: int, seed: int = 0, n_init: int = 10, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"num_clusters": num_clusters, "seed": seed, "n_init": n_init}
+    function = staticmethod(clustering.kmeans_scores)
 
-    def figures(self) -> dict[str, float]:
-        return clustering.kmeans_scores(*self._sample(), **self.options)
+    def __init__(self, *, num_clusters: int, seed: int = 0, n_init: int = 10, **kwargs: Any):
+        super().__init__(options={"num_clusters": num_clusters, "seed": seed, "n_init": n_init}, **kwargs)
 
 
 class Silhouette(LabelledMetric):
@@ -108,12 +100,10 @@ class Silhouette(LabelledMetric):
     tensor(1.)
     """
 
-    def __init__(self, *, seed: int = 0, sample_size: int = 5000, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.options: dict[str, Any] = {"seed": seed, "sample_size": sample_size}
+    function = staticmethod(clustering.silhouette)
 
-    def figures(self) -> dict[str, float]:
-        return clustering.silhouette(*self._sample(), **self.options)
+    def __init__(self, *, seed: int = 0, sample_size: int = 5000, **kwargs: Any):
+        super().__init__(options={"seed": seed, "sample_size": sample_size}, **kwargs)
 
 
 class MatchedAccuracy(RowMetric):

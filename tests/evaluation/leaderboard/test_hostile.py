@@ -8,8 +8,9 @@ import warnings
 import pytest
 
 from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, compare_records
+from disentangle_bench.evaluation.leaderboard.formats import csv
 from disentangle_bench.evaluation.leaderboard.frame import cautions
-from disentangle_bench.evaluation.leaderboard.summary import document, leaderboard, to_csv, to_html, to_latex
+from disentangle_bench.evaluation.leaderboard.summary import document, leaderboard, to_html, to_latex
 from disentangle_bench.evaluation.records import FILE, find_records, write_json
 
 VALUES = (None, True, 0, -1, 1.5, 10**400, "", "x", "=1+1", "cost", "features", "linear@1", [], [1], {}, {"a": [1]})
@@ -57,7 +58,7 @@ def test_a_spoiled_record_costs_the_others_nothing(record, tmp_path, seed):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             frame = leaderboard(found)
-            for text in (document(found), to_csv(frame), to_latex(frame), to_html(frame)):
+            for text in (document(found), csv(frame), to_latex(frame), to_html(frame)):
                 assert "simclr" in text
             assert cautions(found.values()) is not None
             try:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from disentangle_bench.evaluation.leaderboard.formats import ABSENT
+from disentangle_bench.evaluation.leaderboard.formats import csv as to_csv
 from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
     leaderboard,
     to_console,
-    to_csv,
     to_html,
     to_latex,
     to_markdown,
@@ -156,7 +156,7 @@ def test_bytes_are_equal_in_another_process(record, tmp_path):
     code = (
         "import json, sys; from pathlib import Path; from disentangle_bench.evaluation.leaderboard.summary import *;"
         "found = {Path(str(k)): r for k, r in enumerate(json.load(open(sys.argv[1])))};"
-        "f = leaderboard(found); sys.stdout.buffer.write((to_markdown(f) + to_csv(f)).encode())"
+        "f = leaderboard(found); sys.stdout.buffer.write((to_markdown(f) + formats.csv(f)).encode())"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "records.json")]
     other = subprocess.run(command, capture_output=True, check=True, env={"PYTHONHASHSEED": "7"}).stdout

@@ -15,9 +15,9 @@ from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.costs import Cost
 from disentangle_bench.benchmarks.execution.distributed import device_of
-from disentangle_bench.benchmarks.execution.given import costs, named, sources
-from disentangle_bench.benchmarks.execution.given.features import Elsewhere, read_bank
 from disentangle_bench.benchmarks.execution.measure import measure
+from disentangle_bench.benchmarks.execution.pretrained import costs, encoder_names, sources
+from disentangle_bench.benchmarks.execution.pretrained.features import PrecomputedFeatures, read_bank
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
@@ -37,7 +37,7 @@ from disentangle_bench.methods.pretrained.encoder import Encoder
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenEncoder:
     """What is to be judged.
 
     Attributes:
@@ -58,7 +58,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Loaded:
     """A module with what a record says of it: the state of its weights or features, and where they come from."""
 
     label: str
@@ -71,7 +71,7 @@ class _Opened:
     code: str = ""
 
 
-def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
+def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     """Measure an encoder on the request's (one) data set; encoded features are kept for the next time.
 
     Returns:
@@ -82,22 +82,22 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
     """
     own_code.allow(Path.cwd())
     (dataset,) = request.datasets
-    source = named.find(given.encoder, given.untrained) if given.encoder else None
+    source = encoder_names.find(given.encoder, given.untrained) if given.encoder else None
     data_class = find_class(datamodules, "dataset", dataset)
     data_options = options.resolve(
         data_class, request.settings.get("data", {}) | request.settings.get(dataset, {}), f"data set {dataset}"
     )
     data = setup_data(data_class, data_options, dataset)
-    opened = _open_encoder(given, source, data) if source else _open_features(given, data)
+    loaded = _load_encoder(given, source, data) if source else _load_features(given, data)
     cell = Cell(
         dataset=dataset,
-        method=given.name or opened.label,
+        method=given.name or loaded.label,
         seed=0,
         data=data_options,
         fingerprint=data.fingerprint,
-        source=source_hash(data_class) + opened.code,
-        options=opened.options,
-        budget=opened.budget,
+        source=source_hash(data_class) + loaded.code,
+        options=loaded.options,
+        budget=loaded.budget,
         precision="32-true",
         measures=resolve_measures(request.measures),
         suite=request.name,
@@ -108,28 +108,28 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
         return read_record(run.record)
     started = now()
     launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
-    opened.module.to(device_of(launch))
-    parameters = sum(p.numel() for p in opened.module.parameters())
-    trained = Trained(opened.state, opened.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
-    _tell(cell, opened, data, out)
+    loaded.module.to(device_of(launch))
+    parameters = sum(p.numel() for p in loaded.module.parameters())
+    trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
+    _announce(cell, loaded, data, out)
     run.path.mkdir(parents=True, exist_ok=True)
     try:
         with lock.hold(run.lock):
-            progress = costs.ShownProgress(run)
+            progress = costs.ProgressBar(run)
             try:
-                measured = measure(cell, opened.module, data, run, opened.state, progress, opened.bank)
+                measured = measure(cell, loaded.module, data, run, loaded.state, progress, loaded.bank)
             finally:
                 progress.close()
-            record = seal(make_record(cell, opened.module, data, trained, measured, launch, started), run.outcomes)
+            record = seal(make_record(cell, loaded.module, data, trained, measured, launch, started), run.outcomes)
             write_json(run.record, record)
             cleanup.clear(run)
     except lock.Taken:
-        raise RequestError(f"{opened.label}: another process is judging it into {run.path}, wait for that") from None
+        raise RequestError(f"{loaded.label}: another process is judging it into {run.path}, wait for that") from None
     feature_cache.prune(out)
     return record
 
 
-def _open_encoder(given: Given, source: sources.Source, data: ImageDataModule) -> _Opened:
+def _load_encoder(given: GivenEncoder, source: sources.Source, data: ImageDataModule) -> _Loaded:
     about = data.describe()
     shape: Sequence[int] = about["eval_shape"]
     where = f"--encoder {given.encoder}"
@@ -149,33 +149,41 @@ def _open_encoder(given: Given, source: sources.Source, data: ImageDataModule) -
         raise RequestError(f"{where}: {error}") from error
     state = state_hash(encoder.state_dict())
     how |= {"encoder": given.encoder, "weights": state}
-    return _Opened(source.label, encoder, state, how, source.budget, source.step, code=source.code)
+    return _Loaded(source.label, encoder, state, how, source.budget, source.step, code=source.code)
 
 
-def _open_features(given: Given, data: ImageDataModule) -> _Opened:
+def _load_features(given: GivenEncoder, data: ImageDataModule) -> _Loaded:
     folder = Path(given.features)
     bank, state = read_bank(folder, data)
-    return _Opened(
-        folder.resolve().name, Elsewhere(), state, {"features": given.features, "weights": state}, {}, -1, bank
+    return _Loaded(
+        folder.resolve().name,
+        PrecomputedFeatures(),
+        state,
+        {"features": given.features, "weights": state},
+        {},
+        -1,
+        bank,
     )
 
 
-def _tell(cell: Cell, opened: _Opened, data: ImageDataModule, out: Path) -> None:
+def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> None:
     """Say in a line what will be measured, on which images, and what it will cost."""
-    if isinstance(opened.module, Encoder):
+    if isinstance(loaded.module, Encoder):
         try:
-            spaces, seconds = costs.spaces_of(opened.module, data)
+            spaces, seconds = costs.spaces_of(loaded.module, data)
         except Exception as error:  # somebody's own network may raise anything
             raise RequestError(
                 f"--encoder {cell.options['encoder']}: does not encode images of shape "
                 f"{tuple(cell.options['image_shape'])}: {' '.join(str(error).split()):.300}"
             ) from error
-        height, width = opened.module.image_shape[1:]
+        height, width = loaded.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
         how = f"at {height}x{width}, less mean {mean}, over deviation {std}"
     else:
-        bank = opened.bank.features if opened.bank else {}
+        bank = loaded.bank.features if loaded.bank else {}
         spaces, seconds = {name: parts["test"].shape[1] for name, parts in bank.items()}, 0.0
         how = "features as they are"
-    line = f"{cell.method} on {cell.dataset}, {how}: {costs.told(out, cell.dataset, cell.measures, spaces, seconds)}"
+    line = (
+        f"{cell.method} on {cell.dataset}, {how}: {costs.forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
+    )
     print(printable(f"bench: {line}"), file=sys.stderr)

@@ -44,7 +44,7 @@ def spaces_of(encoder: Encoder, data: ImageDataModule) -> tuple[dict[str, int], 
     return {name: int(values.shape[1]) for name, values in spaces.items()}, min(took) * count
 
 
-def expected(out: Path, dataset: str, measures: Iterable[str]) -> tuple[dict[str, float], list[str]]:
+def expected_seconds(out: Path, dataset: str, measures: Iterable[str]) -> tuple[dict[str, float], list[str]]:
     """Median seconds a space of each measure in the records of a folder, and the measures that have none there."""
     known: dict[str, dict[tuple[str, str], float]] = {title: {} for title in measures}
     for path, record in find_records(out, deep=False)[0].items():
@@ -56,9 +56,9 @@ def expected(out: Path, dataset: str, measures: Iterable[str]) -> tuple[dict[str
     return {title: median(took.values()) for title, took in known.items() if took}, [t for t in known if not known[t]]
 
 
-def told(out: Path, dataset: str, measures: list[str], spaces: dict[str, int], encoding: float) -> str:
+def forecast(out: Path, dataset: str, measures: list[str], spaces: dict[str, int], encoding: float) -> str:
     """What will be measured and what it will cost, in a line."""
-    seconds, unknown = expected(out, dataset, measures)
+    seconds, unknown = expected_seconds(out, dataset, measures)
     widths = ", ".join(f"{name} ({width})" for name, width in spaces.items())
     parts = [f"{len(measures)} measures in {widths}"]
     if encoding:
@@ -82,7 +82,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-class ShownProgress(ProgressFile):
+class ProgressBar(ProgressFile):
     """Progress in the run's folder, and on the terminal as a bar with the time left."""
 
     def __init__(self, run: RunFolder):

@@ -12,7 +12,7 @@ from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.machine import count_cores, find_devices
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
-from disentangle_bench.benchmarks.typed_json import Unfit, fit
+from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 from disentangle_bench.evaluation.records import BadRecord, Record, read_record
 
 
@@ -27,9 +27,9 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
     findings, cells = [], dict[Path, Cell]()
     for path, record in chosen:
         try:
-            cell = fit(Cell, record["config"], str(path))
-        except Unfit as unfit:
-            findings.append(str(unfit))
+            cell = from_dict(Cell, record["config"], str(path))
+        except BadJson as bad:
+            findings.append(str(bad))
             continue
         if cell.hash == record["cell"]["hash"]:
             cells[path] = cell

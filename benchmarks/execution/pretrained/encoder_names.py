@@ -9,10 +9,10 @@ from zipfile import is_zipfile
 import numpy as np
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution.given import reach
+from disentangle_bench.benchmarks.execution.pretrained import availability
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.execution.given.sources import Source
+    from disentangle_bench.benchmarks.execution.pretrained.sources import Source
 
 
 def check(text: str, untrained: bool) -> None:
@@ -27,22 +27,22 @@ def check(text: str, untrained: bool) -> None:
         if rest.count("/") != 1 or not all(rest.split("/")):
             raise RequestError(f"--encoder {text}: expected hf:OWNER/NAME")
     elif _is_ours(path):
-        reach.note_of(text, path, untrained)
+        availability.note_of(text, path, untrained)
     elif path.suffix in (".ts", ".pt") and not path.is_file():
-        raise RequestError(f"--encoder {text}: no such file (expected {reach.FORMS})")
+        raise RequestError(f"--encoder {text}: no such file (expected {availability.FORMS})")
     elif path.is_file() and path.suffix not in (".ts", ".pt", ".jit"):
         raise RequestError(
             f"--encoder {text}: weights alone don't say of which network; --encoder timm:NAME,checkpoint={text} does"
         )
     elif not path.is_file() and not colon:
-        raise RequestError(f"--encoder {text}: no such file (expected {reach.FORMS})")
+        raise RequestError(f"--encoder {text}: no such file (expected {availability.FORMS})")
     elif path.is_file() and not is_zipfile(path):  # which TorchScript is
         raise RequestError(
             f"--encoder {text}: not TorchScript; a checkpoint of weights is given with its network, "
             f"--encoder timm:NAME,checkpoint={text}"
         )
     if not untrained:
-        reach.require(text)
+        availability.require(text)
 
 
 def check_features(folder: Path) -> None:
@@ -70,7 +70,7 @@ def open_array(path: Path, where: str) -> np.ndarray:
 def find(text: str, untrained: bool) -> Source:
     """The source that `--encoder` names. Raises RequestError for what is none, or isn't there."""
     check(text, untrained)
-    from disentangle_bench.benchmarks.execution.given import downloads, sources
+    from disentangle_bench.benchmarks.execution.pretrained import downloads, sources
 
     kind, colon, rest = text.partition(":")
     if kind == "timm" and colon:
@@ -79,7 +79,7 @@ def find(text: str, untrained: bool) -> Source:
         return downloads.of_hub(text, rest)
     path = Path(text)
     if _is_ours(path):
-        return sources.of_file(text, path, reach.note_of(text, path, untrained))
+        return sources.of_file(text, path, availability.note_of(text, path, untrained))
     return sources.of_torchscript(text, path) if path.is_file() else sources.of_function(text)
 
 

@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution.given import named
 from disentangle_bench.benchmarks.execution.measure import images_of
+from disentangle_bench.benchmarks.execution.pretrained import encoder_names
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
 
 
-class Elsewhere(nn.Module):
+class PrecomputedFeatures(nn.Module):
     """Stands in a record for an encoder that nobody here has, only its features."""
 
     source = "given as features"
@@ -60,14 +60,14 @@ def read_bank(folder: Path, data: ImageDataModule) -> tuple[FeatureBank, str]:
         {split: data.splits[split].weights for split in needed},
     )
     for probe, split in origins.items():
-        bank = bank.also(probe, split, data.splits[probe].weights)
+        bank = bank.with_split(probe, split, data.splits[probe].weights)
     return bank, digest.hexdigest()
 
 
 def _read(path: Path, rows: int, where: str) -> np.ndarray:
     if not path.exists():
         raise RequestError(f"{where}: {path.name} is not in there: float [{rows}, d], a row an image")
-    values = named.open_array(path, where)
+    values = encoder_names.open_array(path, where)
     if len(values) != rows:
         raise RequestError(
             f"{where}: {path.name} has {len(values)} rows, the split has {rows} images: one a row, in their order"

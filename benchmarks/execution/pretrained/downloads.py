@@ -13,8 +13,8 @@ from timm.models.resnet import ResNet
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError, nearest
-from disentangle_bench.benchmarks.execution.given import reach
-from disentangle_bench.benchmarks.execution.given.sources import Source, configured, of_file
+from disentangle_bench.benchmarks.execution.pretrained import availability
+from disentangle_bench.benchmarks.execution.pretrained.sources import Source, configured, of_file
 from disentangle_bench.methods.networks.backbones import backbone
 from disentangle_bench.methods.networks.checkpoints import load_weights, read_state, stem_of
 from disentangle_bench.methods.pretrained import hub
@@ -49,7 +49,7 @@ def of_hub(text: str, repo: str) -> Source:
         except OSError:
             path = None  # one of timm's may be on disk all the same
     if path is not None:
-        return of_file(text, path, reach.note_of(text, path, untrained=True), label=text)
+        return of_file(text, path, availability.note_of(text, path, untrained=True), label=text)
     with _downloading(text):
         network = timm.create_model(f"hf-hub:{repo}", pretrained=True, num_classes=0)
     size, fixed, statistics = configured(network.pretrained_cfg)
@@ -85,7 +85,7 @@ def _refuse(channels: int, shape: tuple[int, int]) -> nn.Module:
 def _downloading(text: str, otherwise: str = "") -> Iterator[None]:
     """Within the block the Hub is only asked if it answers; what is not to be had is a RequestError in a line."""
     before = constants.HF_HUB_OFFLINE
-    if reach.unanswered():
+    if availability.unanswered():
         constants.HF_HUB_OFFLINE = True  # else it tries for half a minute
     try:
         yield
