@@ -29,7 +29,8 @@ def predicted(method, module, space, target):
     """Share of the validation images whose target a linear probe of the space gets right."""
     train, val = (encode(method, module, split)[space] for split in ("train", "val"))
     scaler = StandardScaler().fit(train)
-    probe = LogisticRegression(max_iter=300, tol=0.01).fit(scaler.transform(train), module.splits["train"].targets[target])
+    labels = module.splits["train"].targets[target]
+    probe = LogisticRegression(max_iter=300, tol=0.01).fit(scaler.transform(train), labels)
     return probe.score(scaler.transform(val), module.splits["val"].targets[target])
 
 
