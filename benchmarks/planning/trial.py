@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 from disentangle_bench.benchmarks.errors import RequestError
@@ -41,6 +42,19 @@ def _told(cls: type, what: str) -> Iterator[None]:
         if not is_outside(cls) or isinstance(error, KeyboardInterrupt):
             raise
         raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
+
+
+def check_class(cls: Any, where: str) -> None:
+    """Raise RequestError for a method of somebody's own that can't be given the base's options, or can't train."""
+    if not is_outside(cls):
+        return
+    from disentangle_bench.methods.base import Method
+
+    whole = signature(cls).parameters.keys() >= options.GIVEN_BY_THE_RUN
+    if not whole and options.known_options(cls).isdisjoint(options.known_options(Method)):
+        raise RequestError(f"{where}: its __init__ must take **kwargs and hand them on, super().__init__(**kwargs)")
+    if cls.trains and cls.training_step is Method.training_step:
+        raise RequestError(f"{where}: has no training_step(self, batch, batch_idx) that returns the loss")
 
 
 def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> list[str]:

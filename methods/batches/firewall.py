@@ -64,10 +64,11 @@ class Firewalled(ABCMeta):
             if getattr(cls, hook) is not getattr(root, hook):
                 raise FirewallBreachError(f"{name} overrides {hook}, which belongs to the label firewall: leave it out")
         declared = cls.uses_targets  # type: ignore[attr-defined]
-        if type(declared) is not frozenset or not declared <= cls.ROLES:
-            raise FirewallBreachError(
-                f"{name}: uses_targets must be a frozenset of roles ({', '.join(sorted(cls.ROLES))}), got {declared!r}"
-            )
+        roles = ", ".join(sorted(cls.ROLES))
+        if type(declared) is not frozenset:
+            raise FirewallBreachError(f"{name}: uses_targets must be a frozenset of roles ({roles}), got {declared!r}")
+        if unknown := declared - cls.ROLES:
+            raise FirewallBreachError(f"{name}: uses_targets names {', '.join(map(repr, unknown))}; roles are {roles}")
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls.refuse(name)

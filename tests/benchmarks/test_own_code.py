@@ -76,3 +76,23 @@ def test_a_file_that_does_not_run_is_a_wrong_request(content, said, tmp_path, mo
     assert said in error
     assert len(error.splitlines()) == 1, error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("def __init__(self, *, a: int = 1): super().__init__()", "its __init__ must take **kwargs and hand them on"),
+        ("def __init__(self, *, a: int = 1, **kwargs): self.a = a", "its __init__ must take **kwargs and hand them on"),
+        ("", "has no training_step(self, batch, batch_idx) that returns the loss"),
+    ],
+)
+def test_a_method_that_lacks_what_a_run_needs_is_a_wrong_request(lines, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "lacking", raising=False)
+    head = "from disentangle_bench.methods.base import Method\nclass Mine(Method):\n    name = source = 'mine'\n"
+    (tmp_path / "lacking.py").write_text(f"{head}    {lines}\n")
+    assert main([*REQUEST, "--method", "lacking.Mine", "--out", "runs"]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1, error
+    assert error[0].startswith(f"bench: method lacking.Mine: {said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
     if run.is_complete(cell.measures):
         return read_record(run.record)
     started = now()
-    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
+    launch = CellLaunch(command=shlex.join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
     opened.module.to(device_of(launch))
     parameters = sum(p.numel() for p in opened.module.parameters())
     trained = Trained(opened.state, opened.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
