@@ -95,7 +95,11 @@ def _reason(error: BaseException, module: str, attribute: str) -> str:
         return "write it as Python imports it, my_file.MyName, from the folder that holds my_file.py"
     absent = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     if absent and f"{module}.".startswith(f"{absent}."):
-        return f"there is no {absent.replace('.', '/')}.py in {Path.cwd()}, and no package of that name"
+        package, _, last = absent.rpartition(".")
+        if found := sys.modules.get(package):  # which may be another one than the user means
+            where = getattr(found, "__file__", None) or ", ".join(getattr(found, "__path__", [package]))
+            return f"no module {last!r} in {where}"
+        return f"there is no {absent}.py in {Path.cwd()}, and no package of that name"
     found, part = sys.modules.get(module), attribute.partition(".")[0]
     if isinstance(error, AttributeError) and found is not None and not hasattr(found, part):
         own = sorted(name for name, value in vars(found).items() if getattr(value, "__module__", "") == module)

@@ -76,10 +76,30 @@ def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageData
             require_pretrained(arguments["backbone"])
         while True:
             try:
-                cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                method = cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                if not ours:
+                    _try_embedding(method, data.image_shape)
                 return needed
             except WeightsNotFound as missing:
                 if arguments | missing.without == arguments:
                     raise
                 needed.append(str(missing))
                 arguments |= missing.without
+
+
+def _try_embedding(method: Any, image_shape: tuple[int, int, int]) -> None:
+    """Have somebody's own method embed two black images, which it would else fail at after training.
+
+    Raises:
+        ValueError: a space isn't [B, d], or one that the class names isn't there.
+    """
+    import torch
+
+    from disentangle_bench.methods.pretrained.encoder import named_spaces
+
+    images = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    with torch.no_grad():
+        spaces = named_spaces(method.eval().embed(images), len(images))
+    for attribute in ("primary_space", "invariant_space"):
+        if (space := getattr(method, attribute)) not in spaces:
+            raise ValueError(f"{attribute} is {space!r}, but embed returns {', '.join(spaces)}")

@@ -36,7 +36,7 @@ class FirewalledBatch(dict[str, Tensor]):
                 f"the label firewall has removed {key!r} from the training batches of {self.method}: to train with "
                 f"it, declare its role on the class, uses_targets = frozenset({{{self.removed[key]!r}}})"
             )
-        raise KeyError(key)
+        raise KeyError(f"no {key!r} in a batch, which holds {', '.join(self)}")
 
     def get(self, key: str, default: Any = None) -> Any:
         """As of a dict, but a removed target is an error here too, not a silent default."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
 from disentangle_bench import datamodules
@@ -39,6 +40,13 @@ class Mine(nn.Module):
 
 def images_of_four_dimensions():
     return nn.Conv2d(3, 6, 3)
+
+class ThreeRows(Mine):
+    def forward(self, images):
+        return self.layers(images)[:3]
+
+def made_for_32_pixels():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8))
 
 def fails():
     raise KeyError("weights.pth")
@@ -111,6 +119,8 @@ def test_a_module_that_is_none(folder, capsys):
         "no_such_file:Mine": "there is no no_such_file.py in ",
         "no_such.package:Mine": "there is no no_such.py in ",
         "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
+        "their_network:ThreeRows": "an encoder's features are [B, d], these are (3, 24) for 32 images",
+        "their_network:made_for_32_pixels": "images of shape (3, 16, 16) (--image-size resizes them): mat1 and mat2",
     }.items():
         assert message in told(capsys, "--encoder", name)
 
@@ -257,3 +267,16 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--encoder", "a"): "--encoder a: no such file (expected module:callable, FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)
+
+
+def test_a_folder_of_few_images(folder):
+    """Nothing is trained: images need not fill the batches of the suite's training."""
+    for split, each in (("train", 12), ("test", 6)):
+        for name in ("cats", "dogs"):
+            (place := folder / "few" / split / name).mkdir(parents=True)
+            for k in range(each):
+                Image.fromarray(np.full((20, 24), 10 * k, np.uint8)).save(place / f"{k}.png")
+    few = ["--dataset", "image_folder", "--set", "image_folder.root=few", "--measures", "knn", "--out", "runs"]
+    assert main(["eval", "--encoder", "their_network:Mine", "--suite", "smoke", *few]) == 0
+    (record,) = read_records_here()
+    assert all(row["scores"] for row in record["metrics"])

@@ -88,6 +88,8 @@ def measure_encoder(given: Given, request: Suite, out: Path) -> Record:
     data_options = options.resolve(
         data_class, request.settings.get("data", {}) | request.settings.get(dataset, {}), f"data set {dataset}"
     )
+    if "batch_size" not in {**request.overrides.get("data", {}), **request.overrides.get(dataset, {})}:
+        data_options["batch_size"] = 1  # of training, which there is none of: a small folder is no mistake
     data = setup_data(data_class, data_options, dataset)
     opened = _open_encoder(given, source, data) if source else _open_features(given, data)
     cell = Cell(
@@ -167,9 +169,11 @@ def _tell(cell: Cell, opened: _Opened, data: ImageDataModule, out: Path) -> None
         try:
             spaces, seconds = costs.spaces_of(opened.module, data)
         except Exception as error:  # somebody's own network may raise anything
+            if isinstance(error, ValueError):
+                raise RequestError(f"--encoder {cell.options['encoder']}: {error}") from error
             raise RequestError(
                 f"--encoder {cell.options['encoder']}: does not encode images of shape "
-                f"{tuple(cell.options['image_shape'])}: {' '.join(str(error).split()):.300}"
+                f"{tuple(cell.options['image_shape'])} (--image-size resizes them): {' '.join(str(error).split()):.300}"
             ) from error
         height, width = opened.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
