@@ -269,14 +269,15 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         assert message in told(capsys, *arguments)
 
 
-def test_a_folder_of_few_images(folder):
-    """Nothing is trained: images need not fill the batches of the suite's training."""
+def test_a_folder_of_few_images(folder, capsys):
+    """Nothing is trained: images need not fill the batches of the suite's training. What can't be asked is said."""
     for split, each in (("train", 12), ("test", 6)):
         for name in ("cats", "dogs"):
             (place := folder / "few" / split / name).mkdir(parents=True)
             for k in range(each):
                 Image.fromarray(np.full((20, 24), 10 * k, np.uint8)).save(place / f"{k}.png")
-    few = ["--dataset", "image_folder", "--set", "image_folder.root=few", "--measures", "knn", "--out", "runs"]
+    few = ["--dataset", "image_folder", "--set", "image_folder.root=few", "--measures", "knn,leakage", "--out", "runs"]
     assert main(["eval", "--encoder", "their_network:Mine", "--suite", "smoke", *few]) == 0
+    assert "bench: not measured: leakage@4, for which image_folder has no target\n" in capsys.readouterr().err
     (record,) = read_records_here()
     assert all(row["scores"] for row in record["metrics"])

@@ -32,6 +32,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
 from disentangle_bench.files import printable
 from disentangle_bench.methods.pretrained.encoder import Encoder
@@ -184,3 +185,6 @@ def _tell(cell: Cell, opened: _Opened, data: ImageDataModule, out: Path) -> None
         how = "features as they are"
     line = f"{cell.method} on {cell.dataset}, {how}: {costs.told(out, cell.dataset, cell.measures, spaces, seconds)}"
     print(printable(f"bench: {line}"), file=sys.stderr)
+    if lacking := [title for title in cell.measures if not MEASURES[title].subjects.choose(data.targets)]:
+        told = f"bench: not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
+        print(printable(told), file=sys.stderr)
