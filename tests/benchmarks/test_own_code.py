@@ -108,6 +108,13 @@ def test_a_method_that_lacks_what_a_run_needs_is_a_wrong_request(lines, said, tm
     assert error[0].startswith(f"bench: method lacking.Mine: {said}")
 
 
+def test_a_file_is_not_yet_a_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_file.py").touch()
+    assert main([*REQUEST, "--method", "my_file", "--out", "runs"]) == 2
+    assert capsys.readouterr().err == "bench: method 'my_file': name the class in my_file.py too, my_file.CLASS\n"
+
+
 LOSSES = """
 from disentangle_bench.methods.base import Method
 
