@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.metadata import entry_points
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
@@ -83,9 +86,27 @@ def imported(path: str, kind: str, name: str = "") -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a file may raise anything, `sys.exit` included
-        raise LookupError(
-            f"no {kind} at {name or path!r}: importing it ended with {type(error).__name__}: {error}"
-        ) from error
+        raise LookupError(f"no {kind} at {name or path!r}: {_reason(error, module, attribute)}") from error
+
+
+def _reason(error: BaseException, module: str, attribute: str) -> str:
+    """Why there is nothing at a path: no such file, no such thing in it, or its code failed."""
+    if "/" in module or module.endswith(".py") or attribute == "py":
+        return "write it as Python imports it, my_file.MyName, from the folder that holds my_file.py"
+    absent = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+    if absent and f"{module}.".startswith(f"{absent}."):
+        package, _, last = absent.rpartition(".")
+        if found := sys.modules.get(package):  # which may be another one than the user means
+            where = getattr(found, "__file__", None) or ", ".join(getattr(found, "__path__", [package]))
+            return f"no module {last!r} in {where}"
+        return f"there is no {absent}.py in {Path.cwd()}, and no package of that name"
+    found, part = sys.modules.get(module), attribute.partition(".")[0]
+    if isinstance(error, AttributeError) and found is not None and not hasattr(found, part):
+        own = sorted(name for name, value in vars(found).items() if getattr(value, "__module__", "") == module)
+        near = get_close_matches(part, own, n=3, cutoff=0.5) or own[:20]
+        there = f"did you mean {' or '.join(near)}?" if near else "nothing is defined there"
+        return f"no {part!r} in {getattr(found, '__file__', None) or f'the module {module}'}: {there}"
+    return f"importing it ended with {type(error).__name__}: {error}"
 
 
 def offered(group: str) -> dict[str, object]:

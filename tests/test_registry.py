@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     ]  # as where the package is installed
     monkeypatch.setattr(sys, "path", [*elsewhere, str(tmp_path)])
     yield tmp_path
-    for name in ("methods", "methods.mine", "their_file", "leaves", "breaks"):
+    for name in ("methods", "methods.mine", "their_file", "leaves", "breaks", "needs"):
         sys.modules.pop(name, None)
 
 
@@ -46,8 +46,13 @@ def test_a_class_of_the_users_own(folder):
         ("collections.OrderedDict", "found a class OrderedDict"),
         ("their_file.an_instance", "found a int"),
         ("their_file.Nameless", "says no `name`"),
-        ("their_file.Absent", "AttributeError"),
-        ("nowhere.Method", "ModuleNotFoundError"),
+        ("their_file.Min", r"no 'Min' in .*their_file\.py: did you mean Mine\?"),
+        ("their_file.py", r"write it as Python imports it, my_file\.MyName"),
+        ("./their_file.py:Mine", r"write it as Python imports it, my_file\.MyName"),
+        ("os.Method", r"no 'Method' in .*os\.py: "),
+        ("nowhere.Method", r"there is no nowhere\.py in /.*, and no package of that name"),
+        ("os.nowhere.Method", r"no module 'nowhere' in .*os\.py"),
+        ("needs.Mine", "importing it ended with ModuleNotFoundError: No module named 'nowhere'"),
         ("leaves.Mine", "SystemExit: 0"),
         ("breaks.Mine", "ZeroDivisionError"),
         ("..", "no method"),
@@ -57,6 +62,7 @@ def test_what_is_no_method_is_told_in_a_line(folder, path, why):
     (folder / "their_file.py").write_text(MINE)
     (folder / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     (folder / "breaks.py").write_text("1 / 0\n")
+    (folder / "needs.py").write_text("import nowhere\n")
     with pytest.raises(LookupError, match=why):
         methods.find(path)
 

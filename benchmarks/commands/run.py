@@ -131,7 +131,7 @@ def carry_out(
         side_by_side = min(jobs or max(1, fitting), len(cells))
         launch = Launch(
             out=folder,
-            command=" ".join(["bench", *sys.argv[1:]]),
+            command=shlex.join(["bench", *sys.argv[1:]]),
             accelerator=accelerator,
             devices=devices,
             nodes=nodes,

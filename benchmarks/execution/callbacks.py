@@ -51,6 +51,25 @@ class TrainingProgress(L.Callback):
         )
 
 
+class CheckedLoss(L.Callback):
+    """Ends a run whose `training_step` gives no loss that can be learnt from: Lightning would pass over some."""
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """A number that depends on weights. Raises RequestError for another one."""
+        if loss.numel() != 1:
+            raise RequestError(
+                f"training_step returned a loss of shape {tuple(loss.shape)}: a number, such as its mean"
+            )
+        if not loss.requires_grad:
+            raise RequestError("training_step returned a loss that depends on no weight that learns: was it detached?")
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: Any) -> None:
+        """Raise RequestError where none was returned: the step would count, and nothing was learnt."""
+        loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
+        if loss is None and pl_module.automatic_optimization:
+            raise RequestError("training_step returned nothing: it must return the loss")
+
+
 class GlobalStreams(L.Callback):
     """Keeps the global random streams of each process in the checkpoint, for what draws from them (dropout)."""
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "unexpected pos")
@@ -28,6 +29,8 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
     text = "; ".join([f"{type(error).__name__}: {_first_line(error)}", *getattr(error, "__notes__", ())])
     if isinstance(error, NotFinite | RequestError):
         return str(error)
+    if place := own_code.place_of(error):
+        text += f" ({place})"
     if folder is not None and not folder.exists():
         return f"{folder} was removed while the run was at work; the same command begins it anew ({text})"
     if any(map(_no_space, chain)):

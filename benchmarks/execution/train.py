@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import Logger
 
 from disentangle_bench.benchmarks.execution.callbacks import (
+    CheckedLoss,
     GlobalStreams,
     StepCheckpoints,
     TrainingProgress,
@@ -75,7 +76,13 @@ def train(
             precision=cell.precision,  # type: ignore[arg-type]
             **budget_arguments(cell.budget),
             logger=loggers,
-            callbacks=[TrainingProgress(progress), meter, GlobalStreams(), StepCheckpoints(run, save_seconds())],
+            callbacks=[
+                CheckedLoss(),
+                TrainingProgress(progress),
+                meter,
+                GlobalStreams(),
+                StepCheckpoints(run, save_seconds()),
+            ],
             plugins=[CheckpointFiles(cell.hash), environment],
             default_root_dir=run.path,
             enable_progress_bar=False,

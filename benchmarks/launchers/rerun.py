@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         launch = Launch(
             out=Path(folder),
-            command=" ".join(["bench", *sys.argv[1:]]),
+            command=shlex.join(["bench", *sys.argv[1:]]),
             accelerator=accelerator,
             jobs=devices if accelerator == "gpu" else max(1, cores // threads),
             device_ids=tuple(range(devices)) if accelerator == "gpu" else (),

@@ -231,6 +231,7 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
         "slurm_constraint": resources.constraint,
         "slurm_setup": [*ENVIRONMENT, *resources.setup],
         "slurm_array_parallelism": resources.max_parallel,
+        "slurm_additional_parameters": resources.sbatch,
         "slurm_srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
     }
     executor.update_parameters(**{name: value for name, value in given.items() if value is not None})

@@ -47,7 +47,7 @@ def jobs() -> dict[str, str]:
         NotAnswering: squeue didn't.
     """
     listed = _call("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r")
-    rows = [line.split("|") for line in listed.splitlines()]
+    rows = [line.split("|") for line in listed.splitlines() if line.count("|") >= 2]  # not what a site prints besides
     return {job: f"{state}: {reason}" if state == "PENDING" else state for job, state, reason, *_ in rows}
 
 
@@ -86,8 +86,10 @@ def log_of(out: Path, job: str) -> Path:
 
 
 def _call(*command: str) -> str:
+    # What a user's shell has squeue leave out (SQUEUE_STATES, SQUEUE_PARTITION) would pass for jobs that are over.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SQUEUE_")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotAnswering(f"{command[0]}: {error}") from error
     if done.returncode:

@@ -52,6 +52,8 @@ def find_class(registry: Any, kind: str, name: str) -> Any:
     try:
         return registry.find(name)
     except LookupError as error:
+        if Path(f"{name}.py").is_file():
+            raise RequestError(f"{kind} {name!r}: name the class in {name}.py too, {name}.CLASS") from error
         known = registry.available()
         raise RequestError(str(error)) if "." in name or name in known else unknown(kind, name, known) from error
 

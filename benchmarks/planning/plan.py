@@ -23,7 +23,7 @@ from disentangle_bench.benchmarks.planning.lookup import (
     source_hash,
 )
 from disentangle_bench.benchmarks.planning.suite import Suite, merged
-from disentangle_bench.benchmarks.planning.trial import setup_data, try_building
+from disentangle_bench.benchmarks.planning.trial import check_class, setup_data, try_building
 from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -60,6 +60,8 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
         name: find_class(datamodules, "dataset", name)
         for name in dict.fromkeys([*suite.datasets, *(one.dataset for one in experiments)])
     }
+    for name, method_class in method_classes.items():
+        check_class(method_class, f"method {name}")
     measures = resolve_measures(suite.measures)
     _check_addressees(suite, method_classes, data_classes)
     precision = resolve_precision(suite.precision, accelerator)

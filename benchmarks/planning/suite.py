@@ -53,6 +53,8 @@ class Resources:
         max_parallel: jobs that run at once.
         max_requeues: time-outs after which a cell is given up.
         setup: lines of shell, such as [module load cuda].
+        sbatch: further options of sbatch as they are called there, such as {exclude: node7, mail-type: END}; one that
+            stands here too comes before the others.
     """
 
     partition: str | None = None
@@ -66,6 +68,7 @@ class Resources:
     max_parallel: Count = 100  # type: ignore[valid-type]
     max_requeues: Count = 50  # type: ignore[valid-type]
     setup: list[str] = field(default_factory=list)
+    sbatch: dict[str, str | int | bool] = field(default_factory=dict)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 from disentangle_bench.benchmarks.errors import RequestError
@@ -43,6 +44,19 @@ def _as_request_error(cls: type, what: str) -> Iterator[None]:
         raise RequestError(f"{what}: its code ended with {type(error).__name__}: {error}") from error
 
 
+def check_class(cls: Any, where: str) -> None:
+    """Raise RequestError for a method of somebody's own that can't be given the base's options, or can't train."""
+    if not is_outside(cls):
+        return
+    from disentangle_bench.methods.base import Method
+
+    whole = signature(cls).parameters.keys() >= options.GIVEN_BY_THE_RUN
+    if not whole and options.known_options(cls).isdisjoint(options.known_options(Method)):
+        raise RequestError(f"{where}: its __init__ must take **kwargs and hand them on, super().__init__(**kwargs)")
+    if cls.trains and cls.training_step is Method.training_step:
+        raise RequestError(f"{where}: has no training_step(self, batch, batch_idx) that returns the loss")
+
+
 def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageDataModule) -> list[str]:
     """Raise RequestError if the method can't be made of its options for these images.
 
@@ -62,10 +76,30 @@ def try_building(cls: Any, resolved: dict[str, Any], where: str, data: ImageData
             require_pretrained(arguments["backbone"])
         while True:
             try:
-                cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                method = cls(image_shape=data.image_shape, data=data.describe(), **arguments)
+                if not ours:
+                    _try_embedding(method, data.image_shape)
                 return needed
             except WeightsNotFound as missing:
                 if arguments | missing.without == arguments:
                     raise
                 needed.append(str(missing))
                 arguments |= missing.without
+
+
+def _try_embedding(method: Any, image_shape: tuple[int, int, int]) -> None:
+    """Have somebody's own method embed two black images, which it would else fail at after training.
+
+    Raises:
+        ValueError: a space isn't [B, d], or one that the class names isn't there.
+    """
+    import torch
+
+    from disentangle_bench.methods.pretrained.encoder import named_spaces
+
+    images = torch.zeros(2, *image_shape, dtype=torch.uint8)
+    with torch.no_grad():
+        spaces = named_spaces(method.eval().embed(images), len(images))
+    for attribute in ("primary_space", "invariant_space"):
+        if (space := getattr(method, attribute)) not in spaces:
+            raise ValueError(f"{attribute} is {space!r}, but embed returns {', '.join(spaces)}")

@@ -224,13 +224,14 @@ class _Board:
             cost = self.found.get((row.method, "", column.key))
             return TableCell(None if cost is None else cost.mean)
         title, _, target = column.key
+        what = f"{title} of {target}" if target else title
         found = self.shown.get((row, column.key))
         if found is None:
             undefined = self.shown.get((row, (title, "", target)))
-            return TableCell(notes=(grid.note(f"{title} of {target}: {undefined.reason}"),) if undefined else ())
+            return TableCell(notes=(grid.note(f"{what}: {undefined.reason}"),) if undefined else ())
         notes: tuple[int, ...] = ()
         if found.missing:
-            notes = (grid.note(f"{title} of {target}: {found.missing} of the runs have none: {found.reason}"),)
+            notes = (grid.note(f"{what}: {found.missing} of the runs have none: {found.reason}"),)
         rising = self.shown.get((row, (title, RISING, target)))
         bound = rising is not None and rising.mean > LOWER_BOUND
         if bound:

@@ -36,7 +36,7 @@ class FirewalledBatch(dict[str, Tensor]):
                 f"the label firewall has removed {key!r} from the training batches of {self.method}: to train with "
                 f"it, declare its role on the class, uses_targets = frozenset({{{self.removed[key]!r}}})"
             )
-        raise KeyError(key)
+        raise KeyError(f"no {key!r} in a batch, which holds {', '.join(self)}")
 
     def get(self, key: str, default: Any = None) -> Any:
         """As of a dict, but a removed target is an error here too, not a silent default."""
@@ -64,10 +64,11 @@ class Firewalled(ABCMeta):
             if getattr(cls, hook) is not getattr(root, hook):
                 raise FirewallBreachError(f"{name} overrides {hook}, which belongs to the label firewall: leave it out")
         declared = cls.uses_targets  # type: ignore[attr-defined]
-        if type(declared) is not frozenset or not declared <= cls.ROLES:
-            raise FirewallBreachError(
-                f"{name}: uses_targets must be a frozenset of roles ({', '.join(sorted(cls.ROLES))}), got {declared!r}"
-            )
+        roles = ", ".join(sorted(cls.ROLES))
+        if type(declared) is not frozenset:
+            raise FirewallBreachError(f"{name}: uses_targets must be a frozenset of roles ({roles}), got {declared!r}")
+        if unknown := declared - cls.ROLES:
+            raise FirewallBreachError(f"{name}: uses_targets names {', '.join(map(repr, unknown))}; roles are {roles}")
 
     def __setattr__(cls, name: str, value: Any) -> None:
         cls.refuse(name)

@@ -87,11 +87,15 @@ class Encoder(nn.Module):
         if image.shape[1] != channels:
             raise ValueError(f"the encoder takes images of {channels} channels, these have {image.shape[1]}")
         prepared = (image - self.mean) / self.std
-        return named_spaces(self.network(prepared.contiguous(memory_format=torch.channels_last)))
+        return named_spaces(self.network(prepared.contiguous(memory_format=torch.channels_last)), len(image))
 
 
-def named_spaces(found: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What a network returned as named spaces. Raises ValueError unless each is [B, d], or where none is `features`."""
+def named_spaces(found: Tensor | Mapping[str, Tensor], images: int) -> dict[str, Tensor]:
+    """What a network returned for some images as named spaces, each [images, d].
+
+    Raises:
+        ValueError: one has another shape, or none is `features`.
+    """
     spaces = {"features": found} if isinstance(found, Tensor) else found
     if not isinstance(spaces, Mapping) or "features" not in spaces:
         kind = f"the keys {', '.join(map(str, found))}" if isinstance(found, Mapping) else type(found).__name__
@@ -100,6 +104,8 @@ def named_spaces(found: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         if not isinstance(values, Tensor) or values.ndim != 2:
             shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ValueError(f"an encoder's {name} are [B, d], these are {shape}: pool over positions first")
+        if len(values) != images:
+            raise ValueError(f"an encoder's {name} are [B, d], these are {tuple(values.shape)} for {images} images")
     return dict(spaces)
 
 

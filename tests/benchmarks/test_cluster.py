@@ -8,6 +8,7 @@ import pytest
 
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
@@ -38,11 +39,14 @@ def stub(tmp_path, monkeypatch):
 def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path, capsys):
     out = ["--out", str(tmp_path / "runs")]
     resources = ["timeout_min=60", "partition=long", "account=lab", "constraint=avx512", "mem_gb=8", "cpus_per_task=2"]
+    resources += ["sbatch.mail-type=END", "sbatch.exclusive=true"]
     given = [word for one in [*resources, "max_parallel=1"] for word in ("--set", f"resources.{one}")]
     assert main([*REQUEST, *out, "--seeds", "0,1", *given, "--detach"]) == 0
     script = (stub / "submitted-0").read_text()
     for line in ("time=60", "partition=long", "account=lab", "constraint=avx512", "mem=8GB", "cpus-per-task=2"):
         assert f"#SBATCH --{line}" in script
+    assert "#SBATCH --mail-type=END" in script
+    assert "#SBATCH --exclusive\n" in script
     for line in ("array=0-1%1", "nodes=1", "ntasks-per-node=1", "signal=USR2@90"):
         assert f"#SBATCH --{line}" in script
     assert "gpus" not in script
@@ -66,6 +70,14 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     assert "job 42_1 ended without a word (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().out
     assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
     assert "2 jobs submitted" in capsys.readouterr().err
+
+
+def test_what_a_shell_says_of_squeue_hides_no_job(stub, tmp_path, monkeypatch):
+    """A user who has it list running jobs only, or a site that greets, must not have jobs given in twice."""
+    hiding = 'echo "Welcome"; test -z "$SQUEUE_STATES" && echo "42|PENDING|Priority"; true'
+    (tmp_path / "bin" / "squeue").write_text(f"#!/bin/sh\n{hiding}\n")
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    assert slurm_queue.jobs() == {"42": "PENDING: Priority"}
 
 
 def test_several_gpus_and_machines(stub, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from torch import nn
 
 from disentangle_bench import datamodules
@@ -39,6 +40,13 @@ class Mine(nn.Module):
 
 def images_of_four_dimensions():
     return nn.Conv2d(3, 6, 3)
+
+class ThreeRows(Mine):
+    def forward(self, images):
+        return self.layers(images)[:3]
+
+def made_for_32_pixels():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8))
 
 def fails():
     raise KeyError("weights.pth")
@@ -83,7 +91,8 @@ def told(capsys, *arguments: str) -> str:
     return error[0]
 
 
-def test_a_module_of_the_users_own(folder, capsys):
+def test_a_module_of_the_users_own(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/bench", "eval", "--name", "my own"])
     record = judged("--encoder", "their_network:Mine", "--name", "mine")
     printed = capsys.readouterr()
     assert {row["space"] for row in record["metrics"]} == {"features", "code"}
@@ -95,6 +104,7 @@ def test_a_module_of_the_users_own(folder, capsys):
     assert "2 measures in features (24), code (5); encoding takes about " in printed.err
     assert "measuring knn@1, intrinsic@1: no earlier run here tells how long" in printed.err
     assert "Budget: trained elsewhere for every method. Options: given for every method." in printed.out
+    assert record["provenance"]["command"] == "bench eval --name 'my own'", "as a shell takes it"
     again = judged("--encoder", "their_network:Mine", "--image-size", "24", "--normalize", "data")
     assert again["config"]["options"]["image_shape"] == [3, 24, 24]
     assert again["config"]["options"]["mean"] != [0.5] * 3
@@ -105,10 +115,12 @@ def test_a_module_that_is_none(folder, capsys):
     for name, message in {
         "their_network:fails": "its code ended with KeyError: 'weights.pth'",
         "their_network:nothing": "returned a NoneType, a torch.nn.Module was expected",
-        "their_network:absent": "importing it ended with AttributeError",
-        "no_such_file:Mine": "importing it ended with ModuleNotFoundError",
-        "no_such.package:Mine": "importing it ended with ModuleNotFoundError",
+        "their_network:min": "their_network.py: did you mean Mine?",
+        "no_such_file:Mine": "there is no no_such_file.py in ",
+        "no_such.package:Mine": "there is no no_such.py in ",
         "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
+        "their_network:ThreeRows": "an encoder's features are [B, d], these are (3, 24) for 32 images",
+        "their_network:made_for_32_pixels": "images of shape (3, 16, 16) (--image-size resizes them): mat1 and mat2",
     }.items():
         assert message in told(capsys, "--encoder", name)
 
@@ -255,3 +267,17 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--encoder", "a"): "--encoder a: no such file (expected module:callable, FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)
+
+
+def test_a_folder_of_few_images(folder, capsys):
+    """Nothing is trained: images need not fill the batches of the suite's training. What can't be asked is said."""
+    for split, each in (("train", 12), ("test", 6)):
+        for name in ("cats", "dogs"):
+            (place := folder / "few" / split / name).mkdir(parents=True)
+            for k in range(each):
+                Image.fromarray(np.full((20, 24), 10 * k, np.uint8)).save(place / f"{k}.png")
+    few = ["--dataset", "image_folder", "--set", "image_folder.root=few", "--measures", "knn,leakage", "--out", "runs"]
+    assert main(["eval", "--encoder", "their_network:Mine", "--suite", "smoke", *few]) == 0
+    assert "bench: not measured: leakage@4, for which image_folder has no target\n" in capsys.readouterr().err
+    (record,) = find_records_here()
+    assert all(row["scores"] for row in record["metrics"])

@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.evaluation.records import find_records
+from tests.benchmarks.conftest import make_cell
 
 DECOYS = ("random", "json", "torch", "yaml", "logging", "methods", "datamodules/__init__", "evaluation", "benchmarks")
 MINE = """
@@ -22,6 +25,7 @@ class MyMethod(Method):
     def training_step(self, batch, batch_idx):
         return self.backbone(self.views(batch, 1)[0]).square().mean()
 """
+STEP = "def training_step(self, batch, batch_idx):"
 REQUEST = ["run", "--suite", "smoke", "--dataset", "digits", "--measures", "knn", "--set", "data.batch_size=512"]
 
 
@@ -76,3 +80,70 @@ def test_a_file_that_does_not_run_is_a_wrong_request(content, said, tmp_path, mo
     assert said in error
     assert len(error.splitlines()) == 1, error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("def __init__(self, *, a: int = 1): super().__init__()", "its __init__ must take **kwargs and hand them on"),
+        ("def __init__(self, *, a: int = 1, **kwargs): self.a = a", "its __init__ must take **kwargs and hand them on"),
+        ("", "has no training_step(self, batch, batch_idx) that returns the loss"),
+        (f"{STEP} pass\n    primary_space = 'code'", "primary_space is 'code', but embed returns features"),
+        (
+            f"{STEP} pass\n    def embed(self, image): return image.float()",
+            "an encoder's features are [B, d], these",
+        ),
+        (f"{STEP} pass\n    def embed(self, image): return {{}}['x']", "its code ended with KeyError: 'x'"),
+    ],
+)
+def test_a_method_that_lacks_what_a_run_needs_is_a_wrong_request(lines, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "lacking", raising=False)
+    head = "from disentangle_bench.methods.base import Method\nclass Mine(Method):\n    name = source = 'mine'\n"
+    (tmp_path / "lacking.py").write_text(f"{head}    {lines}\n")
+    assert main([*REQUEST, "--method", "lacking.Mine", "--out", "runs"]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1, error
+    assert error[0].startswith(f"bench: method lacking.Mine: {said}")
+
+
+def test_a_file_is_not_yet_a_class(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_file.py").touch()
+    assert main([*REQUEST, "--method", "my_file", "--out", "runs"]) == 2
+    assert capsys.readouterr().err == "bench: method 'my_file': name the class in my_file.py too, my_file.CLASS\n"
+
+
+LOSSES = """
+from disentangle_bench.methods.base import Method
+
+class Mine(Method):
+    name = source = "mine"
+
+    def training_step(self, batch, batch_idx):
+        out = self.backbone(self.views(batch, 1)[0]).square()
+        LOSS
+"""
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("out.mean()", "training_step returned nothing: it must return the loss"),
+        ("return out.mean(1)", "training_step returned a loss of shape (512,): a number, such as its mean"),
+        ("return out.mean().detach()", "a loss that depends on no weight that learns: was it detached?"),
+        ("return out @ out", "RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
+        ("return batch['imag']", "no 'imag' in a batch, which holds image, index"),
+    ],
+)
+def test_a_loss_that_is_none_is_told_in_a_line(loss, said, here, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "losing", raising=False)
+    (tmp_path / "losing.py").write_text(LOSSES.replace("LOSS", loss))
+    cell = make_cell("losing.Mine", "budget.epochs=1")
+    reason = local.run([cell], replace(here, code=tmp_path)).failed[cell.title].partition(" (log")[0]
+    assert said in reason
+    if "training_step" not in said and "weight" not in said:
+        assert reason.endswith(" (losing.py, line 9)")

@@ -91,6 +91,14 @@ def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys)
     assert read_record(mine.record)["metrics"][0]["scores"]["top1"] == 0.9
 
 
+def test_merge_takes_a_board_too(tmp_path, capsys):
+    make_run(tmp_path / "there")
+    assert main(["leaderboard", "--out", str(tmp_path / "there"), "--board", str(tmp_path / "board")]) == 0
+    capsys.readouterr()
+    assert main(["merge", str(tmp_path / "board"), "--out", str(tmp_path / "here")]) == 0
+    assert capsys.readouterr().out == "1 copied\n"
+
+
 def test_merge_killed_before_the_end_leaves_no_record(tmp_path, monkeypatch):
     def killed(*_, **__):
         raise KeyboardInterrupt

@@ -186,10 +186,15 @@ def test_a_class_that_overrides_the_firewall_is_refused(hook):
         type(Method)("Mixed", (mixin, methods.find("simclr")), {})
 
 
-@pytest.mark.parametrize("declared", [{"content"}, frozenset({"class"}), "content", property(lambda self: frozenset())])
+@pytest.mark.parametrize("declared", [{"content"}, "content", property(lambda self: frozenset())])
 def test_only_a_frozen_set_of_roles_is_a_declaration(declared):
     with pytest.raises(FirewallBreachError, match="uses_targets must be a frozenset of roles"):
         type(Method)("Odd", (Method,), {"uses_targets": declared})
+
+
+def test_a_role_that_is_none_is_named():
+    with pytest.raises(FirewallBreachError, match="uses_targets names 'class'; roles are content, domain, style"):
+        type(Method)("Odd", (Method,), {"uses_targets": frozenset({"class", "domain"})})
 
 
 def test_a_refused_class_is_no_method_in_one_line(tmp_path, monkeypatch):

@@ -13,10 +13,11 @@ def command(*folders: str, out: str = "results/runs") -> int:
     """Copy the complete runs of other folders, from other machines for example, into one; exit code 1 if two differ.
 
     Args:
-        folders: of runs, as given to `bench run --out`.
+        folders: of runs, as given to `bench run --out`; or boards.
         out: folder that they come into; what is complete there stays as it is.
     """
     from disentangle_bench.benchmarks.runs import storage
+    from disentangle_bench.evaluation.verify import RECORDS
 
     if not folders:
         raise RequestError("merge: name the folders whose runs shall come in")
@@ -27,7 +28,8 @@ def command(*folders: str, out: str = "results/runs") -> int:
     preconditions.check_writable(Path(out))
     counts = dict.fromkeys(storage.MergeResult, 0)
     for folder in folders:
-        for run in storage.runs_in(Path(folder)):
+        board = Path(folder) / RECORDS
+        for run in storage.runs_in(board if board.is_dir() else Path(folder)):
             taking = storage.take_over(run, Path(out))
             counts[taking] += 1
             if taking in (storage.MergeResult.DIFFERS, storage.MergeResult.BUSY):

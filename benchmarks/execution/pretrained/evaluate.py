@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
 from disentangle_bench.files import printable
 from disentangle_bench.methods.pretrained.encoder import Encoder
@@ -87,6 +89,8 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     data_options = options.resolve(
         data_class, request.settings.get("data", {}) | request.settings.get(dataset, {}), f"data set {dataset}"
     )
+    if "batch_size" not in {**request.overrides.get("data", {}), **request.overrides.get(dataset, {})}:
+        data_options["batch_size"] = 1  # of training, which there is none of: a small folder is no mistake
     data = setup_data(data_class, data_options, dataset)
     loaded = _load_encoder(given, source, data) if source else _load_features(given, data)
     cell = Cell(
@@ -107,7 +111,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     if run.is_complete(cell.measures):
         return read_record(run.record)
     started = now()
-    launch = CellLaunch(command=" ".join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
+    launch = CellLaunch(command=shlex.join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
     loaded.module.to(device_of(launch))
     parameters = sum(p.numel() for p in loaded.module.parameters())
     trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
@@ -172,9 +176,11 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
         try:
             spaces, seconds = costs.spaces_of(loaded.module, data)
         except Exception as error:  # somebody's own network may raise anything
+            if isinstance(error, ValueError):
+                raise RequestError(f"--encoder {cell.options['encoder']}: {error}") from error
             raise RequestError(
                 f"--encoder {cell.options['encoder']}: does not encode images of shape "
-                f"{tuple(cell.options['image_shape'])}: {' '.join(str(error).split()):.300}"
+                f"{tuple(cell.options['image_shape'])} (--image-size resizes them): {' '.join(str(error).split()):.300}"
             ) from error
         height, width = loaded.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
@@ -187,3 +193,6 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
         f"{cell.method} on {cell.dataset}, {how}: {costs.forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
     )
     print(printable(f"bench: {line}"), file=sys.stderr)
+    if lacking := [title for title in cell.measures if not MEASURES[title].targets.choose(data.targets)]:
+        told = f"bench: not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
+        print(printable(told), file=sys.stderr)
