@@ -191,10 +191,11 @@ def test_print_config_can_be_read_back(tmp_path, capsys):
 
 def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     out = ["--out", str(tmp_path)]
-    tiny = ["--suite", "smoke", "--set", "budget.steps=2", "--seeds", "0"]
-    assert main(["run", "--method", "simclr,random_init", "--dataset", "digits", *tiny, *out]) == 0
+    tiny = ["--suite", "smoke", "--measures", "linear"]
+    run = ["run", "--method", "simclr,random_init", "--dataset", "digits", "--set", "budget.steps=2", "--seeds", "0"]
+    assert main([*run, *tiny, *out]) == 0
     trained, untrained = (next(tmp_path.glob(f"digits/{m}/*/encoder.safetensors")) for m in ("simclr", "random_init"))
-    assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", "--suite", "smoke", *out]) == 0
+    assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", *tiny, *out]) == 0
     assert "simclr (digits)" in capsys.readouterr().out
     assert main(["eval", "--encoder", str(untrained), "--dataset", "digits", *out]) == 2
     assert "has not been trained" in capsys.readouterr().err
@@ -214,7 +215,7 @@ def test_bench_alone_prints_help_and_its_words(capsys):
     [
         ("run", "--dry-run only list what would be done.", "{true,false}"),
         ("run", "name of a suite (see `bench list suites`), or a YAML file. (default: quick)", "default: null"),
-        ("merge", "folders of runs, as given to `bench run --out`.", "default: all"),
+        ("merge", "folders of runs, as given to `bench run --out`, or boards.", "default: all"),
         ("eval", "usage: bench eval [--config CONFIG]", "type: "),
     ],
 )

@@ -27,7 +27,7 @@ class Peeking(Method):
     def training_step(self, batch, batch_idx):
         return batch["target/class"].float().mean()
 """
-TINY = ["--seeds", "0", "--set", "budget.steps=2"]
+TINY = ["--seeds", "0", "--set", "budget.steps=2", "--measures", "linear"]
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def test_parts_of_a_run_add_up():
     assert add(one, two | {"energy_j": None})["energy_j"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_devices() < ("cpu", 2), reason="one processor only")
 def test_a_run_on_two_devices_tells_what_each_has_used(tmp_path):
     cell = make_cell("contrastive_clustering", "budget.epochs=1", "method.start=0.3")

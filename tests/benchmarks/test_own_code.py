@@ -48,7 +48,7 @@ def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
     return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True, timeout=240)
 
 
-@pytest.mark.parametrize("devices", ["1", "2"])
+@pytest.mark.parametrize("devices", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_files_of_the_users_folder_hide_nothing(folder, devices):
     """Nor does a place among others that the user's shell has from somewhere: the curves are there."""
     if find_devices() < ("cpu", int(devices)):
@@ -58,7 +58,7 @@ def test_files_of_the_users_folder_hide_nothing(folder, devices):
     assert done.returncode == 0, done.stdout + done.stderr + "".join(p.read_text() for p in folder.rglob("log.txt"))
     (record,) = find_records(folder / "runs")[0].values()
     assert record["config"]["source"], "its file's content is part of what decides the result"
-    assert record["cost"]["devices"] == int(devices)
+    assert record["cost"]["devices"] == len(record["cost"]["ranks"]) == int(devices)
     assert list(folder.rglob("metrics.csv")), "curves"
 
 

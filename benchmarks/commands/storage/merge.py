@@ -13,7 +13,7 @@ def command(*folders: str, out: str = "results/runs") -> int:
     """Copy the complete runs of other folders, from other machines for example, into one; exit code 1 if two differ.
 
     Args:
-        folders: of runs, as given to `bench run --out`; or boards.
+        folders: folders of runs, as given to `bench run --out`, or boards.
         out: folder that they come into; what is complete there stays as it is.
     """
     from disentangle_bench.benchmarks.runs import storage
