@@ -11,7 +11,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.__main__ import COMMANDS, make_parser, normalize
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.evaluation.protocol import MEASURES
-from tools.docs import board, classes, commands, links, measures, notebooks, pictures, words
+from tools.docs import board, classes, commands, dial, links, measures, notebooks, pictures, words
 from tools.docs.execute import Block, blocks, pages
 
 ROOT = Path(__file__).parent.parent
@@ -190,9 +190,29 @@ def test_the_picture_of_a_board_shows_its_figures():
         board.content_and_domain(re.sub(r"[\d.]+ ± [\d.]+", "", CLUSTERS))
 
 
-def test_the_pictures_of_the_readme_are_those_of_the_boards():
-    kept = {name: (pictures.PICTURES / name).read_text(encoding="utf-8") for name in pictures.README}
-    assert kept == pictures.of_the_readme(), "draw them anew: python -m tools.docs.pictures"
+DIAL = """
+| method | space | labels seen | n | area under the worst-group curve % | at 0 % | at 0.5 % | at 1 % |
+|:--|:--|:--|--:|--:|--:|--:|--:|
+| first | features | none | 3 | **25.0 ± 1.0 (1-2)** | **40.0 ± 2.0 (1)** | 20.0 | 0.0 |
+| random_init | features | none | 3 | | 10.0 ± 2.0 (2) | | 0.0 |
+"""
+
+
+def test_a_curve_goes_through_the_means_that_there_are():
+    svg = dial.worst_group_curves(DIAL)
+    left, right = dial.SIDE, dial.SIDE + dial.WIDTH
+    top, middle = dial.TOP, dial.TOP + dial.HEIGHT / 2
+    ways = f"M{left:.1f} {top:.1f}L{(left + right) / 2:.1f} {middle:.1f}L{right:.1f} {dial.FOOT:.1f}"
+    assert f'<path d="{ways}" fill="none" stroke="{dial.BLUE}"' in svg
+    assert f'L{right:.1f} {dial.FOOT:.1f}" fill="none" stroke="{dial.GREY}"' in svg, "what is missing is passed over"
+    assert svg.count(">random_init</text>") == 1
+    with pytest.raises(ValueError, match="no columns of correlations"):
+        dial.worst_group_curves(BOARD)
+
+
+def test_the_pictures_of_boards_are_those_of_their_tables():
+    kept = {name: (pictures.PICTURES / name).read_text(encoding="utf-8") for name in pictures.OF_BOARDS}
+    assert kept == pictures.of_the_boards(), "draw them anew: python -m tools.docs.pictures"
 
 
 def test_pictures_become_part_of_the_page():

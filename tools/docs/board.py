@@ -17,7 +17,7 @@ CELL = re.compile(r"([\d.]+) ± ([\d.]+) \(([\d-]+)\)")
 """Mean, half-width and rank set."""
 
 
-def _table(board: str) -> list[list[str]]:
+def table(board: str) -> list[list[str]]:
     """Cells of a board's first table: its head, then its rows."""
     lines = board[board.index("|") :].split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -41,7 +41,7 @@ def rank_sets(board: str, column: str = "linear@1 top1") -> str:
     Raises:
         ValueError: the board has no such column, or no ranks in it.
     """
-    lines = _table(board)
+    lines = table(board)
     head, block = _column(lines[0], column), lines[1][2]
     rows = []
     for cells in lines[1:]:
@@ -119,7 +119,7 @@ def content_and_domain(board: str, measure: str = "kmeans@2") -> str:
     Raises:
         ValueError: the board has no such columns, or no figures in them.
     """
-    head, *rows = _table(board)
+    head, *rows = table(board)
     columns = [_column(head, f"{measure} {score} ") for score in ("nmi_domain", "nmi")]
     points, chance = [], 0.0
     for cells in rows:

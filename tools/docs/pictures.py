@@ -1,4 +1,4 @@
-"""Pictures stand in a page in its own colours; `python -m tools.docs.pictures` draws the README's from the boards."""
+"""Pictures stand in a page in its own colours; `python -m tools.docs.pictures` draws those of the boards."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 
 from disentangle_bench.files import write_file
 from tools.docs.board import content_and_domain, rank_sets
+from tools.docs.dial import worst_group_curves
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-README = {"board.svg": (content_and_domain, "quick"), "cifar10.svg": (rank_sets, "cifar10")}
-"""Its pictures: file -> what draws it, from which board."""
+OF_BOARDS = {
+    "board.svg": (content_and_domain, "quick"),
+    "cifar10.svg": (rank_sets, "cifar10"),
+    "dial.svg": (worst_group_curves, "dial"),
+}
+"""File -> what draws it, from which board."""
 
 
-def of_the_readme() -> dict[str, str]:
-    """File name -> SVG of the README's pictures, from the committed boards."""
+def of_the_boards() -> dict[str, str]:
+    """File name -> SVG of the pictures of the committed boards."""
     boards = ROOT / "results"
     return {
         name: draw((boards / board / "leaderboard.md").read_text(encoding="utf-8"))
-        for name, (draw, board) in README.items()
+        for name, (draw, board) in OF_BOARDS.items()
     }
 
 
@@ -43,5 +48,5 @@ def drawn(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for name, svg in of_the_readme().items():
+    for name, svg in of_the_boards().items():
         write_file(PICTURES / name, svg)
