@@ -14,6 +14,12 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
     """Mean and standard deviation of each channel over a split's images, scaled to [0, 1].
 
     Of all of them, or of `SAMPLE` evenly spaced ones where images are made on demand.
+
+    Args:
+        split: with images uint8 [N, C, H, W].
+
+    Returns:
+        C means and C deviations (over N, not N - 1; at least one level of 255).
     """
     channels, positions = split.images.shape[1], np.arange(len(split))
     if getattr(split.images, "on_demand", False) and len(split) > SAMPLE:
