@@ -11,6 +11,7 @@ from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.launchers import Launch
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
 
@@ -55,7 +56,7 @@ def command(
         detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
         logger: curves go to CSV files; wandb besides (works offline without a key), or a logger of Lightning's kind
             by its dotted path: lightning.pytorch.loggers.TensorBoardLogger or my_file.MyLogger.
-        dry_run: only list what would be done.
+        dry_run: only list what would be done; with --launcher slurm, also the batch file.
     """
     from disentangle_bench.benchmarks.planning.suite import choose
 
@@ -121,10 +122,8 @@ def carry_out(
     cells = plan(request, accelerator, dry=dry_run)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
-    if dry_run:
-        return cells, _list(cells, folder)
     outcome = Outcome(complete=cells)
-    if all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
+    if not dry_run and all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
     else:
         fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
@@ -142,6 +141,8 @@ def carry_out(
             resources=resources,
             detach=detach,
         )
+        if dry_run:
+            return cells, _list(cells, launch, launcher)
         with as_ctrl_c():
             outcome = run(launcher, cells, launch)
     try:
@@ -179,16 +180,20 @@ def _next_steps(folder: Path) -> str:
     )
 
 
-def _list(cells: list[Cell], folder: Path) -> int:
+def _list(cells: list[Cell], launch: Launch, launcher: str) -> int:
     """Print what a run would do."""
     from disentangle_bench.benchmarks.runs.folder import RunFolder, State
 
     missing = 0
     for cell in cells:
-        run = RunFolder(cell.folder(folder))
+        run = RunFolder(cell.folder(launch.out))
         complete = run.is_complete(cell.measures)
         state = State.COMPLETE if complete else run.state().state if run.config.exists() else State.NOT_STARTED
         missing += not complete
         print(f"{state:11} {cell.title:40} {run.path}")
     print(f"{len(cells)} cells, {missing} to run")
+    if launcher == "slurm" and missing:
+        from disentangle_bench.benchmarks.launchers.slurm import script
+
+        print(f"\n{script(cells, launch)}")
     return 0

@@ -212,7 +212,16 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
     return jobs
 
 
-def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
+def script(cells: list[Cell], launch: Launch) -> str:
+    """The batch file that `run` would give to sbatch for those cells that aren't complete, whoever is at them now."""
+    executor = _executor(launch)._executor
+    missing = len(cells) - len(complete_cells(cells, launch.out))
+    if missing > 1:
+        executor.parameters["map_count"] = missing
+    return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+
+def _executor(launch: Launch) -> submitit.AutoExecutor:
     resources = launch.resources
     executor = submitit.AutoExecutor(
         slurm_queue.folder_of(launch.out.resolve()), cluster="slurm", slurm_max_num_timeout=resources.max_requeues
@@ -235,6 +244,11 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
         "slurm_srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
     }
     executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
+    return executor
+
+
+def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
+    executor = _executor(launch)
     fresh = [cell.folder(launch.out) for cell in cells if not cell.folder(launch.out).exists()]
     runs = {}
     for cell in cells:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,6 +43,8 @@ Group = tuple[str, str, str]
 Key = tuple[str, str, str]
 """(measure, score, target)."""
 
+PLACE_OPTIONS = frozenset({"--out", "--jobs", "--launcher", "--logger"})
+"""Of `bench run`: where its runs lie and how many go at once, which no figure follows."""
 INVARIANCE = "domain"
 """Aspect of measures of what should not be there, where a method's invariant space speaks."""
 LEAKAGE = "leakage"
@@ -294,7 +297,7 @@ def provenance(records: Iterable[Record]) -> str:
     for record in records:
         p = record["provenance"]
         git, machine = p.get("git") or {}, p.get("hardware") or {}
-        facts["Command"].add(f"`{p.get('command', '')}`")
+        facts["Command"].add(f"`{_what_it_asked(p.get('command', ''))}`")
         facts["Commit"].add(f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}")
         facts["Hardware"].add(
             f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gb')} GB, "
@@ -305,3 +308,19 @@ def provenance(records: Iterable[Record]) -> str:
         )
         facts["Dates"].add(str(p.get("finished", ""))[:10])
     return "".join(f"- {name}: {'; '.join(sorted(values))}\n" for name, values in facts.items() if values)
+
+
+def _what_it_asked(command: str) -> str:
+    """A command without `PLACE_OPTIONS`; as it is if no shell could read it."""
+    try:
+        words = iter(shlex.split(command))
+    except ValueError:
+        return command
+    kept = []
+    for word in words:
+        name, _, value = word.partition("=")
+        if name not in PLACE_OPTIONS:
+            kept.append(word)
+        elif not value:
+            next(words, None)
+    return shlex.join(kept)

@@ -279,8 +279,9 @@ def to_console(
 
 
 def document(found: Mapping[Path, Record]) -> str:
-    """The leaderboard as a markdown file, under the commands, commits and hardware that gave it."""
-    return f"# Leaderboard\n\n{provenance(found.values())}\n{to_markdown(leaderboard(found))}"
+    """The leaderboard as a board's markdown file, under the commands, commits and hardware that gave it."""
+    head = provenance(found.values()) + "- Records: a folder a run, in [records](records)\n"
+    return f"# Leaderboard\n\n{head}\n{to_markdown(leaderboard(found))}"
 
 
 def to_latex(frame: pd.DataFrame, view: View = ALL) -> str:

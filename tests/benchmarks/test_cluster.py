@@ -91,6 +91,16 @@ def test_several_gpus_and_machines(stub, tmp_path):
     assert (launch["accelerator"], launch["devices"], launch["nodes"]) == ("gpu", 4, 2)
 
 
+@pytest.mark.parametrize("seeds", ["0", "0,1"])
+def test_a_dry_run_shows_the_batch_file(stub, tmp_path, capsys, seeds):
+    request = [*REQUEST, "--seeds", seeds, "--set", "resources.mem_gb=7", "--out", str(tmp_path / "runs")]
+    assert main([*request, "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+    assert main([*request, "--detach"]) == 0
+    assert (stub / "submitted-0").read_text().strip() in shown
+
+
 def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
     for minutes in (30, 60):
         main([*REQUEST, "--set", f"resources.timeout_min={minutes}", "--out", str(tmp_path / "runs"), "--detach"])

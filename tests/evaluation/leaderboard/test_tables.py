@@ -13,7 +13,7 @@ import pytest
 
 from disentangle_bench.evaluation.leaderboard.formats import ABSENT
 from disentangle_bench.evaluation.leaderboard.formats import csv as to_csv
-from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels
+from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels, provenance
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
     leaderboard,
@@ -389,6 +389,20 @@ def test_cautions_name_data_and_versions_that_differ(record):
         "digits: data with the same options differ between runs: ab12, ffff",
         "digits: torch differ between runs: 1.0, 2.14.1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("bench run --suite a --jobs 2 --out /somewhere/runs --seeds 3", "bench run --suite a --seeds 3"),
+        ("bench run --out=runs --method 'with penalty' --launcher slurm", "bench run --method 'with penalty'"),
+        ("bench run --method 'unbalanced", "bench run --method 'unbalanced"),
+    ],
+)
+def test_a_board_names_commands_without_what_no_figure_follows(record, command, shown):
+    found = record()
+    found["provenance"]["command"] = command
+    assert f"- Command: `{shown}`\n" in provenance([found])
 
 
 def told(space, target, value):
