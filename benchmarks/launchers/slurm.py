@@ -18,6 +18,7 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
 from submitit.helpers import Checkpointable
+from submitit.slurm.slurm import SlurmExecutor
 
 from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.errors import RequestError
@@ -215,6 +216,7 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
 def script(cells: list[Cell], launch: Launch) -> str:
     """The batch file that `run` would give to sbatch for those cells that aren't complete, whoever is at them now."""
     executor = _executor(launch)._executor
+    assert isinstance(executor, SlurmExecutor)  # which its type leaves open
     missing = len(cells) - len(complete_cells(cells, launch.out))
     if missing > 1:
         executor.parameters["map_count"] = missing
