@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from disentangle_bench import methods
 from disentangle_bench.methods.networks.backbones import backbone, is_own
 from disentangle_bench.methods.networks.checkpoints import load_weights
+from disentangle_bench.methods.pretrained import hub
 from disentangle_bench.methods.pretrained.encoder import Encoder
 from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
@@ -27,10 +29,11 @@ FILES = ("method.safetensors", "encoder.safetensors")
 
 
 def load_encoder(path: str | Path, space: str | None = None) -> Encoder:
-    """The encoder of a run, in evaluation mode: a module that takes images as they are and normalises them itself.
+    """An encoder in evaluation mode: a module that takes images as they are and normalises them itself.
 
     Args:
-        path: of a run `encoder.safetensors` (the space `features`), `method.safetensors` (every space), or its folder.
+        path: of a run `encoder.safetensors` (the space `features`), `method.safetensors` (every space), or its folder;
+            or `hf:OWNER/NAME`, what `push_to_hub` has uploaded; or `timm:NAME`, one of timm's with its own weights.
         space: the space that calling it returns; all of them, by name, if not given.
 
     Returns:
@@ -39,12 +42,21 @@ def load_encoder(path: str | Path, space: str | None = None) -> Encoder:
 
     Raises:
         BadFile: (a ValueError) no such file, or none of this suite's.
+        OSError: it is published, isn't on disk and can't be downloaded.
 
     Example:
         >>> encoder = load_encoder("results/runs/digits/simclr/HASH", space="features")  # doctest: +SKIP
         >>> encoder(images).shape  # doctest: +SKIP
         torch.Size([64, 256])
     """
+    kind, _, name = str(path).partition(":")
+    if kind == "timm":
+        return _of_timm(name, space)
+    if kind == "hf":
+        downloaded = hub.download(name)
+        if downloaded is None:
+            raise BadFile(f"{path}: no {hub.NAME} is in that repository")
+        path = downloaded
     path = Path(path)
     if path.is_dir():
         found = [path / name for name in FILES if (path / name).is_file()]
@@ -85,6 +97,14 @@ class WholeMethod(nn.Module):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return self.method.embed(image)
+
+
+def _of_timm(name: str, space: str | None) -> Encoder:
+    cfg = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if cfg is None:
+        raise BadFile(f"timm:{name}: timm has no such model, or no weights of it")
+    network = timm.create_model(name, pretrained=True, num_classes=0)
+    return Encoder(network, image_shape=cfg.input_size, mean=cfg.mean, std=cfg.std, space=space).eval()
 
 
 def _network(path: Path, note: Note) -> nn.Module:

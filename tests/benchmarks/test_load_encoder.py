@@ -4,8 +4,10 @@ import subprocess
 import sys
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
+from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch.testing import assert_close
 
 import disentangle_bench
@@ -15,6 +17,7 @@ from disentangle_bench.benchmarks.runs.weights import save_weights
 from disentangle_bench.evaluation.features import inference_mode
 from disentangle_bench.methods.pretrained import hub
 from disentangle_bench.methods.pretrained.files import BadFile
+from disentangle_bench.methods.views import framed
 from tests.benchmarks.conftest import make_cell
 
 SIZES = ["data.view_size=12", "data.eval_size=12"]
@@ -121,3 +124,25 @@ def test_a_file_goes_to_the_hub_if_it_is_an_encoder(run, tmp_path, monkeypatch):
     with pytest.raises(BadFile, match="not an encoder of this suite"):
         disentangle_bench.push_to_hub(tmp_path / "other.safetensors", "me/mine")
     assert len(asked) == 2
+
+
+def test_what_was_uploaded_is_loaded_by_its_name(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr(hub, "hf_hub_download", lambda *what, **_: asked.append(what) or run[0] / hub.NAME)
+    image = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    published = disentangle_bench.load_encoder("hf:me/mine", space="features")
+    assert asked == [("me/mine", hub.NAME)]
+    assert torch.equal(published(image), disentangle_bench.load_encoder(run[0] / hub.NAME)(image)["features"])
+
+
+def test_a_model_of_timm_is_loaded_by_its_name(monkeypatch):
+    """With its own statistics and size; here, without a network, with random weights."""
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained, **options: create(name, **options))
+    encoder = disentangle_bench.load_encoder("timm:resnet18", space="features")
+    image = torch.rand(2, 3, 40, 40)
+    mean, std = (torch.tensor(each)[:, None, None] for each in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
+    normalised = (framed(image, (224, 224)) - mean) / std
+    assert_close(encoder(image), encoder.network(normalised), rtol=1e-4, atol=1e-4)
+    with pytest.raises(BadFile, match="timm has no such model"):
+        disentangle_bench.load_encoder("timm:resnet1888")
