@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,8 @@ def command(
         normalize: statistics that are taken out of pixels first; default: as the encoder's own configuration says, or
             none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
+
+    Exits with 1 if no measure gives a figure, as when the features aren't finite.
     """
     from disentangle_bench.benchmarks.execution.pretrained import encoder_names
 
@@ -74,4 +77,8 @@ def command(
     given = GivenEncoder(encoder or "", features or "", name or "", image_size, normalize, untrained)
     record = measure_encoder(given, request, folder)
     show_board(folder, hashes={record["cell"]["hash"]})
+    if all(row["scores"] is None for row in record["metrics"]):
+        reason = next((row["reason"] for row in record["metrics"]), "none was asked for")
+        print(f"bench: {record['cell']['method']}: no measure gave a figure: {reason}", file=sys.stderr)
+        return 1
     return 0

@@ -85,7 +85,8 @@ class Encoder(nn.Module):
         if image.shape[1] == 1 and channels == 3:
             image = image.expand(-1, 3, -1, -1)
         if image.shape[1] != channels:
-            raise ValueError(f"the encoder takes images of {channels} channels, these have {image.shape[1]}")
+            hint = "; `image.mean(1, keepdim=True)` makes them grey" if channels == 1 else ""
+            raise ValueError(f"the encoder takes images of {channels} channels, these have {image.shape[1]}{hint}")
         prepared = (image - self.mean) / self.std
         return named_spaces(self.network(prepared.contiguous(memory_format=torch.channels_last)), len(image))
 

@@ -48,6 +48,13 @@ class ThreeRows(Mine):
 def made_for_32_pixels():
     return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 8))
 
+class NotFinite(Mine):
+    def forward(self, images):
+        return self.layers(images) / 0 * 0
+
+def for_grey_images():
+    return nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten())
+
 def fails():
     raise KeyError("weights.pth")
 
@@ -119,10 +126,18 @@ def test_a_module_that_is_none(folder, capsys):
         "no_such_file:Mine": "there is no no_such_file.py in ",
         "no_such.package:Mine": "there is no no_such.py in ",
         "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
+        "their_network:for_grey_images": "takes images of 1 channels, these have 3; `image.mean(1, keepdim=True)`",
         "their_network:ThreeRows": "an encoder's features are [B, d], these are (3, 24) for 32 images",
         "their_network:made_for_32_pixels": "images of shape (3, 16, 16) (--image-size resizes them): mat1 and mat2",
     }.items():
         assert message in told(capsys, "--encoder", name)
+
+
+def test_an_encoder_of_which_nothing_can_be_measured(folder, capsys):
+    """Its record tells why, and so does the exit code."""
+    assert main(["eval", "--encoder", "their_network:NotFinite", *REQUEST, "knn"]) == 1
+    assert "their_network:NotFinite: no measure gave a figure: train_x: features contain" in capsys.readouterr().err
+    assert len(find_records(Path("results/runs"))[0]) == 1
 
 
 def test_torchscript(folder, capsys):
