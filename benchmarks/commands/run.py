@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.launchers import Launch
+    from disentangle_bench.benchmarks.launchers import Launch, Outcome
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
 
@@ -104,12 +104,9 @@ def carry_out(
         from disentangle_bench.benchmarks.launchers.local import warm_up
 
         warm_up()  # imports in the background what planning imports here
-    from disentangle_bench.benchmarks.commands.leaderboard import show_board
-    from disentangle_bench.benchmarks.execution.record import keep_experiments
-    from disentangle_bench.benchmarks.launchers import Launch, Outcome, run
+    from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
-    from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.benchmarks.signals import as_ctrl_c
 
     resources = request.resources
@@ -122,43 +119,48 @@ def carry_out(
     cells = plan(request, accelerator, dry=dry_run)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
-    outcome = Outcome(complete=cells)
-    if not dry_run and all(RunFolder(cell.folder(folder)).is_complete(cell.measures) for cell in cells):
-        print(f"all {len(cells)} cells are complete", file=sys.stderr)
-    else:
-        fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
-        side_by_side = min(jobs or max(1, fitting), len(cells))
-        launch = Launch(
-            out=folder,
-            command=shlex.join(["bench", *sys.argv[1:]]),
-            accelerator=accelerator,
-            devices=devices,
-            nodes=nodes,
-            jobs=side_by_side,
-            device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
-            threads=cores if launcher == "slurm" else max(1, cores // (side_by_side * devices)),
-            logger=logger,
-            resources=resources,
-            detach=detach,
-        )
-        if dry_run:
-            return cells, _list(cells, launch, launcher)
-        with as_ctrl_c():
-            outcome = run(launcher, cells, launch)
+    fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
+    side_by_side = min(jobs or max(1, fitting), len(cells))
+    launch = Launch(
+        out=folder,
+        command=shlex.join(["bench", *sys.argv[1:]]),
+        accelerator=accelerator,
+        devices=devices,
+        nodes=nodes,
+        jobs=side_by_side,
+        device_ids=tuple(range(available)) if accelerator == "gpu" and launcher == "local" else (),
+        threads=cores if launcher == "slurm" else max(1, cores // (side_by_side * devices)),
+        logger=logger,
+        resources=resources,
+        detach=detach,
+    )
+    if dry_run:
+        return cells, _list(cells, launch, launcher)
+    with as_ctrl_c():
+        outcome = run(launcher, cells, launch)
+    _show(cells, outcome, launch)
+    return cells, 1 if outcome.failed else 0
+
+
+def _show(cells: list[Cell], outcome: Outcome, launch: Launch) -> None:
+    """Print the leaderboard of the cells that have a record, why the others have none, and what can be done next."""
+    from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.execution.record import keep_experiments
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
+
     try:
         for cell in outcome.complete:
-            keep_experiments(cell, RunFolder(cell.folder(folder)))
-        show_board(folder, hashes={cell.hash for cell in cells}, logger=logger)
+            keep_experiments(cell, RunFolder(cell.folder(launch.out)))
+        show_board(launch.out, hashes={cell.hash for cell in cells}, logger=launch.logger)
     finally:  # also where the disk has no room for the table
         for title, reason in outcome.failed.items():
             print(f"bench: failed {title}: {reason}", file=sys.stderr)
     if outcome.failed and terminal.verbosity == terminal.Verbosity.VERBOSE:
         for cell in cells:
-            failure = RunFolder(cell.folder(folder)).state().failure
+            failure = RunFolder(cell.folder(launch.out)).state().failure
             print(failure.traceback if failure else "", file=sys.stderr, end="")
     if outcome.complete and terminal.verbosity > terminal.Verbosity.QUIET:
-        print(_next_steps(folder), file=sys.stderr)
-    return cells, 1 if outcome.failed else 0
+        print(_next_steps(launch.out), file=sys.stderr)
 
 
 def _is_incomplete(request: Suite, folder: Path) -> bool:

@@ -213,7 +213,7 @@ def test_bench_alone_prints_help_and_its_words(capsys):
 @pytest.mark.parametrize(
     ("command", "said", "not_said"),
     [
-        ("run", "--dry-run only list what would be done.", "{true,false}"),
+        ("run", "--dry-run only list what would be done; with", "{true,false}"),
         ("run", "name of a suite (see `bench list suites`), or a YAML file. (default: quick)", "default: null"),
         ("merge", "folders of runs, as given to `bench run --out`, or boards.", "default: all"),
         ("eval", "usage: bench eval [--config CONFIG]", "type: "),
