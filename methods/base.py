@@ -258,7 +258,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         batches = torch.arange(size).split(limit)
         if batch_statistics:
             order = torch.randperm(size, generator=torch.Generator().manual_seed(stream_seed(self.seed, stream)))
-            batches = order.tensor_split(len(batches))  # none of one image alone, which has no statistics
+            batches = order.tensor_split(len(batches))  # of two images or more, from 32 on: one has no statistics
         training = [module for module in self.modules() if module.training]
         self.eval()
         self._encoding_for_training, self._encoded_here = True, 0

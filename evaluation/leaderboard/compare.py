@@ -110,9 +110,9 @@ class Comparison:
         numbers = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (*order, SAME))
         parts.append(f"{len(self.table)} figures: {numbers}")
         parts.append(
-            f"worse: lost more than {self.threshold:g} beyond the noise of seeds and test images ({LEVEL:.0%}, Holm "
-            f"over all figures); same: the difference is within {self.threshold:g} (equivalence, {LEVEL:.0%}); "
-            "underpowered: these runs can tell neither"
+            f"worse: lost, beyond the noise of seeds and test images ({LEVEL:.0%}, Holm over all figures), and more "
+            f"than {self.threshold:g} on average; same: the difference is within {self.threshold:g} (equivalence, "
+            f"{LEVEL:.0%}); underpowered: these runs can tell neither"
         )
         return "\n".join(parts) + "\n"
 

@@ -25,8 +25,9 @@ HOW_PUBLISHED = (
     "another protocol, which the note tells: not to be compared as it stands."
 )
 HOW_COMPUTED = (
-    "± is the half-width of the 95 % interval over seeds and test images. The ranks hold for all rows of a column at "
-    "once, at 95 % (Tukey-Kramer)."
+    "± is the half-width of the 95 % interval over seeds and test images; how far seeds lie apart is told by all rows "
+    "of a column together, in a description by each row alone. The ranks hold for all rows of a column at once, at "
+    "95 % (Tukey-Kramer)."
 )
 
 

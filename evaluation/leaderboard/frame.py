@@ -53,7 +53,19 @@ PERCENT = "percent"
 """Unit of scores that are a share."""
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
-RUN = ("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space", "seed", "run")
+RUN = (
+    "dataset",
+    "method",
+    "settings",
+    "labels",
+    "budget",
+    "tuning",
+    "primary_space",
+    "invariant_space",
+    "seed",
+    "run",
+    "encoder",
+)
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
@@ -198,8 +210,8 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     `value` is NaN where a measurement was undefined; `reason` then says why, and `score` is empty because nobody knows
     which figures there would have been. `outcome` is the figure's `Outcome` by test image, from the file beside the
     record, or None; `published` are figures of others to compare with; `width` is the number
-    of codes of the space, 0 where the record doesn't tell. Costs stand under measure `cost`, with an empty
-    space. The order of the records makes no difference.
+    of codes of the space, 0 where the record doesn't tell; `encoder` the digest of what was judged. Costs stand under
+    measure `cost`, with an empty space. The order of the records makes no difference.
 
     Args:
         found: path -> record, as `find_records` gives them. Paths need not exist: then there are no outcomes.
@@ -224,7 +236,8 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         label = labels[dataset, cell["method"], settings]
         allowed = (labels_of(record), budget_of(record), tuning_of(record))
         spaces = (record["primary_space"], record["invariant_space"])
-        run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"])
+        encoder = str(record["provenance"].get("encoder", ""))
+        run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"], encoder)
         outcomes, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key, width = (row["measure"], row["space"], row["target"]), row.get("width", 0)

@@ -26,9 +26,10 @@ COLUMNS = ["place", "method", "n", "mean_rank", "rank_low", "rank_high", "iqm", 
 def overall(seen: pd.DataFrame) -> pd.DataFrame:
     """Methods over all data sets by `RANKED_BY` in the main table: mean rank, and interquartile mean of scaled figures.
 
-    Ranks are of the means over seeds, 1 the best, ties share the middle rank. For the interquartile mean (Agarwal et
-    al.: Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021) each data set's figures are
-    scaled so that the worst method's mean is 0 and the best one's is 1. Intervals are bootstraps of data sets, the same
+    A data set's figure is the mean over its content targets. Ranks are of the means over seeds, 1 the best, ties share
+    the middle rank. For the interquartile mean (Agarwal et al.: Deep Reinforcement Learning at the Edge of the
+    Statistical Precipice, NeurIPS 2021) each data set's figures are scaled so that the worst method's mean is 0 and the
+    best one's is 1; data sets weigh alike, whatever seeds they have. Intervals are bootstraps of data sets, the same
     ones for every method, and of seeds within them, so they speak of data sets like these; percentiles are expanded for
     the few data sets (Hesterberg: What Teachers Should Know About the Bootstrap, The American Statistician 2015,
     section 5.3): those at Phi(t sqrt(D / (D - 1))), t the quantile of Student's with D - 1 degrees of freedom.
@@ -41,11 +42,14 @@ def overall(seen: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
     from scipy import stats
 
-    figures: dict[str, dict[tuple[str, str], np.ndarray]] = {}
+    by_target: dict[tuple[str, str], list[pd.Series]] = {}
     for line, runs in lines_of(seen)[0].items():
         if (line.measure, line.score) == RANKED_BY and line.row():
-            values = np.array([run.value for run in runs])
-            figures.setdefault(line.method, {})[line.dataset, line.target] = values
+            values = pd.Series({run.run: run.value for run in runs})
+            by_target.setdefault((line.method, line.dataset), []).append(values)
+    figures: dict[str, dict[str, np.ndarray]] = {}
+    for (method, dataset), targets in by_target.items():
+        figures.setdefault(method, {})[dataset] = pd.concat(targets, axis=1).mean(axis=1).to_numpy()
     places = sorted({place for found in figures.values() for place in found})
     methods = sorted(method for method, found in figures.items() if len(found) == len(places))
     table = pd.DataFrame(columns=COLUMNS)
@@ -73,12 +77,11 @@ def _overall(data: list[list[np.ndarray]], draws: int, rng: np.random.Generator)
     drawn = np.empty((draws, *means.shape))
     iqm, drawn_iqm = np.empty(len(data)), np.empty((draws, len(data)))
     for i, row in enumerate(data):
-        scaled = [(x - floor[j]) / span[j] for j, x in enumerate(row)]
-        iqm[i] = stats.trim_mean(np.concatenate(scaled), 0.25)
-        fewest = min(map(len, row))
-        resampled = np.stack([x[rng.integers(len(x), size=(draws, fewest))] for x in row], axis=1)
-        own = (resampled - floor[:, None]) / span[:, None]
-        drawn[:, i] = np.take_along_axis(resampled.mean(axis=2), chosen, axis=1)
+        resampled = [x[rng.integers(len(x), size=(draws, len(x)))] for x in row]
+        drawn[:, i] = np.take_along_axis(np.stack([x.mean(axis=1) for x in resampled], axis=1), chosen, axis=1)
+        scaled = (_of_equal_weight([x[None] for x in row]) - floor[:, None]) / span[:, None]
+        iqm[i] = stats.trim_mean(scaled.ravel(), 0.25)
+        own = (_of_equal_weight(resampled) - floor[:, None]) / span[:, None]
         drawn_iqm[:, i] = stats.trim_mean(
             np.take_along_axis(own, chosen[..., None], axis=1).reshape(draws, -1), 0.25, axis=1
         )
@@ -90,3 +93,9 @@ def _overall(data: list[list[np.ndarray]], draws: int, rng: np.random.Generator)
         low, high = np.quantile(sample, [tail, 1 - tail], axis=0) if count >= FEWEST else nothing
         found |= {f"{name}_low": low, f"{name}_high": high}
     return found
+
+
+def _of_equal_weight(rows: list[np.ndarray]) -> np.ndarray:
+    """[k, n] of each of D data sets as [k, D, m]: each figure stands there as often as gives all data sets as many."""
+    most = math.lcm(*(x.shape[1] for x in rows))
+    return np.stack([np.repeat(x, most // x.shape[1], axis=1) for x in rows], axis=1)

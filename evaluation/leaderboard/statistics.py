@@ -9,7 +9,7 @@ the figure is
 (Searle, Casella & McCulloch: Variance Components, 1992, chapter 4), where s is the standard deviation of the seeds'
 figures. The last term is what the first two both count: right or wrong answers are noise of their own, by seed and
 image, and without it the intervals of accuracies near 0.9 at N = 360 are a quarter too wide. s^2 and MS_rest are pooled
-over the rows of a column; degrees of freedom are Satterthwaite's (1946).
+over the rows of a column that a seed changes at all; degrees of freedom are Satterthwaite's (1946).
 
 Rank sets are simultaneous over all rows: every pair of rows is compared by the studentised range (Tukey-Kramer, whose
 harmonic form takes unequal n), and a row's ranks reach from one more than the rows that are significantly better to all
@@ -18,7 +18,7 @@ less those that are significantly worse (Klein, Wright & Wieczorek 2020; Mogstad
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -57,6 +57,8 @@ class Layout:
 
     Attributes:
         n: int [R], seeds of each row.
+        share: [R], of the pooled variance in a row's mean: 1 / n; NaN where n = 1; 0 if no seed changes it, so that
+            nothing is known of its noise without outcomes by image.
         mean: [R].
         images: number of images, 0 where no row has outcomes by image.
         by_image: [R, images]: mean over the seeds of a row, NaN in rows without outcomes by image.
@@ -66,6 +68,7 @@ class Layout:
     """
 
     n: np.ndarray
+    share: np.ndarray
     mean: np.ndarray
     images: int
     by_image: np.ndarray
@@ -75,8 +78,12 @@ class Layout:
     rest_df: int
 
     @classmethod
-    def of(cls, outcomes: Sequence[np.ndarray]) -> Layout:
+    def of(cls, outcomes: Sequence[np.ndarray], fixed: Sequence[bool] | None = None) -> Layout:
         """Rows [n, N] or [n].
+
+        Args:
+            outcomes: of each row.
+            fixed: whether no seed changes a row; then it tells nothing of the noise of others. None does if not given.
 
         Raises:
             ValueError: a row has no seed, is no matrix, is not finite, or has another number of images.
@@ -90,6 +97,8 @@ class Layout:
             raise ValueError(f"rows of one column are scored on the same images, not on {sorted(counts)} of them")
         images = counts.pop() if counts else 0
         n = np.array([len(row) for row in rows], dtype=int)
+        varies = ~np.asarray(fixed, dtype=bool) if fixed is not None else np.ones(len(rows), dtype=bool)
+        share = np.where(n > 1, varies / n, np.nan)
         by_image = np.full((len(rows), images), np.nan)
         mean = np.empty(len(rows))
         seed_squares = rest_squares = 0.0
@@ -100,21 +109,21 @@ class Layout:
             seed_squares += _squares(figures)
             if row.ndim == 2:
                 by_image[r] = row.mean(axis=0)
-                if len(row) > 1:
+                if len(row) > 1 and varies[r]:
                     # of deviations from both means; taking sums of squares apart is exact and needs no second matrix
                     rest_squares += max(
                         _squares(row) - images * _squares(figures) - len(row) * _squares(by_image[r]), 0
                     )
                     rest_df += (len(row) - 1) * (images - 1)
-        seed_df = int((n - 1).sum())
+        seed_df = int((n - 1)[varies].sum())
         seed = seed_squares / seed_df if seed_df else np.nan
         rest = rest_squares / rest_df / images if rest_df else 0.0
-        return cls(n, mean, images, by_image, seed, rest, seed_df, rest_df)
+        return cls(n, share, mean, images, by_image, seed, rest, seed_df, rest_df)
 
     def means(self) -> Spread:
         """Of the rows' means [R]."""
         image = self.by_image.var(axis=1, ddof=1) / self.images if self.images > 1 else np.full(len(self.n), np.nan)
-        return self._spread(np.where(self.n > 1, 1 / self.n, np.nan), image, self.mean**2)
+        return self._spread(self.share, image, self.mean**2)
 
     def differences(self) -> Spread:
         """Of the differences of all pairs of rows [R, R], on the same images."""
@@ -123,11 +132,10 @@ class Layout:
             centred = self.by_image - self.by_image.mean(axis=1, keepdims=True)
             own = (centred**2).sum(axis=1)
             image = np.maximum(own[:, None] + own - 2 * centred @ centred.T, 0) / (self.images - 1) / self.images
-        share = np.where(self.n > 1, 1 / self.n, np.nan)
-        return self._spread(share[:, None] + share, image, np.maximum(self.mean[:, None] ** 2, self.mean**2))
+        return self._spread(self.share[:, None] + self.share, image, np.maximum(self.mean[:, None] ** 2, self.mean**2))
 
     def _spread(self, share: np.ndarray, image: np.ndarray, size: np.ndarray) -> Spread:
-        seed = self.seed * share
+        seed = np.where(share == 0, np.where(np.isnan(image), np.nan, 0.0), self.seed * share)
         both = np.where(np.isnan(seed) | np.isnan(image), 0.0, np.nan_to_num(self.rest * share))
         known = ~(np.isnan(seed) & np.isnan(image))
         seed_, image_ = np.nan_to_num(seed), np.nan_to_num(image)
@@ -145,6 +153,7 @@ def column(
     level: float = LEVEL,
     down: bool = False,
     blocks: Mapping[str, Hashable] | None = None,
+    fixed: Collection[str] = (),
 ) -> pd.DataFrame:
     """What one column of a table says about its rows.
 
@@ -154,6 +163,7 @@ def column(
         level: of the intervals, each by itself, and of the rank sets, all together.
         down: whether less is better.
         blocks: row name -> block; ranks count inside a block. All rows are one block if not given.
+        fixed: names of rows that no seed changes.
 
     Returns:
         A line a row, by name: `mean`; `low`, `high` (interval of the mean; NaN where nothing is known of the noise);
@@ -172,7 +182,7 @@ def column(
     columns = ["mean", "low", "high", "seed_part", "image_part", "df", "rank_low", "rank_high", "best"]
     if not names:
         return pd.DataFrame(columns=columns, index=pd.Index([], dtype=object))
-    layout = Layout.of([outcomes[name] for name in names])
+    layout = Layout.of([outcomes[name] for name in names], [name in fixed for name in names])
     of_mean = layout.means()
     half = stdtrit(of_mean.df, (1 + level) / 2) * np.sqrt(of_mean.total)
     block = np.unique([hash(blocks[name]) if blocks else 0 for name in names], return_inverse=True)[1]

@@ -121,6 +121,7 @@ class Run(NamedTuple):
 
     seed: int
     run: str
+    encoder: str
     value: float
     outcome: Outcome | None
     published: tuple[Published, ...]
@@ -206,19 +207,29 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
         return {}
     score = score_of(first.measure, first.score)
     outcomes = same_images({line: terms_of(runs) for line, runs in found.items()})
+    described = score is not None and score.direction is None
     told: dict[Line, dict[str, Any]] = {}
-    for main in (True, False):
-        lines = [line for line in found if bool(rows[line]) == main]
+    if described:  # its spread goes with its size: rows tell nothing of each other's
+        together = [[line] for line in found]
+    else:
+        together = [[line for line in found if bool(rows[line]) == main] for main in (True, False)]
+    for lines in together:
         table = statistics.column(
             {str(k): outcomes[line] for k, line in enumerate(lines)},
             down=score is not None and score.direction == "down",
             blocks={str(k): block_of(line.labels) for k, line in enumerate(lines)},
+            fixed={str(k) for k, line in enumerate(lines) if _is_fixed(found[line], outcomes[line])},
         )
-        competes = main and score is not None and score.direction is not None
+        competes = score is not None and not described and any(rows[line] for line in lines)
         kept = STATISTICS if competes else STATISTICS[: STATISTICS.index("rank_low")]
         for line, *values in zip(lines, *(table[name].tolist() for name in kept), strict=True):
             told[line] = dict(zip(kept, values, strict=True))
     return told
+
+
+def _is_fixed(runs: Sequence[Run], outcomes: np.ndarray) -> bool:
+    """Whether no seed changes a line: one encoder, such as that of the pixels, judged alike each time."""
+    return len({run.encoder for run in runs}) == 1 and bool((outcomes == outcomes[0]).all())
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ CHANCE = "chance"
 """Score that tells what guessing gives; it has no column, but the last row."""
 RISING = "rising"
 """Score that tells what the last doubling of a probe's images added."""
+WORST, LEFT_OUT = "worst_group", "groups_left_out"
+"""Scores of the worst group, and the one that tells how many groups they don't count."""
 
 
 def column_keys(part: pd.DataFrame) -> list[Key]:
@@ -237,6 +239,9 @@ class _Board:
         if bound:
             text = "Still rising with the number of images that the probe learns from: a lower bound."
             notes = (*notes, grid.note(text))
+        left_out = self.shown.get((row, (title, LEFT_OUT, target)))
+        if left_out is not None and left_out.mean > 0 and column.key[1].endswith(WORST):
+            notes = (*notes, grid.note(f"{left_out.mean:g} groups have too few test images to count."))
         ranks = None if math.isnan(found.rank_low) else (int(found.rank_low), int(found.rank_high))
         fewer = None if found.n == self.runs[row.method] else found.n
         half, untrusted = (found.high - found.low) / 2, _untrusted(found)

@@ -81,10 +81,10 @@ def worst_group(space: Space, content: TargetSpec, domain: TargetSpec, *, least:
 
     `top1` is over all test images, `worst_domain` over the domain with the lowest accuracy, `worst_group` over the
     group of one class and one domain with the lowest (absent where no such group has `least` images; `groups` says how
-    many have). `in_distribution` is over half of the validation images, whose classes and domains go together as in
-    training; `gap` is that less `top1`. The other half picks the strength. The `refitted_` ones are of a head that is
-    fitted on images whose class and domain are independent: where it does better, the features know the class, and only
-    the first head took the domain for it.
+    many have, `groups_left_out` how many have some, but fewer). `in_distribution` is over half of the validation
+    images, whose classes and domains go together as in training; `gap` is that less `top1`. The other half picks the
+    strength. The `refitted_` ones are of a head that is fitted on images whose class and domain are independent: where
+    it does better, the features know the class, and only the first head took the domain for it.
     """
     from disentangle_bench.evaluation.metrics.probes import fit_linear
 
@@ -107,8 +107,10 @@ def worst_group(space: Space, content: TargetSpec, domain: TargetSpec, *, least:
             raise MetricUndefined(f"no {domain.name} has {least} test images")
         outcomes[f"{name}top1"] = Outcome(right)
         others[f"{name}worst_domain"] = float(by_domain.min())
-        by_group = _shares(truth * domain.size + domains, right, least)
+        group = truth * domain.size + domains
+        by_group = _shares(group, right, least)
         others["groups"] = float(len(by_group))
+        others["groups_left_out"] = float(len(np.unique(group)) - len(by_group))
         if len(by_group):
             others[f"{name}worst_group"] = float(by_group.min())
     others["gap"] = inside - outcomes["top1"].figure

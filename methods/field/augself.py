@@ -88,6 +88,8 @@ class AugSelf(Method):
         ranges = [
             2 * max(own, key) for own, key in zip(self.augmentation.jitter, self.key_augmentation.jitter, strict=True)
         ]
+        if self.image_shape[0] == 1:  # which have neither saturation nor hue
+            ranges[2:] = [0.0, 0.0]
         changes = torch.cat([factors, appearance["hue"][:, None]], 1)
         return {
             "crop": augself.crop(torch.stack([top, left, height, width], 1), spatial["flip"]),

@@ -126,6 +126,17 @@ def test_a_described_crop_is_where_the_view_was_cut_out(data, make):
     assert_close(width, (view[:, 1, 16, 27] - view[:, 1, 16, 4]).abs() * 32 / 23, atol=0.02, rtol=0)
 
 
+def test_grey_images_have_neither_saturation_nor_hue_to_predict(data, make):
+    method, colours = make("augself", data()), {}
+    drawn = method.augmentation.draw(64, torch.Generator().manual_seed(0))
+    for channels in (1, 3):
+        method.image_shape = (channels, 8, 8)
+        colours[channels] = method.describe(drawn)["color"]
+    assert colours[1][:, 2:].abs().max() == 0
+    assert colours[3][:, 2:].abs().max() > 0
+    assert_close(colours[1][:, :2], colours[3][:, :2])
+
+
 def test_unknown_tasks_and_groups_are_named(data, make):
     with pytest.raises(ValueError, match=r"nothing to predict called \['rotation'\]; there are crop, color, flip"):
         make("augself", data(), tasks={"rotation": 1.0})

@@ -191,6 +191,8 @@ def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, 
     a, b = [first[seed] for seed in seeds], [second[seed] for seed in seeds if claim.b.row]
     sign = 1 if claim.direction == "up" else -1
     if claim.is_cost:
+        if not all(run.value > 0 for run in [*a, *b]):
+            return Judged(claim, NOT_RUN, reason="a cost of 0 has no ratio to another")
         pairs = [(np.log(x.value), np.log(y.value)) for x, y in zip(a, b, strict=True)]
         gains = np.array([sign * (x - y) for x, y in pairs])
     else:

@@ -9,6 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 from disentangle_bench.evaluation.metrics.arrays import Array
 from disentangle_bench.evaluation.metrics.disentanglement.checks import Floats, at_least_two, both_splits
 from disentangle_bench.evaluation.metrics.disentanglement.dci import dci_from_importance
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 DEPTHS = (1, 2, 3, 4, 8, 10, 12, 14, 16, 18, 20, 32)
 """The authors' grid for forests; explicitness depends on it."""
@@ -57,6 +58,8 @@ def dci_es(
         float((test == _most_frequent(train)).mean())
         for train, test in zip(train_factors.T, test_factors.T, strict=True)
     ]
+    if max(guess) == 1:
+        raise MetricUndefined(f"the test points have no value of factor {guess.index(1)} but the most frequent one")
     curves = explicitness([np.asarray(depths, float)] * count, list(1 - accuracy.T), 1 - np.asarray(guess))
     best = int(accuracy.mean(axis=1).argmax())
     scores = dci_from_importance(importance[best])

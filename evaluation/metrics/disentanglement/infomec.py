@@ -38,7 +38,7 @@ def infomec(z: Any, factors: Any, *, neighbours: int = 10, discrete: bool = Fals
         information on any factor, whose modularity counts as 0.
 
     Raises:
-        MetricUndefined: also if fewer than two codes are active.
+        MetricUndefined: also if fewer than two codes are active, or a factor has another value at each point.
     """
     z, factors = codes_and_factors(z, factors, "z", "factors", learn=True)
     at_least_two(factors, "factors")
@@ -46,6 +46,9 @@ def infomec(z: Any, factors: Any, *, neighbours: int = 10, discrete: bool = Fals
     active = width > (0 if discrete else width.max() / LEAST_RANGE)
     if active.sum() < 2:
         raise MetricUndefined("this metric compares codes, and only one of them varies enough")
+    for k, factor in enumerate(factors.T):
+        if len(np.unique(factor)) == len(factor):
+            raise MetricUndefined(f"each value of factor {k} occurs once, which tells nothing of its neighbours")
     shares = normalized_information(z, factors, neighbours=neighbours, discrete=discrete, seed=seed)[:, active]
     count, codes = shares.shape
     total = shares.sum(axis=0)

@@ -69,6 +69,8 @@ class Leakage:
     @property
     def normalized(self) -> float:
         """(accuracy - chance) / (1 - chance) of `predicted`: 0 tells nothing, 1 all."""
+        if self.chance == 1:
+            raise MetricUndefined("all test images of weight are of one domain")
         return (self.curve[2] - self.chance) / (1 - self.chance)
 
     @property

@@ -67,7 +67,7 @@ def make_record(
             "versions": {"disentangle-bench": "0.1.0", "torch": "2.14.1"},
             "hardware": {"cpu": "a processor", "cores": 2, "gpu": None, "memory_gb": 8.0},
             "data": {"fingerprint": "ab12", "train": 100, "val": 20, "test": 50},
-            "encoder": "00ff",
+            "encoder": f"00f{seed}",
             "epoch": 30,
             "step": 120,
             "source": "Somebody et al. (2020)",

@@ -102,6 +102,14 @@ def test_costs_are_compared_by_their_ratio(record):
     assert "(x0.80 [" in markdown([one])
 
 
+def test_a_cost_of_nothing_has_no_ratio(record):
+    claim = replace(CLAIM, measure="cost", score="train_seconds", target="", direction="down", at_least=2)
+    costs = {"simclr": 30.0, "ip_irm": 0.0}
+    found = [record(method=m, seed=s, cost={"train_seconds": c}) for m, c in costs.items() for s in range(5)]
+    (one,) = judge([claim], at(found))
+    assert (one.verdict, one.reason) == (NOT_RUN, "a cost of 0 has no ratio to another")
+
+
 def test_spaces_of_one_row(record):
     def metrics(value):
         row = {"measure": "leakage@4", "target": "color", "reason": None, "seconds": 0.1, "parameters": {}}

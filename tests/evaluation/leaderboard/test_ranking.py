@@ -67,6 +67,42 @@ def test_intervals_hold_the_mean_rank_on_data_sets_like_these(spread):
     assert covered / 60 >= 0.88  # of 60: 93 % and two standard errors
 
 
+def test_targets_of_one_data_set_are_no_data_sets(record):
+    """Four targets of one data set say nothing of others, and each seed's figure is the mean over them."""
+    targets = {"digit": 0.7, "parity": 0.6, "size": 0.4, "slant": 0.3}
+    found = [
+        record(
+            seed=seed,
+            method=method,
+            metrics=[
+                {"space": "features", "measure": "linear@1", "target": target, "scores": {"top1": x - less + seed / 10}}
+                for target, x in targets.items()
+            ],
+        )
+        for seed in range(3)
+        for method, less in (("x", 0.0), ("y", 0.1))
+    ]
+    table = overall(observations(at(found)))
+    assert table["n"].tolist() == [3, 3]
+    assert table["mean_rank"].tolist() == [1, 2]
+    assert table["rank_low"].isna().all()
+
+
+def test_data_sets_with_more_seeds_weigh_no_more_and_keep_their_certainty(record):
+    """One data set of two seeds among seven of ten: the others' means are as certain as ten seeds make them."""
+    ten, two = ({"x": list(np.linspace(0.5, 0.7, n)), "z": [0.1] * n} for n in (10, 2))
+    drawn, few = dict.fromkeys("01234567", ten), dict.fromkeys("01234567", two)
+    widths = {}
+    for name, figures in {"ten": drawn, "two": few, "mixed": drawn | {"3": two}}.items():
+        table = overall(runs(record, figures)).set_index("method")
+        widths[name] = (table["iqm_high"] - table["iqm_low"])["x"]
+    assert widths["ten"] < widths["mixed"] < 0.7 * widths["two"]
+    doubled = {d: {"x": [0.9 - 0.1 * int(d)] * (1 + int(d)), "z": [0.1] * (1 + int(d))} for d in "0123"}
+    once = {d: {name: values[:1] for name, values in found.items()} for d, found in doubled.items()}
+    iqm = [overall(runs(record, figures)).set_index("method")["iqm"]["x"] for figures in (doubled, once)]
+    assert iqm[0] == pytest.approx(iqm[1])
+
+
 def test_methods_that_lack_a_data_set_are_named_not_ranked(record):
     table = overall(runs(record, {"a": {"x": [0.9], "y": [0.8]}, "b": {"x": [0.5]}}))
     assert table["method"].tolist() == ["x"]

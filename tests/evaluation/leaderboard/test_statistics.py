@@ -7,6 +7,8 @@ from scipy import stats
 from scipy.special import ndtri
 
 from disentangle_bench.evaluation.leaderboard.statistics import Layout, column, critical
+from disentangle_bench.evaluation.leaderboard.summary import leaderboard
+from tests.evaluation.leaderboard.conftest import at
 
 pytestmark = pytest.mark.filterwarnings("error")
 ROWS, LEVEL = 20, 0.9
@@ -141,6 +143,47 @@ def test_a_single_lucky_run_unseats_no_ranked_row_but_can_be_unseated():
     assert found["best"].tolist() == [True, True, True, True, False]
     assert found["rank_high"].iloc[:3].tolist() == [3, 3, 3]
     assert found["rank_low"].iloc[3:].isna().all()
+
+
+def test_a_row_that_no_seed_changes_tells_nothing_of_the_others_noise():
+    rng = np.random.default_rng(0)
+    outcomes = named(accuracies(rng, 3, 200)[:4])
+    apart = column(outcomes)
+    outcomes["pixels"] = np.tile(rng.random(200) < 0.7, (3, 1))
+    found, without = column(outcomes, fixed={"pixels"}), column(outcomes)
+    pd.testing.assert_frame_equal(found.drop("pixels")[apart.columns[:6]], apart[apart.columns[:6]])
+    assert found.loc["pixels", "seed_part"] == 0
+    image = outcomes["pixels"][0].var(ddof=1) / 200
+    half = stats.t.ppf(0.975, 199) * np.sqrt(image)
+    assert found.loc["pixels", "high"] - found.loc["pixels", "mean"] == pytest.approx(half)
+    assert without.loc["row 0", "seed_part"] == pytest.approx(apart.loc["row 0", "seed_part"] * 4 / 5)
+    alone = column({"pixels": outcomes["pixels"]}, fixed={"pixels"})
+    assert alone.loc["pixels", ["low", "high"]].tolist() == found.loc["pixels", ["low", "high"]].tolist()
+
+
+def test_a_description_has_the_interval_of_its_own_seeds_and_pixels_none_of_seeds(record):
+    """Effective rank goes with a space's width: what seeds do to one row says nothing of another."""
+    values = {"narrow": (8.0, 8.1, 8.2), "wide": (60.0, 70.0, 80.0), "pixels": (69.0, 69.0, 69.0)}
+    found = []
+    for method, ranks in values.items():
+        for seed, value in enumerate(ranks):
+            row = {"space": "features", "measure": "intrinsic@1", "target": "", "scores": {"rankme": value}}
+            one = record(seed=seed, method=method, top1=value / 100, metrics=[row])
+            one["provenance"]["encoder"] = method if method == "pixels" else f"{method}{seed}"
+            found.append(one)
+    frame = leaderboard(at(found)).set_index(["score", "method"])
+    half = frame["high"] - frame["mean"]
+    for method, ranks in [*values.items()][:2]:
+        own = stats.t.ppf(0.975, 2) * np.std(ranks, ddof=1) / 3**0.5
+        assert half["rankme", method] == pytest.approx(own)
+    pooled = np.sqrt((np.var(values["narrow"], ddof=1) + np.var(values["wide"], ddof=1)) / 2) / 100
+    expected = pytest.approx(stats.t.ppf(0.975, 4) * pooled / 3**0.5)
+    assert [half["top1", "narrow"], half["top1", "wide"]] == [expected, expected]
+    assert np.isnan([half["top1", "pixels"], half["rankme", "pixels"]]).all()  # their noise is of unknown images
+    ranks = frame.loc["top1", ["rank_low", "rank_high"]]
+    assert ranks.to_dict("index") == {m: dict(ranks.loc["wide"]) for m in ("wide", "pixels")} | {
+        "narrow": {"rank_low": 3, "rank_high": 3}
+    }
 
 
 def test_unequal_n_is_the_harmonic_form():

@@ -265,6 +265,15 @@ def test_a_leakage_that_still_rises_is_a_lower_bound(record):
     assert "<sup>1</sup> Still rising" in text
 
 
+def test_a_worst_group_says_how_many_groups_it_leaves_out(record):
+    figures = {"worst_group": 0.4, "worst_domain": 0.5, "groups_left_out": 10.0}
+    row = {"space": "features", "measure": "worst_group@2", "target": "class by color", "scores": figures}
+    text = to_markdown(leaderboard(at([record(metrics=[row])])))
+    assert "40.0<sup>1</sup>" in text
+    assert "50.0<sup>1</sup>" not in text
+    assert "<sup>1</sup> 10 groups have too few test images to count." in text
+
+
 def test_each_method_has_one_row_and_speaks_by_the_space_that_it_declared(record):
     def styled(seed):
         spaces = [

@@ -85,6 +85,12 @@ def test_a_space_without_the_domain_leaks_nothing(what):
     assert max(scores["linear"], scores["mlp"], scores["knn"]) < 0.14
 
 
+def test_weights_that_leave_one_domain_leave_nothing_to_tell():
+    x, d = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    with pytest.raises(MetricUndefined, match="all test images of weight are of one domain"):
+        domain_leakage(x, d, x, d, num_domains=2, weights=(None, None, (d == 0).astype(float)))
+
+
 def test_too_few_samples_are_seen_in_the_curve():
     rng = np.random.default_rng(0)
     which = rng.integers(800, size=3000)

@@ -46,6 +46,13 @@ def test_a_code_of_its_own_is_explicit_and_a_parity_of_two_is_not():
         dis.dci_es(train.astype(float), train, test.astype(float), test, depths=(3, 1))
 
 
+def test_dci_es_of_a_test_sample_without_a_question_is_undefined():
+    z, factors = np.random.default_rng(0).normal(size=(30, 3)), np.stack([np.arange(30) % 3, np.arange(30) % 2], axis=1)
+    factors[:20, 1] = 0
+    with pytest.raises(MetricUndefined, match="the test points have no value of factor 1 but the most frequent one"):
+        dis.dci_es(z, factors, z[:20], factors[:20], depths=(1, 2), trees=2)
+
+
 # ---- InfoMEC
 
 
@@ -71,6 +78,12 @@ def test_infomec_of_one_code_that_varies_is_undefined():
     factors = world()
     with pytest.raises(MetricUndefined, match="only one of them varies enough"):
         dis.infomec(np.stack([factors[:, 0], factors[:, 1] / 100], axis=1), factors)
+
+
+def test_infomec_of_a_factor_that_never_repeats_is_undefined():
+    factors = np.stack([np.arange(6), np.arange(6) % 2], axis=1)
+    with pytest.raises(MetricUndefined, match="each value of factor 0 occurs once"):
+        dis.infomec(np.random.default_rng(0).normal(size=(6, 3)), factors)
 
 
 # ---- MED

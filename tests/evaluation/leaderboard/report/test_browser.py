@@ -7,6 +7,7 @@ import pytest
 from disentangle_bench.evaluation.leaderboard.report.page import build
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+WebDriverWait = pytest.importorskip("selenium.webdriver.support.wait", reason="selenium is not installed").WebDriverWait
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed")
 
@@ -144,5 +145,5 @@ def test_the_keyboard_alone_sorts_filters_and_opens_a_card(page):
     )
     link = browser.find_element("css selector", "#table-1 tbody a")
     link.send_keys(keys.ENTER)
-    card = browser.execute_script("return document.querySelector(location.hash).open")
-    assert card is True
+    opened = "return location.hash !== '' && document.querySelector(location.hash).open"
+    assert WebDriverWait(browser, 10).until(lambda browser: browser.execute_script(opened))
