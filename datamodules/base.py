@@ -60,7 +60,7 @@ class ImageDataModule(TrainingBatches):
             `domains_per_batch` images, at least 2; if not given, as many as there are, the batch can be divided by, and
             leave 2 images for each.
         shift: what differs between training and test: `leave_out:DOMAIN`, `hold_out:TARGET=VALUE,...` or
-            `correlation:NUMBER`; see `datamodules.shifts`.
+            `correlation:NUMBER`; see `datamodules.splits.shifts`.
         view_size: edge of the views that a method trains on; they are cropped out of the whole stored image. The stored
             images' edge if not given.
         eval_size: edge of the images that an encoder is judged on; that of the stored images if not given.

@@ -81,6 +81,8 @@ def imported(path: str, kind: str, name: str = "") -> Any:
         LookupError: there is nothing, or importing it failed.
     """
     module, colon, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    if not module or not attribute:
+        raise LookupError(f"no {kind} at {name or path!r}: one of your own is written my_file.MyName")
     try:
         return resolve_name(f"{module}:{attribute}")
     except KeyboardInterrupt:

@@ -334,3 +334,22 @@ def _finite(value: Any) -> bool:
 
 def _reject(constant: str) -> None:
     raise ValueError(f"{constant} is not a number")
+
+
+def different_figures(before: Record, after: Record) -> list[tuple[str, float, float | None]]:
+    """(What, value before, value after) of the figures that two records of one cell both should have and that differ.
+
+    A measure that the second was never asked for tells nothing.
+    """
+    again = {(row["measure"], row["space"], row["target"]): row["scores"] for row in after["metrics"]}
+    found = []
+    for row in before["metrics"]:
+        place = (row["measure"], row["space"], row["target"])
+        if row["measure"] in after["config"]["measures"]:
+            new = again.get(place) or {}
+            found += [
+                (" ".join(filter(None, (*place, score))), value, new.get(score))
+                for score, value in (row["scores"] or {}).items()
+                if new.get(score) != value
+            ]
+    return found

@@ -64,10 +64,12 @@ def command(
         encoder_names.check_features(Path(features))
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.planning.lookup import check_names
-    from disentangle_bench.benchmarks.planning.suite import choose
+    from disentangle_bench.benchmarks.planning.suite import assigned, choose
     from disentangle_bench.benchmarks.runs import feature_cache
 
     feature_cache.limit()
+    if strangers := [head for head in assigned(set or []) if head not in ("data", dataset)]:
+        raise RequestError(f"--set {strangers[0]}: an encoder takes settings of the data alone, data.OPTION=VALUE")
     request = choose(suite, None, dataset, None, set, measures)
     check_names(request)
     if len(request.datasets) != 1:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.files import write_file
 
 
@@ -42,14 +43,15 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import budgets, formats, summary
+    from disentangle_bench.evaluation.leaderboard import budgets, dial, formats, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
+    from disentangle_bench.evaluation.leaderboard.table import column_names
 
     preconditions.require_runs(Path(out))
     if to is not None:
         preconditions.check_target(Path(to), "--to")
     if board:
-        preconditions.check_writable(Path(board), "--board")
+        preconditions.check_board(Path(board))
     found, problems = records.find_records(Path(out))
     preconditions.name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
@@ -58,9 +60,17 @@ def command(
 
         print(export_board(chosen, Path(board)))
         return 0
-    frame = summary.leaderboard(chosen, names_in(measures or ""), names_in(spaces or ""))
-    view = summary.View(names_in(columns or ""), sort, transpose)
     form = format or ("table" if to is None and sys.stdout.isatty() else "md")
+    if form == "csv" and (columns or sort or transpose):
+        raise RequestError("--columns, --sort and --transpose are of tables; csv holds every score in lines of its own")
+    asked = {"measure": names_in(measures or ""), "space": names_in(spaces or "")}
+    for kind, names in asked.items():
+        there = {row[kind] for record in chosen.values() for row in record["metrics"]}  # type: ignore[literal-required]
+        preconditions.require_known(kind, names, there | {name.partition("@")[0] for name in there})
+    frame = summary.leaderboard(chosen, asked["measure"], asked["space"])
+    view = summary.View(names_in(columns or ""), sort, transpose)
+    shown = column_names(frame) | {dial.MEASURE, dial.AREA}
+    preconditions.require_known("column", [*view.columns, *([sort] if sort else [])], shown)
     if form == "table" and to is None:
         terminal.show(summary.to_console(frame, problems, view, **terminal.shape()))
         return 0

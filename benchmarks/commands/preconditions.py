@@ -76,6 +76,8 @@ def require_launcher(launcher: str, request: Suite, devices: int, nodes: int, jo
         if not 1 <= number <= MOST_JOBS:
             raise RequestError(f"--{option} {number:.0f}: at least 1 and at most {MOST_JOBS} may be")
     if launcher == "slurm":
+        if jobs is not None:
+            raise RequestError(f"--jobs {jobs} is of this machine; a cluster's: --set resources.max_parallel={jobs}")
         _require_slurm(request, devices)
     elif nodes > 1 or detach:
         raise RequestError(f"--{'nodes' if nodes > 1 else 'detach'} needs a cluster: --launcher slurm")
@@ -123,6 +125,25 @@ def name_skipped(problems: Iterable[Problem]) -> None:
     """Say on standard error which records are left out, and why."""
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
+
+
+def require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise RequestError for the first of the names that isn't known."""
+    known = set(known)
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+
+
+def check_board(folder: Path) -> None:
+    """Raise RequestError if a board can't be written there, or would take the place of files that are none of one."""
+    from disentangle_bench.evaluation import outcomes, records
+    from disentangle_bench.evaluation.verify import RECORDS
+
+    check_writable(folder, "--board")
+    files = (path for path in (folder / RECORDS).rglob("*") if not path.is_dir())
+    if strange := next((path for path in files if path.name not in (records.FILE, outcomes.FILE)), None):
+        raise RequestError(f"--board {folder}: {strange} is no record and would go, choose another folder")
 
 
 def require_runs(folder: Path) -> None:

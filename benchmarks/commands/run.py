@@ -51,7 +51,8 @@ def command(
         out: folder of all runs; what is complete there is not run again, what is part-done goes on.
         devices: processors or GPUs for each cell; on each of its machines, where it has several.
         nodes: machines for each cell (with --launcher slurm).
-        jobs: cells side by side, which share the processor's cores; default: as many as the machine has room for.
+        jobs: cells side by side, which share the processor's cores; default: as many as the machine has room for
+            (of a cluster: `resources.max_parallel`).
         launcher: local runs the cells here; slurm gives each to the cluster as a job, see `resources` of a suite.
         detach: don't wait for the cluster's jobs; `bench status` shows them, the same command without this waits.
         logger: curves go to CSV files; wandb besides (works offline without a key), or a logger of Lightning's kind
@@ -153,10 +154,10 @@ def _show(cells: list[Cell], outcome: Outcome, launch: Launch) -> None:
             keep_experiments(cell, RunFolder(cell.folder(launch.out)))
         show_board(launch.out, hashes={cell.hash for cell in cells}, logger=launch.logger)
     finally:  # also where the disk has no room for the table
-        for title, reason in outcome.failed.items():
-            print(f"bench: failed {title}: {reason}", file=sys.stderr)
+        for cell, reason in outcome.failed:
+            print(f"bench: failed {cell.title}: {reason}", file=sys.stderr)
     if outcome.failed and terminal.verbosity == terminal.Verbosity.VERBOSE:
-        for cell in cells:
+        for cell, _ in outcome.failed:
             failure = RunFolder(cell.folder(launch.out)).state().failure
             print(failure.traceback if failure else "", file=sys.stderr, end="")
     if outcome.complete and terminal.verbosity > terminal.Verbosity.QUIET:
@@ -184,18 +185,20 @@ def _next_steps(folder: Path) -> str:
 
 def _list(cells: list[Cell], launch: Launch, launcher: str) -> int:
     """Print what a run would do."""
+    from disentangle_bench.benchmarks.launchers import slurm_queue
     from disentangle_bench.benchmarks.runs.folder import RunFolder, State
 
     missing = 0
-    for cell in cells:
-        run = RunFolder(cell.folder(launch.out))
+    runs = [RunFolder(cell.folder(launch.out)) for cell in cells]
+    jobs = slurm_queue.ask_queue(needed=any(run.job.exists() for run in runs)).jobs
+    for cell, run in zip(cells, runs, strict=True):
         complete = run.is_complete(cell.measures)
-        state = State.COMPLETE if complete else run.state().state if run.config.exists() else State.NOT_STARTED
+        state = State.COMPLETE if complete else run.state(jobs).state if run.config.exists() else State.NOT_STARTED
         missing += not complete
         print(f"{state:11} {cell.title:40} {run.path}")
     print(f"{len(cells)} cells, {missing} to run")
     if launcher == "slurm" and missing:
         from disentangle_bench.benchmarks.launchers.slurm import script
 
-        print(f"\n{script(cells, launch)}")
+        print(f"\n{script(missing, launch)}")
     return 0

@@ -20,7 +20,7 @@ from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
 from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.metrics.arrays import computing_on
-from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes, write_outcomes
+from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.methods.base import Method
@@ -98,7 +98,6 @@ def measure(
         before.seconds + time.perf_counter() - start,
         before.earlier,
     )
-    write_outcomes(run.outcomes, measured.outcomes)
     report("pictures")
     artefacts.write(
         run.path,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.benchmarks.machine import hardware
-from disentangle_bench.evaluation.records import digest_of, read_record, write_json
+from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
+from disentangle_bench.evaluation.records import Record, digest_of, read_record, seal, write_json
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.measure import Measurements
@@ -79,6 +80,14 @@ def make_record(
     }
 
 
+def write_results(run: RunFolder, record: dict[str, Any], found: Outcomes) -> Record:
+    """Write outcomes and, last of all results, the record, sealed; at once, since each of the two names the other."""
+    write_outcomes(run.outcomes, found)
+    sealed = seal(record, run.outcomes)
+    write_json(run.record, sealed)
+    return sealed
+
+
 def _names(cell: Cell, method: Any, data: ImageDataModule) -> dict[str, str]:
     """What classes that were named by their path call themselves, unless something else is known by that name."""
     from disentangle_bench import datamodules, methods
@@ -104,9 +113,10 @@ def keep_experiments(cell: Cell, run: RunFolder) -> None:
     if given != known and record["digest"] == digest_of(record):
         changed = {**record, "config": record["config"] | {"experiments": given}}
         write_json(run.record, changed | {"digest": digest_of(changed)})
-        config = run.read_config()
-        config.cell["experiments"] = given
-        write_json(run.config, config.as_dict())
+        if run.config.exists():  # a run of a board has none
+            config = run.read_config()
+            config.cell["experiments"] = given
+            write_json(run.config, config.as_dict())
 
 
 def now() -> str:
@@ -116,13 +126,15 @@ def now() -> str:
 
 @cache
 def git_state() -> dict[str, Any]:
-    """Commit of the code, and whether it had changes that aren't committed; None where there is no repository."""
+    """Commit of the code, and whether it had changes that aren't committed; None where no repository holds it."""
 
     def git(*words: str) -> str | None:
         result = subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
         return result.stdout.strip() if result.returncode == 0 else None
 
     try:
+        if git("ls-files", "--error-unmatch", Path(__file__).name) is None:  # a repository around an installed package
+            return {"commit": None, "dirty": None}
         commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except FileNotFoundError:  # no git on this machine
         return {"commit": None, "dirty": None}

@@ -11,7 +11,6 @@ import traceback
 import warnings
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -24,7 +23,7 @@ from disentangle_bench.benchmarks.execution.build import build_data, build_metho
 from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
-from disentangle_bench.benchmarks.execution.record import make_record, now
+from disentangle_bench.benchmarks.execution.record import make_record, now, write_results
 from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, train
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.lookup import import_measures
@@ -34,7 +33,6 @@ from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
 from disentangle_bench.benchmarks.typed_json import BadJson, from_dict, read
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.evaluation.records import seal, write_json
 from disentangle_bench.methods.base import Method
 
 WITH_PARENT = "--with-parent"
@@ -111,7 +109,8 @@ def run_cell(run: RunFolder) -> None:
     measured = measure(cell, method, data, run, trained.encoder, progress)
     record = make_record(cell, method, data, trained, measured, launch, started)
     with signals.deferred():
-        finish(run, record, loggers)
+        log.finish(loggers, run, write_results(run, record, measured.outcomes))
+        cleanup.clear(run)
         feature_cache.prune(run.out)
 
 
@@ -135,13 +134,6 @@ def _train_or_load(
         logging.getLogger(__name__).warning("%s: trained again", bad)
     with signals.deferred():
         return train(cell, method, data, run, launch, loggers, progress)
-
-
-def finish(run: RunFolder, record: dict[str, Any], loggers: list[Logger]) -> None:
-    """Write the record, last of all results, and clear away what led to it."""
-    write_json(run.record, seal(record, run.outcomes))
-    log.finish(loggers, run, record)
-    cleanup.clear(run)
 
 
 def quiet() -> None:

@@ -13,7 +13,6 @@ from disentangle_bench.benchmarks.execution.record import git_state
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.suite import Resources
-from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation.records import write_json
@@ -77,10 +76,10 @@ class Launch:
 
 @dataclass
 class Outcome:
-    """What became of the cells: those that are complete, and the reason of each that failed, by its title."""
+    """What became of the cells: those that are complete, and each that failed with its reason."""
 
     complete: list[Cell] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: list[tuple[Cell, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -151,12 +150,12 @@ def _give_up(run: RunFolder, reason: str) -> str:
     return reason
 
 
-def complete_cells(cells: list[Cell], out: Path) -> list[Cell]:
-    """Those with a record; what their processes didn't come to clear away is."""
-    complete = [cell for cell in cells if RunFolder(cell.folder(out)).is_complete(cell.measures)]
-    for cell in complete:
-        cleanup.sweep(RunFolder(cell.folder(out)))
-    return complete
+def split_complete(cells: list[Cell], out: Path) -> tuple[list[Cell], list[Cell]]:
+    """(Cells with a record, the others)."""
+    parts: tuple[list[Cell], list[Cell]] = ([], [])
+    for cell in cells:
+        parts[not RunFolder(cell.folder(out)).is_complete(cell.measures)].append(cell)
+    return parts
 
 
 class Scheduler:
@@ -235,7 +234,7 @@ class Scheduler:
         if failure is None:
             self.outcome.complete.append(cell)
         else:
-            self.outcome.failed[cell.title] = f"{failure} (log: {log})" if log.exists() else failure
+            self.outcome.failed.append((cell, f"{failure} (log: {log})" if log.exists() else failure))
         self.bars.finished(cell, failure, None if since is None else time.monotonic() - since)
 
     def _next(self) -> Cell | None:

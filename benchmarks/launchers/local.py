@@ -22,7 +22,6 @@ from disentangle_bench.benchmarks.launchers.base import (
     Launch,
     Outcome,
     Scheduler,
-    complete_cells,
     prepare,
 )
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -38,18 +37,20 @@ PRELOADED = [
 ]
 
 
-def run(cells: list[Cell], launch: Launch) -> Outcome:
-    """Run every cell that has no complete record yet, and wait for those that other processes are at.
+def run(missing: list[Cell], launch: Launch, complete: int = 0) -> Outcome:
+    """Run cells that have no complete record yet, and wait for those that other processes are at.
+
+    Args:
+        missing: those cells.
+        launch: how they are run.
+        complete: how many others are complete.
 
     Returns:
-        What became of all cells. KeyboardInterrupt passes through after the running cells were stopped.
+        What became of them. KeyboardInterrupt passes through after the running cells were stopped.
     """
-    complete = complete_cells(cells, launch.out)
-    missing = [cell for cell in cells if cell not in complete]
     for cell in missing:
         _announce(cell, launch)
-    outcome = Scheduler(missing, launch, Starter(launch), len(complete)).run() if missing else Outcome()
-    return Outcome([*complete, *outcome.complete], outcome.failed)
+    return Scheduler(missing, launch, Starter(launch), complete).run()
 
 
 def _announce(cell: Cell, launch: Launch) -> None:

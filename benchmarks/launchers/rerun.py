@@ -8,13 +8,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from disentangle_bench.benchmarks.launchers import local
-from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.launchers import Launch, run
 from disentangle_bench.benchmarks.machine import count_cores, find_devices
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
-from disentangle_bench.evaluation.records import BadRecord, Record, read_record
+from disentangle_bench.evaluation.records import BadRecord, Record, different_figures, read_record
 
 
 def differences(found: Mapping[Path, Record], count: int) -> list[str]:
@@ -47,10 +46,11 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
             device_ids=tuple(range(devices)) if accelerator == "gpu" else (),
             threads=cores,
         )
-        outcome = local.run(list(cells.values()), launch)
+        outcome = run("local", list(cells.values()), launch)
+        reasons = {cell.hash: reason for cell, reason in outcome.failed}
         for path, cell in cells.items():
-            if cell.title in outcome.failed:
-                findings.append(f"{path}: could not be run again: {outcome.failed[cell.title]}")
+            if cell.hash in reasons:
+                findings.append(f"{path}: could not be run again: {reasons[cell.hash]}")
                 continue
             try:
                 findings += _differing(path, found[path], read_record(RunFolder(cell.folder(launch.out)).record))
@@ -61,16 +61,7 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
 
 def _differing(path: Path, before: Record, after: Record) -> list[str]:
     """Figures of two records of one cell that differ, after what may explain it."""
-    lines = []
-    again = {(row["measure"], row["space"], row["target"]): row["scores"] for row in after["metrics"]}
-    for row in before["metrics"]:
-        place = (row["measure"], row["space"], row["target"])
-        new = again.get(place) or {}
-        lines += [
-            f"{path}: {' '.join(filter(None, place))} {score} was {value!r}, is {new.get(score)!r}"
-            for score, value in (row["scores"] or {}).items()
-            if new.get(score) != value
-        ]
+    lines = [f"{path}: {what} was {then!r}, is {now!r}" for what, then, now in different_figures(before, after)]
     for what in ("git", "versions", "hardware"):
         then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
         changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]

@@ -29,7 +29,6 @@ from disentangle_bench.benchmarks.launchers.base import (
     Launch,
     Outcome,
     Scheduler,
-    complete_cells,
     prepare,
 )
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -163,26 +162,29 @@ class Starter:
         return self._queue, self._asked
 
 
-def run(cells: list[Cell], launch: Launch) -> Outcome:
-    """Give in every cell that is neither complete nor on its way, then wait for all of them.
+def run(missing: list[Cell], launch: Launch, complete: int = 0) -> Outcome:
+    """Give in every one of these cells that isn't on its way, then wait for all of them.
+
+    Args:
+        missing: cells without a complete record.
+        launch: how they are run.
+        complete: how many others are complete.
 
     Raises:
         RequestError: SLURM doesn't take the jobs.
     """
-    complete = complete_cells(cells, launch.out)
-    missing = [cell for cell in cells if cell not in complete]
     jobs = submit(missing, launch)
     outcome = Outcome()
-    if missing and not launch.detach:
+    if not launch.detach:
         try:
-            outcome = Scheduler(missing, launch, Starter(jobs, launch.out, len(missing)), len(complete)).run()
+            outcome = Scheduler(missing, launch, Starter(jobs, launch.out, len(missing)), complete).run()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"the jobs go on: `bench status --out {launch.out}` shows them, `bench cancel --out {launch.out}` "
                 "ends them, the same command waits for them again"
             ) from None
         tidy(launch.out, set(jobs.values()))
-    return Outcome([*complete, *outcome.complete], outcome.failed)
+    return outcome
 
 
 def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
@@ -213,11 +215,10 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
     return jobs
 
 
-def script(cells: list[Cell], launch: Launch) -> str:
-    """The batch file that `run` would give to sbatch for those cells that aren't complete, whoever is at them now."""
+def script(missing: int, launch: Launch) -> str:
+    """The batch file that `run` would give to sbatch for so many cells."""
     executor = _executor(launch)._executor
     assert isinstance(executor, SlurmExecutor)  # which its type leaves open
-    missing = len(cells) - len(complete_cells(cells, launch.out))
     if missing > 1:
         executor.parameters["map_count"] = missing
     return executor._make_submission_file_text(executor._submitit_command_str, "")
@@ -261,7 +262,7 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
             jobs = [executor.submit(CellJob(run.path.resolve())) for run in runs.values()]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         for folder in fresh:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             remove_empty(folder.parent, folder.parent.parent)
         sweep(launch.out, {})
         said = " ".join(line for line in str(error).splitlines() if "error" in line) or str(error)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
+from disentangle_bench.evaluation.records import BadRecord, read_record
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
@@ -69,8 +71,10 @@ def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
     try:
         cell = from_dict(Cell, run.read_config().cell, run.config.name)
         title = cell.title if cell.hash == run.hash else title
-    except BadJson:
-        pass  # its state says so
+    except BadJson:  # its state says so; a run of a board has its record alone
+        with suppress(BadRecord):
+            entry = read_record(run.record)["cell"]
+            title = f"{entry['dataset']}/{entry['method']} seed {entry['seed']}"
     detail = found.detail
     if found.state == State.UNKNOWN and queue.jobs is None:
         detail = queue.problem

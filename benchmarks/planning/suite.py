@@ -152,6 +152,8 @@ class Suite:
                 raise ValueError(f"sweep: {path!r}: {values}; expected NAME.OPTION with values, such as [0.1, 0.2]")
         self.sweeps = {path: _texts(values) for path, values in self.sweep.items()}
         places = [(one.dataset, one.label) for one in self.experiments]
+        if self.methods != "all":
+            places += [(dataset, method) for dataset in self.datasets for method in self.methods]
         if twice := [label for k, (dataset, label) in enumerate(places) if (dataset, label) in places[:k]]:
             raise ValueError(f"experiments: two rows of one data set are called {twice[0]!r}")
 
@@ -295,8 +297,11 @@ def assigned(assignments: list[str], option: str = "--set") -> dict[str, Any]:
 
 
 def names_in(text: str) -> list[str]:
-    """Comma-separated names, each once."""
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    """Comma-separated names, each once. Raises RequestError for a text that holds none."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if text and not names:
+        raise RequestError(f"{text!r}: expected names, comma-separated")
+    return names
 
 
 def _content(name: str) -> dict[str, Any]:
@@ -327,8 +332,8 @@ def _typed(content: dict[str, Any]) -> Suite:
         name = f"experiment {one['label']!r}" if isinstance(one, dict) and "label" in one else f"experiment {k}"
         if isinstance(one, dict):
             parts.append((f"{name}: settings", ExperimentSettings, one.get("settings", {})))
-            figures = one.get("published", [])
-            parts += [(f"{name}: published", Published, figure) for figure in figures if isinstance(figures, list)]
+            if isinstance(figures := one.get("published", []), list):
+                parts += [(f"{name}: published", Published, figure) for figure in figures]
         parts.append((name, Experiment, one))
     rows: list[tuple[type, dict[str, Any], str]] = []
     for name, cls, part in parts:

@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
-from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.planning.suite import Suite, Tuning
 from disentangle_bench.benchmarks.typed_json import BadJson, read
 
 
@@ -76,6 +76,18 @@ def read_choice(suite: Suite) -> Choice:
     if strangers := set(suite.datasets) - set(choice.datasets):
         raise RequestError(f"{where}nothing was chosen on {min(strangers)}, only on {', '.join(choice.datasets)}")
     return choice
+
+
+def check_criterion(tune: Tuning) -> None:
+    """Raise RequestError if options can't be chosen by that score: before anything is run for it."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    measure = MEASURES.get(tune.measure)
+    choosers = [title for title, one in MEASURES.items() if one.chooses]
+    if measure is None or not measure.chooses:
+        raise RequestError(f"tune: measure {tune.measure!r}: it chooses by what never sees test images, {choosers[0]}")
+    if tune.score not in measure.scores or measure.scores[tune.score].direction != "up":
+        raise RequestError(f"tune: {unknown('score', tune.score, measure.scores)}")
 
 
 def draw(space: dict[str, tuple[Any, ...]], own: dict[str, Any], count: int, seed: str) -> list[dict[str, Any]]:

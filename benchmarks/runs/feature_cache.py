@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
+from disentangle_bench.benchmarks.runs.storage import size_of
 
 LIMIT = "DISENTANGLE_BENCH_FEATURES_GB"
 """Environment variable: what the features of all cells of a folder may take, in GB."""
@@ -26,11 +28,13 @@ def limit() -> float:
 
 def prune(out: Path) -> None:
     """Remove features of the cells that were judged longest ago, until the rest has room; cells at work keep theirs."""
-    kept = [run for run in map(RunFolder, out.glob("*/*/*")) if run.features.is_dir()]
-    kept.sort(key=lambda run: run.features.stat().st_mtime)
-    sizes = [sum(path.stat().st_size for path in run.features.rglob("*") if path.is_file()) for run in kept]
-    total = sum(sizes)
-    for run, size in zip(kept, sizes, strict=True):
+    kept = []
+    for run in map(RunFolder, out.glob("*/*/*")):
+        with suppress(FileNotFoundError):  # another cell may be doing the same
+            kept.append((run.features.stat().st_mtime, size_of(run.features), run))
+    kept.sort(key=lambda entry: entry[0])
+    total = sum(size for _, size, _ in kept)
+    for _, size, run in kept:
         if total <= limit():
             return
         try:

@@ -24,7 +24,8 @@ from disentangle_bench.evaluation import outcomes, records
 T = TypeVar("T")
 WITH_MACHINE = {"CONFIGURING", "RUNNING", "COMPLETING"}
 """States of a cluster's job that doesn't wait any more."""
-_NO_JOBS: Mapping[str, str] = {}
+NO_JOBS: Mapping[str, str] = {}
+"""Of a cluster, where nothing was given to one."""
 
 
 class State(StrEnum):
@@ -180,8 +181,9 @@ class RunFolder:
 
     @classmethod
     def all_in(cls, out: Path) -> Iterator[RunFolder]:
-        """Every run under the folder of all runs that was ever planned to start, in the order of their paths."""
-        return (cls(path.parent) for path in sorted(out.glob("*/*/*/config.json")))
+        """Every run under the folder of all runs, planned, begun or complete, in the order of their paths."""
+        found = {path.parent for name in ("config.json", records.FILE) for path in out.glob(f"*/*/*/{name}")}
+        return map(cls, sorted(found))
 
     @property
     def out(self) -> Path:
@@ -220,7 +222,7 @@ class RunFolder:
         """Leave word of why the run was given up."""
         records.write_json(self.failure, asdict(Failure(reason, time.time(), traceback)))
 
-    def state(self, jobs: Mapping[str, str] | None = _NO_JOBS) -> Snapshot:
+    def state(self, jobs: Mapping[str, str] | None = NO_JOBS) -> Snapshot:
         """How the run fares, from one look at its files.
 
         Args:

@@ -6,12 +6,12 @@ A folder of runs can be moved as it is: nothing in it names its own place.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from disentangle_bench.benchmarks.runs import lock
-from disentangle_bench.benchmarks.runs.folder import RunFolder, State
+from disentangle_bench.benchmarks.runs.folder import NO_JOBS, RunFolder, State
 from disentangle_bench.evaluation import records
 from disentangle_bench.files import replacing
 
@@ -24,12 +24,6 @@ class MergeResult(StrEnum):
     INCOMPLETE = "left out, not complete"
     BUSY = "left out, somebody is at it"
     DIFFERS = "there is another record of this cell, which stays"
-
-
-def runs_in(out: Path) -> Iterator[RunFolder]:
-    """Every run under a folder, complete or not."""
-    found = {path.parent for name in ("config.json", records.FILE) for path in out.glob(f"*/*/*/{name}")}
-    return map(RunFolder, sorted(found))
 
 
 def size_of(path: Path) -> int:
@@ -55,16 +49,19 @@ def sizes(run: RunFolder) -> dict[str, int]:
     return found | {"other": max(whole - sum(found.values()), 0), "all": whole}
 
 
-def dispensable(run: RunFolder, weights: bool = False, failed: bool = False) -> list[Path]:
+def dispensable(
+    run: RunFolder, weights: bool = False, failed: bool = False, jobs: Mapping[str, str] | None = NO_JOBS
+) -> list[Path]:
     """Files and folders of a run that can be done without, as far as they are there.
 
     Args:
         run: whose.
         weights: also those of a complete run.
         failed: also the whole folder of a run that failed or is stale.
+        jobs: the cluster's, see `RunFolder.state`.
     """
     if not _complete(run):
-        return [run.path] if failed and run.state().state in (State.FAILED, State.STALE) else []
+        return [run.path] if failed and run.state(jobs).state in (State.FAILED, State.STALE) else []
     paths = [run.features, run.checkpoints, *((run.weights, run.encoder) if weights else ())]
     return [path for path in paths if path.exists() and not path.is_symlink()]
 
@@ -96,8 +93,8 @@ def take_over(run: RunFolder, out: Path) -> MergeResult:
         return MergeResult.INCOMPLETE
     into = RunFolder(out.joinpath(*run.path.parts[-3:]))
     if _complete(into):
-        same = records.read_record(into.record)["metrics"] == records.read_record(run.record)["metrics"]
-        return MergeResult.THERE if same else MergeResult.DIFFERS
+        differs = records.different_figures(records.read_record(into.record), records.read_record(run.record))
+        return MergeResult.DIFFERS if differs else MergeResult.THERE
     into.path.mkdir(parents=True, exist_ok=True)
     left_out = shutil.ignore_patterns(run.features.name, run.checkpoints.name, run.lock.name, records.FILE, "*.tmp")
     try:

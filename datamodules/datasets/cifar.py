@@ -103,7 +103,11 @@ class CIFAR100(CIFAR10):
 def _unpickle(path: Path, md5: str) -> dict[str, Any]:
     """Read one of the published files, after making sure that it is that file."""
     if not check_integrity(str(path), md5):
-        what = "is not the published file (its MD5 differs); get it again" if path.is_file() else "is missing"
+        what = (
+            "is not the published file (its MD5 differs); get it again"
+            if path.is_file()
+            else "is missing; get the whole folder again"
+        )
         raise DataCorrupt(f"{path} {what}")
     with path.open("rb") as file:
         return pickle.load(file, encoding="latin1")

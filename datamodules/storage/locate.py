@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -74,7 +75,7 @@ def locate(
             try:
                 with FileLock(home / "download.lock"):
                     if not is_there(home):
-                        download(home)
+                        _download_whole(download, home)
             except (OSError, RuntimeError) as error:  # torchvision raises either
                 raise DataNotFound(f"{name}: the download from {url} failed ({error}); {wanted}") from error
             return home
@@ -83,6 +84,18 @@ def locate(
         f"{name}: not in {home}{why}; {wanted} (below {home}, or anywhere else named by data.root; "
         f"${ENVIRONMENT} moves the folder of all data sets)"
     )
+
+
+def _download_whole(download: Callable[[Path], object], home: Path) -> None:
+    """Download beside what is there, and take it over when all has come: a kill leaves nothing that looks complete."""
+    unfinished = home / "unfinished"
+    unfinished.mkdir(exist_ok=True)  # what an earlier download left there it may go on with
+    download(unfinished)
+    for path in unfinished.iterdir():
+        if (home / path.name).is_dir():
+            shutil.rmtree(home / path.name)
+        path.replace(home / path.name)
+    unfinished.rmdir()
 
 
 def unreachable(url: str, seconds: float = REACH_SECONDS) -> str | None:

@@ -88,6 +88,13 @@ def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") ->
     return [_Board(str(dataset), part).grid(columns, sort) for dataset, part in frame.groupby("dataset", sort=True)]
 
 
+def column_names(frame: pd.DataFrame) -> set[str]:
+    """All that columns of a `leaderboard` frame can be asked for by."""
+    keys = {key for _, part in frame.groupby("dataset") for key in column_keys(part)}
+    keys |= {(COST, score, "") for score in SHOWN_COSTS}
+    return {name for key in keys for name in _names(Column(SHOWN_COSTS.get(key[1], ""), key=key))} - {""}
+
+
 def space_grids(frame: pd.DataFrame) -> list[Grid]:
     """Which space tells what: a grid for each data set where that was measured, or a method has several spaces."""
     boards = [_Board(str(dataset), part).space_grid() for dataset, part in frame.groupby("dataset", sort=True)]

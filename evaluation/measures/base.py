@@ -150,6 +150,7 @@ class Measure:
             keyword defaults are its parameters, and stand in every record.
         spaces: spaces it applies to; None means all but `assignment`.
         matrix: whether the figures make a table of their own, spaces by targets, instead of columns of the leaderboard.
+        chooses: whether options may be chosen by it: it never sees test images.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Measure:
     run: Callable[..., dict[str, float] | Measured]
     spaces: tuple[str, ...] | None = None
     matrix: bool = False
+    chooses: bool = False
 
     @property
     def title(self) -> str:

@@ -233,6 +233,7 @@ MEASURES = (
         splits="fit on train, strength picked and scored on probe_val; never on test",
         source="as linear, for choosing options",
         run=validation,
+        chooses=True,
     ),
     _top1(
         name="linear_1pct",

@@ -49,3 +49,9 @@ def make_cell(method: str, *settings: str, seed: int = 0, dataset: str = "digits
     suite.measures = MEASURES
     (cell,) = plan(suite)
     return cell
+
+
+def reason_of(outcome, cell) -> str:
+    """Why a cell failed."""
+    (reason,) = [reason for failed, reason in outcome.failed if failed.hash == cell.hash]
+    return reason

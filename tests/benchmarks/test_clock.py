@@ -5,8 +5,9 @@ import time
 
 import psutil
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import run_cell
-from disentangle_bench.benchmarks.launchers import local, survey
+from disentangle_bench.benchmarks.launchers import survey
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import State
 from tests.benchmarks.conftest import make_cell
@@ -24,7 +25,7 @@ def test_a_clock_set_back_again_and_again(here, monkeypatch, capfd):
     monkeypatch.setattr(run_cell, "build_data", fail)
     monkeypatch.setattr(time, "time", lambda: 1.7e9 - 3600.0 * next(hours))
     for _ in range(2):  # what the first attempt left is later than all that the second one does
-        outcome = local.run([good, bad], here)
+        outcome = launchers.run("local", [good, bad], here)
         assert outcome.complete == [good]
         assert outcome.failed[bad.title].startswith("RuntimeError: an odd thing")
     assert next(hours) > 2

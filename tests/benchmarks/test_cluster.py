@@ -113,6 +113,7 @@ def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
         ("sbatch", "echo 'sbatch: error: invalid partition specified: none' >&2; exit 1", [], "invalid partition"),
         ("squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1", [], "Unable to contact"),
         ("sbatch", None, [], "no sbatch on this machine"),
+        ("srun", "", ["--jobs", "4"], "a cluster's: --set resources.max_parallel=4"),
         ("srun", "", ["--set", "resources.gpus_per_node=2", "--set", "precision=fp32"], "resources.gpus_per_node is 2"),
         (
             "srun",

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
 from disentangle_bench.benchmarks.execution.failures import explain
-from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.files import digest
-from tests.benchmarks.conftest import make_cell
+from tests.benchmarks.conftest import make_cell, reason_of
 
 
 def save(folder: Path, step: int, **content) -> Path:
@@ -147,23 +147,23 @@ def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, 
     launch = Launch(out=small_disk, command="bench run", threads=1)
     filler = small_disk / "filler"
     filler.write_bytes(b"0" * (3 << 20))
-    failed = local.run([cell], launch).failed[cell.title]
+    failed = reason_of(launchers.run("local", [cell], launch), cell)
     assert f"no space left on the disk of {folder}: 1 of 4 MiB are free" in failed
     assert not list(folder.rglob("*.tmp"))
     assert not (folder / "result.json").exists()
 
     filler.unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    failed = local.run([cell], launch).failed[cell.title]
+    failed = reason_of(launchers.run("local", [cell], launch), cell)
     assert f"not writable: OSError: [Errno 30] Read-only file system: '{folder / 'config.json'}'" in failed
     subprocess.run(["mount", "-o", "remount,rw,size=40m", str(small_disk)], check=True)
-    assert local.run([cell], launch).complete == [cell]
+    assert launchers.run("local", [cell], launch).complete == [cell]
 
 
 def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
     cell = make_cell("random_init")
     launch = Launch(out=tmp_path, command="bench run", threads=1)
-    assert local.run([cell], launch).complete == [cell]
+    assert launchers.run("local", [cell], launch).complete == [cell]
     path = cell.folder(tmp_path) / "result.json"
     whole = read_record(path)
     for length in (0, 1, path.stat().st_size // 2, path.stat().st_size - 2):
@@ -173,7 +173,7 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
             read_record(damaged)
     path.write_bytes(path.read_bytes()[:1000])
     assert not RunFolder(cell.folder(tmp_path)).is_complete(cell.measures)
-    assert local.run([cell], launch).complete == [cell]
+    assert launchers.run("local", [cell], launch).complete == [cell]
     scores = [[(row["space"], row["scores"]) for row in r["metrics"]] for r in (whole, read_record(path))]
     assert scores[0] == scores[1]
 

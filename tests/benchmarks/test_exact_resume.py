@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
 from disentangle_bench.benchmarks.launchers import local
@@ -39,7 +40,7 @@ def make_cell(method: str) -> Cell:
 
 def finish(cell: Cell, launch: Launch) -> tuple[list[dict], dict, dict[str, torch.Tensor]]:
     """Scores, counts of what was done, and all weights of a cell that is run to its end."""
-    outcome = local.run([cell], launch)
+    outcome = launchers.run("local", [cell], launch)
     assert not outcome.failed, outcome.failed
     folder = cell.folder(launch.out)
     record = read_record(folder / "result.json")

@@ -162,6 +162,13 @@ def test_labels_are_rows_and_equal_cells_are_shared_and_not_run_again(written, t
     assert main(["status", *out]) == 0
     assert "digits/Untrained = Other seed 0" in capsys.readouterr().out
 
+    board = tmp_path / "board"
+    assert main(["leaderboard", *out, "--board", str(board)]) == 0
+    renamed = ["run", "--suite", written(experiment("Renamed")), "--out", str(board / "records")]
+    assert main(renamed) == 0, "a run of a board has a record alone"
+    assert main(["status", "--out", str(board / "records")]) == 0
+    assert "digits/random_init seed 0" in capsys.readouterr().out
+
     (cell,) = plan(choose(written(experiment("Edited"))))
     edited = record.read_text().replace('"parameters": 388896', '"parameters": 1')
     record.write_text(edited)

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import psutil
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local, run, survey
 from disentangle_bench.benchmarks.launchers.base import NO_REASON, ExitReport, prepare
@@ -17,7 +18,7 @@ from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.files import LONGEST_NAME, file_name
-from tests.benchmarks.conftest import make_cell
+from tests.benchmarks.conftest import make_cell, reason_of
 
 SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)
 PROCESS = asdict(lock.ProcessId.this())
@@ -144,7 +145,7 @@ def test_a_reason_is_of_this_attempt_whatever_the_clock_says(reason, cell, launc
             return ExitReport(ExitStatus.FAILED)
 
     monkeypatch.setattr(local, "start", lambda cell, launch, slot: Failed(prepare(cell, launch)))
-    assert list(local.run([cell], launch).failed.values()) == [reason or NO_REASON]
+    assert reason_of(launchers.run("local", [cell], launch), cell) == (reason or NO_REASON)
 
 
 def test_one_blocked_cell_does_not_stop_the_others(cell, launch):
@@ -154,7 +155,7 @@ def test_one_blocked_cell_does_not_stop_the_others(cell, launch):
     path.write_text("a file where the run's folder should be")
     outcome = run("local", [cell, other], launch)
     assert outcome.complete == [other]
-    assert "its folder can't be used" in outcome.failed[cell.title]
+    assert "its folder can't be used" in reason_of(outcome, cell)
 
 
 def test_file_names_are_safe_short_and_unique():

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench import files
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.evaluation import features
 from disentangle_bench.evaluation.records import read_record
-from tests.benchmarks.conftest import make_cell
+from tests.benchmarks.conftest import make_cell, reason_of
 from tests.evaluation.leaderboard.conftest import make_record, write_run
 
 writing = files.writing
@@ -61,12 +62,12 @@ def on(disk: Disk, monkeypatch) -> Disk:
 def test_every_file_of_a_run_may_find_the_disk_full(here, monkeypatch):
     cell = replace(make_cell("supervised", "budget.epochs=1", "data.batch_size=1200"), measures=["knn@1"])
     other = replace(make_cell("pixels"), measures=["knn@1"])
-    assert local.run([cell], replace(here, out=here.out / "undisturbed")).complete == [cell]
+    assert launchers.run("local", [cell], replace(here, out=here.out / "undisturbed")).complete == [cell]
     folder = cell.folder(here.out)
     disk = on(Disk(folder, ["failure.json"]), monkeypatch)
-    while cell not in (outcome := local.run([cell, other], here)).complete:
+    while cell not in (outcome := launchers.run("local", [cell, other], here)).complete:
         name, last = disk.refused[-1], len(disk.refused)
-        said = outcome.failed[cell.title]
+        said = reason_of(outcome, cell)
         assert f"no space left on the disk of {folder}: " in said
         assert str(folder / ("failure.json" if disk.full and name != "config.json" else name)) in said
         assert "\n" not in said
@@ -98,9 +99,9 @@ def test_a_folder_deleted_in_mid_run_is_said_and_stays_deleted(phase, here, monk
             shutil.rmtree(run.path)
 
     monkeypatch.setattr(ProgressFile, "update", delete)
-    outcome = local.run([cell, other], here)
+    outcome = launchers.run("local", [cell, other], here)
     assert outcome.complete == [other]
-    assert outcome.failed[cell.title].startswith(f"{run.path} was removed while the run was at work; ")
+    assert reason_of(outcome, cell).startswith(f"{run.path} was removed while the run was at work; ")
     assert not run.path.exists()
 
 

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
-from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
+from tests.benchmarks.conftest import reason_of
 
 METHODS = """
 from torch import nn
@@ -67,7 +68,7 @@ def test_a_run_that_goes_wrong_is_stopped_and_replayed(name, launch, tmp_path, m
     (cell,) = plan(suite)
     folder = cell.folder(launch.out)
 
-    failed = local.run([cell], launch).failed[cell.title]
+    failed = reason_of(launchers.run("local", [cell], launch), cell)
     assert failed.startswith(f"{reason} (epoch 1); `bench replay {folder}` finds where it began")
     told = json.loads((folder / "not_finite.json").read_text())
     assert (told["step"], told["epoch"]) == (7, 1)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import find_records
+from tests.benchmarks.conftest import reason_of
 
 GUIDE = Path(__file__).parents[2] / "docs" / "extending.md"
 PEEKING = """
@@ -118,9 +120,9 @@ def test_killed_cell_is_reported_and_the_next_one_runs(cell, launch, monkeypatch
         return process
 
     monkeypatch.setattr(local, "start", start_and_kill)
-    outcome = local.run([cell, other], launch)
+    outcome = launchers.run("local", [cell, other], launch)
     assert [c.title for c in outcome.complete] == [other.title]
-    assert "killed by SIGKILL" in outcome.failed[cell.title]
+    assert "killed by SIGKILL" in reason_of(outcome, cell)
     assert json.loads((cell.folder(launch.out) / "failure.json").read_text())["reason"].startswith("killed")
 
 
@@ -181,6 +183,6 @@ def test_one_of_several_launchers_starts_whole_runs(cell, launch, monkeypatch):
     """The third task of `srun -n 4 bench run`: its cells are nobody's third process."""
     for name, value in {"SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_STEP_NUM_TASKS": "4", "RANK": "2"}.items():
         monkeypatch.setenv(name, value)
-    outcome = local.run([cell], launch)
+    outcome = launchers.run("local", [cell], launch)
     assert not outcome.failed
     assert RunFolder(cell.folder(launch.out)).is_complete(cell.measures)

@@ -3,26 +3,27 @@
 import os
 import shutil
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from safetensors.torch import load_file
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import build, run_cell
 from disentangle_bench.benchmarks.execution import measure as measuring
 from disentangle_bench.benchmarks.execution.train import Trained
-from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.runs import feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.benchmarks.typed_json import read
-from disentangle_bench.evaluation.records import read_record, write_json
+from disentangle_bench.evaluation.records import digest_of_file, read_record, write_json
 
 
 @pytest.fixture
 def trained(launch, cell):
-    outcome = local.run([cell], launch)
+    outcome = launchers.run("local", [cell], launch)
     assert not outcome.failed, outcome.failed
     return cell, RunFolder(cell.folder(launch.out))
 
@@ -58,6 +59,15 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
     assert after["cost"]["eval_seconds"] > before["cost"]["eval_seconds"]
     assert run.is_complete(cell.measures)
     assert run.is_complete(more.measures)
+
+    prepare(replace(cell, measures=["kmeans@2", "linear@1", "silhouette@1"]), launch)
+    with monkeypatch.context() as patch:
+        patch.setattr(measuring.artefacts, "write", Mock(side_effect=KeyboardInterrupt))  # what comes after measuring
+        with pytest.raises(KeyboardInterrupt):
+            run_cell.run_cell(run)
+    assert read_record(run.record) == after
+    assert digest_of_file(run.outcomes) == after["outcomes"], "the one still fits the other"
+    assert measured.pop() == "silhouette@1"
     after["provenance"]["encoder"] = "of other weights"
     write_json(run.record, after)
     data, encoder = build.build_data(more), read(Trained, run.trained).encoder
@@ -99,7 +109,7 @@ def test_damaged_weights_are_made_anew(trained, launch, name):
     before = state_hash(load_file(file))
     file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     more = replace(cell, measures=["kmeans@2", "linear@1", "knn@1"])
-    assert local.run([more], launch).complete == [more]
+    assert launchers.run("local", [more], launch).complete == [more]
     assert state_hash(load_file(file)) == before
     assert file.stat().st_mode & 0o777 == run.record.stat().st_mode & 0o777
     assert not run.log.stat().st_mode & 0o111

@@ -2,9 +2,9 @@
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import costs as metering
 from disentangle_bench.benchmarks.execution.costs import Meter, add
-from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.evaluation.records import read_record
@@ -45,7 +45,7 @@ def test_parts_of_a_run_add_up():
 def test_a_run_on_two_devices_tells_what_each_has_used(tmp_path):
     cell = make_cell("contrastive_clustering", "budget.epochs=1", "method.start=0.3")
     launch = Launch(out=tmp_path, command="bench run", devices=2, threads=1)
-    assert local.run([cell], launch).failed == {}
+    assert launchers.run("local", [cell], launch).failed == []
     cost = read_record(cell.folder(tmp_path) / "result.json")["cost"]
     assert (cost["devices"], len(cost["ranks"]), cost["images_seen"]) == (2, 2, 2 * 512)
     assert all(used["seconds"] > 0 and used["cpu_seconds"] > 0 for used in cost["ranks"])

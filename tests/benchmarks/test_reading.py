@@ -65,8 +65,31 @@ def test_leaderboard_of_chosen_measures_spaces_columns_and_order(runs, capsys):
     told = capsys.readouterr().out
     assert "train s" in told
     assert "peak MB" not in told
-    assert main(["leaderboard", "--out", runs, "--spaces", "nowhere"]) == 0
-    assert "| simclr" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sort", "nosuch"], "unknown column 'nosuch'"),
+        (["--columns", "linear,nosuch"], "unknown column 'nosuch'"),
+        (["--spaces", "nosuch"], "unknown space 'nosuch'"),
+        (["--measures", "nosuch"], "unknown measure 'nosuch'"),
+        (["--measures", ","], "expected names"),
+        (["--format", "csv", "--columns", "linear"], "csv holds every score"),
+    ],
+)
+def test_what_the_records_do_not_have_is_told(runs, capsys, arguments, words):
+    assert main(["leaderboard", "--out", str(runs), *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_board_takes_no_strangers_place(runs, tmp_path, capsys):
+    mine = tmp_path / "records" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert main(["leaderboard", "--out", str(runs), "--board", str(tmp_path)]) == 2
+    assert "mine.txt is no record and would go" in capsys.readouterr().err
+    assert mine.read_text() == "mine"
 
 
 def test_a_board_is_written_and_verified(runs, tmp_path, capsys):

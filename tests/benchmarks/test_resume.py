@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import run_cell
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
 from disentangle_bench.benchmarks.launchers import local
@@ -17,7 +18,7 @@ from disentangle_bench.evaluation.records import read_record
 
 
 def finish(cell: Cell, launch: Launch) -> list[dict]:
-    outcome = local.run([cell], launch)
+    outcome = launchers.run("local", [cell], launch)
     assert not outcome.failed, outcome.failed
     rows = read_record(cell.folder(launch.out) / "result.json")["metrics"]
     return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]

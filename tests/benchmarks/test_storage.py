@@ -3,6 +3,7 @@
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
@@ -74,6 +75,18 @@ def test_clean_leaves_alone_what_somebody_is_at(tmp_path, capsys):
     assert "0.0 MB  given back" in capsys.readouterr().out
 
 
+def test_clean_leaves_a_run_whose_job_waits(tmp_path, monkeypatch):
+    """Preempted without a word, and given in again by the cluster itself: only the queue knows of it."""
+    run = make_run(tmp_path, complete=False)
+    cell = Cell("digits", "simclr", 0, {}, {}, {"epochs": 1}, "32-true", ["linear@1"])
+    write_json(run.config, RunConfig(cell.as_dict(), CellLaunch("bench run")).as_dict())
+    slurm_queue.note_job(run, "12_3")
+    for queue, stays in (({"12_3": "PENDING: Priority"}, True), (None, True), ({}, False)):
+        monkeypatch.setattr(slurm_queue, "ask_queue", lambda needed, queue=queue: slurm_queue.Queue(queue))
+        assert main(["clean", "--failed", "--out", str(tmp_path)]) == 0
+        assert run.config.exists() == stays
+
+
 def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys):
     here, there = tmp_path / "here", tmp_path / "there"
     mine = make_run(here)
@@ -89,6 +102,20 @@ def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys)
     assert main(["merge", str(tmp_path / "changed"), "--out", str(here)]) == 1
     assert f"{changed.path}: there is another record of this cell, which stays" in capsys.readouterr().err
     assert read_record(mine.record)["metrics"][0]["scores"]["top1"] == 0.9
+
+
+def test_merge_asks_for_figures_not_for_seconds(tmp_path, capsys):
+    """The same cell on two machines took another time, and may have been asked for more on one of them."""
+    make_run(tmp_path / "here")
+    there = make_run(tmp_path / "there")
+    record = read_record(there.record)
+    record["metrics"][0]["seconds"] += 1
+    record["metrics"].append({**record["metrics"][0], "measure": "knn@1"})
+    record["config"]["measures"] = ["linear@1", "knn@1"]
+    write_json(there.record, seal(record, there.outcomes))
+    for folder, out in (("here", "there"), ("there", "here")):
+        assert main(["merge", str(tmp_path / folder), "--out", str(tmp_path / out)]) == 0
+        assert capsys.readouterr().out == "1 already there\n"
 
 
 def test_merge_takes_a_board_too(tmp_path, capsys):

@@ -109,6 +109,22 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
     assert chosen.options["lr"] == 0.5
 
 
+@pytest.mark.parametrize(
+    ("criterion", "words"),
+    [
+        ("measure: linear@1", "measure 'linear@1': it chooses by what never sees test images, validation@1"),
+        ("measure: nosuch", "measure 'nosuch'"),
+        ("score: nosuch", "unknown score 'nosuch'"),
+    ],
+)
+def test_what_cannot_choose_is_refused_before_anything_is_run(criterion, words, suite, tmp_path, capsys):
+    file, runs = suite(), tmp_path / "runs"
+    file.write_text(file.read_text().replace("tune: {", f"tune: {{{criterion}, "))
+    assert main(["tune", "--suite", str(file), "--to", str(tmp_path / "tuned.json"), "--out", str(runs)]) == 2
+    assert words in capsys.readouterr().err
+    assert not runs.exists()
+
+
 def test_what_was_chosen_with_is_not_reported_with(suite, tmp_path):
     with pytest.raises(RequestError, match="seed 1000 is the one that `tune` chooses with"):
         choose(str(suite()), seeds="0,1000")

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
+from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.commands import verify
-from disentangle_bench.benchmarks.launchers import local, rerun
+from disentangle_bench.benchmarks.launchers import rerun
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import find_records, read_record, seal, write_json
@@ -16,7 +17,7 @@ from tests.benchmarks.conftest import make_cell
 def finished(tmp_path_factory) -> RunFolder:
     cell = make_cell("random_init", "budget.epochs=1")
     launch = Launch(out=tmp_path_factory.mktemp("runs"), command="bench run")
-    assert not local.run([cell], launch).failed
+    assert not launchers.run("local", [cell], launch).failed
     return RunFolder(cell.folder(launch.out))
 
 

@@ -81,7 +81,8 @@ def test_what_can_be_downloaded_is(tmp_path, monkeypatch):
     download_ = download
     assert len(datamodules.build("mnist", batch_size=16).splits["test"]) == 50
     assert len(datamodules.build("mnist", batch_size=16).splits["test"]) == 50
-    assert asked == [(tmp_path / "data" / "mnist", True)]
+    assert asked == [(tmp_path / "data" / "mnist" / "unfinished", True)]
+    assert not asked[0][0].exists()
 
 
 def test_a_failed_download_says_what_to_do(monkeypatch):

@@ -32,6 +32,29 @@ def test_locating_a_folder_of_images(tmp_path):
     assert datamodules.build("image_folder", root=str(tmp_path)).locate() == tmp_path
 
 
+def test_a_killed_download_is_taken_up_again(tmp_path, monkeypatch):
+    """What it leaves doesn't pass for the data set, and what had come of the archive is there for the next one."""
+    seen = []
+
+    def download(folder):
+        seen.append(sorted(path.name for path in folder.iterdir()))
+        (folder / "archive").touch()
+        (folder / "batches").mkdir(exist_ok=True)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        (folder / "batches" / "last").touch()
+
+    monkeypatch.setattr(locate, "unreachable", lambda url: None)
+    monkeypatch.setenv(locate.ENVIRONMENT, str(tmp_path))
+    asked = {"url": "https://some.where", "download": download, "is_there": lambda home: (home / "batches").is_dir()}
+    with pytest.raises(KeyboardInterrupt):
+        locate.locate("mine", None, wanted="get it", **asked)
+    home = locate.locate("mine", None, wanted="get it", **asked)
+    assert seen == [[], ["archive", "batches"]]
+    assert (home / "batches" / "last").is_file()
+    assert not (home / "unfinished").exists()
+
+
 def test_offline_forbids_downloads(tmp_path, monkeypatch):
     monkeypatch.setattr(locate, "unreachable", forbidden)
     monkeypatch.setenv(locate.ENVIRONMENT, str(tmp_path))

@@ -14,9 +14,10 @@ def command(*, out: str = "results/runs") -> int:
     from tabulate import tabulate
 
     from disentangle_bench.benchmarks.runs import storage
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
 
     rows: dict[tuple[str, str], dict[str, int]] = {}
-    for run in storage.runs_in(Path(out)):
+    for run in RunFolder.all_in(Path(out)):
         taken = rows.setdefault((run.path.parts[-3], run.path.parts[-2]), {"runs": 0})
         for kind, size in (storage.sizes(run) | {"runs": 1}).items():
             taken[kind] = taken.get(kind, 0) + size

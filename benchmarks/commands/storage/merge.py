@@ -17,6 +17,7 @@ def command(*folders: str, out: str = "results/runs") -> int:
         out: folder that they come into; what is complete there stays as it is.
     """
     from disentangle_bench.benchmarks.runs import storage
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.evaluation.verify import RECORDS
 
     if not folders:
@@ -29,7 +30,7 @@ def command(*folders: str, out: str = "results/runs") -> int:
     counts = dict.fromkeys(storage.MergeResult, 0)
     for folder in folders:
         board = Path(folder) / RECORDS
-        for run in storage.runs_in(board if board.is_dir() else Path(folder)):
+        for run in RunFolder.all_in(board if board.is_dir() else Path(folder)):
             taking = storage.take_over(run, Path(out))
             counts[taking] += 1
             if taking in (storage.MergeResult.DIFFERS, storage.MergeResult.BUSY):

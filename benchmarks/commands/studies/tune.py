@@ -43,7 +43,14 @@ def command(
     from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
-    from disentangle_bench.benchmarks.planning.tuning import Choice, TrialResult, choose_best, draw, tuning_suite
+    from disentangle_bench.benchmarks.planning.tuning import (
+        Choice,
+        TrialResult,
+        check_criterion,
+        choose_best,
+        draw,
+        tuning_suite,
+    )
     from disentangle_bench.evaluation.records import write_json
 
     request = choose(suite, method, None, None, set)
@@ -51,6 +58,7 @@ def command(
     request.tuned = None  # what is to be chosen does not depend on what was
     request.sweeps = {}  # and is chosen once, not for each row of a method
     tune = request.tune
+    check_criterion(tune)
     settings: dict[str, list] = {}
     datasets: dict[str, list[str]] = {}
     for cell in plan(request):

@@ -19,7 +19,7 @@ from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import measure
 from disentangle_bench.benchmarks.execution.pretrained import costs, encoder_names, sources
 from disentangle_bench.benchmarks.execution.pretrained.features import PrecomputedFeatures, read_bank
-from disentangle_bench.benchmarks.execution.record import git_state, make_record, now
+from disentangle_bench.benchmarks.execution.record import git_state, make_record, now, write_results
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
@@ -28,12 +28,12 @@ from disentangle_bench.benchmarks.planning.lookup import find_class, own_measure
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.planning.trial import setup_data
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.protocol import MEASURES
-from disentangle_bench.evaluation.records import Record, read_record, seal, write_json
+from disentangle_bench.evaluation.records import Record, read_record, write_json
 from disentangle_bench.files import printable
 from disentangle_bench.methods.pretrained.encoder import Encoder
 
@@ -117,6 +117,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
     _announce(cell, loaded, data, out)
     run.path.mkdir(parents=True, exist_ok=True)
+    write_json(run.config, RunConfig(cell.as_dict(), launch).as_dict())
     try:
         with lock.hold(run.lock):
             progress = costs.ProgressBar(run)
@@ -124,13 +125,13 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
                 measured = measure(cell, loaded.module, data, run, loaded.state, progress, loaded.bank)
             finally:
                 progress.close()
-            record = seal(make_record(cell, loaded.module, data, trained, measured, launch, started), run.outcomes)
-            write_json(run.record, record)
+            record = make_record(cell, loaded.module, data, trained, measured, launch, started)
+            sealed = write_results(run, record, measured.outcomes)
             cleanup.clear(run)
     except lock.Taken:
         raise RequestError(f"{loaded.label}: another process is judging it into {run.path}, wait for that") from None
     feature_cache.prune(out)
-    return record
+    return sealed
 
 
 def _load_encoder(given: GivenEncoder, source: sources.Source, data: ImageDataModule) -> _Loaded:
