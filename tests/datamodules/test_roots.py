@@ -48,8 +48,8 @@ def test_a_killed_download_is_taken_up_again(tmp_path, monkeypatch):
     monkeypatch.setenv(locate.ENVIRONMENT, str(tmp_path))
     asked = {"url": "https://some.where", "download": download, "is_there": lambda home: (home / "batches").is_dir()}
     with pytest.raises(KeyboardInterrupt):
-        locate.locate("mine", None, wanted="get it", **asked)
-    home = locate.locate("mine", None, wanted="get it", **asked)
+        locate.locate("mine", None, source="a page", layout="batches/", **asked)
+    home = locate.locate("mine", None, source="a page", layout="batches/", **asked)
     assert seen == [[], ["archive", "batches"]]
     assert (home / "batches" / "last").is_file()
     assert not (home / "unfinished").exists()
