@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from inspect import signature
 from itertools import product
@@ -114,22 +115,11 @@ class _Planner:
     ) -> Cell | None:
         """The cell of the first seed; None where the data lack labels that a method needs, and it is `optional`."""
         suite, method_class, data_class = self.suite, self.method_classes[method], self.data_classes[dataset]
-        # The suite's overrides are in its settings too, but tuned options come between, which they beat.
         over = suite.overrides if overrides is None else overrides
         where = f"experiment {experiment.label!r}: " if experiment else ""
-        named = dict(suite.settings.get(method, {}))
-        batches = _batch_options(named.pop("data", {}), method)
         own = ExperimentSettings() if experiment is None else experiment.settings
-        data_options = suite.settings.get("data", {}) | suite.settings.get(dataset, {}) | batches | own.data
-        of_batches = _batch_options(over.get(method, {}).get("data", {}), method)
-        for chosen in (over.get("data", {}), over.get(dataset, {}), of_batches):
-            data_options = merged(data_options, chosen)
-        data_options = options.resolve(data_class, data_options, f"{where}data set {dataset}")
-        tuned = self.choice.options_of(method) if self.choice else {}
-        method_options = _known_to(method_class, suite.settings.get("method", {})) | named | tuned | own.method
-        for chosen in (_known_to(method_class, over.get("method", {})), over.get(method, {})):
-            method_options = merged(method_options, {key: value for key, value in chosen.items() if key != "data"})
-        method_options = options.resolve(method_class, method_options, f"{where}method {method}")
+        data_options = self.data_options(dataset, method, own.data, over, where)
+        method_options = self.method_options(method, own.method, over, where)
         source = source_hash(data_class, method_class, *own_parts(method_options, f"{where}method {method}"))
         data = self.load(dataset, data_options)
         if missing := method_class.uses_targets - {target.role for target in data.targets}:
@@ -171,6 +161,39 @@ class _Planner:
             imports=own_measures(suite.measures),
         )
 
+    def data_options(
+        self, dataset: str, method: str, own: dict[str, Any], over: dict[str, Any], where: str
+    ) -> dict[str, Any]:
+        """The options of a data set for a method's rows, from all places that may say something; the later ones win.
+
+        The class's defaults; the suite's settings of `data`, of the data set, of the method's batches; those of the
+        experiment (`own`); the command line's or a sweep's (`over`), in the same order.
+        """
+        settings = self.suite.settings
+        of_method = (places.get(method, {}).get("data", {}) for places in (settings, over))
+        batches, over_batches = (_batch_options(given, method) for given in of_method)
+        chosen = _layered(
+            [settings.get("data", {}), settings.get(dataset, {}), batches, own],
+            [over.get("data", {}), over.get(dataset, {}), over_batches],
+        )
+        return options.resolve(self.data_classes[dataset], chosen, f"{where}data set {dataset}")
+
+    def method_options(self, method: str, own: dict[str, Any], over: dict[str, Any], where: str) -> dict[str, Any]:
+        """The options of a method, from all places that may say something; the later ones win.
+
+        The class's defaults; the suite's settings of `method`, as far as it has them, and of the method by name; what
+        `bench tune` chose; the experiment's (`own`); the command line's or a sweep's (`over`), in the same order.
+        """
+        method_class = self.method_classes[method]
+        by_place = (
+            (_known_to(method_class, places.get("method", {})), _without_data(places.get(method, {})))
+            for places in (self.suite.settings, over)
+        )
+        (for_all, named), of_command_line = by_place
+        tuned = self.choice.options_of(method) if self.choice else {}
+        chosen = _layered([for_all, named, tuned, own], of_command_line)
+        return options.resolve(method_class, chosen, f"{where}method {method}")
+
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
         """The data set with these options, but for how its batches are composed."""
         images = data_options | dict.fromkeys(BATCH_OPTIONS & data_options.keys())
@@ -178,6 +201,21 @@ class _Planner:
         if key not in self.loaded:
             self.loaded[key] = setup_data(self.data_classes[dataset], images, dataset)
         return self.loaded[key]
+
+
+def _layered(settings: Sequence[dict[str, Any]], overrides: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Options of several places, the later ones winning; overrides also reach into mappings."""
+    found: dict[str, Any] = {}
+    for chosen in settings:
+        found |= chosen
+    for chosen in overrides:
+        found = merged(found, chosen)
+    return found
+
+
+def _without_data(given: dict[str, Any]) -> dict[str, Any]:
+    """A method's own settings without those of its batches."""
+    return {key: value for key, value in given.items() if key != "data"}
 
 
 def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:
