@@ -9,18 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from disentangle_bench.methods.base import Batch, Method
-from disentangle_bench.methods.networks import traversals
-from disentangle_bench.methods.networks.variational import Decoder, GaussianHead, binary_discriminator, frozen, sample
+from disentangle_bench.methods.field.vae import VAE
+from disentangle_bench.methods.networks.variational import binary_discriminator, frozen
 from disentangle_bench.methods.objectives.inputs import prepare, upcast, upload
-from disentangle_bench.methods.objectives.variational import (
-    bernoulli_distance,
-    gaussian_kl,
-    permute_dimensions,
-    total_correlation,
-)
+from disentangle_bench.methods.objectives.variational import permute_dimensions, total_correlation
 
 
-class FactorVAE(Method):
+class FactorVAE(VAE):
     """Reference row of the disentanglement tables.
 
     ```
@@ -35,57 +30,36 @@ class FactorVAE(Method):
 
     Args:
         gamma: weight of the total correlation, between dimensions.
-        code_dim: width of z.
-        decoder_dim: channels of the decoder.
         discriminator_dim: width of the discriminator's layers (the paper's: 1000).
         discriminator_lr: its peak learning rate; None: `lr`.
+        kwargs: of `VAE`.
     """
 
     name = "factor_vae"
     source = "Kim & Mnih: Disentangling by Factorising (ICML 2018)"
-    # The code's mean is what disentanglement is claimed of and measured on.
-    primary_space = "code"
     search = Method.search | {"gamma": (5.0, 10.0, 40.0)}
 
     def __init__(
         self,
         *,
         gamma: NonNegativeFloat = 10.0,
-        code_dim: PositiveInt = 10,
-        decoder_dim: PositiveInt = 64,
         discriminator_dim: PositiveInt = 256,
         discriminator_lr: PositiveFloat | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.gamma, self.code_dim, self.discriminator_lr = gamma, code_dim, discriminator_lr or self.lr
-        self.encoder_head = GaussianHead(self.num_features, code_dim)
-        self.decoder = Decoder(code_dim, self.image_shape, decoder_dim)
-        self._shown: Tensor | None = None
-        self.discriminator = binary_discriminator(code_dim, discriminator_dim)
+        self.gamma, self.discriminator_lr = gamma, discriminator_lr or self.lr
+        self.discriminator = binary_discriminator(self.code_dim, discriminator_dim)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Negative evidence bound plus the total correlation (eq. 2), and the discriminator's loss (algorithm 2)."""
-        plain = self.plain_view(batch["image"])
-        self._shown = plain[: traversals.SHOWN]
-        mean, log_variance = self.encoder_head(self.backbone(self.prepare(plain)))
-        z = sample(mean, log_variance, self.noise("code", len(plain), self.code_dim))
-        distance, divergence = bernoulli_distance(self.decoder(z), plain), gaussian_kl(mean, log_variance)
+        z, reconstruction, divergence = self.bound(batch)
         correlation = total_correlation(frozen(self.discriminator, z))
         discrimination = self.discrimination(z.detach())
-        loss = distance + divergence + self.gamma * correlation
-        self.log_dict({"loss/reconstruction": distance, "loss/divergence": divergence})
+        loss = reconstruction + divergence + self.gamma * correlation
+        self.log_dict({"loss/reconstruction": reconstruction, "loss/divergence": divergence})
         self.log_dict({"loss/correlation": correlation, "loss/discriminator": discrimination, "loss": loss})
         return loss + discrimination  # their gradients are of different parameters
-
-    def on_train_end(self) -> None:
-        """Save a picture: images, reconstructions, and what each dimension of the code does."""
-        traversals.save(self, self._shown, self.encode, lambda codes: self.decoder(codes).sigmoid())
-
-    def encode(self, plain: Tensor) -> Tensor:
-        """Means of the code [B, code_dim] of images [B, C, h, w] in [0, 1]."""
-        mean: Tensor = self.encoder_head(self.backbone(self.prepare(plain)))[0]
-        return mean
 
     def discrimination(self, z: Tensor) -> Tensor:
         """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""
@@ -105,8 +79,3 @@ class FactorVAE(Method):
             for part, lr in ((others, self.lr), (self.discriminator, self.discriminator_lr))
             for group in param_groups_weight_decay(part, self.weight_decay)
         ]
-
-    def embed(self, image: Tensor) -> dict[str, Tensor]:
-        """Spaces `features` [B, d] and `code` [B, code_dim]: means."""
-        features = self.backbone(self.prepare(image))
-        return {"features": features, "code": self.encoder_head(features)[0]}

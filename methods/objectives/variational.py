@@ -39,8 +39,8 @@ def cross_entropy_to_uniform(logits: Tensor) -> Tensor:
     return -logits.log_softmax(1).mean()
 
 
-def bernoulli_distance(logits: Tensor, images: Tensor) -> Tensor:
-    """Cross-entropy of pixels in [0, 1], summed over an image, a mean over the batch: [B, C, H, W] both.
+def bernoulli_nll(logits: Tensor, images: Tensor) -> Tensor:
+    """Negative log-likelihood of pixels in [0, 1], summed over an image, a mean over the batch: [B, C, H, W] both.
 
     Raises:
         ValueError: shapes differ.
