@@ -182,6 +182,9 @@ def test_the_picture_of_a_board_shows_its_figures():
     assert f'<path d="M{x:.1f} {y:.1f}{board.MARKERS["none"][1]}" fill="{board.BLUE}"/>' in svg
     assert f"M{x:.1f} {y - 0.1 * board.HEIGHT:.1f}v{0.2 * board.HEIGHT:.1f}" in svg, "the interval"
     assert "unmeasured" not in svg
+    without = board.content_and_domain(CLUSTERS.replace("0.499 ± 0.026 (1)", "0.499 (7-8)"))
+    middle = board.TOP + (1 - 0.499) * board.HEIGHT
+    assert f"M{board.SIDE + 0.251 * board.WIDTH:.1f} {middle:.1f}v0.0" in without, "no interval where none is known"
     (x1, y1), (x2, y2) = (
         (float(x), float(y)) for x, y in re.findall(r'x="([\d.]+)" y="([\d.]+)">(?:first|second)<', svg)
     )

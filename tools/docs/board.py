@@ -15,6 +15,8 @@ COLOURS = (
 """Of lines and letters where a picture stands alone; in a page they are the page's."""
 CELL = re.compile(r"([\d.]+) ± ([\d.]+) \(([\d-]+)\)")
 """Mean, half-width and rank set."""
+FIGURE = re.compile(r"\**([\d.]+)(?: ± ([\d.]+))?")
+"""Mean, and half-width where it is known."""
 
 
 def table(board: str) -> list[list[str]]:
@@ -123,13 +125,14 @@ def content_and_domain(board: str, measure: str = "kmeans@2") -> str:
     columns = [_column(head, f"{measure} {score} ") for score in ("nmi_domain", "nmi")]
     points, chance = [], 0.0
     for cells in rows:
-        level, upright = ([float(number) for number in re.findall(r"[\d.]+", cells[column])] for column in columns)
-        if cells[0] == "chance":
-            chance = upright[0]
-        elif len(level) > 1 and len(upright) > 1:
+        level, upright = (FIGURE.match(cells[column]) for column in columns)
+        if upright and cells[0] == "chance":
+            chance = float(upright[1])
+        elif level and upright:
             colour, marker = MARKERS[cells[2]]
-            place = (SIDE + level[0] * WIDTH, TOP + (1 - upright[0]) * HEIGHT)
-            points.append(Point(cells[0], *place, level[1] * WIDTH, upright[1] * HEIGHT, colour, marker))
+            place = (SIDE + float(level[1]) * WIDTH, TOP + (1 - float(upright[1])) * HEIGHT)
+            wide, high = float(level[2] or 0) * WIDTH, float(upright[2] or 0) * HEIGHT
+            points.append(Point(cells[0], *place, wide, high, colour, marker))
     if not points:
         raise ValueError(f"the board's columns of {measure} hold no figures")
     return "\n".join([*_plane(measure, chance), *_shown(points), "</svg>"]) + "\n"
@@ -179,9 +182,11 @@ def _shown(points: list[Point]) -> Iterator[str]:
     for point in points:
         yield f'<path d="M{point.x:.1f} {point.y:.1f}{point.marker}" fill="{point.colour}"/>'
     taken = [(point.x - 6, point.y - 6, point.x + 6, point.y + 6) for point in points]
-    for point in points:
+    for point in sorted(points, key=lambda point: point.x):
         width, off = LETTER * len(point.name), max(10, point.wide + 4)
-        places = product((-LINE / 2, -LINE - 4, 4, -LINE - 16, 16), (point.x + off, point.x - off - width))
+        sides, middle = (point.x + off, point.x - off - width), point.x - width / 2
+        near = [*product((-LINE / 2,), sides), (point.high + 5, middle), (-point.high - LINE - 5, middle)]
+        places = [*near, *product((-LINE - 4, 4, -LINE - 16, 16), sides)]
         boxes = [(x, point.y + up, x + width, point.y + up + LINE) for up, x in places if x > SIDE]
         box = next((one for one in boxes if not any(_meets(one, other) for other in taken)), boxes[0])
         taken.append(box)
