@@ -56,11 +56,14 @@ def test_the_readme_shows_the_board():
         assert line in readme
 
 
-def test_the_readme_says_of_cifar10_what_its_board_says():
-    board = (ROOT / "results" / "cifar10" / TABLE).read_text()
+@pytest.mark.parametrize(
+    ("name", "paragraph"), [("cifar10", "**On CIFAR-10**"), ("colored_fashion_mnist", "**On coloured Fashion-MNIST**")]
+)
+def test_the_readme_says_of_a_board_what_it_says(name, paragraph):
+    board = (ROOT / "results" / name / TABLE).read_text()
     rows = [line.split("|") for line in board[board.index("| method") :].split("\n\n")[0].splitlines()]
     linear = {row[1].strip(): row[5].strip(" *").partition(" (")[0] for row in rows}
-    readme = (ROOT / "README.md").read_text().partition("**On CIFAR-10**")[2].partition("\n\n")[0]
+    readme = (ROOT / "README.md").read_text().partition(paragraph)[2].partition("\n\n")[0]
     told = re.findall(r"(\w+) ([\d.]+ ± [\d.]+)", readme)
     assert len(told) >= 5
     assert dict(told) == {name: linear[name] for name, _ in told}

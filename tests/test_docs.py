@@ -11,7 +11,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.__main__ import COMMANDS, make_parser, normalize
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.evaluation.protocol import MEASURES
-from tools.docs import board, classes, commands, dial, links, measures, notebooks, pictures, words
+from tools.docs import board, classes, commands, dial, heat, links, measures, notebooks, pictures, words
 from tools.docs.execute import Block, blocks, pages
 
 ROOT = Path(__file__).parent.parent
@@ -138,32 +138,6 @@ def test_a_notebook_with_outputs_is_refused(tmp_path):
         notebooks.page(tmp_path / "kept.ipynb")
 
 
-BOARD = """
-| method | space | labels seen | n | linear@1 top1 % |
-|:--|:--|:--|--:|--:|
-| a | features | none | 3 | **93.6 ± 2.5 (1-2)** |
-| b | features | none | 3 | 82.6 ± 2.6 (3) |
-| c | features | domain | 3 | **96.3 ± 2.1 (1)** |
-"""
-
-
-def test_rank_sets_are_drawn_from_a_board():
-    """One block: who saw other labels competes elsewhere."""
-    svg = board.rank_sets(BOARD)
-    assert re.findall(r">([ab]|1-2|3)</text>", svg) == ["a", "1-2", "b", "3"]
-    assert ">c</text>" not in svg
-    (first, second) = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg))
-    assert first > second
-    assert svg.count(board.BLUE) == 2, "the interval and the mean of the one that may be the best"
-
-
-def test_a_board_without_ranks_has_no_picture():
-    with pytest.raises(ValueError, match="no ranks"):
-        board.rank_sets(BOARD.replace(" (1-2)", "").replace(" (3)", ""))
-    with pytest.raises(ValueError, match="no column"):
-        board.rank_sets(BOARD, "leakage@4")
-
-
 CLUSTERS = """
 | method | space | labels seen | n | kmeans@2 nmi ↑ | kmeans@2 nmi_domain ↓ |
 |:--|:--|:--|--:|--:|--:|
@@ -189,8 +163,20 @@ def test_the_picture_of_a_board_shows_its_figures():
         (float(x), float(y)) for x, y in re.findall(r'x="([\d.]+)" y="([\d.]+)">(?:first|second)<', svg)
     )
     assert abs(x1 - x2) >= board.LETTER * len("second") or abs(y1 - y2) >= board.LINE, "no name lies on another"
+    with pytest.raises(ValueError, match="no column"):
+        board.content_and_domain(CLUSTERS, "kmeans@3")
     with pytest.raises(ValueError, match="hold no figures"):
         board.content_and_domain(re.sub(r"[\d.]+ ± [\d.]+", "", CLUSTERS))
+
+
+def test_boards_side_by_side_are_coloured_column_by_column():
+    one = "# A\n\n## mine\n" + CLUSTERS.replace("kmeans@2 nmi_domain ↓", "leakage@4 % ↓").replace("0.499", "0.300")
+    svg = heat.criteria(one, "# B\n\n## yours\n" + CLUSTERS.replace("| second |", "| other |"))
+    colours = re.findall(r'fill-opacity="([\d.]+)"( stroke)?', svg)
+    assert colours == [("0.70", " stroke"), ("0.06", ""), ("0.70", " stroke"), ("0.06", ""), ("0.70", " stroke")]
+    assert svg.count(">\N{EN DASH}<") == 4, "what a board has no figure of"
+    assert ">mine<" in svg
+    assert ">yours<" in svg
 
 
 DIAL = """
@@ -210,7 +196,7 @@ def test_a_curve_goes_through_the_means_that_there_are():
     assert f'L{right:.1f} {dial.FOOT:.1f}" fill="none" stroke="{dial.GREY}"' in svg, "what is missing is passed over"
     assert svg.count(">random_init</text>") == 1
     with pytest.raises(ValueError, match="no columns of correlations"):
-        dial.worst_group_curves(BOARD)
+        dial.worst_group_curves(CLUSTERS)
 
 
 def test_the_pictures_of_boards_are_those_of_their_tables():

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from disentangle_bench.files import write_file
-from tools.docs.board import content_and_domain, rank_sets
+from tools.docs.board import content_and_domain
 from tools.docs.dial import worst_group_curves
+from tools.docs.heat import criteria
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-OF_BOARDS = {
+OF_BOARDS: dict[str, tuple[Callable[..., str], *tuple[str, ...]]] = {
     "board.svg": (content_and_domain, "quick"),
-    "cifar10.svg": (rank_sets, "cifar10"),
     "dial.svg": (worst_group_curves, "dial"),
+    "heat.svg": (criteria, "quick", "cifar10", "colored_fashion_mnist"),
 }
-"""File -> what draws it, from which board."""
+"""File -> what draws it, from which boards."""
 
 
 def of_the_boards() -> dict[str, str]:
     """File name -> SVG of the pictures of the committed boards."""
-    boards = ROOT / "results"
-    return {
-        name: draw((boards / board / "leaderboard.md").read_text(encoding="utf-8"))
-        for name, (draw, board) in OF_BOARDS.items()
-    }
+
+    def text(board: str) -> str:
+        return (ROOT / "results" / board / "leaderboard.md").read_text(encoding="utf-8")
+
+    return {name: draw(*map(text, boards)) for name, (draw, *boards) in OF_BOARDS.items()}
 
 
 def inlined(html: str, pictures: dict[str, str]) -> str:
