@@ -138,6 +138,32 @@ def test_a_notebook_with_outputs_is_refused(tmp_path):
         notebooks.page(tmp_path / "kept.ipynb")
 
 
+BOARD = """
+| method | space | labels seen | n | linear@1 top1 % |
+|:--|:--|:--|--:|--:|
+| a | features | none | 3 | **93.6 ± 2.5 (1-2)** |
+| b | features | none | 3 | 82.6 ± 2.6 (3) |
+| c | features | domain | 3 | **96.3 ± 2.1 (1)** |
+"""
+
+
+def test_rank_sets_are_drawn_from_a_board():
+    """One block: who saw other labels competes elsewhere."""
+    svg = board.rank_sets(BOARD)
+    assert re.findall(r">([ab]|1-2|3)</text>", svg) == ["a", "1-2", "b", "3"]
+    assert ">c</text>" not in svg
+    (first, second) = (float(x) for x in re.findall(r'<circle cx="([\d.]+)"', svg))
+    assert first > second
+    assert svg.count(board.BLUE) == 2, "the interval and the mean of the one that may be the best"
+
+
+def test_a_board_without_ranks_has_no_picture():
+    with pytest.raises(ValueError, match="no ranks"):
+        board.rank_sets(BOARD.replace(" (1-2)", "").replace(" (3)", ""))
+    with pytest.raises(ValueError, match="no column"):
+        board.rank_sets(BOARD, "leakage@4")
+
+
 CLUSTERS = """
 | method | space | labels seen | n | kmeans@2 nmi ↑ | kmeans@2 nmi_domain ↓ |
 |:--|:--|:--|--:|--:|--:|

@@ -8,10 +8,13 @@ from itertools import product
 from typing import NamedTuple
 
 BLUE, ORANGE, GREEN, GREY = "#4a90c8", "#d9822b", "#3d9970", "#808894"
+LEFT, RIGHT, ROW = 190, 560, 34
 COLOURS = (
     "<style>svg:root { color: #24292f } @media (prefers-color-scheme: dark) { svg:root { color: #d8dee6 } }</style>"
 )
 """Of lines and letters where a picture stands alone; in a page they are the page's."""
+CELL = re.compile(r"([\d.]+) ± ([\d.]+) \(([\d-]+)\)")
+"""Mean, half-width and rank set."""
 FIGURE = re.compile(r"\**([\d.]+)(?: ± ([\d.]+))?")
 """Mean, and half-width where it is known."""
 
@@ -28,6 +31,61 @@ def _column(head: list[str], start: str) -> int:
     if found is None:
         raise ValueError(f"the board's first table has no column {start!r}")
     return found
+
+
+def rank_sets(board: str, column: str = "linear@1 top1") -> str:
+    """Means, intervals and rank sets of one column of a board's first table, as SVG.
+
+    Args:
+        board: markdown of the board.
+        column: how its head begins.
+
+    Raises:
+        ValueError: the board has no such column, or no ranks in it.
+    """
+    lines = table(board)
+    head, block = _column(lines[0], column), lines[1][2]
+    rows = []
+    for cells in lines[1:]:
+        found = CELL.fullmatch(cells[head].strip("*"))
+        if found is None or cells[2] != block:  # the first block: those that saw the same labels
+            break
+        rows.append((cells[0], float(found[1]), float(found[2]), found[3], "**" in cells[head]))
+    if not rows:
+        raise ValueError(f"the board's column {column!r} has no ranks")
+    return _plot(rows, column)
+
+
+def _plot(rows: list[tuple[str, float, float, str, bool]], column: str) -> str:
+    low = min(mean - half for _, mean, half, _, _ in rows)
+    high = max(mean + half for _, mean, half, _, _ in rows)
+
+    def x(value: float) -> float:
+        return LEFT + (value - low) / (high - low) * (RIGHT - LEFT)
+
+    height = ROW * (len(rows) + 1) + 30
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}" role="img" '
+        'aria-labelledby="rank-set-title" font-family="system-ui, sans-serif" font-size="14" fill="currentColor">',
+        f'<title id="rank-set-title">{column} of the committed board: means, 95 % intervals and rank sets</title>',
+        COLOURS,
+        f'<text x="{RIGHT + 30}" y="20" font-weight="600">rank set</text>',
+        f'<text x="{LEFT}" y="20" font-weight="600">{column}, %</text>',
+    ]
+    for number, (name, mean, half, ranks, best) in enumerate(rows):
+        y = 20 + ROW * (number + 1)
+        colour = BLUE if best else GREY
+        weight = ' font-weight="600"' if best else ""
+        parts += [
+            f'<text x="{LEFT - 20}" y="{y + 5}" text-anchor="end"{weight}>{name}</text>',
+            f'<path d="M{LEFT} {y}H{RIGHT}" stroke="currentColor" stroke-opacity="0.2"/>',
+            f'<path d="M{x(mean - half):.1f} {y}H{x(mean + half):.1f}" stroke="{colour}" stroke-width="3"/>',
+            f'<circle cx="{x(mean):.1f}" cy="{y}" r="5" fill="{colour}"/>',
+            f'<text x="{RIGHT + 30}" y="{y + 5}"{weight}>{ranks}</text>',
+        ]
+    foot = f"from {low:.0f} to {high:.0f}; blue: may be the best"
+    parts.append(f'<text x="{LEFT}" y="{height - 8}" font-size="12" opacity="0.75">{foot}</text>')
+    return "\n".join([*parts, "</svg>"]) + "\n"
 
 
 class Point(NamedTuple):

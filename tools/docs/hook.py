@@ -45,7 +45,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     _made["index.md"] = front_page((ROOT / "README.md").read_text(encoding="utf-8"))
     for board in sorted((ROOT / "results").glob("*/leaderboard.md")):
         if (board.parent / "records").is_dir():  # what lies beside the committed ones is somebody's runs
-            _made[f"results/{board.parent.name}/leaderboard.md"] = board.read_text(encoding="utf-8")
+            folder = board.parent.relative_to(ROOT)  # of the repository, which has the records too
+            text = board.read_text(encoding="utf-8").replace("[records](records)", f"`{folder}/records`")
+            _made[f"{folder}/leaderboard.md"] = text
     _pictures.update(drawn(docs / "pictures"))
     _pictures["rank-set.svg"] = _made["pictures/rank-set.svg"] = rank_sets(_made["results/quick/leaderboard.md"])
     config.nav = menu(docs)
