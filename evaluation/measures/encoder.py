@@ -179,6 +179,7 @@ MEASURES = (
     ),
     _changes(
         name="alignment",
+        aspect="descriptive",  # least where everything is one point
         splits="2,000 images of test, two views each",
         source="Wang & Isola: Understanding Contrastive Representation Learning (ICML 2020), eq. 1",
         scores={"alignment": Score(None, 0, 4, "the distance of different images")},

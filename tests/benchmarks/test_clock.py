@@ -10,7 +10,7 @@ from disentangle_bench.benchmarks.execution import run_cell
 from disentangle_bench.benchmarks.launchers import survey
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import State
-from tests.benchmarks.conftest import make_cell
+from tests.benchmarks.conftest import make_cell, reason_of
 
 
 def test_a_clock_set_back_again_and_again(here, monkeypatch, capfd):
@@ -27,7 +27,7 @@ def test_a_clock_set_back_again_and_again(here, monkeypatch, capfd):
     for _ in range(2):  # what the first attempt left is later than all that the second one does
         outcome = launchers.run("local", [good, bad], here)
         assert outcome.complete == [good]
-        assert outcome.failed[bad.title].startswith("RuntimeError: an odd thing")
+        assert reason_of(outcome, bad).startswith("RuntimeError: an odd thing")
     assert next(hours) > 2
     (done,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("done")]
     assert 0 <= int(done.split()[-2]) < 60, done
