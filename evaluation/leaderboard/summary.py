@@ -229,7 +229,8 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
 
 def _is_fixed(runs: Sequence[Run], outcomes: np.ndarray) -> bool:
     """Whether no seed changes a line: one encoder, such as that of the pixels, judged alike each time."""
-    return len({run.encoder for run in runs}) == 1 and bool((outcomes == outcomes[0]).all())
+    encoders = {run.encoder for run in runs}
+    return len(encoders) == 1 and encoders != {""} and bool((outcomes == outcomes[0]).all())
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Experiments of a suite: rows with labels and settings of their own, and what was published of them."""
 
 import json
+import subprocess
 
 import pytest
 import yaml
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution import record
 from disentangle_bench.benchmarks.execution.record import keep_experiments
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -124,6 +126,8 @@ def test_what_is_refused(wrong, message, written):
 def test_two_rows_of_one_name_are_refused(written):
     with pytest.raises(RequestError, match="two rows of one data set are called 'A'"):
         choose(written(experiment("A"), experiment("A", "simclr")))
+    with pytest.raises(RequestError, match="two rows of one data set are called 'random_init'"):
+        choose(written(experiment("random_init"), datasets=["digits"], methods=["random_init"]))
     with pytest.raises(RequestError, match="`datasets` or `experiments` must not be empty"):
         choose(written())
 
@@ -174,3 +178,21 @@ def test_labels_are_rows_and_equal_cells_are_shared_and_not_run_again(written, t
     record.write_text(edited)
     keep_experiments(cell, RunFolder(record.parent))
     assert record.read_text() == edited, "what was edited by hand is not sealed anew"
+
+
+def test_a_commit_is_of_a_repository_that_holds_the_code(tmp_path, monkeypatch):
+    """A package that is installed inside of somebody's repository is none of its files."""
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    (tmp_path / "record.py").touch()
+    monkeypatch.setattr(record, "__file__", str(tmp_path / "record.py"))
+    assert record.git_state.__wrapped__() == {"commit": None, "dirty": None}
+    subprocess.run(["git", "add", "record.py"], cwd=tmp_path, check=True)
+    who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *who, "commit", "--quiet", "--message", "a"], cwd=tmp_path, check=True)
+    assert record.git_state.__wrapped__()["commit"]
+
+
+@pytest.mark.parametrize("figures", [None, 5, True])
+def test_published_figures_that_are_no_list_are_told(written, figures):
+    with pytest.raises(RequestError, match="published"):
+        choose(written(experiment("A", published=figures)))
