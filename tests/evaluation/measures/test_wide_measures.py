@@ -9,7 +9,7 @@ import pytest
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import protocol
 from disentangle_bench.evaluation.measures.base import ALL
-from tests.evaluation.test_measures import CLASS, COLOR, all_told, bank, content_only, labels, noise, scores
+from tests.evaluation.measures.planted import CLASS, COLOR, all_told, bank, content_only, labels, noise, scores
 
 NUMBERS = (TargetSpec("size", "continuous", 1, "content"), TargetSpec("angle", "continuous", 1, "style"))
 WIDTH = 64

@@ -1,0 +1,125 @@
+"""Leakage, groups, unseen domains and retrieval, on codes whose domain is told, hidden or confounded."""
+
+import numpy as np
+import pytest
+
+from disentangle_bench.evaluation.features import FeatureBank
+from tests.evaluation.measures.planted import (
+    COUNTS,
+    all_told,
+    bank,
+    content_only,
+    correlated,
+    labels,
+    measured,
+    noise,
+    onehot,
+    scores,
+)
+
+
+def test_leakage_of_everything_and_of_nothing():
+    told, hidden = (scores(bank(make), "leakage@4", "color") for make in (all_told, content_only))
+    assert told["leakage"] > 0.98
+    assert hidden["leakage"] < 0.15
+    kinds = {"linear", "mlp", "knn", "leakage", "chance", "rising", "adversary", "quarter", "half"}
+    assert told.keys() == kinds
+    assert scores(bank(lambda y: np.ones((len(y["class"]), 4))), "leakage@4", "color")["leakage"] == 0
+
+
+def test_leakage_is_that_of_the_strongest_adversary_above_chance():
+    def faint(y):
+        return onehot(y["color"], 3, 1.5) + noise(y)[:, :3]
+
+    found = scores(bank(faint), "leakage@4", "color")
+    strongest = (found["linear"], found["mlp"], found["knn"])[int(found["adversary"])]
+    assert 0.05 < found["leakage"] < 0.95
+    assert found["leakage"] == pytest.approx((strongest - found["chance"]) / (1 - found["chance"]), abs=1e-12)
+    assert found["rising"] == pytest.approx(strongest - found["half"], abs=1e-7)
+
+
+def test_adversaries_learn_the_domain_where_the_class_does_not_give_it_away():
+    """In training the colour is the class's; who learns it there looks at the class, and misses the colour itself."""
+    y = labels()
+    for split in ("train", "val"):
+        y[split]["color"] = y[split]["class"] % 3
+
+    def faint(y):
+        return np.concatenate([onehot(y["class"], 4), onehot(y["color"], 3, 0.5) + 0.05 * noise(y)[:, :3]], axis=1)
+
+    assert scores(bank(faint, y), "leakage@4", "color")["leakage"] > 0.95
+    assert scores(bank(faint, y), "informativeness@2", "color")["told"] > 0.95
+    assert scores(bank(content_only, y), "leakage@4", "color")["leakage"] < 0.15
+
+
+def independence(values):
+    """Weights p(class) p(color) / p(class, color) of each image."""
+    pairs = np.zeros((4, 3))
+    np.add.at(pairs, (values["class"], values["color"]), 1 / len(values["class"]))
+    apart = np.outer(pairs.sum(axis=1), pairs.sum(axis=0))
+    return (apart / np.maximum(pairs, 1e-12))[values["class"], values["color"]].astype(np.float32)
+
+
+def test_weights_take_the_place_of_independent_images():
+    """Where class and colour go together everywhere, the class passes for leakage, unless images are weighed."""
+    y = {split: correlated(values, 0.6) for split, values in labels().items()}
+    plain = bank(content_only, y)
+    weights = {split: independence(y[split]) for split in ("probe", "probe_val", "test")}
+    weighed = FeatureBank(plain.features, y, weights)
+    assert scores(plain, "leakage@4", "color")["leakage"] > 0.4
+    found = scores(weighed, "leakage@4", "color")
+    assert found["leakage"] < 0.12
+    shares = np.bincount(y["test"]["color"], weights=weights["test"]) / weights["test"].sum()
+    assert found["chance"] == pytest.approx(shares.max(), abs=1e-6)
+    assert scores(plain, "informativeness@2", "color")["told"] > 0.4
+    assert scores(weighed, "informativeness@2", "color")["told"] < 0.12
+    assert scores(weighed, "informativeness@2", "class")["told"] > 0.98
+    nothing = FeatureBank(plain.features, y, weights | {"probe": np.zeros(COUNTS["probe"], np.float32)})
+    assert "in every domain" in measured(nothing, ["leakage@4"])["leakage@4", "color"]["reason"]
+    told = FeatureBank(bank(all_told, y).features, y, weights)
+    assert scores(told, "leakage@4", "color")["leakage"] > 0.98
+
+
+def shifted():
+    """Codes of the colour alone; in training and validation it tells the class, in test it doesn't."""
+    y = labels(counts={"train": 600, "val": 200, "test": 600, "probe": 900, "probe_val": 150})
+    for split in ("train", "val"):
+        y[split]["color"] = y[split]["class"] % 3
+    return y, lambda y: np.concatenate([onehot(y["color"], 3), noise(y)], axis=1)
+
+
+def test_worst_group_and_the_gap_of_a_shifted_correlation():
+    y, colours = shifted()
+    found = scores(bank(colours, y), "worst_group@2", "class by color")
+    assert found["in_distribution"] > 0.7
+    assert found["gap"] > 0.3
+    assert found["worst_group"] <= found["worst_domain"] <= found["top1"]
+    assert (found["groups"], found["groups_left_out"]) == (12, 0)
+    fine = scores(bank(content_only, y), "worst_group@2", "class by color")
+    assert (fine["gap"], fine["worst_group"], fine["refitted_worst_group"]) == (0, 1, 1)
+
+    def both(y):  # the class is there, but a head that has not seen it apart from the colour need not look
+        return np.concatenate([onehot(y["color"], 3), onehot(y["class"], 4, 0.05) + 0.02 * noise(y)[:, :4]], axis=1)
+
+    torn = scores(bank(both, y), "worst_group@2", "class by color")
+    assert torn["refitted_top1"] > torn["top1"] - 0.01
+
+
+def test_a_domain_that_the_probe_has_not_seen():
+    y = labels()
+    for split in ("train", "val"):  # a probe that sees this colour, and no other, doesn't know class 3
+        y[split]["class"][y[split]["color"] == 0] %= 3
+    assert scores(bank(content_only, y), "unseen_domain@1", "class by color")["worst"] == 1
+
+    def turned(y):  # in each colour the classes stand elsewhere
+        return onehot((y["class"] + y["color"]) % 4, 4) + onehot(y["color"], 3).sum(axis=1, keepdims=True) * 0
+
+    found = scores(bank(turned), "unseen_domain@1", "class by color")
+    assert found["top1"] < 0.25
+    assert {"color 0", "color 1", "color 2"} <= found.keys()
+
+
+def test_retrieval_across_domains():
+    found = scores(bank(content_only), "retrieval@1", "class by color")
+    assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
+    assert scores(bank(noise), "retrieval@1", "class by color")["recall@1"] == pytest.approx(0.25, abs=0.08)
