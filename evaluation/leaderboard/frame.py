@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.records import Record, digest_of_file, display_name
+from disentangle_bench.evaluation.records import Record, Row, digest_of_file, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from disentangle_bench.evaluation.measures.base import Score
+    from disentangle_bench.evaluation.outcomes import Outcomes
 
 
 class Published(NamedTuple):
@@ -67,6 +68,10 @@ RUN = (
     "encoder",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+CHANCE = "chance"
+"""Score that is what guessing gets, for the row of that name rather than a column."""
+MOST_FREQUENT = "share of the most frequent class"
+"""Chance of an accuracy, as the protocol says it in words."""
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
@@ -222,6 +227,8 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     """
     import pandas as pd
 
+    from disentangle_bench.evaluation.outcomes import Key as Stored
+
     def place(path: Path) -> tuple:
         return (*(str(found[path]["cell"][k]) for k in ("dataset", "method", "seed", "hash")), path)  # type: ignore[literal-required]
 
@@ -238,15 +245,15 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         spaces = (record["primary_space"], record["invariant_space"])
         encoder = str(record["provenance"].get("encoder", ""))
         run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"], encoder)
-        outcomes, published = _outcomes(path, record, problems), _published(record)
+        stored, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key, width = (row["measure"], row["space"], row["target"]), row.get("width", 0)
             if row["scores"] is None:
                 reason = row.get("reason") or "no reason recorded"
                 figure = (row["space"], row["measure"], "", row["target"], float("nan"))
                 lines.append((*run, *figure, None, (), width, reason))
-            for score, value in (row["scores"] or {}).items():
-                outcome = outcomes.get((*key, score))
+            for score, value in _with_chance(row, stored).items():
+                outcome = stored.outcomes.get(Stored(*key, score))
                 if outcome is not None and not abs(outcome.figure - value) <= AGREES * max(1.0, abs(value)):
                     problems.append(
                         f"{path}: outcomes of {' '.join(key)} {score} give {outcome.figure:g}, not {value:g}"
@@ -267,21 +274,35 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     return frame
 
 
-def _outcomes(path: Path, record: Record, problems: list[str]) -> dict:
-    """Outcomes of a run by key, if they are those that its record was made with."""
-    from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, read_outcomes
+def _with_chance(row: Row, stored: Outcomes) -> dict[str, float]:
+    """A row's figures; beside the accuracy of a classifier what the best constant guess gets of the same images."""
+    import numpy as np
+
+    from disentangle_bench.evaluation.outcomes import Key as Stored
+
+    scores = dict(row["scores"] or {})
+    truth = stored.ids.get(Stored(row["measure"], row["space"], row["target"], "labels"))
+    known = [score_of(row["measure"], score) for score in scores]
+    if truth is not None and any(score is not None and score.chance == MOST_FREQUENT for score in known):
+        scores.setdefault(CHANCE, float(np.unique(truth, return_counts=True)[1].max() / truth.size))
+    return scores
+
+
+def _outcomes(path: Path, record: Record, problems: list[str]) -> Outcomes:
+    """What a run's folder keeps by image, if it is what its record was made with."""
+    from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, Outcomes, read_outcomes
 
     if record.get("outcomes") is None:
-        return {}
+        return Outcomes()
     beside = path.with_name(FILE)
     try:
         if digest_of_file(beside) == record["outcomes"]:
-            return dict(read_outcomes(beside).outcomes)
+            return read_outcomes(beside)
         reason = f"{beside}: missing, or not the outcomes that the record was made with"
     except (OSError, BadOutcomes) as error:
         reason = str(error)
     problems.append(f"{reason}; its figures have no image part")
-    return {}
+    return Outcomes()
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, str]:

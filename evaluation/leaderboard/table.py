@@ -11,9 +11,11 @@ import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.foot import foot
 from disentangle_bench.evaluation.leaderboard.frame import (
+    CHANCE,
     COST,
     INVARIANCE,
     LEAKAGE,
+    MOST_FREQUENT,
     PERCENT,
     Key,
     Published,
@@ -32,8 +34,6 @@ SHOWN_COSTS = {
     "peak_memory_mb": "peak MB",
 }
 """Costs that the tables show, and their headings."""
-CHANCE = "chance"
-"""Score that tells what guessing gives; it has no column, but the last row."""
 RISING = "rising"
 """Score that tells what the last doubling of a probe's images added."""
 WORST, LEFT_OUT = "worst_group", "groups_left_out"
@@ -276,7 +276,8 @@ class _Board:
             return float(known.chance)
         except ValueError:
             recorded = [f.mean for f in self.figures if f.key == (title, CHANCE, target) and f.n]
-            return float(np.mean(recorded)) if recorded and CHANCE in known.chance else None
+            told = CHANCE in known.chance or known.chance == MOST_FREQUENT
+            return float(np.mean(recorded)) if recorded and told else None
 
 
 def _unit(key: Key) -> str:

@@ -23,7 +23,7 @@ from disentangle_bench.evaluation.leaderboard.summary import (
     to_markdown,
 )
 from disentangle_bench.evaluation.records import find_records
-from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
+from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
 
 HOSTILE = "<script>alert(1)</script>|a\\b_{c}*&%$#~^\n`x`"
 
@@ -246,6 +246,16 @@ def test_chance_that_was_recorded_stands_in_the_last_row_and_has_no_column(recor
     assert "kmeans@2 chance" not in header
     assert told["kmeans@2 nmi ↑"] == told["kmeans@2 nmi_domain ↓"] == "0.054"
     assert (told["kmeans@2 ami ↑"], told["linear@1 top1 % ↑"]) == ("0.000", ABSENT)
+
+
+def test_chance_of_an_accuracy_is_the_share_of_the_most_frequent_class(record, tmp_path):
+    """Where the outcomes tell the classes of the test images; three of these seven are of class 2."""
+    write_run(tmp_path, record())
+    found = leaderboard(find_records(tmp_path)[0])
+    text = to_markdown(found)
+    assert next(row for row in rows(text) if row[0] == "chance")[4] == "42.9"
+    assert "linear@1 chance" not in rows(text)[0]
+    assert "most frequent class" not in text
 
 
 def test_a_score_that_no_run_has_gets_no_column(record):
