@@ -48,13 +48,12 @@ def _blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _noise(images: Tensor, share: Tensor) -> Tensor:
-    drawn = torch.randn(images.shape, generator=torch.Generator().manual_seed(0)).to(images.device)
-    return images + drawn * share[:, None, None, None]
+    return images + torch.randn(images.shape).to(images.device) * share[:, None, None, None]
 
 
 @dataclass(frozen=True)
 class Transform:
-    """One kind of change.
+    """One kind of change; one that draws does so from torch's generator.
 
     Attributes:
         unit: of its strength.
@@ -91,6 +90,7 @@ TRANSFORMS: dict[str, Transform] = {
 }
 
 
-def transforms_for(channels: int) -> dict[str, Transform]:
-    """Those that change images of so many channels."""
-    return {name: t for name, t in TRANSFORMS.items() if channels == 3 or not t.colour}
+def transforms_for(images: Tensor) -> dict[str, Transform]:
+    """Those that change any of the images [N, C, H, W]: grey ones, of one channel or three equal ones, have no hue."""
+    coloured = images.shape[1] == 3 and bool((images != images[:, :1]).any())
+    return {name: t for name, t in TRANSFORMS.items() if coloured or not t.colour}

@@ -17,6 +17,7 @@ from disentangle_bench.evaluation.measures.base import (
 )
 from disentangle_bench.evaluation.measures.probing import (
     independent_head,
+    need_known,
     probe_design,
     probe_labels,
     probe_weights,
@@ -45,6 +46,7 @@ def leakage(space: Space, target: TargetSpec, *, seed: int = 0) -> Measured:
     for split in ("probe", "test"):
         if len(np.unique(labels[split])) < 2:
             raise MetricUndefined(f"all images of {split} are of one {target.name}")
+    need_known(space, target)
     y, weights = labels["test"], space.weigh("test")
     found = fit_adversaries(
         design,
@@ -191,7 +193,7 @@ MEASURES = (
         "Kirichenko et al.: Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations (ICLR 2023)",
         aspect="content",
         scores={
-            "worst_domain": Score("up", 0, 1, "0", "percent"),
+            "worst_domain": Score("up", 0, 1, "share of the most frequent class where it is rarest", "percent"),
             "worst_group": Score("up", 0, 1, "0", "percent"),
             "gap": Score("down", -1, 1, "0", "percent"),
             "refitted_worst_group": Score("up", 0, 1, "0", "percent"),

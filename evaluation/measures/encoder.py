@@ -48,10 +48,10 @@ def transforms(space: Space, *, images: int = 500, seed: int = 0) -> Measured:
     rows, sample = encoder.rows("test", images, seed), encoder.sample("test", images, seed)
     clean = encoder.encode_once(("clean", images, seed), sample)[space.name]
     curves: dict[str, dict[str, np.ndarray]] = {}
-    for name, transform in transforms_for(sample.shape[1]).items():
+    for name, transform in transforms_for(sample).items():
         curves[name] = {}
         for severity in transform.severities:
-            change = partial(_change, transform, np.full(len(sample), severity, np.float32))
+            change = partial(_change, transform, np.full(len(sample), severity, np.float32), (seed,))
             moved = encoder.encode_once((name, severity, images, seed), sample, change)[space.name]
             curves[name][f"{name} {severity:g}"] = closeness(clean, moved, f"features under {name}")
     means = {name: np.mean(list(curve.values()), axis=0) for name, curve in curves.items()}
@@ -84,13 +84,14 @@ def recovery(space: Space, *, train_images: int = 2000, test_images: int = 1000,
     encoder = _encoder(space)
     samples = {"train": encoder.sample("train", train_images, seed), "test": encoder.sample("test", test_images, seed)}
     scores: dict[str, np.ndarray] = {}
-    for number, (name, transform) in enumerate(transforms_for(samples["test"].shape[1]).items()):
+    for number, (name, transform) in enumerate(transforms_for(samples["train"]).items()):
         x, y = {}, {}
         for split, sample in samples.items():
             draw = np.random.default_rng([seed, number, split == "test"])
             y[split] = draw.uniform(transform.low, transform.high, len(sample)).astype(np.float32)
             key = (name, split, len(sample), seed)
-            x[split] = encoder.encode_once(key, sample, partial(_change, transform, y[split]))[space.name]
+            change = partial(_change, transform, y[split], (seed, number, split == "test"))
+            x[split] = encoder.encode_once(key, sample, change)[space.name]
             if transform.circular:
                 y[split] = 2 * np.pi * (y[split] - transform.low) / (transform.high - transform.low)
         terms = explained(x["train"], y["train"], x["test"], y["test"], circular=transform.circular)
@@ -101,10 +102,13 @@ def recovery(space: Space, *, train_images: int = 2000, test_images: int = 1000,
     return measured({"mean": mean}, {name: float(terms.mean()) for name, terms in scores.items()})
 
 
-def _change(transform: Transform, strengths: np.ndarray, part: Tensor, rows: slice) -> Tensor:
+def _change(transform: Transform, strengths: np.ndarray, key: tuple[int, ...], part: Tensor, rows: slice) -> Tensor:
+    """Some rows changed; what is drawn for them is drawn for no others, nor under another key."""
     import torch
 
-    return transform(part, torch.from_numpy(strengths[rows]).to(part.device))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(np.random.SeedSequence([*key, rows.start]).generate_state(1)[0]))
+        return transform(part, torch.from_numpy(strengths[rows]).to(part.device))
 
 
 def alignment(space: Space, *, images: int = 2000, seed: int = 0) -> Measured:
@@ -165,6 +169,7 @@ _changes = partial(Measure, version=1, targets=NO_TARGET, aspect="domain")
 MEASURES = (
     _changes(
         name="transforms",
+        version=2,
         splits="500 images of test",
         source="this suite: cosine of clean and changed, on the scale from another image (0) to the same (1)",
         scores={"mean": Score("up", -math.inf, 1, "0")},
@@ -172,6 +177,7 @@ MEASURES = (
     ),
     _changes(
         name="recovery",
+        version=2,
         splits="fit on 2,000 changed images of train, scored on 1,000 of test",
         source="this suite: R^2 of ridge regression of the change's strength; high where nothing is discarded",
         scores={"mean": Score("down", 0, 1, "0")},

@@ -16,7 +16,7 @@ from disentangle_bench.evaluation.measures.base import (
     each,
     measured,
 )
-from disentangle_bench.evaluation.measures.probing import independent_head
+from disentangle_bench.evaluation.measures.probing import UNKNOWN, independent_head, need_known, share_unknown
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Measured, Outcome
 
@@ -38,6 +38,7 @@ def informativeness(space: Space, target: TargetSpec) -> Measured:
         level = chance(truth, weights)
         if level == 1:
             raise MetricUndefined(f"all test images have one value of {target.name}")
+        need_known(space, target)
         guess = better_than_constant(independent_head(space, target).predict(x["test"]), truth, weights)
         return measured({"told": above_chance(guess, truth, weights, level)}, predicted=guess, labels=truth)
     terms = explained(
@@ -60,7 +61,7 @@ def factor_sample(
     """At most `points` codes [n, d] of a split and their factors [n, F]; numbers are cut in `bins` of equal width.
 
     Images that have weights are drawn in proportion to them, with replacement. Factors with one value in the probe
-    split are left out: there is nothing to tell.
+    split are left out, there is nothing to tell; and those whose test values nobody could learn there.
     """
     draw, weights, count = np.random.default_rng(seed), space.weigh(split), len(space.x[split])
     if weights is None:
@@ -71,7 +72,7 @@ def factor_sample(
     columns = []
     for target in targets:
         known = space.y["probe"][target.name]
-        if len(np.unique(known)) < 2:
+        if len(np.unique(known)) < 2 or (target.discrete and share_unknown(space, target) > UNKNOWN):
             continue
         values = space.y[split][target.name][rows]
         if not target.discrete:

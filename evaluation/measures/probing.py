@@ -8,9 +8,14 @@ import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.measures.base import Space
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
     from disentangle_bench.evaluation.metrics.probes import Design, LinearProbe
+
+
+UNKNOWN = 0.01
+"""Share of the test images that may have a value that no probe image has; they count as errors."""
 
 
 def training_head(space: Space, target: TargetSpec) -> LinearProbe:
@@ -50,6 +55,20 @@ def probe_labels(space: Space, target: TargetSpec) -> np.ndarray:
     """A target's values for the design's rows."""
     y = space.labels(target)
     return np.concatenate([y["probe"], y["probe_val"]])
+
+
+def share_unknown(space: Space, target: TargetSpec) -> float:
+    """Share of the test images whose value of a target with classes no image of probe has; those of no weight aside."""
+    y = space.labels(target)
+    weights = {split: space.weigh(split) for split in ("probe", "test")}
+    seen = y["probe"] if weights["probe"] is None else y["probe"][weights["probe"] > 0]
+    return float(np.average(~np.isin(y["test"], seen), weights=weights["test"]))
+
+
+def need_known(space: Space, target: TargetSpec) -> None:
+    """MetricUndefined where many test values are unknown to who learns on probe: he fails, whatever the space holds."""
+    if (unknown := share_unknown(space, target)) > UNKNOWN:
+        raise MetricUndefined(f"{unknown:.0%} of the test images have a {target.name} that no image of probe has")
 
 
 def independent_head(space: Space, target: TargetSpec) -> LinearProbe:

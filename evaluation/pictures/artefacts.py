@@ -71,7 +71,10 @@ def write(
     images, first = _gather(batches, chosen)
     labels = {spec.name: np.asarray(bank.targets["test"][spec.name])[chosen] for spec in targets}
     shown = sorted(bank.features, key=lambda name: (name != "features", name))[:SPACES]
-    spaces = {name: np.nan_to_num(bank.features[name]["test"][chosen].astype(np.float32)) for name in shown}
+    spaces = {
+        name: np.nan_to_num(bank.features[name]["test"][chosen].astype(np.float32), posinf=0, neginf=0)
+        for name in shown
+    }
     with threadpool_limits(1):  # small problems: threads would only wait for each other
         sample = {f"space/{name}": components(x)[:POINTS].astype(np.float16) for name, x in spaces.items()}
     content = next((spec for spec in targets if spec.role == "content" and spec.discrete), None)
@@ -140,8 +143,8 @@ def components(x: np.ndarray) -> np.ndarray:
 
     A component's sign is that of its largest loading.
     """
-    centred = (x - x.mean(axis=0)).astype(np.float64)
-    u, s, vt = np.linalg.svd(centred, full_matrices=False)
+    x = x.astype(np.float64)
+    u, s, vt = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     sign = np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(axis=1)])
     scores = (u * s * np.where(sign == 0, 1, sign))[:, :DIMENSIONS]
     return scores / max(float(scores[:, 0].std()), 1e-12)

@@ -270,16 +270,18 @@ def _linear(task: _Task) -> _Predictions:
 
 def _knn(task: _Task) -> _Predictions:
     """Nearest rows by Euclidean distance, a vote each; as many of them as do best on the validation samples."""
-    k = min(max(NEIGHBOURS), len(task.x))
-    square = (task.x * task.x).sum(dim=1) / 2
-    weight = torch.ones(len(task.x)) if task.w is None else task.w
-    onehot = F.one_hot(task.d, task.num_domains) * weight.to(task.d.device)[:, None]
-    block = max(1, SIMILARITIES // len(task.x))
+    rows_x, domains, weight = task.x, task.d, torch.ones_like(task.x[:, 0]) if task.w is None else task.w
+    if not (counts := weight > 0).all():  # what weighs nothing has no vote, and takes nobody's place
+        rows_x, domains, weight = rows_x[counts], domains[counts], weight[counts]
+    k = min(max(NEIGHBOURS), len(rows_x))
+    square = (rows_x * rows_x).sum(dim=1) / 2
+    onehot = F.one_hot(domains, task.num_domains) * weight[:, None]
+    block = max(1, SIMILARITIES // len(rows_x))
 
     def votes(x: Tensor) -> list[Array]:
         found: list[list[Array]] = [[] for _ in NEIGHBOURS]
         for queries in x.split(block):
-            _, rows = nearest(products(queries, task.x) - square, k)
+            _, rows = nearest(products(queries, rows_x) - square, k)
             counted = onehot[rows].cumsum(dim=1)
             for guesses, count in zip(found, NEIGHBOURS, strict=True):
                 guesses.append(counted[:, min(count, k) - 1].cpu().numpy().argmax(axis=1))

@@ -106,7 +106,7 @@ class Brightness(nn.Module):
 def network(count=400):
     rng = np.random.default_rng(0)
     y = rng.integers(2, size=count)
-    images = np.full((count, 3, 16, 16), 40) + rng.integers(0, 10, (count, 3, 16, 16))
+    images = np.full((count, 3, 16, 16), 40) + rng.integers(0, 10, (count, 1, 16, 16))
     images[y == 0, :, :, :8] += 120
     images[y == 1, :, :, 8:] += 120
     images = torch.from_numpy(images.astype(np.uint8))

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
+from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.measures.base import ALL
+from disentangle_bench.evaluation.metrics.invariance import domain_leakage
 from tests.evaluation.measures.planted import (
+    COLOR,
     COUNTS,
     all_told,
     bank,
@@ -25,6 +29,33 @@ def test_leakage_of_everything_and_of_nothing():
     kinds = {"linear", "mlp", "knn", "leakage", "chance", "rising", "adversary", "quarter", "half"}
     assert told.keys() == kinds
     assert scores(bank(lambda y: np.ones((len(y["class"]), 4))), "leakage@4", "color")["leakage"] == 0
+
+
+def test_domains_that_nobody_could_learn_are_not_called_hidden():
+    """A perfect code of four domains; two of them are in the test images only, so nobody who learns can name them."""
+    y = labels()
+    for split, values in y.items():
+        values["class"] = values["class"] % 2 + 2 * (split == "test")
+    targets = (TargetSpec("class", "class", 4, "domain"), COLOR)
+    found = measured(bank(lambda y: onehot(y["class"], 4), y), ["leakage@4", "informativeness@2", "mig@2"], targets)
+    assert "100% of the test images have a class that no image of probe has" in found["leakage@4", "class"]["reason"]
+    assert "no image of probe has" in found["informativeness@2", "class"]["reason"]
+    assert "1 of the targets varies" in found["mig@2", ALL]["reason"]
+
+
+def test_a_neighbour_that_weighs_nothing_takes_nobodys_place():
+    rng = np.random.default_rng(0)
+    x, d = rng.normal(size=(300, 5)), rng.integers(2, size=300)
+    x[:, 0] += d
+    idle = np.tile(x[:200], (6, 1))
+    rows, test = slice(0, 200), slice(200, 300)
+    fit = {"num_domains": 2, "val": (x[rows], d[rows])}
+    alone = domain_leakage(x[rows], d[rows], x[test], d[test], **fit)
+    weights = (np.r_[np.zeros(1200), np.ones(200)], np.ones(200), np.ones(100))
+    crowded = domain_leakage(
+        np.r_[idle, x[rows]], np.r_[np.zeros(1200, int), d[rows]], x[test], d[test], weights=weights, **fit
+    )
+    assert crowded["knn"] == alone["knn"]
 
 
 def test_leakage_is_that_of_the_strongest_adversary_above_chance():
