@@ -11,11 +11,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from disentangle_bench.files import digest, find_files, read_text, write_file
+
+if TYPE_CHECKING:
+    from disentangle_bench.evaluation.measures.base import Measure
 
 SCHEMA = 2
 FILE = "result.json"
@@ -23,6 +25,10 @@ SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 ROUNDING = 1e-6
 """By which a figure may leave its range."""
+
+
+LOCATION_OPTIONS = frozenset({"root", "cache_dir", "feed", "num_workers"})
+"""Options of a data set that say where it lies and how it is fed, not what it is: no figure follows them."""
 
 
 class CellEntry(TypedDict):
@@ -234,8 +240,10 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
         yield "`config.experiments` is not a list of labels with published figures"
     if not all(isinstance(name, str) and name.strip() for name in record["config"].get("names", {}).values()):
         yield "`config.names` is not a text for each"
-    if wrong := _misdescribed(record["config"].get("own_measures", {})):
-        yield f"`config.own_measures`: {wrong}"
+    try:
+        known = _known(record["config"].get("own_measures", {}))
+    except ValueError as error:
+        yield f"`config.own_measures`: {error}"
     if not all(isinstance(role, str) for role in record["labels"]):
         yield "`labels` is not a list of roles"
     ranks = record["cost"].get("ranks", [])
@@ -259,52 +267,43 @@ def _wrong(record: dict[str, Any]) -> Iterator[str]:
         width = row.get("width", 1)
         if not isinstance(width, int) or isinstance(width, bool) or width < 1:
             yield f"{row['measure']} of {row['space']}: `width` is not a number of codes"
-        ranges = _ranges().get(row["measure"], {})
+        ranges = known[row["measure"]].scores if row["measure"] in known else {}
         for score, value in (row["scores"] or {}).items():
             if not _finite(value):
                 yield f"{row['measure']} of {row['space']} has a score that is not a finite number"
-            low, high = ranges.get(score, (-math.inf, math.inf))
+            low, high = (ranges[score].low, ranges[score].high) if score in ranges else (-math.inf, math.inf)
             if not low - ROUNDING <= value <= high + ROUNDING:
                 yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
 
 
-def _misdescribed(descriptions: Mapping[str, Any]) -> str | None:
-    """What is wrong with the descriptions of measures from outside, None if nothing is."""
-    if not descriptions:
-        return None
-    from disentangle_bench.evaluation.measures.own import described
+def _known(descriptions: Mapping[str, Any]) -> dict[str, Measure]:
+    """The protocol's measures and those from outside that a record describes.
 
-    try:
-        for title, about in descriptions.items():
-            described(title, about)
-    except ValueError as error:
-        return str(error)
-    return None
+    Raises:
+        ValueError: what describes no measure, or one otherwise than it is known.
+    """
+    from disentangle_bench.evaluation.measures.own import describe, described
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    own = {title: described(title, about) for title, about in descriptions.items()}
+    for title, measure in own.items():
+        known, told = (describe(one) for one in (MEASURES.get(title, measure), measure))
+        if any(known[part] != told[part] for part in ("aspect", "matrix", "spaces", "scores")):
+            raise ValueError(f"{title} is known with other scores or spaces: what changes a measure raises its version")
+    return MEASURES | own
 
 
 def _know(descriptions: Mapping[str, Any]) -> None:
     """Have measures from outside, which a record describes, shown as all others are."""
-    if not descriptions:
-        return
-    from disentangle_bench.evaluation.measures.own import described
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    for title, about in descriptions.items():
-        if title not in MEASURES:
-            MEASURES[title] = described(title, about)
+    for title, measure in _known(descriptions).items():
+        MEASURES.setdefault(title, measure)
 
 
 def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
     """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
-
-
-@cache
-def _ranges() -> dict[str, dict[str, tuple[float, float]]]:
-    """Measure -> score -> least and largest value that can be."""
-    from disentangle_bench.evaluation.protocol import MEASURES
-
-    return {title: {name: (s.low, s.high) for name, s in measure.scores.items()} for title, measure in MEASURES.items()}
 
 
 def _are_experiments(given: Any) -> bool:

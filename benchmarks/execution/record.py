@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import platform
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.benchmarks.machine import hardware
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
 from disentangle_bench.evaluation.records import Record, digest_of, read_record, seal, write_json
 
@@ -107,10 +109,19 @@ def keep_experiments(cell: Cell, run: RunFolder) -> None:
     Labels decide nothing that was computed, so a row that is called otherwise is not trained again. A record that isn't
     as it was sealed is left alone.
     """
+
+    def labelled(record: Record) -> list[dict[str, Any]]:
+        known = record["config"].get("experiments", [])
+        return [one for one in known if one["suite"] != cell.suite] + cell.experiments
+
     record = read_record(run.record)
-    known = record["config"].get("experiments", [])
-    given = [one for one in known if one["suite"] != cell.suite] + cell.experiments
-    if given != known and record["digest"] == digest_of(record):
+    if labelled(record) == record["config"].get("experiments", []):
+        return
+    with suppress(lock.Taken), lock.hold(run.lock):  # a process that adds measures writes it too, and says them itself
+        record = read_record(run.record)
+        if record["digest"] != digest_of(record):
+            return
+        given = labelled(record)
         changed = {**record, "config": record["config"] | {"experiments": given}}
         write_json(run.record, changed | {"digest": digest_of(changed)})
         if run.config.exists():  # a run of a board has none

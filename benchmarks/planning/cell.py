@@ -9,10 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from disentangle_bench.evaluation.records import LOCATION_OPTIONS
 from disentangle_bench.files import file_name
-
-LOCATION_OPTIONS = {"root", "cache_dir", "feed", "num_workers"}
-"""Options of a data set that say where it lies and how it is fed, not what it is."""
 
 
 def content_hash(content: Any) -> str:

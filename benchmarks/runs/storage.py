@@ -60,7 +60,7 @@ def dispensable(
         failed: also the whole folder of a run that failed or is stale.
         jobs: the cluster's, see `RunFolder.state`.
     """
-    if not _complete(run):
+    if not run.is_complete([]):
         return [run.path] if failed and run.state(jobs).state in (State.FAILED, State.STALE) else []
     paths = [run.features, run.checkpoints, *((run.weights, run.encoder) if weights else ())]
     return [path for path in paths if path.exists() and not path.is_symlink()]
@@ -89,10 +89,10 @@ def take_over(run: RunFolder, out: Path) -> MergeResult:
     What was there of an incomplete run of the same cell is replaced. Its record is written last, so that a kill at any
     moment leaves an incomplete run or the whole one.
     """
-    if not _complete(run):
+    if not run.is_complete([]):
         return MergeResult.INCOMPLETE
     into = RunFolder(out.joinpath(*run.path.parts[-3:]))
-    if _complete(into):
+    if into.is_complete([]):
         differs = records.different_figures(records.read_record(into.record), records.read_record(run.record))
         return MergeResult.DIFFERS if differs else MergeResult.THERE
     into.path.mkdir(parents=True, exist_ok=True)
@@ -105,10 +105,3 @@ def take_over(run: RunFolder, out: Path) -> MergeResult:
     except lock.Taken:
         return MergeResult.BUSY
     return MergeResult.COPIED
-
-
-def _complete(run: RunFolder) -> bool:
-    try:
-        return records.read_record(run.record)["cell"]["hash"] == run.hash
-    except records.BadRecord:
-        return False

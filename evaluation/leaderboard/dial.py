@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import PERCENT, block_of, labels_of, method_labels
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Grid, TableCell
 from disentangle_bench.evaluation.leaderboard.statistics import column
-from disentangle_bench.evaluation.leaderboard.table import BLOCKS, Column, Grid, TableCell
-from disentangle_bench.evaluation.records import Record, display_name
+from disentangle_bench.evaluation.records import LOCATION_OPTIONS, Record, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,6 @@ AREA = "area"
 FEWEST = 3
 """Correlations that make a curve."""
 STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
-ELSEWHERE = ("root", "cache_dir", "feed", "num_workers", "correlation")
-"""Options of a data set in which the runs of one curve may differ."""
 
 
 @dataclass
@@ -99,7 +97,7 @@ def _without_correlation(record: Record) -> Record | None:
     if isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at):
         return None
     kept: dict[str, Any] = {key: config.get(key) for key in ("options", "budget", "precision", "threads")}
-    kept["data"] = {key: value for key, value in data.items() if key not in ELSEWHERE}
+    kept["data"] = {key: value for key, value in data.items() if key not in LOCATION_OPTIONS | {"correlation"}}
     settings = json.dumps([kept, config.get("source")], sort_keys=True, default=str)
     return cast(Record, dict(record) | {"cell": dict(record["cell"]) | {"settings": settings}, "config": kept})
 

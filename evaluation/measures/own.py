@@ -22,6 +22,7 @@ def describe(measure: Measure) -> dict[str, Any]:
     return {
         "aspect": measure.aspect,
         "matrix": measure.matrix,
+        "spaces": None if measure.spaces is None else list(measure.spaces),
         "source": measure.source,
         "splits": measure.splits,
         "targets": measure.targets.text,
@@ -32,6 +33,7 @@ def describe(measure: Measure) -> dict[str, Any]:
                 "high": bound(score.high),
                 "chance": score.chance,
                 "unit": score.unit,
+                "most_codes": score.most_codes,
             }
             for name, score in measure.scores.items()
         },
@@ -44,15 +46,17 @@ def described(title: str, about: Any) -> Measure:
     if not (name and at and version.isdecimal() and isinstance(about, Mapping)):
         raise ValueError(f"{title!r:.80} is no measure's name and version")
     scores = about.get("scores")
+    spaces = about.get("spaces")
     texts = {key: about.get(key) for key in ("source", "splits", "targets")}
     if (
         about.get("aspect") not in ASPECTS
         or not isinstance(about.get("matrix"), bool)
+        or not (spaces is None or (isinstance(spaces, list) and all(isinstance(space, str) for space in spaces)))
         or not all(isinstance(text, str) for text in texts.values())
         or not isinstance(scores, Mapping)
         or not scores
     ):
-        raise ValueError(f"{title}: not described by aspect, matrix, source, splits, targets and scores")
+        raise ValueError(f"{title}: not described by aspect, matrix, spaces, source, splits, targets and scores")
     return Measure(
         name=name,
         version=int(version),
@@ -63,6 +67,7 @@ def described(title: str, about: Any) -> Measure:
         aspect=about["aspect"],
         run=not_here,
         matrix=about["matrix"],
+        spaces=None if spaces is None else tuple(spaces),
     )
 
 
@@ -74,15 +79,16 @@ def not_here(space: Space) -> NoReturn:
 def _score(title: str, given: Any) -> Score:
     if not isinstance(given, Mapping):
         raise ValueError(f"{title}: a score is described by direction, low, high, chance and unit")
-    low, high = given.get("low"), given.get("high")
+    low, high, most = given.get("low"), given.get("high"), given.get("most_codes")
     if (
         given.get("direction") not in DIRECTIONS
         or given.get("unit") not in UNITS
         or not isinstance(given.get("chance"), str)
         or not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in (low, high))
+        or not (most is None or (isinstance(most, int) and not isinstance(most, bool)))
     ):
-        raise ValueError(f"{title}: a score is described by direction, low, high, chance and unit")
+        raise ValueError(f"{title}: a score is described by direction, low, high, chance, unit and most_codes")
     return Score(
         given["direction"], -math.inf if low is None else low, math.inf if high is None else high,
-        given["chance"], given["unit"],
+        given["chance"], given["unit"], most,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from disentangle_bench.benchmarks.execution import record
 from disentangle_bench.benchmarks.execution.record import keep_experiments
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import FILE, digest_of
 from disentangle_bench.evaluation.verify import verify
@@ -174,9 +175,13 @@ def test_labels_are_rows_and_equal_cells_are_shared_and_not_run_again(written, t
     assert "digits/random_init seed 0" in capsys.readouterr().out
 
     (cell,) = plan(choose(written(experiment("Edited"))))
+    run, untouched = RunFolder(record.parent), record.read_text()
+    with lock.hold(run.lock):  # somebody adds measures: two writers would lose what one of them has
+        keep_experiments(cell, run)
+    assert record.read_text() == untouched
     edited = record.read_text().replace('"parameters": 388896', '"parameters": 1')
     record.write_text(edited)
-    keep_experiments(cell, RunFolder(record.parent))
+    keep_experiments(cell, run)
     assert record.read_text() == edited, "what was edited by hand is not sealed anew"
 
 

@@ -136,13 +136,18 @@ def test_an_encoder_is_judged_on_them(folder, capsys):
     assert "length@1" in capsys.readouterr().out
 
 
-def test_their_code_is_part_of_what_a_run_is(folder, capsys):
-    """Another backbone in the same file is another run."""
+def test_their_code_is_part_of_what_a_run_is(folder):
+    """A change anywhere in the file makes another run."""
     from disentangle_bench import methods
     from disentangle_bench.benchmarks.planning import lookup
 
-    first = lookup.source_hash(lookup.find_class(methods, "method", "their_file.Mine"))
+    mine = lookup.find_class(methods, "method", "their_file.Mine")
+    first = lookup.source_hash(mine)
     assert first
+    (folder / "their_file.py").write_text(MINE.replace("nn.ReLU()", "nn.GELU()"))
+    assert lookup.source_hash(mine) != first
+    (folder / "their_file.py").write_text(MINE)
+    assert lookup.source_hash(mine) == first
     assert lookup.own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
     assert lookup.own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
 
@@ -166,13 +171,22 @@ def test_what_is_none_is_told(folder, arguments, message, capsys):
     assert not (folder / "none").exists()
 
 
-def test_a_record_describes_a_measure_or_is_refused(folder):
+def test_a_record_describes_a_measure_or_is_refused(folder, monkeypatch):
     path = next((folder / "runs").rglob("result.json"))
     record = dict(read_record(path))
     for spoiled in ({"length": {}}, {"length@1": {}}, {"length@1": {"scores": {"a": 3}}}, {"x@y": 1}):
         write_json(folder / "result.json", record | {"config": record["config"] | {"own_measures": spoiled}})
         with pytest.raises(BadRecord, match=r"config\.own_measures"):
             read_record(folder / "result.json")
+    (described,) = record["config"]["own_measures"].values()
+    length = described["scores"]["length"]
+    other = described | {"scores": {"length": length | {"low": 99.0}}}
+    write_json(folder / "result.json", record | {"config": record["config"] | {"own_measures": {"length@1": other}}})
+    with pytest.raises(BadRecord, match="what changes a measure raises its version"):
+        read_record(folder / "result.json")
+    monkeypatch.delitem(protocol.MEASURES, "length@1")  # as in a process that has never seen the file
+    with pytest.raises(BadRecord, match=r"length is [\d.]+, outside 99 to inf"):
+        read_record(folder / "result.json")
     write_json(folder / "result.json", record | {"config": record["config"] | {"names": {"method": 3}}})
     with pytest.raises(BadRecord, match=r"config\.names"):
         read_record(folder / "result.json")

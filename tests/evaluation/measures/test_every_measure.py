@@ -10,6 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation import protocol
+from disentangle_bench.evaluation.measures.own import describe, described
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import read_outcomes, write_outcomes
 from tests.evaluation.measures.planted import (
@@ -39,6 +40,13 @@ def test_every_measure_is_described_and_its_parameters_can_be_written():
             assert score.chance, title
             assert score.unit == "plain" or (score.low >= -1 and score.high == 1), title
         assert any(score.direction for score in measure.scores.values()) or measure.aspect == "descriptive"
+        told = described(title, json.loads(json.dumps(describe(measure))))
+        assert (told.scores, told.spaces, told.matrix, told.aspect) == (
+            measure.scores,
+            measure.spaces,
+            measure.matrix,
+            measure.aspect,
+        )
     assert protocol.newest()[-1].partition("@")[0] == "finetune"
     assert "leakage@4" in protocol.newest()
 
