@@ -35,6 +35,7 @@ def command(folder: str) -> int:
         raise RequestError(f"{folder}: no run that ended by a NaN or infinite value ({error})") from error
 
     import lightning as L
+    import torch
 
     from disentangle_bench.benchmarks import own_code
     from disentangle_bench.benchmarks.execution.build import build_data, build_method
@@ -42,13 +43,14 @@ def command(folder: str) -> int:
     from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
     from disentangle_bench.benchmarks.execution.costs import CostMeter
     from disentangle_bench.benchmarks.execution.nonfinite import CheckEveryValue, Finding, print_finding
-    from disentangle_bench.benchmarks.execution.run_cell import quiet
+    from disentangle_bench.benchmarks.execution.run_cell import quiet, set_threads
     from disentangle_bench.benchmarks.execution.train import budget_arguments
 
     quiet()
     own_code.allow(Path(config.launch.code))
     data = build_data(cell)
-    method = build_method(cell, data)
+    method = build_method(cell, data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    set_threads(cell.threads or config.launch.threads)  # as in the run: sums are rounded alike
     start = newest_intact(run.checkpoints, cell.hash)
     print(f"from {start.name if start else 'the start'} to step {bad.step} (epoch {bad.epoch})")
     check = CheckEveryValue(bad.step)

@@ -75,6 +75,12 @@ def _attempt(run: RunFolder) -> ExitStatus:
     return ExitStatus.DONE
 
 
+def set_threads(count: int) -> None:
+    """Of torch, and of NumPy's and scikit-learn's libraries, for the rest of this process."""
+    torch.set_num_threads(count)
+    threadpool_limits(count)
+
+
 def run_cell(run: RunFolder) -> None:
     """Bring the cell in a folder to completion from wherever an earlier process left it."""
     config = run.read_config()
@@ -87,9 +93,7 @@ def run_cell(run: RunFolder) -> None:
         run.failure.unlink(missing_ok=True)
         cleanup.clear_unfinished(run)
     started = now()
-    threads = cell.threads or launch.threads
-    torch.set_num_threads(threads)
-    threadpool_limits(threads)  # NumPy's and scikit-learn's
+    set_threads(cell.threads or launch.threads)
     progress = ProgressFile(run)
     if rank() == 0:
         signals.check()

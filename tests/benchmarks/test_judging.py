@@ -178,7 +178,7 @@ def test_a_checkpoint_of_lightly_with_a_network_of_timm(folder, capsys):
 def test_a_vision_transformer_sees_the_size_that_it_was_made_for(folder, capsys):
     source = encoder_names.find("timm:test_vit", untrained=True)
     about = {"image_shape": (3, 16, 16), "crop": 1.0, "size": None, "normalize": None, "statistics": ([0.1], [0.2])}
-    encoder, how = sources.as_encoder("timm:test_vit", source, **about)
+    encoder, how = sources.fitted(source, **about)
     assert how["image_shape"] == [3, 160, 160]
     assert encoder(torch.zeros(1, 1, 16, 16, dtype=torch.uint8))["features"].shape == (1, 64)
     smaller = judged("--encoder", "timm:test_vit", "--untrained", "--image-size", "32")

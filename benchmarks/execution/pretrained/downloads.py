@@ -30,13 +30,13 @@ def of_timm(text: str, name: str, file: str, untrained: bool) -> Source:
     source = Source(text, _refuse, size, fixed, statistics)
     if untrained:
         made = replace(source, label=f"{text} (untrained)", step=0, budget={"epochs": 0})
-        return replace(made, load=lambda channels, shape: _create(text, name, channels, shape, fixed and shape != size))
+        return replace(made, load=lambda channels, shape: _create(name, channels, shape, fixed and shape != size))
     if file:
         return replace(source, load=lambda channels, shape: _with_weights(text, name, file, channels, shape))
 
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
         with _downloading(text, "; --untrained judges it with random ones"):
-            return _create(text, name, channels, shape, fixed and shape != size, pretrained=True)
+            return _create(name, channels, shape, fixed and shape != size, pretrained=True)
 
     return replace(source, load=load)
 
@@ -56,9 +56,7 @@ def of_hub(text: str, repo: str) -> Source:
     return Source(text, lambda channels, shape: network, size, fixed, statistics)
 
 
-def _create(
-    text: str, name: str, channels: int, shape: tuple[int, int], resized: bool, pretrained: bool = False
-) -> nn.Module:
+def _create(name: str, channels: int, shape: tuple[int, int], resized: bool, pretrained: bool = False) -> nn.Module:
     """A model of timm for images of this size; a transformer's positions are interpolated where it is another."""
     if resized:
         return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=shape)

@@ -139,8 +139,7 @@ def _load_encoder(given: GivenEncoder, source: sources.Source, data: ImageDataMo
     shape: Sequence[int] = about["eval_shape"]
     where = f"--encoder {given.encoder}"
     try:
-        encoder, how = sources.as_encoder(
-            given.encoder,
+        encoder, how = sources.fitted(
             source,
             image_shape=(data.image_shape[0], shape[0], shape[1]),
             crop=about["eval_crop"],

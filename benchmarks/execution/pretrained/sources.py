@@ -123,8 +123,7 @@ def configured(cfg: Any) -> tuple[tuple[int, int] | None, bool, tuple[Sequence[f
     return size, bool(cfg.get("fixed_input_size")), statistics
 
 
-def as_encoder(
-    text: str,
+def fitted(
     source: Source,
     *,
     image_shape: tuple[int, int, int],
@@ -136,8 +135,7 @@ def as_encoder(
     """Load a source for the images of a data set.
 
     Args:
-        text: what `--encoder` says, for messages.
-        source: what it names.
+        source: what `--encoder` names.
         image_shape: of the images as the data set judges them.
         crop: share of the stored image's edge that is judged.
         size: edge that images are encoded at; None: that which the network was made for where it takes no other or is

@@ -39,14 +39,14 @@ def build(named: list[Named], methods: list[str]) -> list[dict[str, Any]]:
                 },
                 "options": _flat(first["config"].get("options") or {}),
                 "budgets": sorted({f"{budget_of(record)}, {tuning_of(record)}" for record, _ in runs}),
-                "runs": [_run(record, folder) for record, folder in runs[:RUNS]],
+                "runs": [_run(record) for record, _ in runs[:RUNS]],
                 "more": max(0, len(runs) - RUNS),
             }
         )
     return cards
 
 
-def _run(record: Record, folder: Path | None) -> dict[str, str]:
+def _run(record: Record) -> dict[str, str]:
     provenance, cell = record["provenance"], record["cell"]
     git = provenance.get("git") or {}
     return {
@@ -61,7 +61,7 @@ def _run(record: Record, folder: Path | None) -> dict[str, str]:
 
 def runs_csv(named: list[Named]) -> str:
     header = ["method", "dataset", "seed", "record", "commit", "finished", "command"]
-    rows = ({"method": label} | _run(record, folder) for label, record, folder in named)
+    rows = ({"method": label} | _run(record) for label, record, _ in named)
     return as_csv(header, [[row[key] for key in header] for row in rows])
 
 
