@@ -52,7 +52,8 @@ class ImageDataModule(TrainingBatches):
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
         train_images: so many of the training images are kept, drawn by class, and the same share of the validation
-            images; all if not given. The test split is left whole.
+            images; all if not given. Rounding may add one (300 of 4,795 are
+            301); the record says how many there are. The test split is left whole.
         seed: of the order of training batches.
         balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
             images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.
@@ -172,8 +173,14 @@ class ImageDataModule(TrainingBatches):
         if self.train_images is not None:
             splits |= self._fewer(splits, specs, self.train_images)
         self._check_count(len(splits["train"]))
+        shift, names = self.shift, self._value_names
         splits, made = probe.add(
-            splits, specs, redrawn=self.redrawn, independent=self.independent, entangled=self.entangled
+            splits,
+            specs,
+            redrawn=self.redrawn,
+            independent=self.independent,
+            entangled=self.entangled,
+            held_out=None if shift is None else lambda split: shifts.held_out(shift, split, specs, names),
         )
         return splits, specs, made
 
@@ -251,6 +258,8 @@ class ImageDataModule(TrainingBatches):
         """Hash of the data actually used: one changed pixel, label or split position changes it."""
         digest = hashlib.blake2b(digest_size=16)
         digest.update(f"probe {probe.VERSION}".encode())  # made of what follows, in the way of this version
+        if self.probe_provenance.held_out:  # they were in the probe splits once, under the same version
+            digest.update(b"without what the shift holds out")
         parts: dict[str, Split] = {name: self.splits[name] for name in SPLITS}
         if self.training is not self.splits["train"]:
             parts["training"] = self.training

@@ -95,6 +95,11 @@ class TrainingBatches(L.LightningDataModule):
         if balance is None:
             return ShuffledBatches(len(self.training), self.batch_size, self.seed, rank, replicas)
         groups = np.asarray(self.training.targets[self._balanced_target(balance).name])
+        if unlabelled := int((groups < 0).sum()):
+            raise DataMismatch(
+                f"balance {balance!r}: {unlabelled} of the training images of {self.name} have no label, and would "
+                "pass for a group; choose pretrain_on=train, or leave balance out"
+            )
         values = len(np.unique(groups))
         most = min(values, self.batch_size // LEAST_PER_GROUP)
         per_batch = domains_per_batch or max((n for n in range(1, most + 1) if self.batch_size % n == 0), default=1)

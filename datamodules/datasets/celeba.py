@@ -32,6 +32,13 @@ class CelebA(ImageFileDataModule):
     Targets: each attribute (class, 0 or 1; content for those named by `content`, style for the others) and `identity`
     (class, domain, numbered by the order of the published numbers). The centre of the aligned 178x218 images is taken.
 
+    What is not measured: leakage of the identity, and whatever else asks for images in which content and domain are
+    independent (informativeness, factor scores, `validation@1` of `bench tune`). It needs people who have images with
+    every value of the first content attribute, all of them, in each split; one who lacks a value leaves that value
+    out. Of 10,177 people some always do, so these measures are undefined, with that as the reason, whatever
+    `shared_identities` and `min_images` are. Figures of Kahana and Hoshen (2022) for it, which use no weights, can't
+    be compared with. Accuracies of probes for the attributes on train and test are measured on all images.
+
     Args:
         content: attributes that a representation should know.
         shared_identities: whether people occur in all splits (a seeded split), as a test of what codes know of them

@@ -12,10 +12,12 @@ import torchvision
 from torchvision.datasets.utils import check_integrity
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.targets import TargetSpec
+
+EDGE = 32
 
 
 class CIFAR10(ClassFolders):
@@ -23,8 +25,8 @@ class CIFAR10(ClassFolders):
 
     `root` holds the published folder `cifar-10-batches-py`, or the same images as files in class folders,
     `train/CLASS/*` and `test/CLASS/*` (then read as `image_folder` does). The published files are pickles, which can
-    run code when read: they are read only after their MD5 is what the publishers say. The validation split is a
-    stratified part of the training images.
+    run code when read: they are read only after their MD5 is what the publishers say; `image_size`, `feed` and
+    `unreadable` are for class folders. The validation split is a stratified part of the training images.
     """
 
     name = "cifar10"
@@ -54,6 +56,7 @@ class CIFAR10(ClassFolders):
         return self._load_batches(home) if home.name == self.TORCHVISION.base_folder else self._load_official(home)
 
     def _load_batches(self, folder: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+        self._refuse_options()
         tv = self.TORCHVISION
         files = [(folder / name, md5) for name, md5 in (*tv.train_list, *tv.test_list)]
         meta = _unpickle(folder / tv.meta["filename"], tv.meta["md5"])
@@ -68,7 +71,7 @@ class CIFAR10(ClassFolders):
             np.concatenate([batch["data"] for batch in batches], out=out.reshape(len(out), -1))
 
         total = len(targets["class"])
-        stored = self._store(folder, [file for file, _ in files], (total, 3, 32, 32), fill)
+        stored = self._store(folder, [file for file, _ in files], (total, 3, EDGE, EDGE), fill)
         num_train = sum(len(batch["data"]) for batch in batches[: len(tv.train_list)])
         held = np.arange(num_train, total)
         rows = three_way(targets["class"], val=self.val_fraction, test=held, seed=self.split_seed)
@@ -78,6 +81,16 @@ class CIFAR10(ClassFolders):
         }
         specs = tuple(TargetSpec(name, "class", len(names), "content") for name, names in self._value_names.items())
         return splits, specs
+
+    def _refuse_options(self) -> None:
+        """Raise DataMismatch if an option for image files is set: the published ones hold arrays."""
+        fixed = {"image_size": (None, EDGE), "feed": ("auto", "memory"), "unreadable": ("error",)}
+        for option, values in fixed.items():
+            if (given := getattr(self, option)) not in values:
+                raise DataMismatch(
+                    f"{option} {given!r}: the published files of {self.name} hold {EDGE}x{EDGE} pixels, read as they "
+                    f"are into memory; leave {option} out, or give the images as files in class folders"
+                )
 
 
 class CIFAR100(CIFAR10):

@@ -92,4 +92,4 @@ class ColoredDigits(Digits):
 
     def independent(self, split: SplitName) -> bool:
         """Hues of test images are drawn without regard to the class, unless the shift says otherwise."""
-        return split == "test" and shifts.test_correlation(self.shift) == 0
+        return split == "test" and shifts.test_is_drawn_independently(self.shift)

@@ -8,7 +8,13 @@ import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
-from disentangle_bench.datamodules.families.class_folders import ClassFolders, class_numbers, in_classes
+from disentangle_bench.datamodules.families.class_folders import (
+    SPLIT_FOLDERS,
+    ClassFolders,
+    class_numbers,
+    in_classes,
+    refuse_split_folders,
+)
 from disentangle_bench.datamodules.splits.stratified import joint_labels, three_way
 from disentangle_bench.datamodules.storage.image_files import scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -26,8 +32,8 @@ class ImageFolder(ClassFolders):
     - with `domains`, `DOMAIN/CLASS/*`: a seeded split, stratified by both; the domain is a second target.
 
     Images may lie deeper inside a class folder. Names may hold spaces and any Unicode. Hidden files and those without
-    an image's extension are left out; an empty class folder, a single class, and a test class without training
-    images are errors.
+    an image's extension are left out. Errors are: an empty class folder, a single class, a test class without training
+    images, and a folder of a split (`Train`, `testing`, ...) where a class or a domain should be.
 
     Args:
         domains: whether folders are `DOMAIN/CLASS`.
@@ -59,13 +65,17 @@ class ImageFolder(ClassFolders):
 
     def _load_plain(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         classes = subfolders(root)
+        refuse_split_folders(root, classes, "classes")
         listing = scan(root, classes)
         labels = class_numbers(listing.tops(1), classes, root)
         return self._finish(listing, {"class": (labels, classes)}, self._seeded(labels))
 
     def _load_domains(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         domains = subfolders(root)
+        refuse_split_folders(root, domains, "domains")
         classes = sorted({name for domain in domains for name in subfolders(root / domain)})
+        if all(name.casefold() in SPLIT_FOLDERS for name in classes):  # one alone may be a class: a train, a locomotive
+            refuse_split_folders(root / domains[0], classes, "classes")
         listing = in_classes(scan(root, domains))
         domain_labels = class_numbers(listing.tops(1), domains, root)
         labels = class_numbers(listing.tops(2), classes, root)

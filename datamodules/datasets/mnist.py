@@ -183,7 +183,7 @@ class _Coloured(MNIST):
 
     def independent(self, split: SplitName) -> bool:
         """Domains of test images are drawn without regard to the class, unless the shift says otherwise."""
-        return split == "test" and shifts.test_correlation(self.shift) == 0
+        return split == "test" and shifts.test_is_drawn_independently(self.shift)
 
     def _rotated(self, home: Path, grey: Stored, values: np.ndarray) -> Stored:
         self._upright = grey.images

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from disentangle_bench.datamodules.storage.image_files import Listing, scan, sub
 from disentangle_bench.datamodules.targets import TargetSpec
 
 VAL_FOLDERS = ("val", "valid", "validation")
+SPLIT_FOLDERS = frozenset((*VAL_FOLDERS, "train", "training", "test", "testing"))
+"""What folders of splits are called, in lower case."""
 
 
 class ClassFolders(ImageFileDataModule):
@@ -32,6 +35,10 @@ class ClassFolders(ImageFileDataModule):
         tops, splits = listing.tops(2), listing.tops(1)
         for folder in folders:
             inside = splits == folder
+            if not inside.any():
+                raise DataMismatch(
+                    f"{root / folder}: no image in a class folder; they should lie in {folder}/CLASS/, as in train"
+                )
             strangers = sorted(set(tops[inside]) - set(classes))
             if strangers:
                 raise DataMismatch(f"{root / folder / strangers[0]}: class without training images in {root / 'train'}")
@@ -68,6 +75,16 @@ class ClassFolders(ImageFileDataModule):
             for name, names in self._value_names.items()
         )
         return self._splits(listing, {name: values for name, (values, _) in targets.items()}, rows), specs
+
+
+def refuse_split_folders(root: Path, names: Iterable[str], what: str) -> None:
+    """Raise DataMismatch if a folder that should be of a class or a domain is called as a split is."""
+    for name in names:
+        if name.casefold() in SPLIT_FOLDERS:
+            raise DataMismatch(
+                f"{root / name}: the folder of a split, by its name, where {what} should be; splits are folders "
+                "`train` with `test` or `val`, in lower case, with class folders in them (and without domains)"
+            )
 
 
 def in_classes(listing: Listing) -> Listing:

@@ -14,7 +14,7 @@ from jsonargparse.typing import PositiveInt
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
-from disentangle_bench.datamodules.storage import archives, image_cache, locate
+from disentangle_bench.datamodules.storage import archives, decode, image_cache, locate
 from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, known_digest
 from disentangle_bench.datamodules.storage.on_demand import Feed, fits_in_memory
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -179,8 +179,9 @@ class ImageFileDataModule(StoredDataModule):
         self.ignored_files = listing.ignored
         self._check_count(min(len(rows["train"]), self.train_images or len(rows["train"])))
         source = self._source(listing, self.image_size or self._natural_size(listing))
-        folder = self._folder(listing.root, size=source.size)
-        identity = image_cache.key_of(files=listing.identity, source=type(source).__name__, size=source.size)
+        made_by = {"source": type(source).__name__, "size": source.size, "decode": decode.VERSION}
+        folder = self._folder(listing.root, names=listing.names, **made_by)  # other files of the root: another folder
+        identity = image_cache.key_of(files=listing.identity, **made_by)
         memory = fits_in_memory(source.shape) if self.feed == "auto" else self.feed == "memory"
         images: Images
         digest: str | Callable[[], str]

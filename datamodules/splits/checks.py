@@ -15,7 +15,7 @@ def check_loaded(loaded: Any, name: str) -> tuple[dict[SplitName, Split], tuple[
     """What `load` of a data set returned, which may be anybody's class.
 
     Raises:
-        DataMismatch: it is something else than three splits and their targets.
+        DataMismatch: it is something else than three splits and their targets, or a split has no image.
         DataCorrupt: values of a target can't be what its specification says.
     """
     splits, specs = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (None, None)
@@ -33,6 +33,8 @@ def check_loaded(loaded: Any, name: str) -> tuple[dict[SplitName, Split], tuple[
             f"a Split for each of {', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
         )
     for split_name in SPLITS:
+        if not len(splits[split_name]):
+            raise DataMismatch(f"{name}: no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
         _check_targets(splits[split_name], specs, f"{name}, {split_name} split")
     return splits, specs
 

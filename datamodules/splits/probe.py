@@ -116,10 +116,12 @@ class ProbeProvenance:
     Attributes:
         how: one sentence.
         left_out: split -> classes of the first content target whose images have weight 0 there.
+        held_out: how many images that were drawn anew are not there, since a shift keeps their like for the test split.
     """
 
     how: str
     left_out: dict[str, list[int]]
+    held_out: int = 0
 
 
 def add(
@@ -129,8 +131,12 @@ def add(
     redrawn: Callable[[ProbeName, Split], Split | None],
     independent: Callable[[SplitName], bool],
     entangled: Sequence[str] = (),
+    held_out: Callable[[Split], np.ndarray] | None = None,
 ) -> tuple[dict[SplitName, Split], ProbeProvenance]:
     """The splits with `probe` and `probe_val` beside them, and weights on `test` where it needs them.
+
+    What a shift keeps for the test split is in neither, as it is in neither of the splits that they are made from: the
+    condition that the test asks about must not be what options are chosen on.
 
     Args:
         splits: train, val and test.
@@ -138,6 +144,7 @@ def add(
         redrawn: draws the images of a split anew for a probe split; None where they can't be rendered.
         independent: whether content and domain are independent in a split by the way it was made.
         entangled: further targets that go with the content, see `independent_targets`.
+        held_out: bool [N] for a split: the images that a shift keeps for the test split.
 
     Returns:
         five splits; the first three are the ones given, but for the weights of `test`.
@@ -155,15 +162,21 @@ def add(
         return split if (weights == 1).all() else replace(split, weights=weights)
 
     made: dict[SplitName, Split] = {}
-    drawn = False
+    drawn, dropped = False, 0
     for name, origin in MADE_FROM.items():
         anew = redrawn(name, splits[origin])
         drawn = anew is not None
-        made[name] = weighted(name, splits[origin], independent(origin)) if anew is None else anew
+        if anew is None:
+            made[name] = weighted(name, splits[origin], independent(origin))
+            continue
+        kept = np.ones(len(anew), bool) if held_out is None else ~held_out(anew)
+        dropped += int((~kept).sum())
+        made[name] = anew if kept.all() else weighted(name, anew.select(np.flatnonzero(kept)), by_construction=False)
     test = weighted("test", splits["test"], independent("test"))
     if drawn:
         domains = ", ".join(asked.domains) if asked else "domain"
         how = f"training and validation images with {domains} drawn anew, independently of all else"
+        how += ", without what the shift holds out" if dropped else ""
     elif independent("train"):
         how = "the training and validation images: a random part of all combinations of factors"
     elif asked is None:
@@ -174,4 +187,4 @@ def add(
             f"the training and validation images, weighted by p({asked.content}) p({joint}) / "
             f"p({asked.content}, {joint})"
         )
-    return splits | made | {"test": test}, ProbeProvenance(how, left_out)
+    return splits | made | {"test": test}, ProbeProvenance(how, left_out, dropped)

@@ -66,6 +66,14 @@ def test_correlation(shift: Shift | None) -> float:
     return shift.correlation if shift and shift.kind == "correlation" else 0.0
 
 
+def test_is_drawn_independently(shift: Shift | None) -> bool:
+    """Whether all test images are of the test split's own draw, in which domain and class don't go together.
+
+    They aren't where `leave_out` or `hold_out` fetch them out of the training and validation images too.
+    """
+    return shift is None or (shift.kind == "correlation" and shift.correlation == 0)
+
+
 def apply(
     shift: Shift,
     splits: dict[SplitName, Split],
@@ -85,14 +93,7 @@ def apply(
     """
     if shift.kind == "correlation":
         return splits
-    conditions = []
-    for target, value in shift.values:
-        spec = _spec(target, shift.kind, specs)
-        conditions.append((spec.name, _number(value, spec, names)))
-    out = {
-        name: np.logical_and.reduce([np.asarray(split.targets[t]) == number for t, number in conditions])
-        for name, split in splits.items()
-    }
+    out = {name: held_out(shift, split, specs, names) for name, split in splits.items()}
     shifted: dict[SplitName, Split] = {
         "train": splits["train"].select(np.flatnonzero(~out["train"])),
         "val": splits["val"].select(np.flatnonzero(~out["val"])),
@@ -102,6 +103,21 @@ def apply(
         if not len(split):
             raise DataMismatch(f"shift {shift.kind} of {shift.values} leaves no image in the {name} split")
     return shifted
+
+
+def held_out(shift: Shift, split: Split, specs: tuple[TargetSpec, ...], names: ValueNames) -> np.ndarray:
+    """Which images of a split (bool [N]) `leave_out` or `hold_out` keeps for the test split; none for `correlation`.
+
+    Raises:
+        DataMismatch: no such target or value.
+    """
+    if shift.kind == "correlation":
+        return np.zeros(len(split), bool)
+    conditions = []
+    for target, value in shift.values:
+        spec = _spec(target, shift.kind, specs)
+        conditions.append((spec.name, _number(value, spec, names)))
+    return np.logical_and.reduce([np.asarray(split.targets[t]) == number for t, number in conditions])
 
 
 def _spec(target: str | None, kind: str, specs: tuple[TargetSpec, ...]) -> TargetSpec:

@@ -5,9 +5,10 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
-VERSION = 1
-"""Part of every cache's identity: raise it when the same file would come out differently."""
-
+VERSION = 2
+"""Part of the identity of every cache of image files: raise it when the same file would come out differently."""
+PRINTED = 1
+"""The same in fingerprints. Version 2 changed nearly black 16-bit images only, so that fingerprints were left alone."""
 
 MOST_PIXELS = 50_000_000
 """Decoding more would take gigabytes; a JPEG may have more, since it is decoded at a reduced scale."""
@@ -87,9 +88,10 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         image.load()
         return image
-    if image.mode.startswith("I"):  # 16 bits; convert() would clip them to 255
+    if image.mode.startswith("I"):  # convert() would clip values to 255
         values = np.asarray(image).astype(np.int64)
-        image = Image.fromarray((values >> 8 if values.max(initial=0) > 255 else values).clip(0, 255).astype(np.uint8))
+        wide = image.mode.startswith("I;16") or values.max(initial=0) > 255  # "I" is 32 bits, filled by 8 or by 16
+        image = Image.fromarray((values >> 8 if wide else values).clip(0, 255).astype(np.uint8))
     if image.mode == "F":
         raise ValueError("floating-point pixels have no agreed range; convert the file to 8 or 16 bits")
     if image.has_transparency_data:

@@ -209,7 +209,7 @@ class FileImages(OnDemand):
         return tqdm(steps, f"{what}, {self.root}", len(self), delay=2, disable=None, leave=False)
 
     def _digest(self, hashes: np.ndarray) -> str:
-        options = f"{type(self).__name__} {decode.VERSION} {self.size}"
+        options = f"{type(self).__name__} {decode.PRINTED} {self.size}"
         return hashlib.blake2b(options.encode() + hashes.tobytes(), digest_size=16).hexdigest()
 
     def shorter_side(self, row: int) -> int:

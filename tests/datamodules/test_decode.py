@@ -34,6 +34,13 @@ def test_sixteen_bits_keep_their_upper_eight():
     assert np.array_equal(out[0], out[2])
 
 
+def test_a_dark_image_of_sixteen_bits_is_dark():
+    values = np.array([[0, 100, 255]], np.uint16)
+    assert decode(encoded(Image.fromarray(values))).max() == 0
+    filled_by_eight = Image.fromarray(values.astype(np.int32))  # mode "I", which says nothing of the range
+    assert decode(encoded(filled_by_eight, "tiff"))[0].tolist() == values.tolist()
+
+
 def test_palettes_are_looked_up():
     pixels = np.zeros((4, 4, 3), np.uint8)
     pixels[:2], pixels[2:] = (250, 10, 20), (10, 20, 250)

@@ -41,6 +41,17 @@ class Made(ImageDataModule):
         return {s: Split(images, {self.spec.name: self.values}) for s in ("train", "val", "test")}, (self.spec,)
 
 
+class WithoutTest(Made):
+    def load(self):
+        splits, specs = super().load()
+        return splits | {"test": splits["test"].select(np.arange(0))}, specs
+
+
+def test_a_split_without_an_image_is_refused_before_anything_is_trained():
+    with pytest.raises(DataMismatch, match="made: no image in the test split; each of train, val, test needs some"):
+        WithoutTest(TargetSpec("y", "class", 3, "content"), np.array([0, 1, 2, 1])).setup()
+
+
 @pytest.mark.parametrize(
     ("kind", "size", "values", "why"),
     [

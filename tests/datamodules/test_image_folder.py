@@ -153,6 +153,40 @@ def test_a_test_class_without_training_images_is_named(class_folders):
         folder(root).setup()
 
 
+@pytest.mark.parametrize(
+    ("folders", "domains", "why"),
+    [
+        (("Train/a", "Train/b", "Test/a", "Test/b"), False, "Test: the folder of a split, by its name, where classes"),
+        (("training/a", "training/b", "testing/a", "testing/b"), False, "testing: the folder of a split"),
+        (("val/a", "val/b", "test/a", "test/b"), False, "test: the folder of a split"),
+        (
+            ("train/art/a", "train/art/b", "test/art/a", "test/art/b"),
+            True,
+            "test: the folder of .* where domains should",
+        ),
+        (("art/train/a", "art/test/a", "ink/train/a", "ink/test/a"), True, "art/test: the folder of .* where classes"),
+    ],
+)
+def test_folders_of_splits_never_pass_for_classes_or_domains(class_folders, folders, domains, why):
+    with pytest.raises(DataMismatch, match=why):
+        folder(class_folders(*folders), domains=domains).setup()
+
+
+def test_a_train_may_be_a_class_beside_others(class_folders):
+    root = class_folders("art/bus", "art/train", "ink/bus", "ink/train")
+    assert folder(root, domains=True).value_names["class"] == ["bus", "train"]
+    parts = class_folders("train/bus", "train/train", "test/bus", "test/train", root="given")
+    assert folder(parts).value_names["class"] == ["bus", "train"]
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_images_that_lie_beside_class_folders_are_no_split(class_folders, draw, part):
+    root = class_folders("train/a", "train/b")
+    draw(root / part / "1.png")
+    with pytest.raises(DataMismatch, match=f"{part}: no image in a class folder; .* {part}/CLASS/, as in train"):
+        folder(root).setup()
+
+
 def test_missing_root_is_named_and_nothing_is_written(tmp_path):
     with pytest.raises(DataNotFound, match=f"{tmp_path / 'nowhere'}: no such folder.*CLASS"):
         folder(tmp_path / "nowhere").setup()
@@ -314,3 +348,17 @@ def test_pacs_wants_its_four_domains(class_folders, tmp_path):
     module = datamodules.build("pacs", root=str(root), batch_size=8)
     assert module.value_names["domain"] == list(domains)
     assert sum(len(module.splits[s]) for s in SPLITS) == 160
+
+
+def test_other_files_of_the_same_folder_leave_the_decoded_ones_alone(class_folders, draw, monkeypatch):
+    root = class_folders("a", "b")
+    few = folder(root)
+    before = few.splits["train"].images.path
+    draw(root / "a" / "one more.png", 77)
+    more = folder(root)
+    assert more.splits["train"].images.path.parent != before.parent
+    assert before.is_file()
+    monkeypatch.setattr(files.decode, "VERSION", files.decode.VERSION + 1)  # the same files come out differently
+    again = folder(root)
+    assert again.splits["train"].images.path.parent != more.splits["train"].images.path.parent
+    assert again.fingerprint == more.fingerprint

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -146,9 +147,30 @@ def test_a_held_out_combination_leaves_its_class_out(tmp_path):
     assert (weights == 0).sum() == (module.splits["probe"].targets["shape"] == 0).sum() > 0
     assert module.splits["test"].weights is None  # one shape, one hue
     assert datamodules.build("sprites", **SPRITES, shift="hold_out:color=red").splits["probe"].weights is None
-    painted = datamodules.build("colored_digits", shift="hold_out:color=red,class=3").splits
-    assert table_of(painted["probe"], "class", "color").min() > 0
-    assert not hashes(images_of(painted["probe"])) & hashes(images_of(painted["test"]))
+
+
+def test_images_drawn_anew_lack_what_the_shift_holds_out_too():
+    """Options are chosen on `probe_val`, and must not be on the condition that the test asks about."""
+    whole = datamodules.build("colored_digits").splits
+    module = datamodules.build("colored_digits", shift="leave_out:red")
+    for name, origin in (("probe", "train"), ("probe_val", "val")):
+        split = module.splits[name]
+        assert set(split.targets["color"]) == set(range(1, 10))
+        assert len(split) == 9 * len(module.splits[origin])  # every digit in the nine others
+        assert split.weights is None
+        assert len(whole[name]) == 10 * len(whole[origin])
+    provenance = module.probe_provenance
+    assert provenance.how.endswith("without what the shift holds out")
+    before = datamodules.build("colored_digits", shift="leave_out:red")
+    before.__dict__["_loaded"] = (module.splits, module.targets, replace(provenance, held_out=0))
+    assert before.fingerprint != module.fingerprint
+
+    painted = datamodules.build("colored_digits", shift="hold_out:color=red,class=3")
+    cells = np.zeros((10, 10), int)
+    np.add.at(cells, (painted.splits["probe"].targets["class"], painted.splits["probe"].targets["color"]), 1)
+    assert (cells == 0).sum() == 1
+    assert cells[3, 0] == 0
+    assert painted.describe()["probe"]["left_out"] == {"probe": [3], "probe_val": [3]}
 
 
 @pytest.fixture

@@ -59,6 +59,15 @@ def test_cifar10(cifar):
     assert module.value_names == {"class": [f"class {i}" for i in range(10)]}
 
 
+@pytest.mark.parametrize(("option", "value"), [("image_size", 64), ("feed", "stream"), ("unreadable", "skip")])
+def test_cifar10_in_the_published_files_refuses_what_acts_on_image_files(cifar, option, value):
+    root, _ = cifar("c10", torchvision.datasets.CIFAR10, ["labels"], [[f"class {i}" for i in range(10)]])
+    with pytest.raises(DataMismatch, match=f"{option} {value!r}: the published files of cifar10 hold 32x32"):
+        datamodules.build("cifar10", root=str(root), **{option: value}).setup()
+    holds = datamodules.build("cifar10", root=str(root), batch_size=8, image_size=32, feed="memory")
+    assert holds.image_shape == (3, 32, 32)
+
+
 def test_cifar100_has_superclasses(cifar):
     names = [[f"class {i}" for i in range(10)], [f"super {i}" for i in range(5)]]
     root, made = cifar("c100", torchvision.datasets.CIFAR100, ["fine_labels", "coarse_labels"], names)
@@ -122,6 +131,9 @@ def test_stl10_trains_on_unlabelled_images_and_judges_on_labelled_ones(tmp_path)
     assert min(batch["target/class"].min() for batch in module.eval_dataloader("train")) == 0
     labelled = datamodules.build("stl10", pretrain_on="train", **options)
     assert len(labelled.training) == 30
+    with pytest.raises(DataMismatch, match="balance 'class': 30 of the training images of stl10 have no label"):
+        module.check_batches("class", 3)
+    labelled.check_batches("class", 3)
     assert labelled.fingerprint != module.fingerprint
 
 

@@ -155,6 +155,15 @@ def test_colours_go_with_shapes_in_training_as_often_as_asked_and_never_in_test(
     assert len(set.union(*sprites)) == sum(map(len, sprites)) == 3 * 4 * 6 * 4 * 4
 
 
+def test_a_test_split_that_a_shift_fetched_out_of_correlated_images_is_weighted():
+    module = datamodules.build("sprites", correlation=0.8, shift="hold_out:x=0", **SMALL)
+    split = module.splits["test"]
+    shape, color = split.targets["shape"], split.targets["color"]
+    assert (shape == color).mean() > 0.5
+    by_chance = sum((shape == n).mean() * (color == n).mean() for n in range(3))
+    assert np.average(shape == color, weights=split.weights) == pytest.approx(by_chance, rel=1e-4)
+
+
 def test_splits_do_not_depend_on_the_correlation_nor_do_whole_grids_on_there_being_one():
     one, other = (datamodules.build("sprites", correlation=c, **SMALL) for c in (0.1, 0.9))
     for name in ("train", "val", "test"):

@@ -42,7 +42,8 @@ class DSprites(FactorDataModule):
     """dSprites: 737,280 white 64x64 sprites, every combination of 5 factors.
 
     Three equal channels. Targets: `shape` (content); `scale`, `x`, `y` (ordinal) and `orientation` (circular), all
-    style. A seeded split, stratified by shape.
+    style. A seeded split, stratified by shape. The first and the last of the 40 published orientations are 0 and 2 pi:
+    the same image twice, which may be in two splits.
     """
 
     name = "dsprites"

@@ -192,7 +192,7 @@ class Sprites(Grid):
         """As every grid's, but where colours go with shapes: there only the test images, unless the shift says."""
         if self.correlation is None:
             return super().independent(split)
-        return split == "test" and shifts.test_correlation(self.shift) == 0
+        return split == "test" and shifts.test_is_drawn_independently(self.shift)
 
 
 def _sheet(shape: str, radius: float, angle: float, edge: int) -> np.ndarray:
