@@ -330,8 +330,10 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
         A run of this suite trains on a view of the data that doesn't hold them in the first place.
         """
-        if not (isinstance(batch, dict) and "index" in batch):  # of a loader that is not this suite's
-            batch = as_batch(batch, self.image_shape[0])
+        image = batch.get("image") if isinstance(batch, dict) else None
+        ready = isinstance(image, Tensor) and image.dtype == torch.uint8 and "index" in batch
+        if not ready:  # of a loader that is not this suite's
+            batch = as_batch(batch, self.image_shape[0], self.global_rank)
         self._positions = batch["index"].cpu()
         seen = type(self).uses_targets
         declared = {f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] in seen}
