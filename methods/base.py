@@ -56,7 +56,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
         init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
             Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
-        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches).
+        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches), but for
+            the blur's size.
         own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
         normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
             CIFAR-10's or ImageNet's as they are usually given, or none.
@@ -138,6 +139,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
+        sizes = augmentation.blur_size, self.key_augmentation.blur_size
+        if self.key_augmentation.blur_p and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"key_augmentation.blur_size is {sizes[1]} but augmentation.blur_size is {sizes[0]}: all views are "
+                "blurred in one pass with one kernel, give both the same"
+            )
         self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
         self.images_seen = 0
         self.forward_passes = 0
