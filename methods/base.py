@@ -41,6 +41,16 @@ def stream_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
 
 
+def _split(groups: list[dict[str, Any]], name: str, chosen: Callable[[Tensor], bool]) -> list[dict[str, Any]]:
+    """Each group of parameters as two, which say under `name` whether theirs are chosen; none is empty."""
+    parts = [
+        group | {"params": [p for p in group["params"] if chosen(p) == value], name: value}
+        for group in groups
+        for value in (True, False)
+    ]
+    return [part for part in parts if part["params"]]
+
+
 class Method(L.LightningModule, metaclass=Firewalled):
     """Base of all methods. A subclass says what it computes in `training_step` and which spaces `embed` offers.
 
@@ -61,7 +71,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
         normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
             CIFAR-10's or ImageNet's as they are usually given, or none.
-        optimizer: sgd, adam, adamw or lars.
+        optimizer: sgd (with plain momentum), adam, adamw or lars (which adapts the rate of matrices).
         lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
         momentum: of sgd and lars; the first beta of adam and adamw.
         weight_decay: on matrices; biases and norm parameters have none.
@@ -70,8 +80,9 @@ class Method(L.LightningModule, metaclass=Firewalled):
         final: share of the peak learning rate at which the cosine ends.
         step_epochs: epochs between two steps down.
         step_factor: of each step down.
-        heads_first: share of the budget in which the encoder stays as it is and only what is on top of it learns; then
-            all does, and warm-up and schedule start again (for an encoder that comes with weights).
+        heads_first: share of the budget in which the encoder's weights stay as they are and only what is on top of it
+            learns; then all does, and warm-up and schedule (not `step`) start again (for an encoder that comes with
+            weights). Running statistics of the encoder's batch norms follow the images all along.
     """
 
     name: ClassVar[str]
@@ -376,19 +387,15 @@ class Method(L.LightningModule, metaclass=Firewalled):
         given: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
         given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
         groups = self.param_groups()
+        if self.optimizer_name == "lars":  # which would adapt the rate of what decays only: none without weight decay
+            groups = _split(groups, "always_adapt", lambda parameter: parameter.ndim > 1)
+        name = {"sgd": "momentum"}.get(self.optimizer_name, self.optimizer_name)  # timm's "sgd" is Nesterov's
         factors: list[Callable[[int], float]] = [self._lr_factor for _ in groups]
         if self.schedule.heads_first:
             resting = {id(parameter) for parameter in self.backbone.parameters()}
-            parts = [
-                group | {"params": [p for p in group["params"] if (id(p) in resting) == rests], "rests": rests}
-                for group in groups
-                for rests in (True, False)
-            ]
-            groups = [part for part in parts if part["params"]]
+            groups = _split(groups, "rests", lambda parameter: id(parameter) in resting)
             factors = [partial(self._lr_factor, rests=group["rests"]) for group in groups]
-        optimizer = create_optimizer_v2(
-            groups, opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given
-        )
+        optimizer = create_optimizer_v2(groups, opt=name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"},
