@@ -139,6 +139,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         if own_views is not None:
             augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
+        sizes = augmentation.blur_size, self.key_augmentation.blur_size
+        if self.key_augmentation.blur_p and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"key_augmentation.blur_size is {sizes[1]} but augmentation.blur_size is {sizes[0]}: all views are "
+                "blurred in one pass with one kernel, give both the same"
+            )
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.schedule = Schedule(schedule, warmup, final, step_epochs, step_factor, heads_first)
         with torch.random.fork_rng(devices=[]):
@@ -150,12 +156,6 @@ class Method(L.LightningModule, metaclass=Firewalled):
         for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
-        sizes = augmentation.blur_size, self.key_augmentation.blur_size
-        if self.key_augmentation.blur_p and sizes[0] != sizes[1]:
-            raise ValueError(
-                f"key_augmentation.blur_size is {sizes[1]} but augmentation.blur_size is {sizes[0]}: all views are "
-                "blurred in one pass with one kernel, give both the same"
-            )
         self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
         self.images_seen = 0
         self.forward_passes = 0
@@ -417,6 +417,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
                     self._clock = (step, float(spent))
                 share = max(share, self._clock[1])
         return share
+
+    def on_fit_start(self) -> None:
+        """Refuse accumulated gradients: momentum encoders, queues and centres move once a batch, rates by the step."""
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"accumulate_grad_batches is {self.trainer.accumulate_grad_batches} but must be 1: losses compare the "
+                "images of a batch, so take larger batches or more processes"
+            )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Count what the run costs."""
