@@ -41,6 +41,16 @@ def stream_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
 
 
+def _split(groups: list[dict[str, Any]], name: str, chosen: Callable[[Tensor], bool]) -> list[dict[str, Any]]:
+    """Each group of parameters as two, which say under `name` whether theirs are chosen; none is empty."""
+    parts = [
+        group | {"params": [p for p in group["params"] if chosen(p) == value], name: value}
+        for group in groups
+        for value in (True, False)
+    ]
+    return [part for part in parts if part["params"]]
+
+
 class Method(L.LightningModule, metaclass=Firewalled):
     """Base of all methods. A subclass says what it computes in `training_step` and which spaces `embed` offers.
 
@@ -56,11 +66,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
             Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
-        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches).
+        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches), but for
+            the blur's size.
         own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
         normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
             CIFAR-10's or ImageNet's as they are usually given, or none.
-        optimizer: sgd, adam, adamw or lars.
+        optimizer: sgd (with plain momentum), adam, adamw or lars (which adapts the rate of matrices).
         lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
         momentum: of sgd and lars; the first beta of adam and adamw.
         weight_decay: on matrices; biases and norm parameters have none.
@@ -69,8 +80,9 @@ class Method(L.LightningModule, metaclass=Firewalled):
         final: share of the peak learning rate at which the cosine ends.
         step_epochs: epochs between two steps down.
         step_factor: of each step down.
-        heads_first: share of the budget in which the encoder stays as it is and only what is on top of it learns; then
-            all does, and warm-up and schedule start again (for an encoder that comes with weights).
+        heads_first: share of the budget in which the encoder's weights stay as they are and only what is on top of it
+            learns; then all does, and warm-up and schedule (not `step`) start again (for an encoder that comes with
+            weights). Running statistics of the encoder's batch norms follow the images all along.
     """
 
     name: ClassVar[str]
@@ -127,6 +139,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         if own_views is not None:
             augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
+        sizes = augmentation.blur_size, self.key_augmentation.blur_size
+        if self.key_augmentation.blur_p and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"key_augmentation.blur_size is {sizes[1]} but augmentation.blur_size is {sizes[0]}: all views are "
+                "blurred in one pass with one kernel, give both the same"
+            )
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.schedule = Schedule(schedule, warmup, final, step_epochs, step_factor, heads_first)
         with torch.random.fork_rng(devices=[]):
@@ -330,8 +348,10 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
         A run of this suite trains on a view of the data that doesn't hold them in the first place.
         """
-        if not (isinstance(batch, dict) and "index" in batch):  # of a loader that is not this suite's
-            batch = as_batch(batch, self.image_shape[0])
+        image = batch.get("image") if isinstance(batch, dict) else None
+        ready = isinstance(image, Tensor) and image.dtype == torch.uint8 and "index" in batch
+        if not ready:  # of a loader that is not this suite's
+            batch = as_batch(batch, self.image_shape[0], self.global_rank)
         self._positions = batch["index"].cpu()
         seen = type(self).uses_targets
         declared = {f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] in seen}
@@ -367,19 +387,15 @@ class Method(L.LightningModule, metaclass=Firewalled):
         given: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
         given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
         groups = self.param_groups()
+        if self.optimizer_name == "lars":  # which would adapt the rate of what decays only: none without weight decay
+            groups = _split(groups, "always_adapt", lambda parameter: parameter.ndim > 1)
+        name = {"sgd": "momentum"}.get(self.optimizer_name, self.optimizer_name)  # timm's "sgd" is Nesterov's
         factors: list[Callable[[int], float]] = [self._lr_factor for _ in groups]
         if self.schedule.heads_first:
             resting = {id(parameter) for parameter in self.backbone.parameters()}
-            parts = [
-                group | {"params": [p for p in group["params"] if (id(p) in resting) == rests], "rests": rests}
-                for group in groups
-                for rests in (True, False)
-            ]
-            groups = [part for part in parts if part["params"]]
+            groups = _split(groups, "rests", lambda parameter: id(parameter) in resting)
             factors = [partial(self._lr_factor, rests=group["rests"]) for group in groups]
-        optimizer = create_optimizer_v2(
-            groups, opt=self.optimizer_name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given
-        )
+        optimizer = create_optimizer_v2(groups, opt=name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"},
@@ -401,6 +417,14 @@ class Method(L.LightningModule, metaclass=Firewalled):
                     self._clock = (step, float(spent))
                 share = max(share, self._clock[1])
         return share
+
+    def on_fit_start(self) -> None:
+        """Refuse accumulated gradients: momentum encoders, queues and centres move once a batch, rates by the step."""
+        if self.trainer.accumulate_grad_batches != 1:
+            raise ValueError(
+                f"accumulate_grad_batches is {self.trainer.accumulate_grad_batches} but must be 1: losses compare the "
+                "images of a batch, so take larger batches or more processes"
+            )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Count what the run costs."""

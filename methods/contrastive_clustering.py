@@ -30,7 +30,8 @@ class ContrastiveClustering(Method):
                                   h2 -> q2 = Student-t(h2, centres) / KL(q || q1), KL(q || q2)   anchor
     ```
 
-    Deviations from the authors' code: the centres start from features of all training images in eval mode, once batch
+    Deviations from the authors' code: the instance loss is alone until half of the budget is spent (there: `start: 0`,
+    all losses from the first step); the centres start from features of all training images in eval mode, once batch
     norm's running statistics describe them; before that, as with `start: 0`, by the statistics of random batches, as
     there (batches of 32 of the random network in train mode, the last one left out); K is a setting (there: always
     10); only the training split is learnt from (there: also the test images).
@@ -42,7 +43,7 @@ class ContrastiveClustering(Method):
         instance_weight: of the instance loss.
         cluster_weight: of the cluster loss.
         anchor_weight: of the anchor loss.
-        start: share of the budget with the instance loss alone; the centres' k-means start follows it.
+        start: share of the budget with the instance loss alone, below 1; the centres' k-means start follows it.
         projection_dim: width of z.
     """
 
@@ -68,6 +69,8 @@ class ContrastiveClustering(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if start == 1:
+            raise ValueError("start is 1, but centres are found only if some of the budget is left: it must be below 1")
         self.alpha, self.temperature, self.start = alpha, temperature, start
         self.instance_weight, self.cluster_weight, self.anchor_weight = instance_weight, cluster_weight, anchor_weight
         self.num_clusters = num_clusters or self.data["num_classes"]

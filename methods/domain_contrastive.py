@@ -32,8 +32,9 @@ class DomainContrastive(Method):
     Batches should hold several images of each domain: give the data set `balance: <domain target>`.
 
     Deviations from the authors' code: pixels are normalised unless `normalize` is none; all images of the domain are
-    negatives where domains are unequally frequent in a batch (there: a random part); the features under the perceptual
-    distance are the layers' outputs (there: changed in place by the ReLU that follows).
+    negatives where domains are unequally frequent in a batch (there: a random part); the blur's kernel is a tenth of
+    the view, 7 pixels at 64 (there: 5); the features under the perceptual distance are the layers' outputs (there:
+    changed in place by the ReLU that follows).
 
     Args:
         domain: name of the domain target; None: the data set's first one.
@@ -154,8 +155,8 @@ class DomainContrastive(Method):
         views = self.apply_views(image, together(drawn), transforms) if drawn else []
         codes = self.code(self.prepare(plain))
         positives = torch.stack([self.code(view) for view in views] or [codes.detach()], 1)  # similarity 1, no gradient
-        shared = torch.zeros_like(domains) if self.all_negatives else domains
-        loss = domain_info_nce(codes, positives, shared, self.temperature, gather=self.gather)
+        compared = torch.zeros_like(domains) if self.all_negatives else domains  # within which images are negatives
+        loss = domain_info_nce(codes, positives, compared, self.temperature, index=batch["index"], gather=self.gather)
         if self.reconstruction:
             distance = self.distance(self.generate(codes, domains), plain)
             self.log_dict({"loss/contrastive": loss, "loss/reconstruction": distance})

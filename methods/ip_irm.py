@@ -167,28 +167,45 @@ class IPIRM(Method):
     # ---- minimisation step ----
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of the kept partitions (eq. 5)."""
+        """InfoNCE + penalty_weight * penalty, the means over the subsets of the kept partitions (eq. 5)."""
         assignments = [logits[self.positions(batch)].argmax(1) for logits in self.partitions]
         view1, view2 = self.views(batch)
-        options: dict[str, Any] = {
-            "penalty_weight": self.penalty_weight,
-            "keep_global": self.keep_global,
-            "gather": self.gather,
-        }
         if self.mixup:
-            drawn: dict[str, Any] = {
-                "generator": self.mixup_generator,
-                "rank": self.global_rank,
-                "sum_partitions": self.sum_partitions,
-            }
-            shared = self.shared | {"irm_temperature": self.shared["temperature"]}
-            loss = mixed_loss(self.project, view1, view2, assignments, **drawn, **options, **shared)
-        elif not self.partition_every:
-            loss = info_nce(self.project(view1), self.project(view2), self.shared["temperature"], gather=self.gather)
+            loss = self.mixup_loss(view1, view2, assignments)
         else:
-            loss = invariant_loss(self.project(view1), self.project(view2), assignments, **options, **self.shared)
+            z1, z2 = self.project(view1), self.project(view2)
+            if self.partition_every:
+                loss = invariant_loss(
+                    z1,
+                    z2,
+                    assignments,
+                    penalty_weight=self.penalty_weight,
+                    keep_global=self.keep_global,
+                    gather=self.gather,
+                    **self.shared,
+                )
+            else:  # SimCLR
+                loss = info_nce(z1, z2, self.shared["temperature"], gather=self.gather)
         self.log("loss", loss)
         return loss
+
+    def mixup_loss(self, view1: Tensor, view2: Tensor, assignments: list[Tensor]) -> Tensor:
+        """The same for anchors that are mixed with another image of their subset; there is one temperature."""
+        return mixed_loss(
+            self.project,
+            view1,
+            view2,
+            assignments,
+            num_subsets=self.shared["num_subsets"],
+            temperature=self.shared["temperature"],
+            irm_temperature=self.shared["temperature"],
+            penalty_weight=self.penalty_weight,
+            keep_global=self.keep_global,
+            sum_partitions=self.sum_partitions,
+            generator=self.mixup_generator,
+            rank=self.global_rank,
+            gather=self.gather,
+        )
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""

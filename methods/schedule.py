@@ -16,7 +16,11 @@ class Schedule:
         final: at which the cosine ends.
         step_epochs: epochs between two steps down.
         step_factor: of each step down.
-        heads_first: share of the budget in which what rests stays as it is; then the schedule starts again.
+        heads_first: share of the budget in which the weights that rest stay as they are (their batch norms' running
+            statistics don't); then the schedule starts again.
+
+    Raises:
+        ValueError: heads first under steps down, which count epochs from the start of the run.
     """
 
     shape: str
@@ -25,6 +29,12 @@ class Schedule:
     step_epochs: int
     step_factor: float
     heads_first: float
+
+    def __post_init__(self) -> None:
+        if self.shape == "step" and self.heads_first:
+            raise ValueError(
+                f"heads_first is {self.heads_first} but schedule step can't start anew then: take cosine or constant"
+            )
 
     def factor(self, share: float, epoch: int, rests: bool = False) -> float:
         """Of the peak learning rate, in [0, 1].

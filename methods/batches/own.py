@@ -33,12 +33,13 @@ def undescribed(image_shape: tuple[int, int, int]) -> dict[str, Any]:
     }
 
 
-def as_batch(given: Any, channels: int) -> dict[str, Any]:
+def as_batch(given: Any, channels: int, rank: int = 0) -> dict[str, Any]:
     """A batch of any loader as a dict with `image` uint8 [B, C, H, W] and `index` int64 [B].
 
     Args:
         given: a dict with `image`, a tuple whose first part are images, or images.
         channels: C.
+        rank: of this process, so that images of different ones get different numbers where a loader gives none.
 
     Raises:
         ValueError: it is something else; the message says what.
@@ -64,4 +65,4 @@ def as_batch(given: Any, channels: int) -> dict[str, Any]:
     if image.dtype != torch.uint8:
         raise ValueError(f"{EXPECTED}; these are {image.dtype}")
     index = batch.get("index")
-    return batch | {"image": image, "index": torch.arange(len(image)) if index is None else index}
+    return batch | {"image": image, "index": torch.arange(len(image)) + rank * len(image) if index is None else index}

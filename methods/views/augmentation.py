@@ -28,6 +28,9 @@ ERASED = (math.log(0.3), math.log(3.3))
 class Augmentation:
     """Strength of each transform (defaults: SimCLR's, Chen et al. 2020, for small images).
 
+    Not as in torchvision: the jitter is always in the order brightness, contrast, saturation, hue (there drawn for each
+    image). A crop wider or higher than the image is cut down to its edge (there drawn again).
+
     Attributes:
         crop_scale: smallest and largest area of the crop, as a share of the image.
         crop_ratio: smallest and largest width/height of the crop.
@@ -84,7 +87,9 @@ class Augmentation:
                 raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
 
     def joined(self, other: Augmentation) -> Augmentation:
-        """What applies parameters that either has drawn."""
+        """What applies parameters that either has drawn; blur kernels are this one's."""
+        if other is self:  # also one of somebody's own, whose class may have an `__init__` of its own
+            return self
         coins = ("jitter_p", "grey_p", "blur_p", "solarize_p", "erasing_p")
         return replace(self, **{name: max(getattr(self, name), getattr(other, name)) for name in coins})
 

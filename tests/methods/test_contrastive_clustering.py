@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch.testing import assert_close
 
@@ -92,6 +93,11 @@ def test_a_cluster_without_an_image_is_counted(data, make, trainer):
     fitting.fit(method, datamodule=module)
     assert float(fitting.callback_metrics["clusters/empty"]) == 2
     assert float(fitting.callback_metrics["clusters/largest_share"]) == 1
+
+
+def test_a_start_that_never_comes_is_refused(data, make):
+    with pytest.raises(ValueError, match=r"start is 1, but centres .* must be below 1"):
+        make("contrastive_clustering", data(), start=1.0)
 
 
 def test_centres_have_no_weight_decay(make, data):

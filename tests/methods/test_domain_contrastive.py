@@ -124,6 +124,17 @@ def test_batches_of_one_image_a_domain_are_an_error_that_says_what_to_set(data, 
     trainer(max_epochs=1, limit_train_batches=2).fit(make("domain_contrastive", module), datamodule=module)
 
 
+@pytest.mark.parametrize("everything", [False, True])
+def test_an_image_that_fills_up_its_small_domain_is_not_its_own_negative(data, make, everything):
+    module = data()
+    method = make("domain_contrastive", module, all_negatives=everything)
+    method.log = lambda *_: None
+    images, again = torch.from_numpy(module.splits["train"].images), [3, 3]
+    batch = {"image": images[again], "index": torch.tensor(again), "target/color": torch.tensor([1, 1])}
+    assert method.training_step(batch, 0).item() == 0
+    assert method.training_step(batch | {"image": images[[3, 4]], "index": torch.tensor([3, 4])}, 0).item() > 0
+
+
 def test_with_all_negatives_domains_make_no_difference(data, make, trainer):
     """The ablation: the same batch in other domains has the same loss, which it has not otherwise."""
     losses = {}

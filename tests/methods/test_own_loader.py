@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from disentangle_bench.methods.batches.own import as_batch
 from disentangle_bench.methods.contrastive_clustering import ContrastiveClustering
+from disentangle_bench.methods.field.cc import CC
 from disentangle_bench.methods.ip_irm import IPIRM
 from disentangle_bench.methods.simclr import SimCLR
 from disentangle_bench.methods.supervised import Supervised
@@ -45,12 +47,19 @@ def test_batches_of_any_form(batches):
 
 def test_all_forms_are_the_same_images():
     weights = []
-    for batch in ((IMAGES, 0), {"image": (IMAGES * 255).round().byte()}):
+    index = torch.arange(32)
+    for batch in ((IMAGES, 0), {"image": (IMAGES * 255).round().byte()}, {"image": IMAGES, "index": index}):
         torch.manual_seed(0)
         method = SimCLR(image_shape=(3, 16, 16), hidden_dim=8)
         fit(method, once(batch))
         weights.append(method.projector[0].weight)
-    assert torch.equal(*weights)
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+def test_images_of_different_processes_have_different_numbers():
+    first, second = (as_batch(IMAGES, 3, rank)["index"] for rank in (0, 1))
+    assert torch.cat([first, second]).equal(torch.arange(64))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +70,7 @@ def test_all_forms_are_the_same_images():
         ((IMAGES - 0.5,), r"lie between -0\.\d+ and 0\.\d+: leave out what normalises them"),
         ((IMAGES[:, :1],), r"with C = 3 \(see image_shape\); these are \(32, 1, 16, 16\)"),
         ((IMAGES.long(),), "these are torch.int64"),
+        ({"image": IMAGES * 2, "index": torch.arange(32)}, "lie between .* leave out what normalises them"),
     ],
 )
 def test_what_is_no_batch_is_told(batch, message):
@@ -68,10 +78,19 @@ def test_what_is_no_batch_is_told(batch, message):
         fit(SimCLR(image_shape=(3, 16, 16)), once(batch))
 
 
+def test_accumulated_gradients_are_refused():
+    """Momentum encoders and queues would move several times between two steps of what they follow."""
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", accumulate_grad_batches=2, **quiet)
+    with pytest.raises(ValueError, match=r"accumulate_grad_batches is 2 but must be 1: .* take larger batches"):
+        trainer.fit(SimCLR(image_shape=(3, 16, 16)), once((IMAGES,)))
+
+
 def test_what_a_method_needs_besides_images_is_told():
     with pytest.raises(ValueError, match=r"Supervised trains with content labels: give data=datamodule.describe\(\)"):
         Supervised(image_shape=(3, 16, 16))
-    with pytest.raises(ValueError, match="num_clusters"):
-        ContrastiveClustering(image_shape=(3, 16, 16))
+    for clusters in (ContrastiveClustering, CC):
+        with pytest.raises(ValueError, match="num_clusters: how many is not known of the data, give a number"):
+            clusters(image_shape=(3, 16, 16))
     with pytest.raises(RuntimeError, match=r"needs all training images .* call trainer\.fit\(method, datamodule="):
         fit(IPIRM(image_shape=(3, 16, 16)), once((IMAGES,)))

@@ -86,6 +86,43 @@ def test_heads_first_then_all(data, make, trainer):
     assert rates[-1][False] == rates[-1][True] == pytest.approx(0.1 * 0.01)
 
 
+def test_steps_down_do_not_start_again_after_the_heads(data, make):
+    with pytest.raises(ValueError, match=r"heads_first is 0\.5 but schedule step"):
+        make("simclr", data(), heads_first=0.5, schedule="step")
+
+
+def two_steps(method, monkeypatch):
+    """What a matrix and its bias are after each of two steps at gradients of one."""
+    monkeypatch.setattr(method, "_lr_factor", lambda step, rests=False: 1.0)
+    optimizer = method.configure_optimizers()["optimizer"]
+    own = (method.projector[-1].weight, method.projector[-1].bias)
+    states = [[p.detach().clone() for p in own]]
+    for _ in range(2):
+        for parameter in method.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+        states.append([p.detach().clone() for p in own])
+    return states
+
+
+def test_sgd_has_plain_momentum(data, make, monkeypatch):
+    """As that of MoCo, SimSiam and AugSelf, not Nesterov's: the first step is lr * gradient."""
+    method = make("augself", data(), optimizer="sgd", lr=0.1, weight_decay=0.0)
+    for before, first, second in zip(*two_steps(method, monkeypatch), strict=True):
+        assert_close(first, before - 0.1)
+        assert_close(second, first - 0.1 * 1.9)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+def test_lars_adapts_the_rate_of_matrices_also_without_decay(decay, data, make, monkeypatch):
+    method = make("augself", data(), optimizer="lars", momentum=0.0, lr=0.1, weight_decay=decay)
+    (weight, bias), (weights_then, bias_then), _ = two_steps(method, monkeypatch)
+    norm, gradients = weight.norm(), weight.numel() ** 0.5
+    rate = 0.1 * 0.001 * norm / (gradients + decay * norm)
+    assert_close(weight - weights_then, rate * (1 + decay * weight), rtol=1e-3, atol=1e-8)
+    assert_close(bias_then, bias - 0.1)
+
+
 def test_steps_down_come_by_the_epoch(data, make, trainer):
     method = make("simclr", data(), schedule="step", warmup=0.0, step_epochs=2, step_factor=0.33, lr=0.5)
     rates = []

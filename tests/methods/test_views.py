@@ -42,8 +42,10 @@ def test_global_generator_is_left_alone(images):
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_parameters_are_each_images_own(images):
+@pytest.mark.parametrize("channels", [1, 3])
+def test_parameters_are_each_images_own(images, channels):
     """A view of a batch is the stack of views of single images with their rows of the parameters."""
+    images = images[:, :channels]
     augmentation = Augmentation(blur_p=0.5, solarize_p=0.3, rotation=20)
     params = augmentation.draw(len(images), torch.Generator().manual_seed(3))
     whole = augmentation.apply(images, params)
@@ -196,6 +198,29 @@ def test_zooms_are_in_and_out_by_even_chances_and_rotations_as_often_as_asked():
 
 def generator_of(seed):
     return torch.Generator().manual_seed(seed)
+
+
+class OwnViews(Augmentation):
+    """Made in another way than `Augmentation` is."""
+
+    def __init__(self, flips=True):
+        super().__init__(**STILL | {"flip": float(flips)})
+
+
+def test_views_whose_class_has_an_init_of_its_own(data, make):
+    method = make("simclr", data(), own_views=f"{__name__}.OwnViews", normalize="none")
+    image = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    for seen in method.views({"image": image}):
+        torch.testing.assert_close(seen, image.flip(-1) / 255)
+
+
+def test_branches_blurred_with_different_kernels_are_refused(data, make):
+    query, key = Augmentation(blur_p=0.5, blur_size=3), Augmentation(blur_p=0.1, blur_size=5)
+    message = "key_augmentation.blur_size is 5 but augmentation.blur_size is 3: .* give both the same"
+    with pytest.raises(ValueError, match=message):
+        make("simclr", data(), augmentation=query, key_augmentation=key)
+    make("simclr", data(), augmentation=query, key_augmentation=Augmentation(blur_p=0.1, blur_size=3))
+    make("simclr", data(), augmentation=query, key_augmentation=Augmentation())  # which blurs nothing
 
 
 def test_what_is_off_is_not_drawn():

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from disentangle_bench.methods.objectives.gather import Gather
+from disentangle_bench.methods.objectives.gather import Gather, from_first
 from disentangle_bench.methods.objectives.inputs import (
     check_matrix,
     check_positive,
@@ -158,7 +158,8 @@ def learn_partition(
             optimizer.step()
             risks.append(risk.detach())
         schedule.step()
-        mean_risk = torch.stack(risks).mean().item()
+        # Processes differ by rounding; were one to stop an epoch before the others, those would wait for it for ever.
+        mean_risk = from_first(torch.stack(risks).mean()).item()
         if progress is not None:
             progress(epoch, mean_risk)
         if mean_risk < best_risk:
@@ -195,7 +196,14 @@ def _risk(
     balance: bool,
     scratch: list[Tensor],
 ) -> Tensor:
-    """`partition_risk` of checked inputs. Its backward must run before `scratch` is used again."""
+    """`partition_risk` of checked inputs. Its backward must run before `scratch` is used again.
+
+    For one subset `soft_info_nce` is the readable form. There an anchor's log-sum-exp runs over its own row of weighted
+    negatives; here one matrix of exponentials serves all subsets, which enter as weights: loss_i = log(totals_i) -
+    log_first_i, with totals_i = exp(log_first_i) + scale_i * sum_j weight_j * exp_ij. Four matrices are used over and
+    over: `similarity` (with equal temperatures, logits), `exp` and, for the penalty's second matrix or the loss's own
+    temperature, `other_logits` and `other_exp`.
+    """
     log_membership = logits.log_softmax(1).T
     members = _Members.of(log_membership.to(z1.dtype))
     z = torch.cat([z1, z2])

@@ -37,6 +37,19 @@ def test_unequal_domains_use_every_image_of_the_domain():
     torch.testing.assert_close(domain_info_nce(codes, positives, domains), torch.stack(terms).mean())
 
 
+def test_an_image_that_comes_twice_is_not_its_own_negative():
+    codes = normalize(torch.randn(4, 3, dtype=torch.float64), dim=1)[[0, 1, 0, 2]]
+    positives = normalize(torch.randn(4, 1, 3, dtype=torch.float64), dim=2)
+    domains, index = torch.zeros(4, dtype=torch.long), torch.tensor([7, 5, 7, 6])
+    terms = []
+    for i, others in enumerate([(1, 3), (0, 2, 3), (1, 3), (0, 1, 2)]):
+        logits = torch.stack([positives[i, 0] @ codes[i], *(codes[j] @ codes[i] for j in others)]) / 0.2
+        terms.append(logits.logsumexp(0) - logits[0])
+    torch.testing.assert_close(domain_info_nce(codes, positives, domains, index=index), torch.stack(terms).mean())
+    alone = domain_info_nce(codes, positives, domains, index=torch.arange(4))
+    assert torch.equal(alone, domain_info_nce(codes, positives, domains))
+
+
 def test_wrong_shapes_are_named():
     codes, domains = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
     with pytest.raises(ValueError, match=r"codes is \[4, 3\] but positives is \[4, 1, 2\]"):
@@ -45,3 +58,5 @@ def test_wrong_shapes_are_named():
         domain_info_nce(codes, torch.zeros(4, 0, 3), domains)
     with pytest.raises(ValueError, match=r"codes is \[4, 3\] but domains is \[3\]"):
         domain_info_nce(codes, codes[:, None], domains[:3])
+    with pytest.raises(ValueError, match=r"codes is \[4, 3\] but index is \[3\]"):
+        domain_info_nce(codes, codes[:, None], domains, index=domains[:3])

@@ -8,6 +8,7 @@ from disentangle_bench.methods.objectives.ip_irm import (
     invariant_loss,
     irm_penalty,
     learn_partition,
+    partition,
     partition_risk,
     soft_info_nce,
 )
@@ -259,6 +260,15 @@ def test_the_generator_alone_decides_and_frozen_features_do(frozen):
     assert torch.equal(first, again)
     other = learn_partition(z1, z2, generator=torch.Generator().manual_seed(6), **options)
     assert not torch.equal(first, other)
+
+
+def test_the_first_process_decides_when_the_epochs_end(monkeypatch):
+    """Each by its own rounding, one would stop and the others wait for it where they encode fresh views."""
+    z1, z2 = unit(8, 4, seed=0), unit(8, 4, seed=1)
+    theirs, epochs = iter([3.0, 2.0, 1.0] + [4.0] * 20), []
+    monkeypatch.setattr(partition, "from_first", lambda risk: torch.full_like(risk, next(theirs)))
+    learn_partition(z1, z2, max_epochs=20, min_epochs=0, progress=lambda epoch, risk: epochs.append(risk))
+    assert epochs == [3.0, 2.0, 1.0] + [4.0] * 5
 
 
 def test_wrong_partition_arguments_are_named():
