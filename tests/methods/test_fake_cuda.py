@@ -38,7 +38,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {  # options, and copies to the d
     "domain_contrastive": ({"num_positives": 2}, 1),
     "domain_contrastive-reconstruction": (RECONSTRUCTION, 1),
     "contrastive_clustering": ({}, 1),
-    "contrastive_clustering-instance": ({"start": 1.0}, 1),
+    "contrastive_clustering-instance": ({"start": 0.9}, 1),
     "byol": ({}, 1),
     "simsiam": ({}, 1),
     "moco": ({}, 1),

@@ -198,11 +198,12 @@ def _risk(
 ) -> Tensor:
     """`partition_risk` of checked inputs. Its backward must run before `scratch` is used again.
 
-    For one subset `soft_info_nce` is the readable form. There an anchor's log-sum-exp runs over its own row of weighted
-    negatives; here one matrix of exponentials serves all subsets, which enter as weights: loss_i = log(totals_i) -
-    log_first_i, with totals_i = exp(log_first_i) + scale_i * sum_j weight_j * exp_ij. Four matrices are used over and
-    over: `similarity` (with equal temperatures, logits), `exp` and, for the penalty's second matrix or the loss's own
-    temperature, `other_logits` and `other_exp`.
+    `soft_info_nce` is the readable form of one subset's loss: there the logits of each anchor's negatives carry the log
+    of their weights; here one matrix of exponentials, its row's largest logit taken out, serves all subsets, whose
+    weights multiply it: loss = sum_i share_i * (log(first_i + scale_i * sum_j weight_j * exp_ij) - log first_i).
+
+    scratch: `similarity`, in which logits then stand (the penalty's, where temperatures differ), and their `exp`; for
+    the loss's own temperature `other_logits` and `other_exp`; at last `other_logits` is a second one of the penalty.
     """
     log_membership = logits.log_softmax(1).T
     members = _Members.of(log_membership.to(z1.dtype))
