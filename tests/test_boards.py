@@ -57,7 +57,12 @@ def test_the_readme_shows_the_board():
 
 
 @pytest.mark.parametrize(
-    ("name", "paragraph"), [("cifar10", "**On CIFAR-10**"), ("colored_fashion_mnist", "**On coloured Fashion-MNIST**")]
+    ("name", "paragraph"),
+    [
+        ("cifar10", "**On CIFAR-10**"),
+        ("colored_fashion_mnist", "**On coloured Fashion-MNIST**"),
+        ("sprites", "**On coloured sprites**"),
+    ],
 )
 def test_the_readme_says_of_a_board_what_it_says(name, paragraph):
     board = (ROOT / "results" / name / TABLE).read_text()

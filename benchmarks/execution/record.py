@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.benchmarks.machine import hardware
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import Record, digest_of, read_record, seal, write_json
+from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, read_record, seal, write_json
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.measure import Measurements
@@ -114,7 +114,10 @@ def keep_experiments(cell: Cell, run: RunFolder) -> None:
         known = record["config"].get("experiments", [])
         return [one for one in known if one["suite"] != cell.suite] + cell.experiments
 
-    record = read_record(run.record)
+    try:
+        record = read_record(run.record)
+    except BadRecord:  # somebody has deleted it since
+        return
     if labelled(record) == record["config"].get("experiments", []):
         return
     with suppress(lock.Taken), lock.hold(run.lock):  # a process that adds measures writes it too, and says them itself

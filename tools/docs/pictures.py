@@ -16,7 +16,7 @@ PICTURES = ROOT / "docs" / "pictures"
 OF_BOARDS: dict[str, tuple[Callable[..., str], *tuple[str, ...]]] = {
     "board.svg": (content_and_domain, "quick"),
     "dial.svg": (worst_group_curves, "dial"),
-    "heat.svg": (criteria, "quick", "cifar10", "colored_fashion_mnist"),
+    "heat.svg": (criteria, "quick", "cifar10", "colored_fashion_mnist", "sprites"),
 }
 """File -> what draws it, from which boards."""
 
