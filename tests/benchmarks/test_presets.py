@@ -146,7 +146,7 @@ EXPECTED = {
     "domain_contrastive": {
         ("cars3d", "DCoDR"): REC | VIEWS,
         ("smallnorb", "DCoDR"): NORB,
-        ("celeba", "DCoDR"): RAISED | {"trained_on": 200} | FACES,
+        ("celeba", "DCoDR"): RAISED | {"trained_on": 213} | FACES,
         ("edges2shoes", "DCoDR"): RAISED | SHOES,
         ("shapes3d", "DCoDR"): REC | TENTH | SOLIDS,
         ("cars3d", "DCoDR-norec"): DCODR | VIEWS,
@@ -222,8 +222,8 @@ def published(tmp_path_factory):
     write_cars(root / "cars3d", 5)
     write_norb(root / "smallnorb", count=160)
     write_shapes3d(root / "shapes3d")
-    write_celeba(root / "celeba", draw, 209, 20)
-    write_landmarks(root / "celeba", 209)
+    write_celeba(root / "celeba", draw, 221, 20)  # the last of eleven people is in all three splits
+    write_landmarks(root / "celeba", 221)
     write_dsprites(root / "dsprites", 4)
     for i in range(90):
         draw(root / "edges2shoes" / ("val" if i < 5 else "train") / f"{i}_AB.png", i, (16, 8))

@@ -152,6 +152,7 @@ def reachable(root: object) -> list[object]:
     return list(seen.values())
 
 
+@pytest.mark.timeout(0)  # whose handler knows the fixtures, and Lightning keeps the handlers of all signals
 @pytest.mark.parametrize("roles", [frozenset(), frozenset({"domain"})])
 def test_nothing_that_a_trainer_leads_to_holds_undeclared_labels_or_other_images(roles, data):
     class Looking(Method):
