@@ -31,7 +31,7 @@ def command(
         out: folder of the runs.
         format: table (fitted to the terminal), md (markdown), csv (every score, with its interval), latex (booktabs) or
             html; by default table on a terminal, else md.
-        matched: only runs whose training took the same (within 10 %) in this unit.
+        matched: only runs whose training took the same, within a tenth, in this unit.
         measures: only these, comma-separated, such as linear,knn@1.
         spaces: rows for these spaces, comma-separated, instead of the one that each method declares; a space is one of
             the representations that a method offers, such as features or projection.
