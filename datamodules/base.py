@@ -52,8 +52,8 @@ class ImageDataModule(TrainingBatches):
         val_fraction: share of the training images set aside for selection, where a data set has no split of its own.
         split_seed: of that split's draw; runs with different seeds share their splits.
         train_images: so many of the training images are kept, drawn by class, and the same share of the validation
-            images; all if not given. Rounding may add one (300 of 4,795 are
-            301); the record says how many there are. The test split is left whole.
+            images; all if not given. Rounding may add one (300 of 4,795 are 301); the record says how many there are.
+            The test split is left whole.
         seed: of the order of training batches.
         balance: name of a target with classes, or the role of one (`domain`): training batches then hold equally many
             images of each of `domains_per_batch` values of it; see `BalancedBatches` for which images are repeated.

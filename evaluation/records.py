@@ -285,6 +285,8 @@ def _known(descriptions: Mapping[str, Any]) -> dict[str, Measure]:
     from disentangle_bench.evaluation.measures.own import describe, described
     from disentangle_bench.evaluation.protocol import MEASURES
 
+    if not descriptions:
+        return MEASURES
     own = {title: described(title, about) for title, about in descriptions.items()}
     for title, measure in own.items():
         known, told = (describe(one) for one in (MEASURES.get(title, measure), measure))
@@ -297,8 +299,9 @@ def _know(descriptions: Mapping[str, Any]) -> None:
     """Have measures from outside, which a record describes, shown as all others are."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    for title, measure in _known(descriptions).items():
-        MEASURES.setdefault(title, measure)
+    known = _known(descriptions)
+    for title in descriptions:
+        MEASURES.setdefault(title, known[title])
 
 
 def display_name(record: Record, what: Literal["dataset", "method"]) -> str:

@@ -107,30 +107,29 @@ def keep_experiments(cell: Cell, run: RunFolder) -> None:
     """Have a complete run say which experiments of the suite it is; those of other suites stay.
 
     Labels decide nothing that was computed, so a row that is called otherwise is not trained again. A record that isn't
-    as it was sealed is left alone.
+    as it was sealed is left alone, and one that has gone or that another process is about to write: the next run of the
+    suite sees to it.
     """
 
     def labelled(record: Record) -> list[dict[str, Any]]:
         known = record["config"].get("experiments", [])
         return [one for one in known if one["suite"] != cell.suite] + cell.experiments
 
-    try:
+    with suppress(BadRecord, lock.Taken):
         record = read_record(run.record)
-    except BadRecord:  # somebody has deleted it since
-        return
-    if labelled(record) == record["config"].get("experiments", []):
-        return
-    with suppress(lock.Taken), lock.hold(run.lock):  # a process that adds measures writes it too, and says them itself
-        record = read_record(run.record)
-        if record["digest"] != digest_of(record):
+        if labelled(record) == record["config"].get("experiments", []):
             return
-        given = labelled(record)
-        changed = {**record, "config": record["config"] | {"experiments": given}}
-        write_json(run.record, changed | {"digest": digest_of(changed)})
-        if run.config.exists():  # a run of a board has none
-            config = run.read_config()
-            config.cell["experiments"] = given
-            write_json(run.config, config.as_dict())
+        with lock.hold(run.lock):
+            record = read_record(run.record)  # as it is by now
+            if record["digest"] != digest_of(record):
+                return
+            given = labelled(record)
+            changed = {**record, "config": record["config"] | {"experiments": given}}
+            write_json(run.record, changed | {"digest": digest_of(changed)})
+            if run.config.exists():  # a run of a board has none
+                config = run.read_config()
+                config.cell["experiments"] = given
+                write_json(run.config, config.as_dict())
 
 
 def now() -> str:

@@ -35,9 +35,9 @@ class CelebA(ImageFileDataModule):
     What is not measured: leakage of the identity, and whatever else asks for images in which content and domain are
     independent (informativeness, factor scores, `validation@1` of `bench tune`). It needs people who have images with
     every value of the first content attribute, all of them, in each split; one who lacks a value leaves that value
-    out. Of 10,177 people some always do, so these measures are undefined, with that as the reason, whatever
-    `shared_identities` and `min_images` are. Figures of Kahana and Hoshen (2022) for it, which use no weights, can't
-    be compared with. Accuracies of probes for the attributes on train and test are measured on all images.
+    out. Where nothing is left, these measures are undefined, with that as the reason: to be expected of 10,177 people.
+    Figures of Kahana and Hoshen (2022) for it, which use no weights, can't be compared with. Accuracies of probes for
+    the attributes on train and test are measured on all images.
 
     Args:
         content: attributes that a representation should know.

@@ -70,8 +70,6 @@ RUN = (
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
-MOST_FREQUENT = "share of the most frequent class"
-"""Chance of an accuracy, as the protocol says it in words."""
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
 _SECTIONS = ("options", "budget", "data")
@@ -278,6 +276,7 @@ def _with_chance(row: Row, stored: Outcomes) -> dict[str, float]:
     """A row's figures; beside the accuracy of a classifier what the best constant guess gets of the same images."""
     import numpy as np
 
+    from disentangle_bench.evaluation.measures.base import MOST_FREQUENT
     from disentangle_bench.evaluation.outcomes import Key as Stored
 
     scores = dict(row["scores"] or {})

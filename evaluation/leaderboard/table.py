@@ -15,13 +15,13 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
     LEAKAGE,
-    MOST_FREQUENT,
     PERCENT,
     Key,
     Published,
     score_of,
 )
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Figure, Grid, TableCell
+from disentangle_bench.evaluation.measures.base import MOST_FREQUENT
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 
 if TYPE_CHECKING:

@@ -187,7 +187,9 @@ class Measure:
         return space in self.spaces if self.spaces else space != "assignment"
 
 
-ACCURACY = Score("up", 0, 1, "share of the most frequent class", "percent")
+MOST_FREQUENT = "share of the most frequent class"
+"""Chance of an accuracy; tables put the share in its place where the outcomes tell the classes."""
+ACCURACY = Score("up", 0, 1, MOST_FREQUENT, "percent")
 
 
 def measured(outcomes: dict[str, Outcome], others: dict[str, float] | None = None, **ids: np.ndarray) -> Measured:

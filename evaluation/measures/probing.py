@@ -66,7 +66,7 @@ def share_unknown(space: Space, target: TargetSpec) -> float:
 
 
 def need_known(space: Space, target: TargetSpec) -> None:
-    """MetricUndefined where many test values are unknown to who learns on probe: he fails, whatever the space holds."""
+    """MetricUndefined where more than `UNKNOWN` of the test values can't be learnt on probe, whatever a space holds."""
     if (unknown := share_unknown(space, target)) > UNKNOWN:
         raise MetricUndefined(f"{unknown:.0%} of the test images have a {target.name} that no image of probe has")
 

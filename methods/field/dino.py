@@ -27,8 +27,8 @@ class DINO(Method):
     Deviations from the authors' code: two views of one size (there: eight or ten small crops for the student besides),
     and one augmentation for both unless `key_augmentation` is set; a convolutional encoder and a head with ReLU (there:
     GELU); the student's encoder is what is judged (there: the teacher's, by default); weight decay doesn't rise and
-    gradients aren't clipped; the teacher follows at the start of a step instead of
-    at the end of the one before, which comes to the same.
+    gradients aren't clipped; the teacher follows at the start of a step instead of at the end of the one before, which
+    comes to the same.
 
     Args:
         num_prototypes: K, outputs of the head (the authors': 65536).

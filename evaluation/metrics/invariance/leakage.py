@@ -271,7 +271,8 @@ def _linear(task: _Task) -> _Predictions:
 def _knn(task: _Task) -> _Predictions:
     """Nearest rows by Euclidean distance, a vote each; as many of them as do best on the validation samples."""
     rows_x, domains, weight = task.x, task.d, torch.ones_like(task.x[:, 0]) if task.w is None else task.w
-    if not (counts := weight > 0).all():  # what weighs nothing has no vote, and takes nobody's place
+    counts = weight > 0
+    if counts.any() and not counts.all():  # what weighs nothing has no vote, and takes nobody's place
         rows_x, domains, weight = rows_x[counts], domains[counts], weight[counts]
     k = min(max(NEIGHBOURS), len(rows_x))
     square = (rows_x * rows_x).sum(dim=1) / 2
