@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from disentangle_bench.evaluation.metrics.arrays import full_precision
-from disentangle_bench.files import digest, file_name, read_text, replacing, write_file, writing
+from disentangle_bench.files import digest, file_name, replacing, writing
+from disentangle_bench.json_files import read_mapping, write_json
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
@@ -125,7 +125,7 @@ def open_bank(folder: Path, splits: list[str]) -> FeatureBank:
     targets: dict[str, dict[str, np.ndarray]] = {}
     weights: dict[str, np.ndarray | None] = {}
     for split in splits:
-        for space, width in sorted(_note(folder / split)["widths"].items()):
+        for space, width in sorted(read_mapping(folder / split / NOTE)["widths"].items()):
             file = _file(folder / split, space)
             features.setdefault(space, {})[split] = np.memmap(file, np.float32, "r").reshape(-1, width)
         with np.load(folder / split / "targets.npz", allow_pickle=False) as stored:
@@ -156,18 +156,9 @@ def _file(folder: Path, space: str) -> Path:
     return folder / "spaces" / file_name(space, ".f32")
 
 
-def _note(folder: Path) -> dict[str, Any]:
-    """What the bank of a split depends on, and the widths of its spaces; empty where there is none."""
-    try:
-        note = json.loads(read_text(folder / NOTE))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return note if isinstance(note, dict) else {}
-
-
 def _is_whole(folder: Path, key: dict[str, str]) -> bool:
     """Whether the bank of a split is there for this key, every file as it was written."""
-    note = _note(folder)
+    note = read_mapping(folder / NOTE)
     if note.get("key") != key:
         return False
     try:
@@ -202,7 +193,7 @@ def _encode_part(module: nn.Module, embed: Embed, batches: Iterable, folder: Pat
                     targets.setdefault(name.removeprefix("target/"), []).append(values.numpy())
     known: dict[str, Any] = {name: np.concatenate(chunks) for name, chunks in targets.items()}
     _save_targets(folder, known)
-    write_file(folder / NOTE, json.dumps({"widths": widths}))
+    write_json(folder / NOTE, {"widths": widths})
 
 
 def _save_targets(folder: Path, known: dict[str, Any]) -> None:
@@ -213,10 +204,12 @@ def _save_targets(folder: Path, known: dict[str, Any]) -> None:
 def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None) -> None:
     """Move the parts of all processes to the bank's place, one after the other."""
     parts = [_part(folder, rank) for rank in range(_processes())]
-    parts = [part for part in parts if _note(part)["widths"]] or parts[:1]  # a small split has no batch for some
+    parts = [part for part in parts if read_mapping(part / NOTE)["widths"]] or parts[
+        :1
+    ]  # a small split has no batch for some
     whole = parts[0]
     for part in parts[1:]:
-        for space in _note(part)["widths"]:
+        for space in read_mapping(part / NOTE)["widths"]:
             with _file(whole, space).open("ab") as target, _file(part, space).open("rb") as source:
                 shutil.copyfileobj(source, target)
     if len(parts) > 1:
@@ -228,7 +221,7 @@ def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None)
             np.save(file, np.asarray(weights, np.float32), allow_pickle=False)
     files = [path for path in whole.rglob("*") if path.is_file() and path.name != NOTE]
     sums = {path.relative_to(whole).as_posix(): digest(path) for path in files}
-    write_file(whole / NOTE, json.dumps(_note(whole) | {"key": key, "sha256": sums}))
+    write_json(whole / NOTE, read_mapping(whole / NOTE) | {"key": key, "sha256": sums})
     shutil.rmtree(folder, ignore_errors=True)
     whole.rename(folder)
     for rank in range(_processes()):

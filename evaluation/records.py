@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
-from disentangle_bench.files import digest, find_files, read_text, write_file
+from disentangle_bench.files import digest, find_files
+from disentangle_bench.json_files import read_json
 
 if TYPE_CHECKING:
     from disentangle_bench.evaluation.measures.base import Measure
@@ -132,16 +133,6 @@ class Problem:
     reason: str
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON so that at every moment the file is either absent, the old one or the new one, never a part.
-
-    Raises:
-        ValueError: a number is NaN or infinite (JSON has neither).
-    """
-    text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_file(path, text)
-
-
 def seal(record: Mapping[str, Any], outcomes: Path) -> Record:
     """A record with its schema, the digest of its outcomes and its own: what a run writes last.
 
@@ -178,8 +169,8 @@ def read_record(path: Path) -> Record:
             finite number or outside its range.
     """
     try:
-        record = json.loads(read_text(path), parse_constant=_reject)
-    except (OSError, ValueError, RecursionError) as error:
+        record = read_json(path)
+    except (OSError, ValueError) as error:
         raise BadRecord(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(record, dict):
         raise BadRecord(f"{path}: not a record (a JSON object was expected)")
@@ -332,10 +323,6 @@ def _finite(value: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:  # an integer beyond any float
         return False
-
-
-def _reject(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
 
 
 def different_figures(before: Record, after: Record) -> list[tuple[str, float, float | None]]:

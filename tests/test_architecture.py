@@ -22,7 +22,7 @@ ROOMS = {
         {"launchers"},
         {"execution"},
         {"runs", "planning"},
-        {"signals", "machine", "own_code", "typed_json", "plain_yaml", "terminal"},
+        {"signals", "machine", "own_code", "plain_yaml", "terminal"},
         {"errors"},
     ],
     "methods": [{"*"}, {"base"}, {"views", "networks", "batches", "schedule"}, {"objectives"}],

@@ -18,7 +18,7 @@ def command(folder: str) -> int:
     from disentangle_bench.benchmarks.errors import RequestError
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import RunFolder
-    from disentangle_bench.benchmarks.typed_json import BadJson, from_dict, read
+    from disentangle_bench.json_files import BadJson, from_dict, read
 
     run = RunFolder(Path(folder))
     try:

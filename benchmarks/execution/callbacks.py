@@ -25,7 +25,7 @@ from disentangle_bench.benchmarks.execution.failures import NotFinite
 from disentangle_bench.benchmarks.execution.nonfinite import BadStep
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.json_files import write_json
 
 SAVE_SECONDS = "DISENTANGLE_BENCH_SAVE_SECONDS"
 """Environment variable: seconds of training between two checkpoints in mid-epoch."""

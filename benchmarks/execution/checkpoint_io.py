@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.runs.weights import sync_folder
-from disentangle_bench.evaluation.records import write_json
-from disentangle_bench.files import digest, read_text, replacing
+from disentangle_bench.files import digest, replacing
+from disentangle_bench.json_files import read_mapping, write_json
 
 KEEP = 2
 log = logging.getLogger(__name__)
@@ -75,7 +74,7 @@ def newest_intact(folder: Path, cell: str) -> Path | None:
 def check_owner(folder: Path, cell: str) -> None:
     """Raise RequestError if the folder holds checkpoints of another configuration (reads no checkpoint)."""
     for path in _newest_first(folder):
-        owner = _note(path).get("cell", cell)
+        owner = read_mapping(path.with_suffix(".json")).get("cell", cell)
         if owner != cell:
             raise RequestError(
                 f"{path} belongs to another configuration ({owner}, this cell is {cell}): "
@@ -85,7 +84,7 @@ def check_owner(folder: Path, cell: str) -> None:
 
 def _wrong(path: Path) -> str | None:
     """What is wrong with a checkpoint. The checksum finds damage; it is no proof of where the file comes from."""
-    note = _note(path)
+    note = read_mapping(path.with_suffix(".json"))
     if "sha256" not in note:
         return "no checksum beside it: it was being written when the run ended, or its .json is damaged"
     try:
@@ -100,14 +99,6 @@ def _wrong(path: Path) -> str | None:
 def _open(path: Path) -> None:
     """Read a checkpoint's structure, not its tensors; what is more than plain values and tensors is refused."""
     torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-
-
-def _note(path: Path) -> dict[str, Any]:
-    try:
-        note = json.loads(read_text(path.with_suffix(".json")))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return note if isinstance(note, dict) else {}
 
 
 def _newest_first(folder: Path) -> list[Path]:

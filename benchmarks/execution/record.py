@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.benchmarks.machine import hardware
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, read_record, seal, write_json
+from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, read_record, seal
+from disentangle_bench.json_files import write_json
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.measure import Measurements

@@ -31,8 +31,8 @@ from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
-from disentangle_bench.benchmarks.typed_json import BadJson, from_dict, read
 from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.json_files import BadJson, from_dict, read
 from disentangle_bench.methods.base import Method
 
 WITH_PARENT = "--with-parent"

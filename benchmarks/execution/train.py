@@ -26,7 +26,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights, save_weights, state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.json_files import write_json
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.networks.sync_batch_norm import synchronize
 

@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.suite import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.evaluation.records import write_json
+from disentangle_bench.json_files import write_json
 
 NO_REASON = "no reason left"
 RANK_VARIABLES = {

@@ -12,8 +12,8 @@ from disentangle_bench.benchmarks.launchers import Launch, run
 from disentangle_bench.benchmarks.machine import count_cores, find_devices
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
-from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 from disentangle_bench.evaluation.records import BadRecord, Record, different_figures, read_record
+from disentangle_bench.json_files import BadJson, from_dict
 
 
 def differences(found: Mapping[Path, Record], count: int) -> list[str]:

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from disentangle_bench.benchmarks.runs.folder import Job, RunFolder
-from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.files import file_name
+from disentangle_bench.json_files import write_json
 
 
 class NotAnswering(RuntimeError):

@@ -18,8 +18,8 @@ from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
 from disentangle_bench.evaluation.records import BadRecord, read_record
+from disentangle_bench.json_files import BadJson, from_dict
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)

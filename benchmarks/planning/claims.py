@@ -8,9 +8,9 @@ from typing import Any
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import suite
-from disentangle_bench.benchmarks.typed_json import from_dict
 from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
 from disentangle_bench.evaluation.leaderboard.frame import COST
+from disentangle_bench.json_files import from_dict
 
 FOLDER = Path(__file__).parents[1] / "claims"
 

@@ -11,7 +11,7 @@ from typing import Any
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite, Tuning
-from disentangle_bench.benchmarks.typed_json import BadJson, read
+from disentangle_bench.json_files import BadJson, read
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ import psutil
 
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.benchmarks.typed_json import BadJson, read
 from disentangle_bench.evaluation import outcomes, records
+from disentangle_bench.json_files import BadJson, read, write_json
 
 T = TypeVar("T")
 WITH_MACHINE = {"CONFIGURING", "RUNNING", "COMPLETING"}
@@ -220,7 +220,7 @@ class RunFolder:
 
     def fail(self, reason: str, traceback: str = "") -> None:
         """Leave word of why the run was given up."""
-        records.write_json(self.failure, asdict(Failure(reason, time.time(), traceback)))
+        write_json(self.failure, asdict(Failure(reason, time.time(), traceback)))
 
     def state(self, jobs: Mapping[str, str] | None = NO_JOBS) -> Snapshot:
         """How the run fares, from one look at its files.

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from disentangle_bench.benchmarks.typed_json import BadJson, read
+from disentangle_bench.json_files import BadJson, read
 
 
 class Taken(Exception):

@@ -26,7 +26,8 @@ import psutil
 from filelock import FileLock
 
 from disentangle_bench.datamodules.errors import DataMismatch
-from disentangle_bench.files import file_name, read_text, write_file
+from disentangle_bench.files import file_name, write_file
+from disentangle_bench.json_files import read_json, write_json
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -133,7 +134,7 @@ def _explained(folder: Path, shape: tuple[int, ...]) -> Iterator[None]:
 def _open(folder: Path, identity: str, shape: tuple[int, ...]) -> Stored | None:
     """The images, or None where there are none that can be used (the reason is logged)."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = read_json(folder / "meta.json")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -200,11 +201,6 @@ def checksum(images: np.ndarray) -> str:
         return hashlib.blake2b(b"".join(hashes), digest_size=16).hexdigest()
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write a JSON file so that readers see the old one or the new one, never half of it."""
-    write_file(path, json.dumps(values))
-
-
 @contextmanager
 def _once_a_machine(path: Path) -> Iterator[bool]:
     """Whether the file is as a process that still lives on this machine has found it; else the block looks itself.
@@ -223,7 +219,7 @@ def _once_a_machine(path: Path) -> Iterator[bool]:
         status, own = path.stat(), psutil.Process()
         found = [path.name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         try:
-            *before, pid, began = json.loads(read_text(note))
+            *before, pid, began = read_json(note)
             known = before == found and psutil.Process(pid).create_time() == began
         except (OSError, ValueError, TypeError, psutil.Error):
             known = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import unicodedata
@@ -17,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from disentangle_bench.datamodules.errors import DataCorrupt
-from disentangle_bench.datamodules.storage import decode, image_cache
+from disentangle_bench.datamodules.storage import decode
 from disentangle_bench.datamodules.storage.decode import UnreadableImage
 from disentangle_bench.datamodules.storage.on_demand import OnDemand
+from disentangle_bench.json_files import read_json, write_json
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".jp2")
@@ -235,12 +235,12 @@ def known_digest(images: FileImages, folder: Path, identity: str) -> str:
     """`images.digest()`, kept in `folder` so that files are read for it once and not at every start."""
     path = folder / "digest.json"
     try:
-        kept = json.loads(path.read_text())
+        kept = read_json(path)
         if kept["identity"] == identity:
             return str(kept["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # not there, or not what we wrote: computed again
     digest = images.digest()
     folder.mkdir(parents=True, exist_ok=True)
-    image_cache.write_json(path, {"identity": identity, "digest": digest})
+    write_json(path, {"identity": identity, "digest": digest})
     return digest

@@ -7,7 +7,6 @@ figure: those stand in the record.
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from disentangle_bench.evaluation.pictures import sheets
-from disentangle_bench.evaluation.records import write_json
-from disentangle_bench.files import read_bytes, read_text, write_file
+from disentangle_bench.files import read_bytes, write_file
+from disentangle_bench.json_files import read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -107,7 +106,7 @@ def write(
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Index and sample (`space/<name>` [n, k], `target/<name>` [n]) of a run, or None where there are none to read."""
     try:
-        index = json.loads(read_text(folder / FOLDER / INDEX))
+        index = read_json(folder / FOLDER / INDEX)
         if index["schema"] != SCHEMA:
             return None
         with np.load(io.BytesIO(read_bytes(folder / FOLDER / SAMPLE)), allow_pickle=False) as stored:

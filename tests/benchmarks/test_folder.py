@@ -15,9 +15,8 @@ from disentangle_bench.benchmarks.launchers.base import NO_REASON, ExitReport, p
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from disentangle_bench.benchmarks.typed_json import BadJson, from_dict
-from disentangle_bench.evaluation.records import write_json
 from disentangle_bench.files import LONGEST_NAME, file_name
+from disentangle_bench.json_files import BadJson, from_dict, write_json
 from tests.benchmarks.conftest import make_cell, reason_of
 
 SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)

@@ -17,8 +17,8 @@ from disentangle_bench.benchmarks.runs import feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
-from disentangle_bench.benchmarks.typed_json import read
-from disentangle_bench.evaluation.records import digest_of_file, read_record, write_json
+from disentangle_bench.evaluation.records import digest_of_file, read_record
+from disentangle_bench.json_files import read, write_json
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation import protocol
 from disentangle_bench.evaluation.leaderboard.frame import method_labels
-from disentangle_bench.evaluation.records import BadRecord, find_records, read_record, write_json
+from disentangle_bench.evaluation.records import BadRecord, find_records, read_record
+from disentangle_bench.json_files import write_json
 
 MINE = '''
 import numpy as np

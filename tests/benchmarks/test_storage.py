@@ -7,7 +7,8 @@ from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
-from disentangle_bench.evaluation.records import FILE, read_record, seal, write_json
+from disentangle_bench.evaluation.records import FILE, read_record, seal
+from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record
 
 KEPT = {FILE, "outcomes.npz", "config.json", "log.txt"}

@@ -9,7 +9,8 @@ from disentangle_bench.benchmarks.commands import verify
 from disentangle_bench.benchmarks.launchers import rerun
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
-from disentangle_bench.evaluation.records import find_records, read_record, seal, write_json
+from disentangle_bench.evaluation.records import find_records, read_record, seal
+from disentangle_bench.json_files import write_json
 from tests.benchmarks.conftest import make_cell
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
+from disentangle_bench import files, json_files
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.storage import image_cache
 
@@ -148,7 +149,7 @@ def test_a_cache_that_may_only_be_read_is_verified_each_time(tmp_path, monkeypat
 @pytest.mark.parametrize("written", range(3))
 def test_a_disk_that_is_full_at_any_write_leaves_no_half_and_the_next_start_makes_it(tmp_path, monkeypatch, written):
     """The images, what is known of them, and the note that they were looked at (which may be missing)."""
-    attempts, write_file, allocate = [], image_cache.write_file, os.posix_fallocate
+    attempts, write_file, allocate = [], files.write_file, os.posix_fallocate
 
     def full(wrapped):
         def write(*args, **kwargs):
@@ -159,7 +160,8 @@ def test_a_disk_that_is_full_at_any_write_leaves_no_half_and_the_next_start_make
 
         return write
 
-    monkeypatch.setattr(image_cache, "write_file", full(write_file))
+    for module in (image_cache, json_files):
+        monkeypatch.setattr(module, "write_file", full(write_file))
     monkeypatch.setattr(os, "posix_fallocate", full(allocate))
     if written < 2:
         with pytest.raises(DataMismatch, match="No space left on device; choose another place"):

@@ -10,8 +10,9 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import FILE, find_records, seal, write_json
+from disentangle_bench.evaluation.records import FILE, find_records, seal
 from disentangle_bench.evaluation.verify import export_board, verify
+from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record, right_or_wrong, write_judged
 
 

@@ -51,7 +51,7 @@ def command(
         draw,
         tuning_suite,
     )
-    from disentangle_bench.evaluation.records import write_json
+    from disentangle_bench.json_files import write_json
 
     request = choose(suite, method, None, None, set)
     preconditions.check_target(Path(to), "--to")

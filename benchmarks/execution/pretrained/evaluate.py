@@ -33,8 +33,9 @@ from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.protocol import MEASURES
-from disentangle_bench.evaluation.records import Record, read_record, write_json
+from disentangle_bench.evaluation.records import Record, read_record
 from disentangle_bench.files import printable
+from disentangle_bench.json_files import write_json
 from disentangle_bench.methods.pretrained.encoder import Encoder
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts, sheets
-from disentangle_bench.evaluation.records import FILE, Record, seal, write_json
+from disentangle_bench.evaluation.records import FILE, Record, seal
+from disentangle_bench.json_files import write_json
 
 
 def _hash(*parts: object) -> str:

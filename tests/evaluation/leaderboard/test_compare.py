@@ -11,7 +11,8 @@ from disentangle_bench.evaluation.leaderboard.compare import (
     compare_records,
 )
 from disentangle_bench.evaluation.leaderboard.frame import observations
-from disentangle_bench.evaluation.records import FILE, write_json
+from disentangle_bench.evaluation.records import FILE
+from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import at, write_judged
 
 NOISE = (0.001, -0.002, 0.0015, 0.0005)

@@ -11,7 +11,8 @@ from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, c
 from disentangle_bench.evaluation.leaderboard.formats import csv
 from disentangle_bench.evaluation.leaderboard.frame import cautions
 from disentangle_bench.evaluation.leaderboard.summary import document, leaderboard, to_html, to_latex
-from disentangle_bench.evaluation.records import FILE, find_records, write_json
+from disentangle_bench.evaluation.records import FILE, find_records
+from disentangle_bench.json_files import write_json
 
 VALUES = (None, True, 0, -1, 1.5, 10**400, "", "x", "=1+1", "cost", "features", "linear@1", [], [1], {}, {"a": [1]})
 

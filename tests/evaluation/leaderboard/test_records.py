@@ -14,8 +14,8 @@ from disentangle_bench.evaluation.records import (
     find_records,
     read_record,
     seal,
-    write_json,
 )
+from disentangle_bench.json_files import write_json
 
 
 def put(root, record, folder=None):

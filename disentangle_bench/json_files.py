@@ -1,4 +1,4 @@
-"""JSON files as dataclasses: what doesn't fit is named, never guessed at."""
+"""JSON files, for all packages: read within bounds, written whole, and as dataclasses: what doesn't fit is named."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from disentangle_bench.files import read_text
+from disentangle_bench.files import read_text, write_file
 
 T = TypeVar("T")
 
@@ -18,17 +18,43 @@ class BadJson(ValueError):
     """A file isn't what it should be; the message names it and says what is wrong."""
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises OSError, or ValueError if it isn't JSON, or holds NaN or an infinity."""
+    try:
+        return json.loads(read_text(path), parse_constant=_reject)
+    except RecursionError as error:  # brackets in brackets
+        raise ValueError(str(error)) from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, empty where there is none that can be read."""
+    try:
+        content = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON so that at every moment the file is either absent, the old one or the new one, never a part.
+
+    Raises:
+        ValueError: a number is NaN or infinite (JSON has neither).
+    """
+    write_file(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
 def read(cls: type[T], path: Path) -> T | None:
-    """The dataclass that a file holds (written by `records.write_json` of its `asdict`), None if there is no file.
+    """The dataclass that a file holds (written by `write_json` of its `asdict`), None if there is no file.
 
     Raises:
         BadJson: cut short, not a regular file, with parts missing, of another kind, or NaN.
     """
     try:
-        content = json.loads(read_text(path))
+        content = read_json(path)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise BadJson(f"{path.name}: not readable ({error})") from error
     return from_dict(cls, content, path.name)
 
@@ -66,3 +92,7 @@ def _value_of(kind: Any, value: Any, where: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise BadJson(f"{where}: {value} is no number")
     return value
+
+
+def _reject(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
