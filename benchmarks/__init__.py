@@ -1,5 +1,5 @@
 """What is run: the `bench` command, from a suite's name to records and tables.
 
 In: words of a command line. Out: a folder a run, its record last. Down only: `__main__`, `commands`, `launchers`,
-`execution`, then `runs` and `planning`, then `signals`, `machine`, `own_code`, `errors`.
+`execution`, `runs`, `planning`, then `signals`, `machine`, `own_code`, `errors`.
 """

@@ -204,9 +204,8 @@ def _save_targets(folder: Path, known: dict[str, Any]) -> None:
 def _put_together(folder: Path, key: dict[str, str], weights: np.ndarray | None) -> None:
     """Move the parts of all processes to the bank's place, one after the other."""
     parts = [_part(folder, rank) for rank in range(_processes())]
-    parts = [part for part in parts if read_mapping(part / NOTE)["widths"]] or parts[
-        :1
-    ]  # a small split has no batch for some
+    # A small split has no batch for some of the processes.
+    parts = [part for part in parts if read_mapping(part / NOTE)["widths"]] or parts[:1]
     whole = parts[0]
     for part in parts[1:]:
         for space in read_mapping(part / NOTE)["widths"]:

@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +295,7 @@ class Fuzz:
         for method in ("simclr", "vicreg"):
             write_run(runs, make_record(method=method), False)
         (cell,) = plan(choose("smoke", "simclr", "digits", "7"))
-        config = RunConfig(cell.as_dict(), CellLaunch("bench run")).as_dict()
+        config = asdict(RunConfig(cell, CellLaunch("bench run")))
         (path := cell.folder(runs)).mkdir(parents=True)
         (path / "config.json").write_text(json.dumps(config))
         return path.relative_to(self.template).as_posix(), json.loads(json.dumps(config))

@@ -16,14 +16,12 @@ def command(folder: str) -> int:
         folder: of the run, as its failure names it.
     """
     from disentangle_bench.benchmarks.errors import RequestError
-    from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.runs.folder import RunFolder
-    from disentangle_bench.json_files import BadJson, from_dict, read
+    from disentangle_bench.json_files import BadJson, read
 
     run = RunFolder(Path(folder))
     try:
         config = run.read_config()
-        cell = from_dict(Cell, config.cell, run.config.name)
         missing = BadJson(f"{run.not_finite.name}: missing")
         if not run.not_finite.exists():
             raise missing
@@ -48,6 +46,7 @@ def command(folder: str) -> int:
 
     quiet()
     own_code.allow(Path(config.launch.code))
+    cell = config.cell
     data = build_data(cell)
     method = build_method(cell, data).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     set_threads(cell.threads or config.launch.threads)  # as in the run: sums are rounded alike

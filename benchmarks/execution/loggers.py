@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from inspect import isclass, signature
 from pathlib import Path
 from pkgutil import resolve_name
@@ -45,7 +46,7 @@ def make_loggers(run: RunFolder, cell: Cell, logger: str) -> list[Logger]:
     elif logger != "csv":
         loggers.append(_made(find(logger), run.path / "logger", cell))
     for one in loggers[1:]:
-        one.log_hyperparams(cell.as_dict())
+        one.log_hyperparams(asdict(cell))
     return loggers
 
 

@@ -9,7 +9,7 @@ import inspect
 import platform
 import subprocess
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -53,7 +53,7 @@ def make_record(
 
     return {
         "cell": {k: getattr(cell, k) for k in ("dataset", "method", "seed", "hash", "settings")},
-        "config": cell.as_dict()
+        "config": asdict(cell)
         | {
             "measures": measured.measures,
             "names": _names(cell, method, data),
@@ -129,8 +129,7 @@ def keep_experiments(cell: Cell, run: RunFolder) -> None:
             write_json(run.record, changed | {"digest": digest_of(changed)})
             if run.config.exists():  # a run of a board has none
                 config = run.read_config()
-                config.cell["experiments"] = given
-                write_json(run.config, config.as_dict())
+                run.write_config(replace(config, cell=replace(config.cell, experiments=given)))
 
 
 def now() -> str:

@@ -32,7 +32,7 @@ from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, Run
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.json_files import BadJson, from_dict, read
+from disentangle_bench.json_files import BadJson, read
 from disentangle_bench.methods.base import Method
 
 WITH_PARENT = "--with-parent"
@@ -84,7 +84,7 @@ def set_threads(count: int) -> None:
 def run_cell(run: RunFolder) -> None:
     """Bring the cell in a folder to completion from wherever an earlier process left it."""
     config = run.read_config()
-    cell, launch = from_dict(Cell, config.cell, run.config.name), config.launch
+    cell, launch = config.cell, config.launch
     if run.is_complete(cell.measures):
         return
     own_code.allow(Path(launch.code))

@@ -15,7 +15,6 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.suite import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
-from disentangle_bench.json_files import write_json
 
 NO_REASON = "no reason left"
 RANK_VARIABLES = {
@@ -135,7 +134,7 @@ def prepare(cell: Cell, launch: Launch, slot: int = 0) -> RunFolder:
     """
     run = RunFolder(cell.folder(launch.out))
     run.path.mkdir(parents=True, exist_ok=True)
-    write_json(run.config, RunConfig(cell.as_dict(), launch.of_cell(slot)).as_dict())
+    run.write_config(RunConfig(cell, launch.of_cell(slot)))
     run.failure.unlink(missing_ok=True)
     return run
 

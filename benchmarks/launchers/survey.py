@@ -15,11 +15,10 @@ from tabulate import tabulate
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
-from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation.records import BadRecord, read_record
-from disentangle_bench.json_files import BadJson, from_dict
+from disentangle_bench.json_files import BadJson
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
@@ -69,7 +68,7 @@ def survey(out: Path) -> list[CellReport]:
 def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
     found, title = run.state(queue.jobs), str(run.path)
     try:
-        cell = from_dict(Cell, run.read_config().cell, run.config.name)
+        cell = run.read_config().cell
         title = cell.title if cell.hash == run.hash else title
     except BadJson:  # its state says so; a run of a board has its record alone
         with suppress(BadRecord):

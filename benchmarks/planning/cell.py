@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,3 @@ class Cell:
     def folder(self, out: Path) -> Path:
         """Where everything about the cell lies; its name is the cell's hash."""
         return out / file_name(self.dataset) / file_name(self.method) / self.hash
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import psutil
 
+from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation import outcomes, records
@@ -81,14 +82,10 @@ class CellLaunch:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """`config.json`: the cell (fields of `planning.cell.Cell`), and how it is run."""
+    """`config.json`: the cell, and how it is run."""
 
-    cell: dict[str, Any]
+    cell: Cell
     launch: CellLaunch
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -190,8 +187,12 @@ class RunFolder:
         """The folder of all runs."""
         return self.path.parents[2]
 
+    def write_config(self, config: RunConfig) -> None:
+        """What is to be run here."""
+        write_json(self.config, asdict(config))
+
     def read_config(self) -> RunConfig:
-        """What is to be run here. Raises BadJson if it isn't there or not what it should be."""
+        """The same. Raises BadJson if it isn't there or not what it should be."""
         if (config := read(RunConfig, self.config)) is None:
             raise BadJson(f"{self.config.name}: missing")
         return config
@@ -241,8 +242,7 @@ class RunFolder:
 
         if holder is not None:
             return found(State.RUNNING, since=progress.since)
-        measures = config.cell.get("measures", []) if config else []
-        if self.is_complete(measures if isinstance(measures, list) else []):
+        if self.is_complete(config.cell.measures if config else []):
             return found(State.COMPLETE, since=_changed(self.record))
         if problems:
             return found(State.UNKNOWN, "; ".join(problems), _changed(self.config))

@@ -72,11 +72,13 @@ def test_the_cluster_decides_on_its_jobs(started):
 
 
 def test_configuration_goes_through_json_unchanged(cell, launch):
-    config = RunConfig(cell.as_dict(), launch.of_cell(0))
-    assert from_dict(RunConfig, json.loads(json.dumps(config.as_dict())), "config") == config
-    assert from_dict(type(cell), json.loads(json.dumps(config.cell)), "cell") == cell
+    config = RunConfig(cell, launch.of_cell(0))
+    plain = json.loads(json.dumps(asdict(config)))
+    assert from_dict(RunConfig, plain, "config") == config
+    with pytest.raises(BadJson, match="config: cell: seed: int expected, got '0'"):
+        from_dict(RunConfig, plain | {"cell": plain["cell"] | {"seed": "0"}}, "config")
     with pytest.raises(BadJson, match="launch: devices: int expected, got '2'"):
-        from_dict(RunConfig, {"cell": {}, "launch": {"command": "", "devices": "2"}}, "config")
+        from_dict(RunConfig, plain | {"launch": {"command": "", "devices": "2"}}, "config")
     with pytest.raises(BadJson, match="command is missing"):
         from_dict(CellLaunch, {}, "config")
 

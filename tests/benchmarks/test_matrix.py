@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,7 @@ def test_two_launchers_share_the_work(launch, tmp_path):
     cells = [make_cell("random_init", seed=seed) for seed in range(3)]
     file = tmp_path / "launcher.py"
     file.write_text(LAUNCHER)
-    command = [sys.executable, str(file), json.dumps([cell.as_dict() for cell in cells]), str(launch.out)]
+    command = [sys.executable, str(file), json.dumps([asdict(cell) for cell in cells]), str(launch.out)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     launchers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
     for launcher in launchers:

@@ -59,7 +59,7 @@ def test_clean_gives_back_features_then_weights_and_never_a_record(tmp_path, cap
     assert files(run) == KEPT
     assert files(unfinished) == before
     cell = Cell("digits", "simclr", 1, {}, {}, {"epochs": 1}, "32-true", ["linear@1"])
-    write_json(unfinished.config, RunConfig(cell.as_dict(), CellLaunch("bench run")).as_dict())
+    unfinished.write_config(RunConfig(cell, CellLaunch("bench run")))
     unfinished.fail("no reason")
     main(["clean", "--out", str(tmp_path)])
     assert files(unfinished) >= before
@@ -80,7 +80,7 @@ def test_clean_leaves_a_run_whose_job_waits(tmp_path, monkeypatch):
     """Preempted without a word, and given in again by the cluster itself: only the queue knows of it."""
     run = make_run(tmp_path, complete=False)
     cell = Cell("digits", "simclr", 0, {}, {}, {"epochs": 1}, "32-true", ["linear@1"])
-    write_json(run.config, RunConfig(cell.as_dict(), CellLaunch("bench run")).as_dict())
+    run.write_config(RunConfig(cell, CellLaunch("bench run")))
     slurm_queue.note_job(run, "12_3")
     for queue, stays in (({"12_3": "PENDING: Priority"}, True), (None, True), ({}, False)):
         monkeypatch.setattr(slurm_queue, "ask_queue", lambda needed, queue=queue: slurm_queue.Queue(queue))

@@ -35,7 +35,6 @@ from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import Record, read_record
 from disentangle_bench.files import printable
-from disentangle_bench.json_files import write_json
 from disentangle_bench.methods.pretrained.encoder import Encoder
 
 
@@ -118,7 +117,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
     _announce(cell, loaded, data, out)
     run.path.mkdir(parents=True, exist_ok=True)
-    write_json(run.config, RunConfig(cell.as_dict(), launch).as_dict())
+    run.write_config(RunConfig(cell, launch))
     try:
         with lock.hold(run.lock):
             progress = costs.ProgressBar(run)
