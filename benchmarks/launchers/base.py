@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
 
@@ -24,52 +24,34 @@ RANK_VARIABLES = {
 """Environment variables by which torchrun, SLURM and LSF tell a process which of several it is."""
 
 
-@dataclass(frozen=True)
-class Launch:
-    """How cells are run; nothing here changes a result.
+@dataclass(frozen=True, kw_only=True)
+class Launch(CellLaunch):
+    """How cells are run: each of them, and all together. `device_ids` are the machine's, shared out over the jobs.
 
     Attributes:
         out: folder of all runs.
-        command: as the user gave it, for the records.
-        code: the user's folder, where `my_file.MyMethod` is found.
-        accelerator: cpu or gpu.
-        devices: for each cell, on each machine.
-        nodes: machines for each cell (on a cluster).
         jobs: cells side by side.
-        device_ids: of the machine's GPUs, shared out over the jobs; empty on a CPU.
-        threads: of the processor, for a cell whose suite doesn't say.
-        logger: csv; wandb, or the dotted path of another class, besides.
         resources: what a job of a cluster gets.
         detach: don't wait for a cluster's jobs.
     """
 
     out: Path
-    command: str
-    code: Path = field(default_factory=Path.cwd)
-    accelerator: str = "cpu"
-    devices: int = 1
-    nodes: int = 1
     jobs: int = 1
-    device_ids: tuple[int, ...] = ()
-    threads: int = 1
-    logger: str = "csv"
     resources: Resources = field(default_factory=Resources)
     detach: bool = False
 
     def of_cell(self, slot: int) -> CellLaunch:
         """How the cell in one of the places side by side is run: with its share of the machine's GPUs."""
         first, ids = slot * self.devices, self.device_ids
+        known = {part.name: getattr(self, part.name) for part in fields(CellLaunch)}
         return CellLaunch(
-            command=self.command,
-            code=str(self.code.resolve()),
-            accelerator=self.accelerator,
-            devices=self.devices,
-            nodes=self.nodes,
-            device_ids=tuple(ids[(first + i) % len(ids)] for i in range(self.devices)) if ids else (),
-            threads=self.threads,
-            logger=self.logger,
-            git=git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
-            launcher=ProcessId.this(),
+            **known
+            | {
+                "code": str(Path(self.code).resolve()),
+                "device_ids": tuple(ids[(first + i) % len(ids)] for i in range(self.devices)) if ids else (),
+                "git": git_state(),  # of the code that is loaded, whatever happens to the files meanwhile
+                "launcher": ProcessId.this(),
+            }
         )
 
 

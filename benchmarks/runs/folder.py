@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -57,7 +58,7 @@ class CellLaunch:
 
     Attributes:
         command: as the user gave it, for the record.
-        code: the user's folder, where `my_file.MyMethod` is found.
+        code: the user's folder, where `my_file.MyMethod` is found; empty: the current one.
         accelerator: cpu or gpu.
         devices: on each machine.
         nodes: machines.
@@ -188,7 +189,10 @@ class RunFolder:
         return self.path.parents[2]
 
     def write_config(self, config: RunConfig) -> None:
-        """What is to be run here."""
+        """What is to be run here; a file that says so already stays, since a cell is prepared to wait and to start."""
+        with suppress(BadJson):
+            if self.read_config() == config:
+                return
         write_json(self.config, asdict(config))
 
     def read_config(self) -> RunConfig:

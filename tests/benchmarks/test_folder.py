@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import psutil
 import pytest
@@ -81,6 +81,13 @@ def test_configuration_goes_through_json_unchanged(cell, launch):
         from_dict(RunConfig, plain | {"launch": {"command": "", "devices": "2"}}, "config")
     with pytest.raises(BadJson, match="command is missing"):
         from_dict(CellLaunch, {}, "config")
+
+
+def test_a_cell_that_waited_is_started_by_the_same_configuration(cell, launch):
+    gpus = replace(launch, accelerator="gpu", device_ids=(0, 1))
+    written = prepare(cell, gpus).config.stat().st_ino
+    assert prepare(cell, gpus).config.stat().st_ino == written
+    assert prepare(cell, gpus, slot=1).read_config().launch.device_ids == (1,), "it got another place than the first"
 
 
 def test_a_number_that_is_another_process_now_is_not_asked_to_stop(started, launch, monkeypatch, capsys):

@@ -143,7 +143,7 @@ def test_a_loss_that_is_none_is_told_in_a_line(loss, said, here, tmp_path, monke
     monkeypatch.delitem(sys.modules, "losing", raising=False)
     (tmp_path / "losing.py").write_text(LOSSES.replace("LOSS", loss))
     cell = make_cell("losing.Mine", "budget.epochs=1")
-    reason = reason_of(launchers.run("local", [cell], replace(here, code=tmp_path)), cell).partition(" (log")[0]
+    reason = reason_of(launchers.run("local", [cell], replace(here, code=str(tmp_path))), cell).partition(" (log")[0]
     assert said in reason
     if "training_step" not in said and "weight" not in said:
         assert reason.endswith(" (losing.py, line 9)")
