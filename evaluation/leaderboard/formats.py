@@ -224,7 +224,7 @@ def environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("disentangle_bench.evaluation.leaderboard.report"),
+        loader=PackageLoader("disentangle_bench.evaluation.leaderboard"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

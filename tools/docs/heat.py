@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from tools.docs.board import BLUE, COLOURS, FIGURE, table
+from disentangle_bench.evaluation.leaderboard.formats import spell
+from disentangle_bench.evaluation.leaderboard.grid import Column, Grid, TableCell
+from tools.docs.board import BLUE, COLOURS
 
 CRITERIA = {
-    "linear@1 top1": ("linear", True),
-    "knn@1 top1": ("kNN", True),
-    "kmeans@2 nmi ": ("NMI", True),
-    "leakage@4": ("leakage", False),
-    "mcc@1 ↑": ("MCC", True),
+    ("linear@1", "top1"): ("linear", True),
+    ("knn@1", "top1"): ("kNN", True),
+    ("kmeans@2", "nmi"): ("NMI", True),
+    ("leakage@4", "leakage"): ("leakage", False),
+    ("mcc@1", "mcc"): ("MCC", True),
 }
-"""How a column's head begins -> its name, and whether more is better."""
+"""Measure and score -> its name, and whether more is better."""
 NAMES, WIDE, HIGH, HEAD, GAP = 170, 60, 26, 52, 14
 """Pixels: width of the names, of a cell; height of a cell, of the head; between two boards."""
 
 
-def criteria(*boards: str) -> str:
+def criteria(*boards: Grid) -> str:
     """Figures of the first board's methods on all boards, coloured from the worst to the best of a column, as SVG.
 
     Args:
-        boards: markdown of each; its first heading names it.
+        boards: main table of each.
     """
-    tables = [table(board) for board in boards]
-    methods = [cells[0] for cells in tables[0][1:] if cells[0] != "chance"]
+    methods = [row[0].value for row in boards[0].rows]
     parts: list[str] = []
     x = NAMES
-    for board, rows in zip(boards, tables, strict=True):
-        title = board.split("\n## ")[1].split("\n")[0]
-        parts.append(f'<text x="{x}" y="16" font-weight="600">{title}</text>')
-        found = {cells[0]: cells for cells in rows[1:]}
-        for head, (name, up) in CRITERIA.items():
-            if column := next((k for k, cell in enumerate(rows[0]) if cell.startswith(head)), None):
+    for board in boards:
+        parts.append(f'<text x="{x}" y="16" font-weight="600">{board.title}</text>')
+        found = {row[0].value: row for row in board.rows}
+        for key, (name, up) in CRITERIA.items():
+            if k := next((k for k, column in enumerate(board.columns) if column.key and column.key[:2] == key), None):
                 parts.append(f'<text x="{x + WIDE / 2}" y="38" text-anchor="middle">{name} {"↑" if up else "↓"}</text>')
-                parts += _column([found[method][column] if method in found else "" for method in methods], x, up)
+                cells = [found[method][k] if method in found else TableCell() for method in methods]
+                parts += _column(cells, board.columns[k], x, up)
                 x += WIDE
         x += GAP
     height = HEAD + HIGH * len(methods) + 26
@@ -64,20 +67,19 @@ def criteria(*boards: str) -> str:
     )
 
 
-def _column(cells: list[str], x: float, up: bool) -> Iterator[str]:
+def _column(cells: list[TableCell], column: Column, x: float, up: bool) -> Iterator[str]:
     """Coloured figures of one column; a dash where there is none."""
-    figures = [FIGURE.match(cell.removeprefix("**").removeprefix("≥ ")) for cell in cells]
-    known = [float(figure[1]) for figure in figures if figure]
+    known = [cell.value for cell in cells if isinstance(cell.value, float)]
     low, high = min(known), max(known)
-    for k, (cell, figure) in enumerate(zip(cells, figures, strict=True)):
+    for k, cell in enumerate(cells):
         y = HEAD + HIGH * k
-        if figure is not None:
-            share = (float(figure[1]) - low) / (high - low) if high > low else 1.0
+        if isinstance(cell.value, float):
+            share = (cell.value - low) / (high - low) if high > low else 1.0
             yield (
                 f'<rect x="{x + 1}" y="{y + 1}" width="{WIDE - 2}" height="{HIGH - 2}" fill="{BLUE}" '
                 f'fill-opacity="{0.06 + 0.64 * (share if up else 1 - share):.2f}"'
-                + (f' stroke="{BLUE}" stroke-width="2"' if cell.startswith("**") else "")
+                + (f' stroke="{BLUE}" stroke-width="2"' if cell.bold else "")
                 + "/>"
             )
-        text = ("≥ " if "≥" in cell else "") + figure[1] if figure else "\N{EN DASH}"
+        text = spell(replace(cell, half=math.nan, ranks=None, n=None), column)
         yield f'<text x="{x + WIDE / 2}" y="{y + 17}" text-anchor="middle">{text}</text>'

@@ -6,28 +6,34 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from disentangle_bench.evaluation.leaderboard.grid import Grid
+from disentangle_bench.evaluation.leaderboard.summary import leaderboard
+from disentangle_bench.evaluation.leaderboard.table import grids
+from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.verify import RECORDS, TABLE
 from disentangle_bench.files import write_file
 from tools.docs.board import content_and_domain
 from tools.docs.dial import worst_group_curves
-from tools.docs.heat import criteria
+from tools.docs.heat import CRITERIA, criteria
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-OF_BOARDS: dict[str, tuple[Callable[..., str], *tuple[str, ...]]] = {
-    "board.svg": (content_and_domain, "quick"),
-    "dial.svg": (worst_group_curves, "dial"),
-    "heat.svg": (criteria, "quick", "cifar10", "colored_fashion_mnist", "sprites"),
+HEAT = ("quick", "cifar10", "colored_fashion_mnist", "sprites")
+OF_BOARDS: dict[str, Callable[[], str]] = {
+    "board.svg": lambda: content_and_domain(_text("quick")),
+    "dial.svg": lambda: worst_group_curves(_text("dial")),
+    "heat.svg": lambda: criteria(*map(_grid, HEAT)),
 }
-"""File -> what draws it, from which boards."""
+"""File -> what draws it from the committed boards, as SVG."""
 
 
-def of_the_boards() -> dict[str, str]:
-    """File name -> SVG of the pictures of the committed boards."""
+def _text(board: str) -> str:
+    return (ROOT / "results" / board / TABLE).read_text(encoding="utf-8")
 
-    def text(board: str) -> str:
-        return (ROOT / "results" / board / "leaderboard.md").read_text(encoding="utf-8")
 
-    return {name: draw(*map(text, boards)) for name, (draw, *boards) in OF_BOARDS.items()}
+def _grid(board: str) -> Grid:
+    found, _ = find_records(ROOT / "results" / board / RECORDS)
+    return grids(leaderboard(found, [measure for measure, _ in CRITERIA]))[0]
 
 
 def inlined(html: str, pictures: dict[str, str]) -> str:
@@ -50,5 +56,5 @@ def drawn(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    for name, svg in of_the_boards().items():
-        write_file(PICTURES / name, svg)
+    for name, draw in OF_BOARDS.items():
+        write_file(PICTURES / name, draw())
