@@ -7,7 +7,7 @@ import pytest
 
 from disentangle_bench.benchmarks.planning.claims import read
 from disentangle_bench.evaluation.leaderboard import summary
-from disentangle_bench.evaluation.leaderboard.claims import judge, verdicts
+from disentangle_bench.evaluation.leaderboard.claims import judge, page, verdicts
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.evaluation.verify import RECORDS, TABLE, verify
 
@@ -77,5 +77,6 @@ def test_the_readme_says_of_a_board_what_it_says(name, paragraph):
 def test_the_verdicts_are_those_of_the_records():
     """results/claims.md, to the byte, and what the README says of it."""
     judged = judge(read([]), find_records(ROOT / "results" / "claims" / RECORDS)[0])
-    assert (ROOT / "results" / "claims.md").read_text() == f"# Claims\n\n{verdicts.markdown(judged)}"
+    text = page.markdown(judged, "results/claims/records", to="results/claims.md")
+    assert (ROOT / "results" / "claims.md").read_text() == f"# Claims\n\n{text}"
     assert verdicts.counts(judged) in " ".join((ROOT / "README.md").read_text().split())

@@ -146,9 +146,14 @@ def check_board(folder: Path) -> None:
         raise RequestError(f"--board {folder}: {strange} is no record and would go, choose another folder")
 
 
-def require_runs(folder: Path) -> None:
-    """Raise RequestError if there is no record under the folder."""
+def require_runs(folder: Path, advice: str = "") -> None:
+    """Raise RequestError if there is no record under the folder.
+
+    Args:
+        folder: of runs.
+        advice: what gives some; `bench run` if not said.
+    """
     from disentangle_bench.evaluation.records import FILE
 
     if not folder.is_dir() or not find_files(folder, FILE):
-        raise RequestError(f"no complete runs under {folder}: `bench run --out {folder}` makes some")
+        raise RequestError(f"no complete runs under {folder}: {advice or f'`bench run --out {folder}` makes some'}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def read(chosen: list[str]) -> list[Claim]:
         elif name in known:
             picked = [known[name]]
         elif name.endswith((".yaml", ".yml")):
-            picked = _file(Path(name))
+            picked = [replace(claim, file=name) for claim in _file(Path(name))]
         else:
             raise unknown("claim", name, [*shipped, *known])
         found |= {claim.name: claim for claim in picked}
@@ -114,7 +114,7 @@ def _file(path: Path) -> list[Claim]:
 
 def _only(cls: type, given: Any, where: str) -> None:
     """Raise RequestError for a key that the dataclass doesn't have."""
-    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    known = [field.name for field in fields(cls) if field.name != "file"]  # type: ignore[arg-type]
     for key in given if isinstance(given, dict) else ():
         if key not in known:
             raise RequestError(f"{where}: {unknown('key', str(key), known)}")

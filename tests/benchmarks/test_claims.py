@@ -1,11 +1,16 @@
 """Files of claims: those that ship fit the suites, measures and methods that there are."""
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 
-from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.__main__ import main, make_parser, normalize
 from disentangle_bench.benchmarks.planning import claims
 from disentangle_bench.benchmarks.planning.suite import read
 
+ROOT = Path(__file__).parents[2]
 PAPERS = ("ip_irm", "style_blocks", "domain_contrastive", "contrastive_clustering")
 SHIPPED = claims.read([])
 
@@ -58,6 +63,37 @@ def test_a_wrong_file_is_one_line_that_names_it(tmp_path, capsys, old, new, word
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line
     assert "mine.yaml" in line or "claim one" in line
+
+
+def test_a_file_of_ones_own_is_named_by_the_command_that_judges_it_again(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(GOOD)
+    assert [claim.file for claim in claims.read([str(file)])] == [str(file)]
+    assert not any(claim.file for claim in SHIPPED)
+
+
+def test_each_command_of_the_committed_page_can_be_copied(monkeypatch, capsys):
+    """In a fresh copy of the repository; one of those that only judge is run."""
+    monkeypatch.chdir(ROOT)
+    commands = re.findall(r"`(bench [^`]+)`", Path("results/claims.md").read_text())
+    judging = [f"bench claims {claim.name} --out results/claims/records" for claim in SHIPPED]
+    assert commands == [*judging, "bench claims --out results/claims/records --to results/claims.md"]
+    for command in (judging[0], commands[-1]):
+        make_parser().parse_args(normalize(shlex.split(command)[1:]))  # ends the program where it is wrong
+    assert main(shlex.split(judging[0])[1:]) == 0
+    assert "1 contradicted of 1 claims." in capsys.readouterr().out
+
+
+def test_without_runs_the_next_step_is_said(tmp_path, monkeypatch, capsys):
+    """In a copy of the repository its own records, elsewhere the suite that the claims are about."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["claims", "ip_irm_knn"]) == 2
+    line = capsys.readouterr().err
+    assert "`bench run --suite cpu/claims --out results/runs` makes them" in line
+    assert "results/claims" not in line
+    Path("results/claims/records").mkdir(parents=True)
+    assert main(["claims", "ip_irm_knn"]) == 2
+    assert "`--out results/claims/records` takes those of this repository" in capsys.readouterr().err
 
 
 def test_an_unknown_claim_and_a_folder_without_runs(tmp_path, capsys):

@@ -75,6 +75,7 @@ class Claim:
         paper: whose claim it is.
         suite: whose runs decide.
         seeds: of the runs.
+        file: of somebody's own that holds the claim; empty: it ships with the package.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Claim:
     paper: str = ""
     suite: str = ""
     seeds: list[int] = field(default_factory=list)
+    file: str = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.at_least) or (self.is_cost and self.at_least <= 0):
@@ -106,6 +108,11 @@ class Claim:
     def is_cost(self) -> bool:
         """Whether costs are compared, by their ratio."""
         return self.measure == COST
+
+    @property
+    def may_lose(self) -> bool:
+        """Whether A may be worse by so much: the claim is that something costs nothing that matters."""
+        return self.least < 0
 
     @property
     def least(self) -> float:
@@ -131,6 +138,8 @@ class Judged:
         low, high: its 95 % interval.
         seconds: that the runs of both sides took to train and judge.
         reason: why there is no verdict, or empty.
+        spaces: of A and B, in which they were measured; empty for a constant and for costs.
+        images: test images whose outcomes are in the interval; 0: it is over seeds alone.
     """
 
     claim: Claim
@@ -143,6 +152,8 @@ class Judged:
     high: float = math.nan
     seconds: float = 0.0
     reason: str = ""
+    spaces: tuple[str, str] = ("", "")
+    images: int = 0
 
 
 def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]:
@@ -181,7 +192,7 @@ def verdict(gain: float, low: float, high: float, least: float) -> str:
 def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, float]) -> Judged:
     from scipy.special import stdtrit
 
-    sides = [_runs(claim, side, lines) for side in (claim.a, claim.b)]
+    sides, spaces = zip(*(_runs(claim, side, lines) for side in (claim.a, claim.b)), strict=True)
     if missing := [str(side) for side, runs in zip((claim.a, claim.b), sides, strict=True) if side.row and not runs]:
         return Judged(claim, NOT_RUN, reason=f"no figure of {' and '.join(dict.fromkeys(missing))}")
     first, second = sides if claim.b.row else (sides[0], {})
@@ -214,19 +225,23 @@ def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, 
         gain + half,
         sum(seconds.get(cell, 0.0) for cell in cells),
         f"fewer than {FEWEST} seeds" if few else "",
+        spaces,
+        layout.images,
     )
 
 
-def _runs(claim: Claim, side: Side, lines: Mapping[Line, list[Run]]) -> dict[int, Run]:
-    """Seed -> the run of a side."""
+def _runs(claim: Claim, side: Side, lines: Mapping[Line, list[Run]]) -> tuple[dict[int, Run], str]:
+    """Seed -> the run of a side, and its space."""
     found: dict[int, Run] = {}
+    space = side.space
     for line, runs in lines.items():
         place = (line.dataset, line.method, line.measure, line.score, line.target)
         if place != (claim.dataset, side.row, *claim.figure(side)):
             continue
         if line.measure == COST or (line.space == side.space if side.space else _speaks(line)):
             found |= {run.seed: run for run in runs if not claim.seeds or run.seed in claim.seeds}
-    return found
+            space = line.space
+    return found, space
 
 
 def _speaks(line: Line) -> bool:

@@ -1,4 +1,4 @@
-"""Spell what became of papers' claims: as a page, as a tab of the report, for a terminal."""
+"""Spell what became of papers' claims: as a tab of the report, for a terminal; `page` makes the page."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEGEND = (
-    f"Measured: A against B, and in brackets the difference with its {LEVEL:.0%} interval over seeds and test "
-    "images (for costs the factor), positive where it is as claimed; each claim by itself. Holds: above zero and "
-    "as large as needed. Holds weaker: above zero, but smaller. Contradicted: what is needed is excluded. Not "
-    "shown: these runs can tell neither. Comparisons were fixed before the runs."
+    f"Measured: A against B, and how far A is ahead in the direction that is claimed (for costs the factor), with its "
+    f"{LEVEL:.0%} interval; each claim by itself. Needed (d): the smallest lead that matters; below 0: may be lost. "
+    "d at least 0: holds if the interval lies above 0 and the lead is at least d, holds weaker if the lead is smaller, "
+    "contradicted if the interval stays below d. d below 0: holds if the interval lies above d, contradicted if below. "
+    "Not shown: these runs can tell neither. Comparisons were fixed before the runs."
 )
 STYLES = {HOLDS: "bold green", WEAKER: "green", CONTRADICTED: "red", NOT_SHOWN: "yellow", NOT_RUN: "dim"}
 """Verdict -> how a terminal shows it."""
 
 
 def table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """A line a claim, as text, for a page or a tab.
+    """A line a claim, as text, for a tab of the report.
 
-    Columns: paper, claim, data, published, measured, needed, verdict, n, cost (of the runs of both sides), command.
+    Columns: paper, claim, data, published, measured, needed, verdict, n.
     """
     import pandas as pd
 
@@ -48,34 +49,13 @@ def table(judged: Sequence[Judged]) -> pd.DataFrame:
             "claim": one.claim.statement,
             "data": one.claim.dataset,
             "published": one.claim.published,
-            "measured": _measured(one),
-            "needed": _needed(one.claim),
+            "measured": measured(one),
+            "needed": needed(one.claim),
             "verdict": one.verdict,
             "n": one.n,
-            "cost": f"{one.seconds / 60:.0f} min" if one.n else "-",
-            "command": f"bench claims {one.claim.name}",
         }
         for one in judged
     )
-
-
-def markdown(judged: Sequence[Judged]) -> str:
-    """The table, how to read it, and what was found out about each claim that doesn't simply hold."""
-    from tabulate import tabulate
-
-    frame = table(judged)
-    parts = [tabulate(frame.values.tolist(), list(frame.columns), "pipe", disable_numparse=True)]
-    parts += [counts(judged), LEGEND]
-    parts += [
-        f"Runs of {suite} are missing (n is smaller than planned): `bench run --suite {suite}` makes them."
-        for suite in unfinished(judged)
-    ]
-    for one in judged:
-        if one.claim.note or one.reason:
-            parts.append(
-                f"**{one.claim.name}** ({one.verdict}): {' '.join(filter(None, (one.reason, one.claim.note)))}"
-            )
-    return "\n\n".join(parts) + "\n"
 
 
 def unfinished(judged: Sequence[Judged]) -> list[str]:
@@ -83,29 +63,31 @@ def unfinished(judged: Sequence[Judged]) -> list[str]:
     return list(dict.fromkeys(one.claim.suite for one in judged if one.n < len(one.claim.seeds)))
 
 
-def _measured(one: Judged) -> str:
+def in_percent(claim: Claim) -> bool:
+    """Whether its figures are shares."""
+    score = score_of(*claim.figure(claim.a)[:2])
+    return score is not None and score.unit == "percent"
+
+
+def measured(one: Judged) -> str:
+    """A against B, and in brackets A's lead with its interval; `-` without runs."""
     if not one.n:
         return "-"
-    claim = one.claim
-    if claim.is_cost:
+    if one.claim.is_cost:
         gain, low, high = (math.exp(value) for value in (one.gain, one.low, one.high))
         spread = f" [{low:.2f}, {high:.2f}]" if math.isfinite(high) else ""
         return f"{one.a:.0f} against {one.b:.0f} (x{gain:.2f}{spread})"
-    score = score_of(*claim.figure(claim.a)[:2])
-    percent = score is not None and score.unit == "percent"
-    scale, form = (100, ".1f") if percent else (1, ".3f")
+    scale, form = (100, ".1f") if in_percent(one.claim) else (1, ".3f")
     a, b, gain, low, high = (scale * value for value in (one.a, one.b, one.gain, one.low, one.high))
     spread = f" [{low:+{form}}, {high:+{form}}]" if math.isfinite(high) else ""  # of one seed there is none
     return f"{a:{form}} against {b:{form}} ({gain:+{form}}{spread})"
 
 
-def _needed(claim: Claim) -> str:
-    score = score_of(*claim.figure(claim.a)[:2])
+def needed(claim: Claim) -> str:
+    """The smallest lead that matters."""
     if claim.is_cost:
         return f"x{claim.at_least:g}"
-    if score is not None and score.unit == "percent":
-        return f"{100 * claim.at_least:+g} points"
-    return f"{claim.at_least:+g}"
+    return f"{100 * claim.at_least:+g} points" if in_percent(claim) else f"{claim.at_least:+g}"
 
 
 def counts(judged: Sequence[Judged]) -> str:
@@ -139,8 +121,8 @@ def console(judged: Sequence[Judged], *, width: int, colour: bool) -> str:
             table.add_row(
                 Text(one.verdict, style=STYLES[one.verdict]),
                 one_line(one.claim.statement),
-                _measured(one).replace(" (", "\n", 1).rstrip(")"),
-                _needed(one.claim),
+                measured(one).replace(" (", "\n", 1).rstrip(")"),
+                needed(one.claim),
                 str(one.n),
             )
         screen.print(table)

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judge
+from disentangle_bench.evaluation.leaderboard.claims.verdicts import LEGEND
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
 from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
 from disentangle_bench.evaluation.leaderboard.frame import (
@@ -99,6 +100,7 @@ def build_from(
             cards=made,
             cards_left_out=len(methods) - len(made),
             claims=table_of(judged).to_dict("records") if judged else [],
+            claims_legend=LEGEND,
             claims_not_run=len(claims) - len(judged),
             who=headline.WHO,
             ranked_by="{} {}".format(*RANKED_BY),

@@ -16,7 +16,8 @@ from disentangle_bench.evaluation.leaderboard.claims import (
     judge,
 )
 from disentangle_bench.evaluation.leaderboard.claims.judging import verdict
-from disentangle_bench.evaluation.leaderboard.claims.verdicts import console, markdown, unfinished
+from disentangle_bench.evaluation.leaderboard.claims.page import markdown
+from disentangle_bench.evaluation.leaderboard.claims.verdicts import console, unfinished
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged
 
@@ -99,7 +100,7 @@ def test_costs_are_compared_by_their_ratio(record):
         (one,) = judge([claim], at(slow + fast))
         assert one.verdict == expected
         assert np.exp(one.gain) == pytest.approx(32 / seconds, rel=0.01)
-    assert "(x0.80 [" in markdown([one])
+    assert "(x0.80 [" in markdown([one], "runs")
 
 
 def test_a_cost_of_nothing_has_no_ratio(record):
@@ -131,7 +132,7 @@ def test_spaces_of_one_row(record):
     )
     (one,) = judge([claim], at(rows))
     assert (one.verdict, one.a) == (HOLDS, pytest.approx(0.3))
-    assert "30.0 against 90.0 (+60.0 [" in markdown([one])
+    assert "30.0 against 90.0 (+60.0 [" in markdown([one], "runs")
 
 
 def test_without_a_space_the_one_that_speaks_for_the_method_is_judged(record):
@@ -166,10 +167,41 @@ def test_only_the_seeds_that_were_named_count_and_few_show_nothing(record):
 def test_what_was_not_run_is_said(record):
     (one,) = judge([CLAIM], at([record(method="simclr", seed=s) for s in range(5)]))
     assert (one.verdict, one.n) == (NOT_RUN, 0)
-    text = markdown([one, replace(one, claim=replace(CLAIM, note="Its rows are dear."))])
+    text = markdown([one, replace(one, claim=replace(CLAIM, note="Its rows are dear."))], "runs")
     assert "no figure of ip_irm" in text
     assert "Its rows are dear." in text
     assert "2 not run of 2 claims." in text
+
+
+def test_the_page_says_of_each_claim_all_that_a_doubting_reader_asks(record):
+    plain = replace(CLAIM, published="81 % | table 1", paper="Somebody: A paper", suite="s", note="See may_lose, too.")
+    lossless = replace(plain, name="may_lose", statement="Nothing is lost.", at_least=-0.03, file="mine.yaml")
+    text = markdown(judge([plain, lossless], at(runs(record, 0.08))), "my runs", ["mine.yaml", "a_beats_b"], "to.md")
+    table, _, below = text.partition("## How to read a verdict")
+    assert "| [A is better than B](#a_beats_b)" in table
+    assert "78.0 against 70.0 (+8.0 [+7.5, +8.5])" in table
+    rules, _, below = below.partition("## Somebody: A paper")
+    assert all(f"| {verdict} |" in rules for verdict in (HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN))
+    assert "non-inferiority" in rules
+    first, second = below.split("### ")[1:3]
+    for words in (
+        "A is better than B Source: table 1.",
+        "81 % | table 1.",
+        "**A**: row `ip_irm`, space `features`, figure `linear@1 top1` of `class`",
+        "**B**: row `simclr`, space `features`",
+        "`digits`, suite `s`",
+        "d = +5 points: A is higher than B by that much, at least.",
+        "A 78.0 %, B 70.0 %; lead +8.0 points, interval +7.5 to +8.5 over seeds alone",
+        "holds (n = 5 seeds on both sides)",
+        "See [may_lose](#may_lose), too.",
+        "2 min to train and judge",
+        "`bench claims a_beats_b --out 'my runs'`",
+    ):
+        assert words in first, words
+    assert "d = -3 points: A may be lower than B by that much, not more." in second
+    assert "`bench claims mine.yaml --out 'my runs'`" in second, "its name is known nowhere else"
+    assert "- **linear@1**: Multinomial logistic regression" in text
+    assert text.endswith("`bench claims mine.yaml a_beats_b --out 'my runs' --to to.md`\n")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +230,7 @@ def test_a_terminal_shows_verdicts_paper_by_paper_and_which_runs_are_missing(rec
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "\x1b" not in text
     assert text.index("P\n") < text.index("A is better than B") < text.index("Q\n")
-    assert "nan" not in text + markdown(judged)
+    assert "nan" not in text + markdown(judged, "my runs")
     assert "\x1b[" in console(judged, width=80, colour=True)
     assert unfinished(judged) == ["s"]
-    assert "`bench run --suite s` makes them" in markdown(judged)
+    assert "`bench run --suite s --out 'my runs'` makes them" in markdown(judged, "my runs")

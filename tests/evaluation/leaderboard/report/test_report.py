@@ -139,6 +139,7 @@ def test_claims_are_shown_with_their_verdicts_where_there_are_runs(matrix, tmp_p
     ]
     text = " ".join(" ".join(check(build_from(at(matrix()), tmp_path, claims=tried)).text).split())
     assert "Labels help. Ours digits holds 74.7 against 71.7 (+3.0 [+3.0, +3.0]) +1 points" in text
+    assert "d below 0: holds if the interval lies above d" in text
     assert "1 further claims are about runs that are not here" in text
 
 
