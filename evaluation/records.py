@@ -102,6 +102,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "options": (dict,),
         "measures": (list,),
         "tuned": (int, type(None)),
+        "by_hand": (dict,),
         "names": (dict,),
         "own_measures": (dict,),
     },

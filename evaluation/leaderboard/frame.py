@@ -68,6 +68,8 @@ RUN = (
     "encoder",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+BY_HAND = "options set by hand"
+"""How a row came to its options where the command line set some."""
 CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
 AGREES = 1e-5
@@ -81,6 +83,7 @@ _NOT_OPTIONS = (
     "suite",
     "experiments",
     "tuned",
+    "by_hand",
     "names",
     "own_measures",
     "imports",
@@ -114,11 +117,29 @@ def block_of(labels: str) -> str:
 
 
 def tuning_of(record: Record) -> str:
-    """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
+    """How the hyper-parameters came about.
+
+    `tuned, 12 draws`, `untuned defaults`, or `options set by hand: method.lr=0.1`, with `tuned, 12 draws; ` before it
+    where the others were tuned.
+    """
     if is_pretrained(record):
         return "given"
-    draws = record["config"].get("tuned")
-    return f"tuned, {draws} draws" if draws else "untuned defaults"
+    draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
+    texts = [f"tuned, {draws} draws"] if draws else []
+    if given:
+        texts.append(f"{BY_HAND}: " + ", ".join(f"method.{name}={_short(given[name])}" for name in sorted(given)))
+    return "; ".join(texts) or "untuned defaults"
+
+
+def _tunings(records: Iterable[Record]) -> dict[Group, str]:
+    """How each (data set, method, settings) came to its options: by one text, though its seeds may say several."""
+    found: dict[Group, set[str]] = {}
+    for record in records:
+        cell = record["cell"]
+        found.setdefault((display_name(record, "dataset"), cell["method"], cell["settings"]), set()).add(
+            tuning_of(record)
+        )
+    return {group: " or ".join(sorted(texts)) for group, texts in found.items()}
 
 
 def labels_of(record: Record) -> str:
@@ -231,6 +252,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         return (*(str(found[path]["cell"][k]) for k in ("dataset", "method", "seed", "hash")), path)  # type: ignore[literal-required]
 
     labels = method_labels(found.values()) if labels is None else labels
+    ways = _tunings(found.values())
     lines: list[tuple] = []
     problems: list[str] = []
     for path in sorted(found, key=place):
@@ -239,7 +261,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         settings = cell["settings"]
         dataset = display_name(record, "dataset")
         label = labels[dataset, cell["method"], settings]
-        allowed = (labels_of(record), budget_of(record), tuning_of(record))
+        allowed = (labels_of(record), budget_of(record), ways[dataset, cell["method"], settings])
         spaces = (record["primary_space"], record["invariant_space"])
         encoder = str(record["provenance"].get("encoder", ""))
         run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"], encoder)

@@ -140,6 +140,23 @@ def test_tuned_options_are_told_from_defaults(record):
     )
 
 
+def test_options_that_were_set_by_hand_are_no_defaults(record):
+    def hand(record, **given):
+        record["config"]["by_hand"] = given
+        return record
+
+    text = to_markdown(leaderboard(at([hand(record(), lr=0.1), record(method="vicreg")])))
+    assert "Options set by hand: method.lr=0.1 for simclr; untuned defaults for vicreg." in text
+    tuned = hand(record(), lr=0.1)
+    tuned["config"]["tuned"] = 12
+    assert "Options: tuned, 12 draws; options set by hand: method.lr=0.1 for every" in to_markdown(
+        leaderboard(at([tuned]))
+    )
+    seeds = [hand(record(), lr=0.1), record(seed=1)]  # the same settings, which a suite's file says and a command line
+    assert [row[0] for row in body(to_markdown(leaderboard(at(seeds))))] == ["simclr"]
+    assert len(method_labels(seeds)) == 1
+
+
 def test_order_of_records_makes_no_difference_to_a_byte(record):
     records = [record(d, m, s, 0.1 * s + 0.05 * len(m)) for d in "ab" for m in ("simclr", "vicreg") for s in range(4)]
     first = [to(leaderboard(at(records))) for to in (to_markdown, to_csv, to_latex, to_html)]
