@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.records import Record, Row, digest_of_file, display_name
+from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,8 @@ RUN = (
     "encoder",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+SAID = " (says its user)"
+"""After the labels that an encoder from elsewhere saw, where that is somebody's word."""
 BY_HAND = "options set by hand"
 """How a row came to its options where the command line set some."""
 CHANCE = "chance"
@@ -111,8 +113,10 @@ def score_of(measure: str, score: str) -> Score | None:
 
 
 def block_of(labels: str) -> str:
-    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, or none."""
-    roles = set(labels.split(", "))
+    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, none, or who knows."""
+    roles = set(labels.removesuffix(SAID).split(", "))
+    if UNKNOWN in roles:
+        return UNKNOWN
     return "content" if "content" in roles else "none" if roles == {"none"} else "domain"
 
 
@@ -143,8 +147,11 @@ def _tunings(records: Iterable[Record]) -> dict[Group, str]:
 
 
 def labels_of(record: Record) -> str:
-    """Roles of the targets that the method saw while it trained, or `none`."""
-    return ", ".join(sorted(map(str, record["labels"]))) or "none"
+    """Roles of the targets that the method saw while it trained, `none` or `unknown`; `content (says its user)`."""
+    said_by = record["provenance"].get("labels_from")
+    if said_by is None and is_pretrained(record) and not record["labels"]:
+        return UNKNOWN  # by a version that didn't ask
+    return (", ".join(sorted(map(str, record["labels"]))) or "none") + (SAID if said_by == USER else "")
 
 
 def cautions(records: Iterable[Record]) -> list[str]:

@@ -53,7 +53,12 @@ def test_settings_merge_over_the_suite():
 
 def test_a_cell_keeps_which_of_its_options_were_set_by_hand():
     """Those of the command line, by the options that they are of; the hash doesn't know whose word it was."""
-    settings = ["method.temperature=0.3", "simclr.augmentation.rotation=10", "simclr.data.balance=null", "data.batch_size=64"]
+    settings = [
+        "method.temperature=0.3",
+        "simclr.augmentation.rotation=10",
+        "simclr.data.balance=null",
+        "data.batch_size=64",
+    ]
     suite = choose("smoke", "simclr,pixels", "digits", "0", settings)
     cells = {cell.method: cell for cell in plan(suite)}
     assert cells["simclr"].by_hand == {"augmentation.rotation": 10.0, "temperature": 0.3}
