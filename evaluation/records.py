@@ -24,6 +24,8 @@ SCHEMA = 2
 FILE = "result.json"
 SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
+UNKNOWN, USER = "unknown", "its user"
+"""Of an encoder from elsewhere: the label that stands for what nobody knows, and who says what it saw."""
 ROUNDING = 1e-6
 """By which a figure may leave its range."""
 
@@ -57,7 +59,8 @@ class Row(TypedDict):
 class Record(TypedDict):
     """All that is known of a run.
 
-    `labels` are roles of the targets that the method saw. `primary_space` speaks for the method,
+    `labels` are roles of the targets that the method saw, or `unknown`; of an encoder from elsewhere
+    `provenance.labels_from` says who says so. `primary_space` speaks for the method,
     `invariant_space` where the question is what should not be there. `outcomes` is the SHA-256 of the file of outcomes
     beside the record, None where there is none; `digest` that of the record itself (`digest_of`).
     """
@@ -103,12 +106,14 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "options": (dict,),
         "measures": (list,),
         "tuned": (int, type(None)),
+        "by_hand": (dict,),
         "names": (dict,),
         "own_measures": (dict,),
     },
     "provenance": {
         "command": _TEXT,
         "finished": _TEXT,
+        "labels_from": _TEXT,
         "git": (dict,),
         "versions": (dict,),
         "hardware": (dict,),

@@ -26,6 +26,7 @@ def command(
     image_size: int | None = None,
     normalize: Literal["data", "cifar10", "imagenet", "none"] | None = None,
     untrained: bool = False,
+    labels: str | None = None,
 ) -> int:
     """Judge an encoder that exists already, without training.
 
@@ -45,6 +46,9 @@ def command(
         normalize: statistics that are taken out of pixels first; default: as the encoder's own configuration says, or
             none: images in [0, 1].
         untrained: judge a timm encoder with random weights (refused otherwise).
+        labels: what it saw while it was trained, as far as you know: none, or roles of targets, comma-separated:
+            content, domain, style. Tables compare it with methods that saw as much, and say that it is your word;
+            without it they list what nobody knows apart. A file of this suite says it itself.
 
     Exits with 1 if no measure gives a figure, as when the features aren't finite.
     """
@@ -56,6 +60,7 @@ def command(
         raise RequestError(f"--image-size {image_size}: from 1 to {LARGEST} pixels")
     if features is not None and (image_size or normalize or untrained):
         raise RequestError("eval: --image-size, --normalize and --untrained are of an --encoder, not of --features")
+    seen = None if labels is None else _roles(labels)
     folder = Path(out)
     preconditions.check_writable(folder)
     if encoder is not None:
@@ -76,7 +81,7 @@ def command(
         raise RequestError(f"--dataset {dataset}: an encoder is judged on one data set at a time")
     from disentangle_bench.benchmarks.execution.pretrained.evaluate import GivenEncoder, measure_encoder
 
-    given = GivenEncoder(encoder or "", features or "", name or "", image_size, normalize, untrained)
+    given = GivenEncoder(encoder or "", features or "", name or "", image_size, normalize, untrained, seen)
     record = measure_encoder(given, request, folder)
     show_board(folder, hashes={record["cell"]["hash"]})
     if all(row["scores"] is None for row in record["metrics"]):
@@ -84,3 +89,17 @@ def command(
         print(f"bench: {record['cell']['method']}: no measure gave a figure: {reason}", file=sys.stderr)
         return 1
     return 0
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    """Of `none`, or of roles with commas between."""
+    from typing import get_args
+
+    from disentangle_bench.datamodules.targets import Role
+
+    named = [name.strip() for name in text.split(",")]
+    if named == ["none"]:
+        return ()
+    if wrong := [name for name in named if name not in get_args(Role)]:
+        raise RequestError(f"--labels {text}: {wrong[0]!r} is neither none nor one of {', '.join(get_args(Role))}")
+    return tuple(dict.fromkeys(named))

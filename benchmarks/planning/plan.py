@@ -158,6 +158,7 @@ class _Planner:
             experiments=[experiment.entry(suite.name)] if experiment else [],
             threads=suite.threads,
             tuned=self.choice.draws if self.choice and method in self.choice.methods else None,
+            by_hand=_by_hand(method_class, method_options, [over.get("method", {}), over.get(method, {})]),
             imports=own_measures(suite.measures),
         )
 
@@ -216,6 +217,19 @@ def _layered(settings: Sequence[dict[str, Any]], overrides: Sequence[dict[str, A
 def _without_data(given: dict[str, Any]) -> dict[str, Any]:
     """A method's own settings without those of its batches."""
     return {key: value for key, value in given.items() if key != "data"}
+
+
+def _by_hand(cls: type, options: dict[str, Any], given: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of a method's options those that the command line set, by their paths (`augmentation.grey_p`)."""
+
+    def leaves(tree: Any, values: Any, path: str) -> dict[str, Any]:
+        if not isinstance(tree, dict) or not tree or not isinstance(values, dict):
+            return {path: values}
+        return {key: v for name in tree for key, v in leaves(tree[name], values[name], f"{path}.{name}").items()}
+
+    known = [_known_to(cls, one) for one in given]
+    found = {key: v for one in known for name in one for key, v in leaves(one[name], options[name], name).items()}
+    return dict(sorted(found.items()))
 
 
 def _known_to(cls: type, given: dict[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
         max([*(len(line) for line in head.split("\n")), *(row[k].cell_len for row in texts)])
         for k, head in enumerate(heads)
     ]
-    titles = [_block(block) if len(set(grid.blocks)) > 1 else "" for block in blocks]
+    titles = [BLOCKS.get(block, "") if len(set(grid.blocks)) > 1 else "" for block in blocks]
     widths[0] = min(max(widths[0], *map(len, titles)), LONGEST_NAME)
     shown = _fitting(grid, widths, screen.width, chosen)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -111,10 +111,6 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
     if hidden := [name for k, name in enumerate(hidden) if name not in hidden[:k]]:
         screen.print(f"Too wide for here: {', '.join(hidden)}. Choose with --columns, or --transpose.", style="dim")
     screen.print()
-
-
-def _block(block: str) -> str:
-    return "no labels seen" if block == "none" else f"saw {BLOCKS[block]}" if block in BLOCKS else ""
 
 
 def _heading(column: Column) -> str:

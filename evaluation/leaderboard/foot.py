@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
-from disentangle_bench.evaluation.leaderboard.frame import COST, Key, score_of
+from disentangle_bench.evaluation.leaderboard.frame import BY_HAND, COST, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import Figure
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def foot(
     )
     if any(f.published for f in shown):
         foot.append(HOW_PUBLISHED)
-    foot.append(f"Budget: {_shared(part, 'budget')}. Options: {_shared(part, 'tuning')}.")
+    options = f"Options: {_shared(part, 'tuning')}.".replace(f"Options: {BY_HAND}", BY_HAND.capitalize())
+    foot.append(f"Budget: {_shared(part, 'budget')}. {options}")
     if spent := equality(part):
         foot.append(f"Spent by the methods that train, {spent}.")
     if unknown := sorted(set(part["measure"]) - set(MEASURES) - {COST}):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.records import Record, Row, digest_of_file, display_name
+from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +68,10 @@ RUN = (
     "encoder",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+SAID = " (says its user)"
+"""After the labels that an encoder from elsewhere saw, where that is somebody's word."""
+BY_HAND = "options set by hand"
+"""How a row came to its options where the command line set some."""
 CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
 AGREES = 1e-5
@@ -81,6 +85,7 @@ _NOT_OPTIONS = (
     "suite",
     "experiments",
     "tuned",
+    "by_hand",
     "names",
     "own_measures",
     "imports",
@@ -108,22 +113,45 @@ def score_of(measure: str, score: str) -> Score | None:
 
 
 def block_of(labels: str) -> str:
-    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, or none."""
-    roles = set(labels.split(", "))
+    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, none, or who knows."""
+    roles = set(labels.removesuffix(SAID).split(", "))
+    if UNKNOWN in roles:
+        return UNKNOWN
     return "content" if "content" in roles else "none" if roles == {"none"} else "domain"
 
 
 def tuning_of(record: Record) -> str:
-    """How the hyper-parameters came about: `tuned, 12 draws` or `untuned defaults`."""
+    """How the hyper-parameters came about.
+
+    `tuned, 12 draws`, `untuned defaults`, or `options set by hand: method.lr=0.1`, with `tuned, 12 draws; ` before it
+    where the others were tuned.
+    """
     if is_pretrained(record):
         return "given"
-    draws = record["config"].get("tuned")
-    return f"tuned, {draws} draws" if draws else "untuned defaults"
+    draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
+    texts = [f"tuned, {draws} draws"] if draws else []
+    if given:
+        texts.append(f"{BY_HAND}: " + ", ".join(f"method.{name}={_short(given[name])}" for name in sorted(given)))
+    return "; ".join(texts) or "untuned defaults"
+
+
+def _tunings(records: Iterable[Record]) -> dict[Group, str]:
+    """How each (data set, method, settings) came to its options: by one text, though its seeds may say several."""
+    found: dict[Group, set[str]] = {}
+    for record in records:
+        cell = record["cell"]
+        found.setdefault((display_name(record, "dataset"), cell["method"], cell["settings"]), set()).add(
+            tuning_of(record)
+        )
+    return {group: " or ".join(sorted(texts)) for group, texts in found.items()}
 
 
 def labels_of(record: Record) -> str:
-    """Roles of the targets that the method saw while it trained, or `none`."""
-    return ", ".join(sorted(map(str, record["labels"]))) or "none"
+    """Roles of the targets that the method saw while it trained, `none` or `unknown`; `content (says its user)`."""
+    said_by = record["provenance"].get("labels_from")
+    if said_by is None and is_pretrained(record) and not record["labels"]:
+        return UNKNOWN  # by a version that didn't ask
+    return (", ".join(sorted(map(str, record["labels"]))) or "none") + (SAID if said_by == USER else "")
 
 
 def cautions(records: Iterable[Record]) -> list[str]:
@@ -231,6 +259,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         return (*(str(found[path]["cell"][k]) for k in ("dataset", "method", "seed", "hash")), path)  # type: ignore[literal-required]
 
     labels = method_labels(found.values()) if labels is None else labels
+    ways = _tunings(found.values())
     lines: list[tuple] = []
     problems: list[str] = []
     for path in sorted(found, key=place):
@@ -239,7 +268,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         settings = cell["settings"]
         dataset = display_name(record, "dataset")
         label = labels[dataset, cell["method"], settings]
-        allowed = (labels_of(record), budget_of(record), tuning_of(record))
+        allowed = (labels_of(record), budget_of(record), ways[dataset, cell["method"], settings])
         spaces = (record["primary_space"], record["invariant_space"])
         encoder = str(record["provenance"].get("encoder", ""))
         run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"], encoder)

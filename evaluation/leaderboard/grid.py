@@ -7,8 +7,14 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from disentangle_bench.evaluation.leaderboard.frame import Key, Published
+from disentangle_bench.evaluation.records import UNKNOWN
 
-BLOCKS = {"none": "no labels", "domain": "domain labels", "content": "content labels"}
+BLOCKS = {
+    "none": "no labels seen",
+    "domain": "saw domain labels",
+    "content": "saw content labels",
+    UNKNOWN: "unknown which labels they saw",
+}
 """What competes with what, in the order of the table."""
 
 

@@ -19,6 +19,7 @@ from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.pretrained import availability, downloads, encoder_names, sources
 from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.verify import verify
 
 NETWORK = """
 import torch
@@ -101,7 +102,9 @@ def told(capsys, *arguments: str) -> str:
 def test_a_module_of_the_users_own(folder, capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["/usr/bin/bench", "eval", "--name", "my own"])
     record = judged("--encoder", "their_network:Mine", "--name", "mine")
+    assert (record["labels"], record["provenance"]["labels_from"]) == (["unknown"], "nobody")
     printed = capsys.readouterr()
+    assert "bench: nobody knows which labels it saw" in printed.err
     assert {row["space"] for row in record["metrics"]} == {"features", "code"}
     assert all(row["scores"] for row in record["metrics"])
     assert record["cell"]["method"] == "mine"
@@ -116,6 +119,30 @@ def test_a_module_of_the_users_own(folder, capsys, monkeypatch):
     assert again["config"]["options"]["image_shape"] == [3, 24, 24]
     assert again["config"]["options"]["mean"] != [0.5] * 3
     assert "most of it knn@1" in capsys.readouterr().err, "earlier runs tell what it costs"
+
+
+def test_what_an_encoder_saw_is_its_users_word(folder, capsys):
+    """Which may come later, stays when more is measured, and needs nothing to be measured again."""
+
+    def ask(measures, *more):
+        sys.modules.pop("their_network", None)  # which draws its weights when it is imported
+        encoder = ["--encoder", "their_network:Mine", *more]
+        assert main(["eval", *encoder, *REQUEST, measures, "--out", "runs"]) == 0
+        return capsys.readouterr()
+
+    assert "| unknown " in ask("knn").out
+    printed = ask("knn", "--labels", "none")
+    assert "| none (says its user) " in printed.out
+    assert "measuring" not in printed.err
+    ask("knn,intrinsic")
+    (record,) = find_records_here()
+    assert (record["labels"], record["provenance"]["labels_from"]) == ([], "its user")
+    assert verify(Path("runs")).findings == []
+
+
+def test_random_weights_have_seen_nothing(folder):
+    record = judged("--encoder", "timm:resnet10t", "--untrained", measures="knn")
+    assert (record["labels"], record["provenance"]["labels_from"]) == ([], "its file")
 
 
 def test_a_module_that_is_none(folder, capsys):
@@ -235,7 +262,11 @@ def trained_file(tmp_path):
 
 
 def test_an_encoder_of_this_suite_keeps_its_statistics_labels_and_budget(folder, trained_file, capsys):
+    assert "itself says which labels it saw, content: leave it out" in told(
+        capsys, "--encoder", str(trained_file), "--labels", "none"
+    )
     record = judged("--encoder", str(trained_file))
+    assert record["provenance"]["labels_from"] == "its file"
     data = datamodules.build("digits", image_size=16)
     assert record["config"]["options"]["mean"] == pytest.approx(data.statistics[0])
     assert record["labels"] == ["content"]
@@ -257,7 +288,8 @@ def test_features_alone(folder, capsys):
     for split, part in data.splits.items():
         origins[split] = draw.normal(size=(len(part), 4)).astype(np.float16)
         np.save(folder / "theirs" / f"{split}.npy", origins[split])
-    record = judged("--features", "theirs", measures="knn,transforms")
+    record = judged("--features", "theirs", "--labels", "domain, content", measures="knn,transforms")
+    assert (record["labels"], record["provenance"]["labels_from"]) == (["content", "domain"], "its user")
     rows = {row["measure"].partition("@")[0]: row for row in record["metrics"]}
     assert rows["knn"]["scores"]
     assert "only its features are here" in rows["transforms"]["reason"]
@@ -279,6 +311,7 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--encoder", "a", "--features", "b"): "one of --encoder and --features is needed",
         ("--features", "b", "--normalize", "data"): "are of an --encoder, not of --features",
         ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
+        ("--encoder", "a", "--labels", "class"): "'class' is neither none nor one of content, style, domain",
         ("--encoder", "a"): "--encoder a: no such file (expected module:callable, FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)

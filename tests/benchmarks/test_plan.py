@@ -51,6 +51,24 @@ def test_settings_merge_over_the_suite():
     assert suite.settings["method"] == {"backbone": "convnet"}
 
 
+def test_a_cell_keeps_which_of_its_options_were_set_by_hand():
+    """Those of the command line, by the options that they are of; the hash doesn't know whose word it was."""
+    settings = [
+        "method.temperature=0.3",
+        "simclr.augmentation.rotation=10",
+        "simclr.data.balance=null",
+        "data.batch_size=64",
+    ]
+    suite = choose("smoke", "simclr,pixels", "digits", "0", settings)
+    cells = {cell.method: cell for cell in plan(suite)}
+    assert cells["simclr"].by_hand == {"augmentation.rotation": 10.0, "temperature": 0.3}
+    assert cells["pixels"].by_hand == {}
+    assert replace(cells["simclr"], by_hand={}).hash == cells["simclr"].hash
+    (swept,) = plan(choose("smoke", "simclr", "digits", "0", [], None, ["method.lr=0.1"]))
+    assert swept.by_hand == {"lr": 0.1}
+    assert plan(choose("smoke", "simclr", "digits", "0", []))[0].by_hand == {}
+
+
 def test_a_method_may_compose_its_batches_but_not_choose_its_data():
     suite = choose("quick", "domain_contrastive,simclr", "colored_digits", "0", [])
     cells = {cell.method: cell for cell in plan(suite)}

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
@@ -33,8 +33,9 @@ from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.protocol import MEASURES
-from disentangle_bench.evaluation.records import Record, read_record
+from disentangle_bench.evaluation.records import UNKNOWN, USER, BadRecord, Record, digest_of, read_record
 from disentangle_bench.files import printable
+from disentangle_bench.json_files import write_json
 from disentangle_bench.methods.pretrained.encoder import Encoder
 
 
@@ -49,6 +50,7 @@ class GivenEncoder:
         image_size: edge that images are encoded at; None: what suits the encoder.
         normalize: what is taken out of pixels; None: as the encoder says.
         untrained: judge random weights.
+        labels: roles of the targets that it saw, as its user says; None: who judges it doesn't say.
     """
 
     encoder: str = ""
@@ -57,11 +59,18 @@ class GivenEncoder:
     image_size: int | None = None
     normalize: str | None = None
     untrained: bool = False
+    labels: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return f"--encoder {self.encoder}" if self.encoder else f"--features {self.features}"
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """A module with what a record says of it: the state of its weights or features, and where they come from."""
+    """A module with what a record says of it: the state of its weights or features, and where they come from.
+
+    `labels` are the roles that are known to have been seen without anybody's word; None: nothing is known.
+    """
 
     label: str
     module: nn.Module
@@ -71,6 +80,7 @@ class _Loaded:
     step: int
     bank: FeatureBank | None = None
     code: str = ""
+    labels: list[str] | None = None
 
 
 def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
@@ -93,6 +103,10 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
         data_options["batch_size"] = 1  # of training, which there is none of: a small folder is no mistake
     data = setup_data(data_class, data_options, dataset)
     loaded = _load_encoder(given, source, data) if source else _load_features(given, data)
+    if given.labels is not None and loaded.labels is not None:
+        raise RequestError(
+            f"--labels: {given} itself says which labels it saw, {', '.join(loaded.labels) or 'none'}: leave it out"
+        )
     cell = Cell(
         dataset=dataset,
         method=given.name or loaded.label,
@@ -109,13 +123,13 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     )
     run = RunFolder(cell.folder(out))
     if run.is_complete(cell.measures):
-        return read_record(run.record)
+        return _relabelled(run, given)
     started = now()
     launch = CellLaunch(command=shlex.join(["bench", *sys.argv[1:]]), accelerator=find_devices()[0], git=git_state())
     loaded.module.to(device_of(launch))
     parameters = sum(p.numel() for p in loaded.module.parameters())
     trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
-    _announce(cell, loaded, data, out)
+    _announce(cell, loaded, data, out, said=given.labels is not None)
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_config(RunConfig(cell, launch))
     try:
@@ -126,11 +140,40 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
             finally:
                 progress.close()
             record = make_record(cell, loaded.module, data, trained, measured, launch, started)
+            record["labels"], record["provenance"]["labels_from"] = _seen(run, given, loaded)
             sealed = write_results(run, record, measured.outcomes)
             cleanup.clear(run)
     except lock.Taken:
         raise RequestError(f"{loaded.label}: another process is judging it into {run.path}, wait for that") from None
     feature_cache.prune(out)
+    return sealed
+
+
+def _seen(run: RunFolder, given: GivenEncoder, loaded: _Loaded) -> tuple[list[str], str]:
+    """The labels that an encoder saw, and who says so."""
+    if loaded.labels is not None:
+        return loaded.labels, "its file"
+    if given.labels is not None:
+        return sorted(given.labels), USER
+    try:
+        earlier = read_record(run.record)  # with fewer measures
+    except BadRecord:
+        return [UNKNOWN], "nobody"
+    return (earlier["labels"], USER) if earlier["provenance"].get("labels_from") == USER else ([UNKNOWN], "nobody")
+
+
+def _relabelled(run: RunFolder, given: GivenEncoder) -> Record:
+    """The complete record, with the labels that its user now says it saw."""
+    record = read_record(run.record)
+    provenance = record["provenance"] | {"labels_from": USER}
+    if given.labels is None or (record["labels"], record["provenance"]) == (sorted(given.labels), provenance):
+        return record
+    if record["digest"] != digest_of(record):
+        raise RequestError(f"--labels: {run.record} is not as it was sealed, remove it and judge {given} again")
+    changed = record | {"labels": sorted(given.labels), "provenance": provenance}
+    sealed = cast(Record, changed | {"digest": digest_of(changed)})
+    with lock.hold(run.lock):
+        write_json(run.record, sealed)
     return sealed
 
 
@@ -153,7 +196,8 @@ def _load_encoder(given: GivenEncoder, source: sources.Source, data: ImageDataMo
         raise RequestError(f"{where}: {error}") from error
     state = state_hash(encoder.state_dict())
     how |= {"encoder": given.encoder, "weights": state}
-    return _Loaded(source.label, encoder, state, how, source.budget, source.step, code=source.code)
+    labels = sorted(source.note.labels) if source.note else [] if source.step == 0 else None
+    return _Loaded(source.label, encoder, state, how, source.budget, source.step, code=source.code, labels=labels)
 
 
 def _load_features(given: GivenEncoder, data: ImageDataModule) -> _Loaded:
@@ -170,7 +214,7 @@ def _load_features(given: GivenEncoder, data: ImageDataModule) -> _Loaded:
     )
 
 
-def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> None:
+def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path, said: bool) -> None:
     """Say in a line what will be measured, on which images, and what it will cost."""
     if isinstance(loaded.module, Encoder):
         try:
@@ -193,6 +237,9 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
         f"{cell.method} on {cell.dataset}, {how}: {costs.forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
     )
     print(printable(f"bench: {line}"), file=sys.stderr)
+    if loaded.labels is None and not said:
+        told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"
+        print(told, file=sys.stderr)
     if lacking := [title for title in cell.measures if not MEASURES[title].targets.choose(data.targets)]:
         told = f"bench: not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
         print(printable(told), file=sys.stderr)

@@ -11,12 +11,18 @@ from matplotlib.figure import Figure
 
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS
 from disentangle_bench.evaluation.leaderboard.report.plots import COLOURS, drawing, short, style, svg
+from disentangle_bench.evaluation.records import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-LOOKS = {"none": ("o", COLOURS[0]), "domain": ("D", COLOURS[2]), "content": ("s", COLOURS[3])}
+LOOKS = {
+    "none": ("o", COLOURS[0]),
+    "domain": ("D", COLOURS[2]),
+    "content": ("s", COLOURS[3]),
+    UNKNOWN: ("^", COLOURS[1]),
+}
 """Marker and colour of each block of methods."""
 LINE = 11.0
 """Height of a small line of text, in points."""
@@ -230,7 +236,7 @@ def _legend(axes: Axes, blocks: pd.Series, place: Any, front: bool = False) -> N
     for block in (name for name in BLOCKS if name in present):
         marker, colour = LOOKS[block]
         handles += axes.plot([], [], marker, color=colour, markersize=5)
-        texts.append("no labels seen" if block == "none" else f"saw {BLOCKS[block]}")
+        texts.append(BLOCKS[block])
     if front:
         handles += axes.plot([], [], color=COLOURS[4], linewidth=1.2)
         texts.append("front: none is better and cheaper")

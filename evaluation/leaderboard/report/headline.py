@@ -10,13 +10,19 @@ from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
 from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
+from disentangle_bench.evaluation.records import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAMED = 4
 """Methods that a sentence names; of more it gives the number."""
-WHO = {"none": "Without labels", "domain": "With domain labels", "content": "With content labels"}
+WHO = {
+    "none": "Without labels",
+    "domain": "With domain labels",
+    "content": "With content labels",
+    UNKNOWN: "With labels that nobody knows of",
+}
 
 
 class Sentence(NamedTuple):

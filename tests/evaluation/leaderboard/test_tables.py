@@ -25,6 +25,7 @@ from disentangle_bench.evaluation.leaderboard.summary import (
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
 
+LABELS = 2
 HOSTILE = "<script>alert(1)</script>|a\\b_{c}*&%$#~^\n`x`"
 
 
@@ -140,6 +141,23 @@ def test_tuned_options_are_told_from_defaults(record):
     )
 
 
+def test_options_that_were_set_by_hand_are_no_defaults(record):
+    def hand(record, **given):
+        record["config"]["by_hand"] = given
+        return record
+
+    text = to_markdown(leaderboard(at([hand(record(), lr=0.1), record(method="vicreg")])))
+    assert "Options set by hand: method.lr=0.1 for simclr; untuned defaults for vicreg." in text
+    tuned = hand(record(), lr=0.1)
+    tuned["config"]["tuned"] = 12
+    assert "Options: tuned, 12 draws; options set by hand: method.lr=0.1 for every" in to_markdown(
+        leaderboard(at([tuned]))
+    )
+    seeds = [hand(record(), lr=0.1), record(seed=1)]  # the same settings, which a suite's file says and a command line
+    assert [row[0] for row in body(to_markdown(leaderboard(at(seeds))))] == ["simclr"]
+    assert len(method_labels(seeds)) == 1
+
+
 def test_order_of_records_makes_no_difference_to_a_byte(record):
     records = [record(d, m, s, 0.1 * s + 0.05 * len(m)) for d in "ab" for m in ("simclr", "vicreg") for s in range(4)]
     first = [to(leaderboard(at(records))) for to in (to_markdown, to_csv, to_latex, to_html)]
@@ -215,6 +233,43 @@ def test_bold_is_inside_blocks_by_labels_seen(record):
     assert [row[4].endswith("(1)**") for row in table] == [True, False, True, False, True]
     assert "(2)" in table[3][4]
     assert "Ceiling: supervised, which saw the labels that are asked for." in text
+
+
+def test_what_nobody_knows_the_labels_of_is_a_block_of_its_own(record):
+    """Encoders from elsewhere; who says what they saw has them compared with what saw as much."""
+    given = {"weights": "00ff"}
+
+    def encoder(name, top1, labels, said_by=None):
+        found = [record(method=name, seed=s, top1=top1 + 0.001 * s, labels=labels, options=given) for s in range(3)]
+        for one in found:
+            one["provenance"] |= {"labels_from": said_by} if said_by else {}
+        return found
+
+    records = [
+        *[record(method="simclr", seed=s, top1=0.7 + 0.001 * s) for s in range(3)],
+        *encoder("strange", 0.9, ("unknown",), "nobody"),
+        *encoder("older record", 0.8, ()),
+        *encoder("said", 0.6, (), "its user"),
+        *encoder("ours", 0.5, (), "its file"),
+        *encoder("taught", 0.95, ("content",), "its user"),
+    ]
+    frame = leaderboard(at(records))
+    table = {row[0]: row[LABELS] for row in body(to_markdown(frame))}
+    assert table == {
+        "simclr": "none",
+        "said": "none (says its user)",
+        "ours": "none",
+        "taught": "content (says its user)",
+        "strange": "unknown",
+        "older record": "unknown",
+    }
+    blocks = dict(zip(frame["method"], frame["block"], strict=True))
+    assert [blocks[name] for name in table] == ["none"] * 3 + ["content"] + ["unknown"] * 2
+    ranks = (
+        frame[frame["score"] == "top1"].set_index("method")[["rank_low", "rank_high"]].astype(int).agg(tuple, axis=1)
+    )
+    assert ranks.to_dict() == {n: (k, k) for n, k in zip(table, (1, 2, 3, 1, 1, 2), strict=True)}
+    assert "unknown which labels they saw" in to_console(frame, width=100)
 
 
 def leak(value, **others):
