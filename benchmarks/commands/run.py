@@ -25,6 +25,7 @@ def command(
     measures: str | None = None,
     set: list[str] | None = None,
     sweep: list[str] | None = None,
+    tuned: str | None = None,
     out: str = "results/runs",
     devices: int = 1,
     nodes: int = 1,
@@ -42,12 +43,14 @@ def command(
             `my_file.MyMethod` names one of yours. Of a suite's experiments only those of these methods, or with these
             labels.
         dataset: data sets instead of the suite's, comma-separated.
-        seeds: seeds instead of the suite's, such as 0,1,2.
+        seeds: seeds instead of the suite's, such as 0,1,2 or 0-4.
         measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see
             `bench list metrics`); what a complete run lacks is added to its record without training again.
         set: KEY=VALUE, may be repeated: method.temperature=0.2, simclr.lr=0.01, data.batch_size=64, budget.epochs=3.
         sweep: KEY=VALUE,VALUE, may be repeated: a row for each value, such as simclr.temperature=0.1,0.2 (or method.,
             data. or budget.); of several sweeps one for each combination. A row is called by its values.
+        tuned: file that `bench tune` wrote: methods are run with the options chosen there, and tables say so; in place
+            of the suite's `tuned`.
         out: folder of all runs; what is complete there is not run again, what is part-done goes on.
         devices: processors or GPUs for each cell; on each of its machines, where it has several.
         nodes: machines for each cell (with --launcher slurm).
@@ -61,7 +64,7 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import choose
 
-    request = choose(suite, method, dataset, seeds, set, measures, sweep)
+    request = choose(suite, method, dataset, seeds, set, measures, sweep, tuned)
     return carry_out(
         request,
         Path(out),
