@@ -100,7 +100,7 @@ def carry_out(
     preconditions.check_writable(folder)
     feature_cache.limit()
     preconditions.require_wandb(logger)
-    preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
+    preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach, dry_run)
     from disentangle_bench.benchmarks.planning.lookup import check_names
 
     check_names(request)
@@ -115,14 +115,14 @@ def carry_out(
 
     resources = request.resources
     if launcher == "slurm":
-        accelerator, available = ("gpu" if resources.gpus_per_node else "cpu"), devices
-        cores = resources.cpus_per_task or request.threads or 1
+        accelerator, available = ("cpu" if resources.gpus_per_node == 0 else "gpu"), devices
     else:
-        (accelerator, available), cores = find_devices(), count_cores()
+        accelerator, available = find_devices()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator, dry=dry_run)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
+    cores = _cores(cells, request) if launcher == "slurm" else count_cores()
     fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
     side_by_side = min(jobs or max(1, fitting), len(cells))
     launch = Launch(
@@ -144,6 +144,13 @@ def carry_out(
         outcome = run(launcher, cells, launch)
     _show(cells, outcome, launch)
     return cells, 1 if outcome.failed else 0
+
+
+def _cores(cells: list[Cell], request: Suite) -> int:
+    """For each process of a job."""
+    from disentangle_bench.benchmarks.launchers.slurm import cores_for
+
+    return request.resources.cpus_per_task or cores_for(cells, request.threads)
 
 
 def _show(cells: list[Cell], outcome: Outcome, launch: Launch) -> None:

@@ -33,6 +33,7 @@ MOST_ENTRIES = 1000
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
+Gpus = restricted_number_type("Gpus", int, [(">=", 0), ("<=", 4096)])
 Threads = restricted_number_type("Threads", int, [(">", 0), ("<=", 4096)])
 """Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
 
@@ -48,8 +49,10 @@ class Resources:
         constraint: features of a machine, such as a100.
         timeout_min: minutes after which the job is queued again.
         mem_gb: memory.
-        cpus_per_task: cores for each process.
-        gpus_per_node: GPUs on each machine; as many as `--devices`.
+        cpus_per_task: cores for each process; by default what `threads` says, or 4, or one and one for each process
+            that makes batches (`num_workers`), whichever is more.
+        gpus_per_node: GPUs on each machine, as many as `--devices`, which is also the default; 0: none, a job computes
+            on processors.
         max_parallel: jobs that run at once.
         max_requeues: time-outs after which a cell is given up.
         setup: lines of shell, such as [module load cuda].
@@ -64,7 +67,7 @@ class Resources:
     timeout_min: Count = 240  # type: ignore[valid-type]
     mem_gb: Gigabytes | None = None  # type: ignore[valid-type]
     cpus_per_task: Count | None = None  # type: ignore[valid-type]
-    gpus_per_node: Count | None = None  # type: ignore[valid-type]
+    gpus_per_node: Gpus | None = None  # type: ignore[valid-type]
     max_parallel: Count = 100  # type: ignore[valid-type]
     max_requeues: Count = 50  # type: ignore[valid-type]
     setup: list[str] = field(default_factory=list)
