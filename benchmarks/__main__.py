@@ -32,7 +32,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
 }
 
 
-PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite", "folders"}
+PATHS = {"out", "to", "board", "folder", "encoder", "features", "a", "b", "suite", "folders", "tuned"}
 """Parameters of commands that are, or may be, the path of a file or folder."""
 
 

@@ -70,39 +70,46 @@ def require_logger(logger: str, cell: Cell) -> None:
         try_out(logger, cell)
 
 
-def require_launcher(launcher: str, request: Suite, devices: int, nodes: int, jobs: int | None, detach: bool) -> None:
-    """Raise RequestError if cells can't be launched as asked from here."""
+def require_launcher(
+    launcher: str, request: Suite, devices: int, nodes: int, jobs: int | None, detach: bool, dry_run: bool = False
+) -> None:
+    """Raise RequestError if cells can't be launched as asked from here; a dry run needs no cluster."""
     for option, number in {"devices": devices, "nodes": nodes, "jobs": 1 if jobs is None else jobs}.items():
         if not 1 <= number <= MOST_JOBS:
             raise RequestError(f"--{option} {number:.0f}: at least 1 and at most {MOST_JOBS} may be")
     if launcher == "slurm":
         if jobs is not None:
             raise RequestError(f"--jobs {jobs} is of this machine; a cluster's: --set resources.max_parallel={jobs}")
-        _require_slurm(request, devices)
+        _require_slurm(request, devices, dry_run)
     elif nodes > 1 or detach:
         raise RequestError(f"--{'nodes' if nodes > 1 else 'detach'} needs a cluster: --launcher slurm")
 
 
-def _require_slurm(request: Suite, devices: int) -> None:
+def _require_slurm(request: Suite, devices: int, dry_run: bool) -> None:
     """Raise RequestError if jobs can't be given to a cluster from here, or the request can't be planned here."""
     from disentangle_bench.benchmarks.launchers import slurm_queue
 
     if lack := extras.missing("submitit"):
         raise RequestError(f"--launcher slurm {lack}")
-    if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
-        raise RequestError(f"--launcher slurm: no {missing[0]} on this machine; run this where jobs can be given in")
-    try:
-        slurm_queue.jobs()
-    except slurm_queue.NotAnswering as error:
-        raise RequestError(f"--launcher slurm: {error}") from error
+    if not dry_run:
+        if missing := [name for name in ("sbatch", "srun", "squeue") if shutil.which(name) is None]:
+            raise RequestError(
+                f"--launcher slurm: no {missing[0]} on this machine; run this where jobs can be given in (with "
+                "--dry-run it prints the batch file anywhere)"
+            )
+        try:
+            slurm_queue.jobs()
+        except slurm_queue.NotAnswering as error:
+            raise RequestError(f"--launcher slurm: {error}") from error
     gpus = request.resources.gpus_per_node
-    if gpus is not None and gpus != devices:
+    if gpus and gpus != devices:
         raise RequestError(
             f"resources.gpus_per_node is {gpus}, but a cell computes on --devices {devices}: the two must be the same"
         )
-    if gpus is not None and request.precision == "auto" and machine.find_devices()[0] != "gpu":
+    if gpus != 0 and request.precision == "auto" and machine.find_devices()[0] != "gpu":
         raise RequestError(
-            "precision: auto can't be told from here, where there is no GPU: --set precision=bf16 or precision=fp32"
+            "precision: auto can't be told from here, where there is no GPU as the jobs will have: --set "
+            "precision=bf16 or precision=fp32, or without GPUs resources.gpus_per_node=0"
         )
 
 

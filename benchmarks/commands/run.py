@@ -25,6 +25,7 @@ def command(
     measures: str | None = None,
     set: list[str] | None = None,
     sweep: list[str] | None = None,
+    tuned: str | None = None,
     out: str = "results/runs",
     devices: int = 1,
     nodes: int = 1,
@@ -42,12 +43,14 @@ def command(
             `my_file.MyMethod` names one of yours. Of a suite's experiments only those of these methods, or with these
             labels.
         dataset: data sets instead of the suite's, comma-separated.
-        seeds: seeds instead of the suite's, such as 0,1,2.
+        seeds: seeds instead of the suite's, such as 0,1,2 or 0-4.
         measures: what to measure instead of the suite's, comma-separated, such as linear,dci, or `all` (see
             `bench list metrics`); what a complete run lacks is added to its record without training again.
         set: KEY=VALUE, may be repeated: method.temperature=0.2, simclr.lr=0.01, data.batch_size=64, budget.epochs=3.
         sweep: KEY=VALUE,VALUE, may be repeated: a row for each value, such as simclr.temperature=0.1,0.2 (or method.,
             data. or budget.); of several sweeps one for each combination. A row is called by its values.
+        tuned: file that `bench tune` wrote: methods are run with the options chosen there, and tables say so; in place
+            of the suite's `tuned`.
         out: folder of all runs; what is complete there is not run again, what is part-done goes on.
         devices: processors or GPUs for each cell; on each of its machines, where it has several.
         nodes: machines for each cell (with --launcher slurm).
@@ -61,7 +64,7 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import choose
 
-    request = choose(suite, method, dataset, seeds, set, measures, sweep)
+    request = choose(suite, method, dataset, seeds, set, measures, sweep, tuned)
     return carry_out(
         request,
         Path(out),
@@ -97,7 +100,7 @@ def carry_out(
     preconditions.check_writable(folder)
     feature_cache.limit()
     preconditions.require_wandb(logger)
-    preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach)
+    preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach, dry_run)
     from disentangle_bench.benchmarks.planning.lookup import check_names
 
     check_names(request)
@@ -112,14 +115,14 @@ def carry_out(
 
     resources = request.resources
     if launcher == "slurm":
-        accelerator, available = ("gpu" if resources.gpus_per_node else "cpu"), devices
-        cores = resources.cpus_per_task or request.threads or 1
+        accelerator, available = ("cpu" if resources.gpus_per_node == 0 else "gpu"), devices
     else:
-        (accelerator, available), cores = find_devices(), count_cores()
+        accelerator, available = find_devices()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator, dry=dry_run)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
+    cores = _cores(cells, request) if launcher == "slurm" else count_cores()
     fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
     side_by_side = min(jobs or max(1, fitting), len(cells))
     launch = Launch(
@@ -141,6 +144,13 @@ def carry_out(
         outcome = run(launcher, cells, launch)
     _show(cells, outcome, launch)
     return cells, 1 if outcome.failed else 0
+
+
+def _cores(cells: list[Cell], request: Suite) -> int:
+    """For each process of a job."""
+    from disentangle_bench.benchmarks.launchers.slurm import cores_for
+
+    return request.resources.cpus_per_task or cores_for(cells, request.threads)
 
 
 def _show(cells: list[Cell], outcome: Outcome, launch: Launch) -> None:

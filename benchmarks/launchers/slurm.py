@@ -20,6 +20,7 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError, Uncomplet
 from submitit.helpers import Checkpointable
 from submitit.slurm.slurm import SlurmExecutor
 
+from disentangle_bench import datamodules
 from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
@@ -32,13 +33,19 @@ from disentangle_bench.benchmarks.launchers.base import (
     prepare,
 )
 from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning.trial import setup_data
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
+from disentangle_bench.datamodules.batches.loader import MOST_WORKERS, workers_for
 
 LOCK = ".lock"
 """Of whoever gives jobs in, beside submitit's files."""
 LOOK_SECONDS, QUEUE_SECONDS = 1.0, 10.0
 """Between looks at the cells' files, and between questions to SLURM, which serves others too."""
+GPU_OPTIONS = {"gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task"}
+"""Of sbatch: whoever gives one of them has said which GPUs a job gets."""
+CORES = 4
+"""For each process of a job where the suite says no number of threads: what measures fit is fitted on the processor."""
 ENVIRONMENT = [
     *(f"export {name}={value}" for name, value in own_code.SAFE_PATH.items()),
     *(f"unset {name}" for name in sorted(RANK_VARIABLES) if not name.startswith("SLURM")),
@@ -217,36 +224,65 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
 
 def script(missing: int, launch: Launch) -> str:
     """The batch file that `run` would give to sbatch for so many cells."""
-    executor = _executor(launch)._executor
-    assert isinstance(executor, SlurmExecutor)  # which its type leaves open
+    executor = _executor(launch)
     if missing > 1:
         executor.parameters["map_count"] = missing
     return executor._make_submission_file_text(executor._submitit_command_str, "")
 
 
-def _executor(launch: Launch) -> submitit.AutoExecutor:
+def cores_for(cells: list[Cell], threads: int | None) -> int:
+    """Cores that each process of a job asks for where the request doesn't say.
+
+    Args:
+        cells: of the request.
+        threads: that the suite computes with; None: it doesn't say.
+
+    Returns:
+        `threads` or `CORES`, or one and one for each process that makes batches, whichever is more.
+    """
+    made = {}
+    for cell in cells:
+        key = (cell.dataset, cell.fingerprint, cell.data["num_workers"])
+        if key not in made:
+            made[key] = cell.data["num_workers"]
+            if made[key] is None:
+                data = setup_data(datamodules.find(cell.dataset), cell.data, cell.dataset)
+                made[key] = workers_for(data.splits["train"], MOST_WORKERS)
+    return max(threads or CORES, *(workers + 1 for workers in made.values()))
+
+
+class _Executor(SlurmExecutor):
+    """One that writes batch files where there is no SLURM, too."""
+
+    @classmethod
+    def affinity(cls) -> int:
+        """It can be used: whether SLURM is there has been asked before anything is given in."""
+        return 1
+
+
+def _executor(launch: Launch) -> SlurmExecutor:
     resources = launch.resources
-    executor = submitit.AutoExecutor(
-        slurm_queue.folder_of(launch.out.resolve()), cluster="slurm", slurm_max_num_timeout=resources.max_requeues
-    )
+    executor = _Executor(slurm_queue.folder_of(launch.out.resolve()), max_num_timeout=resources.max_requeues)
+    own = GPU_OPTIONS & {name.replace("_", "-") for name in resources.sbatch}
     given: dict[str, Any] = {
         "name": "bench",
         "timeout_min": resources.timeout_min,
         "cpus_per_task": launch.threads,
         "nodes": launch.nodes,
         "tasks_per_node": launch.devices,
-        "gpus_per_node": launch.devices if launch.accelerator == "gpu" else None,
+        "gpus_per_node": launch.devices if launch.accelerator == "gpu" and not own else None,
         "mem_gb": resources.mem_gb,
-        "slurm_partition": resources.partition,
-        "slurm_account": resources.account,
-        "slurm_qos": resources.qos,
-        "slurm_constraint": resources.constraint,
-        "slurm_setup": [*ENVIRONMENT, *resources.setup],
-        "slurm_array_parallelism": resources.max_parallel,
-        "slurm_additional_parameters": resources.sbatch,
-        "slurm_srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "setup": [*ENVIRONMENT, *resources.setup],
+        "array_parallelism": resources.max_parallel,
+        "additional_parameters": resources.sbatch,
+        "srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
     }
-    executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
+    known = {name: value for name, value in given.items() if value is not None}
+    executor.update_parameters(**executor._convert_parameters(known))
     return executor
 
 
@@ -266,7 +302,10 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
             remove_empty(folder.parent, folder.parent.parent)
         sweep(launch.out, {})
         said = " ".join(line for line in str(error).splitlines() if "error" in line) or str(error)
-        raise RequestError(f"--launcher slurm: the jobs were not taken: {said}") from error
+        hint = ""
+        if launch.accelerator == "gpu" and launch.resources.gpus_per_node is None:
+            hint = "; a job asks for GPUs unless told otherwise: --set resources.gpus_per_node=0"
+        raise RequestError(f"--launcher slurm: the jobs were not taken: {said}{hint}") from error
     given_in = {name: job.job_id for name, job in zip(runs, jobs, strict=True)}
     for name, job in given_in.items():
         slurm_queue.note_job(runs[name], job)

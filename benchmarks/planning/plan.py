@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from inspect import signature
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from disentangle_bench import datamodules, methods
@@ -79,6 +80,7 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
     if not cells:
         raise RequestError(f"suite {suite.name}: none of its methods can train on its data sets, see above")
+    planner.name_untuned(cells)
     shared: dict[str, Cell] = {}
     for cell in cells:
         one_of = shared.setdefault(cell.hash, replace(cell, experiments=[]))
@@ -194,6 +196,15 @@ class _Planner:
         tuned = self.choice.options_of(method) if self.choice else {}
         chosen = _layered([for_all, named, tuned, own], of_command_line)
         return options.resolve(method_class, chosen, f"{where}method {method}")
+
+    def name_untuned(self, cells: list[Cell]) -> None:
+        """Say on standard error which of the methods that learn have no part in the choice that the others run with."""
+        if self.choice is None:
+            return
+        for method in dict.fromkeys(cell.method for cell in cells):
+            if method not in self.choice.methods and self.method_classes[method].trains:
+                file = Path(str(self.suite.tuned)).name
+                print(f"untuned: {method} is not in {file} and has the options of the suite", file=sys.stderr)
 
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
         """The data set with these options, but for how its batches are composed."""

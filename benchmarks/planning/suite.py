@@ -33,6 +33,7 @@ MOST_ENTRIES = 1000
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
+Gpus = restricted_number_type("Gpus", int, [(">=", 0), ("<=", 4096)])
 Threads = restricted_number_type("Threads", int, [(">", 0), ("<=", 4096)])
 """Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
 
@@ -48,8 +49,10 @@ class Resources:
         constraint: features of a machine, such as a100.
         timeout_min: minutes after which the job is queued again.
         mem_gb: memory.
-        cpus_per_task: cores for each process.
-        gpus_per_node: GPUs on each machine; as many as `--devices`.
+        cpus_per_task: cores for each process; by default what `threads` says, or 4, or one and one for each process
+            that makes batches (`num_workers`), whichever is more.
+        gpus_per_node: GPUs on each machine, as many as `--devices`, which is also the default; 0: none, a job computes
+            on processors.
         max_parallel: jobs that run at once.
         max_requeues: time-outs after which a cell is given up.
         setup: lines of shell, such as [module load cuda].
@@ -64,7 +67,7 @@ class Resources:
     timeout_min: Count = 240  # type: ignore[valid-type]
     mem_gb: Gigabytes | None = None  # type: ignore[valid-type]
     cpus_per_task: Count | None = None  # type: ignore[valid-type]
-    gpus_per_node: Count | None = None  # type: ignore[valid-type]
+    gpus_per_node: Gpus | None = None  # type: ignore[valid-type]
     max_parallel: Count = 100  # type: ignore[valid-type]
     max_requeues: Count = 50  # type: ignore[valid-type]
     setup: list[str] = field(default_factory=list)
@@ -111,7 +114,8 @@ class Suite:
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
         resources: what a job gets on a cluster.
         tune: how `bench tune` chooses.
-        tuned: file of its choice, beside the suite's; methods are run with the options in it.
+        tuned: file of its choice, beside the suite's; methods are run with the options in it. `bench run --tuned`
+            comes before it.
     """
 
     measures: list[str]
@@ -180,6 +184,7 @@ def choose(
     assignments: list[str] | None = None,
     measures: str | None = None,
     sweeps: list[str] | None = None,
+    tuned: str | None = None,
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
@@ -189,10 +194,9 @@ def choose(
     if dataset:
         _keep(content, "dataset", names_in(dataset))
     if seeds:
-        try:
-            content["seeds"] = [int(seed) for seed in seeds.split(",")]
-        except ValueError:
-            raise RequestError(f"--seeds must be whole numbers, such as 0,1,2; got {seeds!r}") from None
+        content["seeds"] = seeds_in(seeds)
+    if tuned:
+        content["tuned"] = tuned
     if measures:
         from disentangle_bench.evaluation.protocol import newest
 
@@ -302,6 +306,22 @@ def names_in(text: str) -> list[str]:
     if text and not names:
         raise RequestError(f"{text!r}: expected names, comma-separated")
     return names
+
+
+def seeds_in(text: str) -> list[int]:
+    """`0,1,2`, or with ranges, both ends included: `0-2,7`. Raises RequestError for anything else."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        if not first.isdecimal() or not (last.isdecimal() if dash else True):
+            raise RequestError(f"--seeds must be whole numbers or ranges, such as 0,1,2 or 0-2; got {text!r:.80}")
+        low, high = int(first[:20]), int((last or first)[:20])
+        if high < low:
+            raise RequestError(f"--seeds {part.strip()}: a range goes from the smaller number to the larger one")
+        if high - low >= MOST_ENTRIES:
+            raise RequestError(f"--seeds {part.strip()}: {high - low + 1:,} seeds, at most {MOST_ENTRIES:,} may be")
+        found += range(low, high + 1)
+    return found
 
 
 def _content(name: str) -> dict[str, Any]:

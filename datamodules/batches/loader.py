@@ -19,6 +19,8 @@ from disentangle_bench.datamodules.batches.split import Split
 from disentangle_bench.datamodules.targets import TargetSpec
 
 Batch = dict[str, Tensor]
+MOST_WORKERS = 8
+"""Processes that make batches, where nobody says how many."""
 
 
 class BatchDataset(Dataset):
@@ -87,7 +89,7 @@ def loader(
     """
     if num_workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        num_workers = min(cores, 8) if getattr(dataset.split.images, "on_demand", False) else 0
+        num_workers = workers_for(dataset.split, cores)
     return (TrainingLoader if isinstance(batches, Batches) else DataLoader)(
         dataset,
         sampler=batches,  # type: ignore[arg-type]  # any iterable of index tensors will do: batch_size is None
@@ -97,6 +99,11 @@ def loader(
         pin_memory=torch.cuda.is_available(),  # from where a GPU takes batches while the processor goes on
         generator=torch.Generator(),  # its own: looking at the data must not move torch's global stream
     )
+
+
+def workers_for(split: Split, cores: int) -> int:
+    """Processes that make batches of a split where nobody says how many, see `loader`."""
+    return min(cores, MOST_WORKERS) if getattr(split.images, "on_demand", False) else 0
 
 
 def in_order(

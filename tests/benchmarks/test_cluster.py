@@ -3,6 +3,7 @@
 import json
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     resources = ["timeout_min=60", "partition=long", "account=lab", "constraint=avx512", "mem_gb=8", "cpus_per_task=2"]
     resources += ["sbatch.mail-type=END", "sbatch.exclusive=true"]
     given = [word for one in [*resources, "max_parallel=1"] for word in ("--set", f"resources.{one}")]
+    given += ["--set", "resources.gpus_per_node=0"]
     assert main([*REQUEST, *out, "--seeds", "0,1", *given, "--detach"]) == 0
     script = (stub / "submitted-0").read_text()
     for line in ("time=60", "partition=long", "account=lab", "constraint=avx512", "mem=8GB", "cpus-per-task=2"):
@@ -101,6 +103,39 @@ def test_a_dry_run_shows_the_batch_file(stub, tmp_path, capsys, seeds):
     assert (stub / "submitted-0").read_text().strip() in shown
 
 
+def shown_by(capsys, tmp_path, *given: str) -> set[str]:
+    """Options for sbatch in the batch file of a dry run."""
+    assert main([*REQUEST, *given, "--out", str(tmp_path / "runs"), "--dry-run"]) == 0
+    assert not (tmp_path / "runs").exists()
+    lines = capsys.readouterr().out.splitlines()
+    return {line.removeprefix("#SBATCH --") for line in lines if line.startswith("#SBATCH")}
+
+
+def test_a_dry_run_needs_no_cluster_and_jobs_ask_for_what_they_compute_with(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    plain = shown_by(capsys, tmp_path)
+    assert {"gpus-per-node=1", "cpus-per-task=1", "ntasks-per-node=1"} <= plain, "the suite computes with one thread"
+    assert {"gpus-per-node=2", "ntasks-per-node=2"} <= shown_by(capsys, tmp_path, "--devices", "2")
+    assert not [one for one in shown_by(capsys, tmp_path, "--set", "resources.gpus_per_node=0") if "gpus" in one]
+    theirs = shown_by(capsys, tmp_path, "--set", "resources.sbatch.gres=gpu:a100:1")
+    assert {one for one in theirs if "gpu" in one} == {"gres=gpu:a100:1"}
+    assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "data.num_workers=3")
+    assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "threads=null")
+    own = shown_by(capsys, tmp_path, "--set", "data.num_workers=3", "--set", "resources.cpus_per_task=2")
+    assert "cpus-per-task=2" in own
+
+
+def test_images_that_are_made_on_demand_have_a_core_for_each_process_that_makes_them(cell, monkeypatch):
+    from disentangle_bench.benchmarks.launchers.slurm import cores_for
+
+    assert cores_for([cell], 2) == 2
+    monkeypatch.setattr(
+        "disentangle_bench.benchmarks.launchers.slurm.setup_data",
+        lambda *_: SimpleNamespace(splits={"train": SimpleNamespace(images=SimpleNamespace(on_demand=True))}),
+    )
+    assert cores_for([cell], 2) == 9
+
+
 def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
     for minutes in (30, 60):
         main([*REQUEST, "--set", f"resources.timeout_min={minutes}", "--out", str(tmp_path / "runs"), "--detach"])
@@ -113,12 +148,18 @@ def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
         ("sbatch", "echo 'sbatch: error: invalid partition specified: none' >&2; exit 1", [], "invalid partition"),
         ("squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1", [], "Unable to contact"),
         ("sbatch", None, [], "no sbatch on this machine"),
+        (
+            "sbatch",
+            "echo 'sbatch: error: Invalid generic resource (gres) specification' >&2; exit 1",
+            [],
+            "a job asks for GPUs unless told otherwise: --set resources.gpus_per_node=0",
+        ),
         ("srun", "", ["--jobs", "4"], "a cluster's: --set resources.max_parallel=4"),
         ("srun", "", ["--set", "resources.gpus_per_node=2", "--set", "precision=fp32"], "resources.gpus_per_node is 2"),
         (
             "srun",
             "",
-            ["--set", "resources.gpus_per_node=1", "--set", "precision=auto"],
+            ["--set", "precision=auto"],
             "auto can't be told",
         ),
     ],

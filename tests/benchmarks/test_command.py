@@ -41,7 +41,10 @@ BAD = {
         "budget.epochs: Not of type Count",
     ),
     "two kinds of budget": (["--set", "budget.hours=3"], "unknown key 'hours': known are epochs, minutes, steps"),
-    "seeds": (["--seeds", "0,one"], "--seeds must be whole numbers, such as 0,1,2; got '0,one'"),
+    "seeds": (["--seeds", "0,one"], "--seeds must be whole numbers or ranges, such as 0,1,2 or 0-2; got '0,one'"),
+    "seeds downwards": (["--seeds", "4-0"], "--seeds 4-0: a range goes from the smaller number to the larger one"),
+    "too many seeds": (["--seeds", "0-4000000000"], "4,000,000,001 seeds, at most 1,000 may be"),
+    "half a range": (["--seeds", "0-"], "or ranges, such as 0,1,2 or 0-2; got '0-'"),
     "negative seed": (["--seeds", "-1"], "seeds"),
     "missing data": (["--dataset", "image_folder", "--set", "image_folder.root=/nowhere"], "/nowhere"),
     "missing suite file": (["--suite", "no/such.yaml"], "no/such.yaml: No such file"),
@@ -169,6 +172,11 @@ def test_settings_reach_the_methods_that_have_them(tmp_path):
     assert "temperature" not in options["supervised"]
     assert (options["simclr"]["lr"], options["supervised"]["lr"]) == (0.002, 0.5)
     assert {cell.data["batch_size"] for cell in cells} == {64}
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0,1,2", [0, 1, 2]), ("0-4", [0, 1, 2, 3, 4]), ("7, 1-2,2", [7, 1, 2])])
+def test_seeds_are_numbers_and_ranges(text, seeds):
+    assert suite.choose("smoke", seeds=text).seeds == seeds
 
 
 def test_help_needs_neither_torch_nor_lightning():

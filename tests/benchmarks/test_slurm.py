@@ -18,6 +18,7 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import read_record
 
 DAEMONS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scancel", "scontrol")
+NO_GPU = ("--set", "resources.gpus_per_node=0")
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -123,7 +124,7 @@ def test_requeued_jobs_end_with_the_figures_of_a_run_here(cluster, tmp_path, cap
     """One job is told that its time is up, one is queued again by SLURM itself: both go on to the same figures."""
     request = ["run", "--suite", "smoke", "--method", "simclr,supervised", "--dataset", "digits"]
     request += ["--set", "budget.epochs=15", "--set", "data.batch_size=64"]
-    over_slurm = [*request, "--launcher", "slurm", "--set", "resources.timeout_min=20"]
+    over_slurm = [*request, "--launcher", "slurm", "--set", "resources.timeout_min=20", *NO_GPU]
     out = tmp_path / "runs"
     assert main([*over_slurm, "--out", str(out), "--detach"]) == 0
     assert "2 jobs submitted" in capsys.readouterr().err
@@ -155,7 +156,7 @@ def test_requeued_jobs_end_with_the_figures_of_a_run_here(cluster, tmp_path, cap
 def test_cancelled_job_leaves_a_checkpoint(cluster, tmp_path, capsys):
     out = tmp_path / "runs"
     request = ["run", "--suite", "smoke", "--method", "simclr", "--dataset", "digits", "--set", "budget.epochs=200"]
-    request += ["--launcher", "slurm", "--out", str(out), "--detach"]
+    request += ["--launcher", "slurm", *NO_GPU, "--out", str(out), "--detach"]
     assert main([*request, "--seeds", "0,1,2"]) == 0  # one more than there are processors in a small machine
     wait_for(lambda: any(out.rglob("attempt_0")) and any(out.rglob("checkpoints")))
     capsys.readouterr()

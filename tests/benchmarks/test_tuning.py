@@ -1,12 +1,13 @@
 """Choosing options: equal draws, the best on validation images, and never with what reports."""
 
 import json
+import shlex
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.__main__ import main, make_parser
 from disentangle_bench.benchmarks.commands.studies import tune
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.plan import plan
@@ -107,6 +108,35 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
         choose(str(suite(more="tuned: choice.json\n")), "simclr", seeds="0", assignments=["simclr.lr=0.5"])
     )
     assert chosen.options["lr"] == 0.5
+    (words,) = [
+        line.partition("run with it: ")[2] for line in capsys.readouterr().out.splitlines() if "run with" in line
+    ]
+    assert shlex.split(words)[:2] == ["bench", "run"]
+    given = make_parser().parse_args(shlex.split(words)[1:]).run
+    handed = plan(choose(given.suite, tuned=given.tuned))
+    assert [cell.as_dict() for cell in handed] == [
+        cell.as_dict() for cell in plan(choose(str(suite(more="tuned: choice.json\n"))))
+    ]
+
+
+def test_a_choice_is_handed_to_a_built_in_suite_and_what_is_not_in_it_is_said(tmp_path, monkeypatch, capsys):
+    """Identity of a cell, and what the table says, are those of a suite that names the file itself."""
+    monkeypatch.chdir(tmp_path)
+    tried = {"simclr": [TrialResult({"lr": 0.004}, 0.9, [])]}
+    made = Choice("smoke", ["digits"], "validation@1", "top1", 1000, 7, {"epochs": 1}, tried)
+    (tmp_path / "chosen.json").write_text(json.dumps(asdict(made)))
+    request = ["run", "--suite", "smoke", "--method", "simclr,vicreg,pixels", "--dataset", "digits", "--dry-run"]
+    assert main(request) == 0
+    before = capsys.readouterr().out.split()
+    assert main([*request, "--tuned", "chosen.json"]) == 0
+    told = capsys.readouterr()
+    after = told.out.split()
+    changed = [path for path in after if path.startswith("results/runs/") and path not in before]
+    assert len(changed) == 1
+    assert "digits/simclr/" in changed[0]
+    assert told.err.splitlines() == ["untuned: vicreg is not in chosen.json and has the options of the suite"]
+    assert main([*request, "--tuned", "none.json"]) == 2
+    assert "tuned: no file none.json; `bench tune --suite smoke` makes one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

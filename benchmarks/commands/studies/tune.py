@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,7 +31,7 @@ def command(
 
     Args:
         suite: whose methods; its key `tune` says by which score, from how many draws and with which seed.
-        to: file for the choice, which the suite names under `tuned`.
+        to: file for the choice, for `bench run --tuned`, or a suite's `tuned`.
         method: only these, comma-separated.
         set: KEY=VALUE, may be repeated, as in `bench run`.
         out: folder of the runs.
@@ -95,8 +96,15 @@ def command(
     for name, (best, *_) in found.items():
         changed = ", ".join(f"{key}={value}" for key, value in best.options.items()) or "as they are"
         print(f"{name}: {changed} ({tune.measure} {tune.score} {best.score:.3f})")
-    print(f"written to {to}; have the suite say `tuned: {Path(to).name}`")
+    print(f"written to {to}; run with it: {_use(suite, method, set, to)}")
     return 0
+
+
+def _use(suite: str, method: str | None, assignments: list[str] | None, to: str) -> str:
+    """The command that runs what was tuned with the options that were chosen."""
+    words = ["bench", "run", "--suite", suite, "--tuned", to]
+    words += ["--method", method] if method else []
+    return shlex.join([*words, *(word for one in assignments or [] for word in ("--set", one))])
 
 
 def _score(cell: Cell, out: Path, measure: str, score: str) -> float | None:
