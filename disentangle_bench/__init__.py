@@ -12,11 +12,14 @@ _HOMES = {
     "push_to_hub": "methods.pretrained.hub",
     "OnlineProbe": "evaluation.online_probe",
 }
-__all__ = ["OnlineProbe", "load_encoder", "push_to_hub"]  # noqa: F822  # `__getattr__` has them
+_MODULES = ("datamodules", "evaluation", "methods", "metrics")
+__all__ = ["OnlineProbe", "load_encoder", "push_to_hub", *_MODULES]  # noqa: F822  # `__getattr__` has them
 
 
 def __getattr__(name: str) -> Any:
     """What needs torch is imported when it is asked for."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

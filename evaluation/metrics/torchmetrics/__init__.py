@@ -1,9 +1,8 @@
 """The metrics as torchmetrics classes: update with the rows of each batch, compute when the split is complete.
 
-Each class gives the figures of the function that its docstring names, on the rows of all processes: states are lists
-that a process group concatenates. What torchmetrics has itself is not wrapped: `torchmetrics.clustering` has
-`NormalizedMutualInfoScore`, `AdjustedRandScore` and `AdjustedMutualInfoScore` (the figures of `cluster_scores`),
-`torchmetrics.classification` accuracy and `MulticlassCalibrationError`.
+Programs import them from `disentangle_bench.metrics`. Each class gives the figures of the function that its docstring
+names, on the rows of all processes: states are lists that a process group concatenates. What torchmetrics has itself
+is not wrapped: `torchmetrics.classification` has accuracy and `MulticlassCalibrationError`.
 """
 
 from disentangle_bench.evaluation.metrics.torchmetrics.base import RowMetric
@@ -14,7 +13,7 @@ from disentangle_bench.evaluation.metrics.torchmetrics.disentanglement import (
     SAP,
     BetaVAEScore,
     FactorVAEScore,
-    ModularityExplicitness,
+    Modularity,
 )
 from disentangle_bench.evaluation.metrics.torchmetrics.invariance import (
     Alignment,
@@ -30,10 +29,9 @@ from disentangle_bench.evaluation.metrics.torchmetrics.probes import (
     RidgeProbe,
 )
 from disentangle_bench.evaluation.metrics.torchmetrics.structure import (
+    ClusterScores,
     EffectiveRank,
     IntrinsicQuality,
-    KMeansAgreement,
-    MatchedAccuracy,
     Silhouette,
     Uniformity,
 )
@@ -45,18 +43,17 @@ __all__ = [
     "SAP",
     "Alignment",
     "BetaVAEScore",
+    "ClusterScores",
     "CrossDomainRetrieval",
     "DomainLeakage",
     "EffectiveRank",
     "FactorVAEScore",
     "Informativeness",
     "IntrinsicQuality",
-    "KMeansAgreement",
     "KNNProbe",
     "LinearProbe",
     "MLPProbe",
-    "MatchedAccuracy",
-    "ModularityExplicitness",
+    "Modularity",
     "RidgeProbe",
     "RowMetric",
     "Silhouette",

@@ -18,6 +18,8 @@ from disentangle_bench.evaluation.metrics.arrays import Array, computing_on
 
 Split = Literal["train", "val", "test"]
 INDEX = "index"
+WHOLE = "all"
+"""Rows that are of no named split."""
 
 
 def gather_rows(rows: Tensor, group: Any = None) -> list[Tensor]:
@@ -52,13 +54,13 @@ class RowMetric(Metric):
     is_differentiable = False
     full_state_update = False
     function: ClassVar[Callable[..., float | dict[str, float]]]
-    splits: ClassVar[tuple[str, ...]] = ("all",)
+    splits: ClassVar[tuple[str, ...]] = (WHOLE,)
     columns: ClassVar[tuple[str, ...]] = ("features",)
 
     def __init__(self, score: str | None = None, options: Mapping[str, Any] = MappingProxyType({}), **kwargs: Any):
         super().__init__(**{"dist_sync_fn": gather_rows, **kwargs})
         self.score, self.options = score, dict(options)
-        for split in self.splits:
+        for split in dict.fromkeys((*self.splits, WHOLE)):
             for column in (*self.columns, INDEX):
                 self.add_state(f"{split}_{column}", default=[], dist_reduce_fx="cat")
 
@@ -79,9 +81,10 @@ class RowMetric(Metric):
             raise ValueError(f"{type(self).__name__} has no score {self.score!r}: known are {', '.join(found)}")
         return torch.tensor(found[self.score], device=self.device)
 
-    def _keep(self, split: str, **columns: Any) -> None:
+    def _keep(self, split: str | None, **columns: Any) -> None:
         """Keep the rows of a batch; columns that are None are not given."""
-        if split not in self.splits:
+        split = WHOLE if split is None else split
+        if split not in (*self.splits, WHOLE):
             raise ValueError(f"{type(self).__name__}: split {split!r} is none of {', '.join(self.splits)}")
         given = {name: torch.as_tensor(rows).detach() for name, rows in columns.items() if rows is not None}
         counts = {name: len(rows) for name, rows in given.items()}
@@ -92,7 +95,22 @@ class RowMetric(Metric):
                 getattr(self, f"{split}_{name}").append(rows.to(self.device))
 
     def _rows(self, split: str, *columns: str) -> list[Array | None]:
-        """Columns of a split as arrays, in the order of positions where they are known; None for one not given."""
+        """Columns of a split as arrays; rows of no split are halved into `train` and `test`. None for one not given."""
+        if split == WHOLE or not len(getattr(self, f"{WHOLE}_{self.columns[0]}")):
+            return self._stored(split, *columns)
+        if named := [name for name in self.splits if len(getattr(self, f"{name}_{self.columns[0]}"))]:
+            raise ValueError(
+                f"{type(self).__name__}: some batches say their split ({', '.join(named)}), others don't: "
+                "all of them have to, or none"
+            )
+        whole = self._stored(WHOLE, *columns)
+        size = max(len(rows) for rows in whole if rows is not None)
+        drawn = np.random.default_rng(0).permutation(size)
+        part = {"train": drawn[: size // 2], "test": drawn[size // 2 :]}.get(split, drawn[:0])
+        return [rows[np.sort(part)] if rows is not None and len(part) else None for rows in whole]
+
+    def _stored(self, split: str, *columns: str) -> list[Array | None]:
+        """Columns of a split as `update` took them, in the order of positions where they are known."""
         found = {}
         for name in (*columns, INDEX):
             state = getattr(self, f"{split}_{name}")
@@ -125,37 +143,41 @@ class RowMetric(Metric):
 class LabelledMetric(RowMetric):
     """A figure of one sample of features and what is known of them."""
 
-    columns = ("features", "target")
+    columns = ("features", "targets")
     higher_is_better = True
 
-    def update(self, features: Any, target: Any, index: Any = None) -> None:
+    def update(self, features: Any, targets: Any, index: Any = None) -> None:
         """Keep the rows of a batch.
 
         Args:
             features: [n, D].
-            target: int [n], or [n, F] where the metric is of several factors.
+            targets: int [n], or [n, F] where the metric is of several factors.
             index: [n], their positions.
         """
-        self._keep("all", features=features, target=target, index=index)
+        self._keep(WHOLE, features=features, targets=targets, index=index)
 
 
 class FittedMetric(RowMetric):
-    """A figure that is learnt on the rows of `train` and scored on those of `test`."""
+    """A figure that is learnt on the rows of `train` and scored on those of `test`.
+
+    Where no batch says its split, one half of all rows is learnt on and the other is scored: the same halves each time,
+    drawn at random.
+    """
 
     splits: ClassVar[tuple[str, ...]] = ("train", "test")
-    columns = ("features", "target")
+    columns = ("features", "targets")
     higher_is_better = True
 
-    def update(self, features: Any, target: Any, split: Split = "test", index: Any = None) -> None:
+    def update(self, features: Any, targets: Any, split: Split | None = None, index: Any = None) -> None:
         """Keep the rows of a batch.
 
         Args:
             features: [n, D].
-            target: [n], or [n, F] where the metric is of several factors.
-            split: what they are for, `train` or `test`.
+            targets: [n], or [n, F] where the metric is of several factors.
+            split: what they are for, `train` or `test`; None with every batch: half of all rows each.
             index: [n], their positions in the split.
         """
-        self._keep(split, features=features, target=target, index=index)
+        self._keep(split, features=features, targets=targets, index=index)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Refused: a batch alone has no such figure."""

@@ -98,7 +98,7 @@ class SAP(FittedMetric):
         super().__init__(options={"continuous": continuous, "standardize": standardize}, **kwargs)
 
 
-class ModularityExplicitness(FittedMetric):
+class Modularity(FittedMetric):
     """Modularity of single codes, explicitness of all (`metrics.disentanglement.modularity_explicitness`).
 
     Args:
@@ -107,7 +107,7 @@ class ModularityExplicitness(FittedMetric):
 
     >>> import torch
     >>> factors = torch.cartesian_prod(torch.arange(2), torch.arange(2)).repeat(10, 1)
-    >>> metric = ModularityExplicitness(score="modularity")
+    >>> metric = Modularity(score="modularity")
     >>> metric.update(factors.float(), factors, split="train")
     >>> metric.update(factors.float(), factors, split="test")
     >>> metric.compute()

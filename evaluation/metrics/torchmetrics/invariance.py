@@ -7,7 +7,7 @@ from typing import Any
 
 from disentangle_bench.evaluation.metrics import invariance
 from disentangle_bench.evaluation.metrics.retrieval import cross_domain
-from disentangle_bench.evaluation.metrics.torchmetrics.base import RowMetric, Split
+from disentangle_bench.evaluation.metrics.torchmetrics.base import WHOLE, RowMetric, Split
 
 
 class DomainLeakage(RowMetric):
@@ -28,28 +28,31 @@ class DomainLeakage(RowMetric):
     """
 
     splits = ("train", "val", "test")
-    columns = ("features", "domain", "weight")
+    columns = ("features", "targets", "weights")
     higher_is_better = False
 
     def __init__(self, *, num_domains: int, seed: int = 0, **kwargs: Any):
         super().__init__(options={"num_domains": num_domains, "seed": seed}, **kwargs)
 
-    def update(self, features: Any, domain: Any, split: Split = "test", index: Any = None, weight: Any = None) -> None:
+    def update(
+        self, features: Any, targets: Any, split: Split | None = None, index: Any = None, weights: Any = None
+    ) -> None:
         """Keep the rows of a batch.
 
         Args:
             features: [n, D].
-            domain: int [n].
-            split: what they are for; rows of `val` pick the adversary, without any a tenth of those of `train` do.
+            targets: int [n], the domains.
+            split: what they are for; rows of `val` pick the adversary, without any a tenth of those of `train` do. None
+                with every batch: half of all rows are those of `train`, the others of `test`.
             index: [n], their positions in the split.
-            weight: [n], under which content and domain are independent; all equal without.
+            weights: [n], under which content and domain are independent; all equal without.
         """
-        self._keep(split, features=features, domain=domain, index=index, weight=weight)
+        self._keep(split, features=features, targets=targets, index=index, weights=weights)
 
     def figures(self) -> dict[str, float]:
-        train, test = self._required("train", "features", "domain"), self._required("test", "features", "domain")
-        val = self._rows("val", "features", "domain")
-        weights = [self._rows(split, "features", "weight")[1] for split in self.splits]
+        train, test = self._required("train", "features", "targets"), self._required("test", "features", "targets")
+        val = self._rows("val", "features", "targets")
+        weights = [self._rows(split, "features", "weights")[1] for split in self.splits]
         return invariance.domain_leakage(
             *train,
             *test,
@@ -74,15 +77,15 @@ class CrossDomainRetrieval(RowMetric):
     """
 
     function = staticmethod(cross_domain)
-    columns = ("features", "target", "domain")
+    columns = ("features", "targets", "domains")
     higher_is_better = True
 
     def __init__(self, *, ks: Sequence[int] = (1, 5), **kwargs: Any):
         super().__init__(options={"ks": tuple(ks)}, **kwargs)
 
-    def update(self, features: Any, target: Any, domain: Any, index: Any = None) -> None:
+    def update(self, features: Any, targets: Any, domains: Any, index: Any = None) -> None:
         """Keep the rows of a batch: features [n, D], labels int [n], domains int [n], and their positions [n]."""
-        self._keep("all", features=features, target=target, domain=domain, index=index)
+        self._keep(WHOLE, features=features, targets=targets, domains=domains, index=index)
 
 
 class TransformInvariance(RowMetric):
@@ -101,7 +104,7 @@ class TransformInvariance(RowMetric):
 
     def update(self, features: Any, moved: Any, index: Any = None) -> None:
         """Keep the rows of a batch: images' [n, D], those of the same images transformed [n, D], positions [n]."""
-        self._keep("all", features=features, moved=moved, index=index)
+        self._keep(WHOLE, features=features, moved=moved, index=index)
 
 
 class Alignment(RowMetric):
@@ -127,4 +130,4 @@ class Alignment(RowMetric):
 
     def update(self, features: Any, other: Any, index: Any = None) -> None:
         """Keep the rows of a batch, of length 1: both halves of its pairs [n, D], and their positions [n]."""
-        self._keep("all", features=features, other=other, index=index)
+        self._keep(WHOLE, features=features, other=other, index=index)

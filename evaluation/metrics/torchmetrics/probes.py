@@ -135,12 +135,12 @@ class Informativeness(FittedMetric):
     def __init__(self, *, num_classes: int | None = None, circular: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(options={"num_classes": num_classes, "circular": circular, "seed": seed}, **kwargs)
 
-    def update(self, features: Any, target: Any, split: Split = "test", index: Any = None) -> None:
+    def update(self, features: Any, targets: Any, split: Split | None = None, index: Any = None) -> None:
         """Keep the rows of a batch; those of `val`, which pick the head's strength, may be left out."""
-        super().update(features, target, split, index)
+        super().update(features, targets, split, index)
 
     def figures(self) -> dict[str, float]:
-        x, y = self._rows("val", "features", "target")
+        x, y = self._rows("val", "features", "targets")
         val = None if x is None or y is None else (x, y)
         train, test = self._required("train", *self.columns), self._required("test", *self.columns)
         return probes.informativeness(*train, *test, val=val, **self.options)

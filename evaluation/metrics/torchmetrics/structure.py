@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from disentangle_bench.evaluation.metrics import clustering, intrinsic, invariance
-from disentangle_bench.evaluation.metrics.torchmetrics.base import LabelledMetric, RowMetric
+from disentangle_bench.evaluation.metrics.torchmetrics.base import WHOLE, LabelledMetric, RowMetric
 
 
 class FeatureMetric(RowMetric):
@@ -13,7 +15,7 @@ class FeatureMetric(RowMetric):
 
     def update(self, features: Any, index: Any = None) -> None:
         """Keep the rows of a batch: features [n, D], and their positions [n]."""
-        self._keep("all", features=features, index=index)
+        self._keep(WHOLE, features=features, index=index)
 
 
 class Uniformity(FeatureMetric):
@@ -63,30 +65,39 @@ class IntrinsicQuality(FeatureMetric):
     function = staticmethod(intrinsic.intrinsic_quality)
 
 
-class KMeansAgreement(LabelledMetric):
-    """Agreement of k-means on the features with labels (`metrics.clustering.kmeans_scores`).
+class ClusterScores(LabelledMetric):
+    """Agreement of clusters with labels: NMI, ARI, AMI and matched accuracy (`metrics.clustering.cluster_scores`).
+
+    Features are grouped by k-means first (`metrics.clustering.kmeans_scores`); clusters that a method gives itself,
+    int [n] in their place, are taken as they are.
 
     Args:
-        num_clusters: k.
+        num_clusters: k; as many as there are labels if not given.
         seed: of the starts.
         n_init: starts, of which the best counts.
         kwargs: of `RowMetric`.
 
     >>> import torch
-    >>> metric = KMeansAgreement(num_clusters=2, score="nmi")
+    >>> metric = ClusterScores(num_clusters=2, score="nmi")
     >>> metric.update(torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.tensor([0, 0, 1, 1]))
     >>> metric.compute()
     tensor(1.)
     """
 
-    function = staticmethod(clustering.kmeans_scores)
+    def __init__(self, *, num_clusters: int | None = None, seed: int = 0, n_init: int = 10, **kwargs: Any):
+        super().__init__(options={"seed": seed, "n_init": n_init}, **kwargs)
+        self.num_clusters = num_clusters
 
-    def __init__(self, *, num_clusters: int, seed: int = 0, n_init: int = 10, **kwargs: Any):
-        super().__init__(options={"num_clusters": num_clusters, "seed": seed, "n_init": n_init}, **kwargs)
+    def figures(self) -> dict[str, float]:
+        features, labels = self._inputs()
+        if features.ndim == 1:
+            return clustering.cluster_scores(labels, features)
+        count = self.num_clusters or len(np.unique(labels))
+        return clustering.kmeans_scores(features, labels, count, **self.options)
 
 
 class Silhouette(LabelledMetric):
-    """Mean silhouette of given groups (`metrics.clustering.silhouette`); `update` takes their numbers as target.
+    """Mean silhouette of given groups (`metrics.clustering.silhouette`); `update` takes their numbers as targets.
 
     Args:
         seed: of the sample.
@@ -104,25 +115,3 @@ class Silhouette(LabelledMetric):
 
     def __init__(self, *, seed: int = 0, sample_size: int = 5000, **kwargs: Any):
         super().__init__(options={"seed": seed, "sample_size": sample_size}, **kwargs)
-
-
-class MatchedAccuracy(RowMetric):
-    """Accuracy of clusters, matched one to one with labels (`acc` of `metrics.clustering.cluster_scores`).
-
-    >>> import torch
-    >>> metric = MatchedAccuracy()
-    >>> metric.update(torch.tensor([2, 2, 0, 0]), torch.tensor([0, 0, 1, 1]))
-    >>> metric.compute()
-    tensor(1.)
-    """
-
-    columns = ("cluster", "target")
-    higher_is_better = True
-
-    def update(self, cluster: Any, target: Any, index: Any = None) -> None:
-        """Keep the rows of a batch: clusters int [n], labels int [n], and their positions [n]."""
-        self._keep("all", cluster=cluster, target=target, index=index)
-
-    def figures(self) -> float:
-        clusters, labels = self._required("all", *self.columns)
-        return clustering.cluster_scores(labels, clusters)["acc"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from disentangle_bench import metrics as public
 from disentangle_bench.evaluation.metrics import (
     MetricUndefined,
     clustering,
@@ -52,13 +53,13 @@ def fitted(name: str) -> tuple[list[dict], list[dict]]:
     r = rows()
     parts = {"train": slice(0, 90), "test": slice(90, 180)}
     return [
-        {"features": r["x"][part], "target": r[name][part], "split": split, "index": torch.arange(90)}
+        {"features": r["x"][part], "targets": r[name][part], "split": split, "index": torch.arange(90)}
         for split, part in parts.items()
     ], [array for part in parts.values() for array in (r["x"][part], r[name][part])]
 
 
 def sample(*names: str) -> tuple[list[dict], list]:
-    keys = {"x": "features", "unit": "features", "factors": "target", "moved": "moved"}
+    keys = {"x": "features", "unit": "features", "factors": "targets", "target": "targets", "domain": "domains"}
     given = {keys.get(name, name): rows()[name] for name in names}
     return [given | {"index": torch.arange(180)}], [rows()[name] for name in names]
 
@@ -68,13 +69,8 @@ def pooled(*names: str):
     return [{("other" if key == "moved" else key): value for key, value in b.items()} for b in batches], given
 
 
-def leakage():
-    batches, given = fitted("domain")
-    return [{("domain" if key == "target" else key): value for key, value in b.items()} for b in batches], given
-
-
 def groups():
-    return [{"cluster": rows()["domain"], "target": rows()["target"], "index": torch.arange(180)}], [
+    return [{"features": rows()["domain"], "targets": rows()["target"], "index": torch.arange(180)}], [
         rows()["target"],
         rows()["domain"],
     ]
@@ -101,21 +97,20 @@ CASES = {
     "Informativeness": ({"num_classes": 3}, lambda: fitted("target"), probes.informativeness),
     "DCI": ({}, lambda: fitted("factors"), disentanglement.dci),
     "SAP": ({}, lambda: fitted("factors"), disentanglement.sap),
-    "ModularityExplicitness": ({}, lambda: fitted("factors"), disentanglement.modularity_explicitness),
+    "Modularity": ({}, lambda: fitted("factors"), disentanglement.modularity_explicitness),
     "FactorVAEScore": ({"train_votes": 50, "test_votes": 50}, lambda: fitted("factors"), factor_vae),
     "BetaVAEScore": ({"train_points": 50, "test_points": 50}, lambda: fitted("factors"), beta_vae),
     "MIG": ({}, lambda: sample("x", "factors"), disentanglement.mig),
     "IRS": ({}, lambda: sample("x", "factors"), disentanglement.irs),
-    "DomainLeakage": ({"num_domains": 2}, leakage, invariance.domain_leakage),
+    "DomainLeakage": ({"num_domains": 2}, lambda: fitted("domain"), invariance.domain_leakage),
     "CrossDomainRetrieval": ({}, lambda: sample("x", "target", "domain"), retrieval.cross_domain),
     "TransformInvariance": ({}, lambda: sample("unit", "moved"), invariance.similarity),
     "Alignment": ({}, lambda: pooled("unit", "moved"), invariance.alignment),
     "Uniformity": ({}, lambda: sample("unit"), invariance.uniformity),
     "EffectiveRank": ({}, lambda: sample("x"), intrinsic.effective_rank),
     "IntrinsicQuality": ({}, lambda: sample("x"), intrinsic.intrinsic_quality),
-    "KMeansAgreement": ({"num_clusters": 3}, lambda: sample("x", "target"), clustering.kmeans_scores),
+    "ClusterScores": ({"num_clusters": 3}, lambda: sample("x", "target"), clustering.kmeans_scores),
     "Silhouette": ({}, lambda: sample("x", "target"), clustering.silhouette),
-    "MatchedAccuracy": ({}, groups, lambda labels, found: clustering.cluster_scores(labels, found)["acc"]),
 }
 
 
@@ -145,12 +140,51 @@ def expected(name: str) -> dict[str, float]:
 
 
 def test_every_class_is_tested():
-    assert {*CASES, "RowMetric"} == set(classes.__all__)
+    assert {*CASES, "RowMetric"} == set(classes.__all__) == set(public.__all__)
+    assert all(getattr(public, name) is getattr(classes, name) for name in classes.__all__), "not a second copy"
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_class_gives_the_figures_of_its_function(name):
     assert computed(name) == pytest.approx(expected(name), rel=CLOSE, abs=CLOSE)
+
+
+FITTED = [name for name in CASES if "train" in getattr(classes, name).splits]
+
+
+@pytest.mark.parametrize("name", FITTED)
+def test_without_splits_one_half_is_learnt_on_and_the_other_scored(name):
+    """Whatever the batches; the halves are the function's own two splits then."""
+    options, given, _ = CASES[name]
+    train, test = given()[0]
+    whole = {key: torch.cat([train[key], test[key]]) for key in ("features", "targets")}
+    drawn = np.random.default_rng(0).permutation(180)
+    halves = {"train": np.sort(drawn[:90]), "test": np.sort(drawn[90:])}
+    unnamed, named = getattr(classes, name)(**options), getattr(classes, name)(**options)
+    for start in range(0, 180, 64):
+        unnamed.update(*(values[start : start + 64] for values in whole.values()))
+    for split, part in halves.items():
+        named.update(*(values[part] for values in whole.values()), split=split)
+    assert unnamed.compute() == named.compute()
+
+
+def test_batches_say_their_split_or_none_does():
+    metric = classes.KNNProbe(num_classes=3)
+    metric.update(rows()["x"], rows()["target"], split="train")
+    metric.update(rows()["x"], rows()["target"])
+    with pytest.raises(ValueError, match=r"some batches say their split \(train\), others don't"):
+        metric.compute()
+
+
+def test_clusters_of_a_method_are_taken_as_they_are_and_k_is_that_of_the_labels():
+    given, arguments = groups()
+    metric = classes.ClusterScores()
+    metric.update(**given[0])
+    assert {k: float(v) for k, v in metric.compute().items()} == pytest.approx(clustering.cluster_scores(*arguments))
+    grouped, told = classes.ClusterScores(), classes.ClusterScores(num_clusters=3)
+    for one in (grouped, told):
+        one.update(rows()["x"], rows()["target"])
+    assert grouped.compute() == told.compute()
 
 
 @pytest.mark.parametrize("name", ["DomainLeakage", "MLPProbe", "LinearProbe"])
