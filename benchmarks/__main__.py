@@ -18,9 +18,10 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
-from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import TooManyFolders, printable
+from disentangle_bench.registry import nearest
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),

@@ -1,18 +1,12 @@
 """What can be wrong with a request, as opposed to a run."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+
+from disentangle_bench.registry import nearest
 
 
 class RequestError(ValueError):
     """The request itself is wrong: one line that says what, where, and what would be right. Exit code 2."""
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
-    known = sorted(set(known))
-    near = get_close_matches(name[:200], known, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known) or 'none'}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:

@@ -22,6 +22,7 @@ from disentangle_bench.datamodules.splits import probe, shifts
 from disentangle_bench.datamodules.splits.checks import check_loaded
 from disentangle_bench.datamodules.splits.stratified import fewer
 from disentangle_bench.datamodules.targets import Role, TargetSpec
+from disentangle_bench.registry import nearest
 
 __all__ = [
     "PROBES",
@@ -361,5 +362,11 @@ class ImageDataModule(TrainingBatches):
     def eval_dataloader(
         self, split: SplitName, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1
     ) -> DataLoader:
-        """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
+        """All images of a split, in order, as they are; of several processes, each gets a run of whole batches.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        if split not in self.splits:
+            raise ValueError(f"no split {split!r} of {self.name}{nearest(str(split), self.splits)}")
         return in_order(self.splits[split], self.targets, batch_size, self.num_workers, rank, num_replicas)

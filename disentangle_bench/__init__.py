@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "load_encoder": "methods.pretrained.files",
+    "load_encoder": "methods.pretrained.loading",
     "push_to_hub": "methods.pretrained.hub",
     "OnlineProbe": "evaluation.online_probe",
 }
@@ -23,3 +23,8 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """For a prompt's completion."""
+    return sorted({*globals(), *__all__})

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,6 +14,21 @@ from pkgutil import resolve_name
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
+    known = sorted(set(known))
+    near = get_close_matches(name[:200], known, n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known) or 'none'}"
+
+
+def dotted(path: str) -> str:
+    """The one form that the path of somebody's own is kept and shown in: `my_file:MyName` is `my_file.MyName`.
+
+    What is no such path, as `timm:resnet18,checkpoint=a.pth`, stays as it is.
+    """
+    return path.replace(":", ".") if re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", path) else path
 
 
 class Registry(Generic[T]):
@@ -39,7 +55,7 @@ class Registry(Generic[T]):
         return sorted({*self.built_in, *self._registered, *(entry.name for entry in entry_points(group=self.package))})
 
     def find(self, name: str) -> type[T]:
-        """The class behind a name, or behind a dotted path such as `my_file.MyMethod`.
+        """The class behind a name, or behind a path: `my_file.MyMethod`, or `my_file:MyMethod`.
 
         Raises:
             LookupError: there is none, importing it failed, or it is something else.
@@ -50,9 +66,9 @@ class Registry(Generic[T]):
             return resolve_name(f"{self.package}.{self.built_in[name]}")
         for entry in entry_points(group=self.package, name=name):
             return self._checked(name, entry.value)
-        if "." in name:
+        if "." in name or ":" in name:
             return self._checked(name, name)
-        raise LookupError(f"no {self.kind} {name!r}")
+        raise LookupError(f"no {self.kind} {name!r:.200}{nearest(name, self.available())}")
 
     def _checked(self, name: str, path: str) -> type[T]:
         """Somebody else's class, if it is what it should be."""

@@ -43,10 +43,12 @@ register, available, find = _registry.register, _registry.available, _registry.f
 def build(name: str, *, image_shape: tuple[int, int, int], data: dict[str, Any], **options: Any) -> Method:
     """Make the method `name`; `options` are the arguments of its class, `data` is `datamodule.describe()`.
 
-    Its initial weights depend on the option `seed` alone, not on torch's global stream.
+    Its initial weights depend on the option `seed` alone, not on torch's global stream. `data` may say less, or nothing
+    (`{}`), where the method needs no more, see `methods.base.Method`.
 
     Raises:
         LookupError: there is no such method.
+        ValueError: an option is wrong, or `data` lacks what the method needs, such as labels that it trains with.
     """
     import torch
 

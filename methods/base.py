@@ -57,8 +57,8 @@ class Method(L.LightningModule, metaclass=Firewalled):
     Args:
         image_shape: (channels, height, width) of the uint8 images; the attribute is that of the views.
         data: what `datamodule.describe()` returns: class count, channel statistics, targets and their roles, and the
-            sizes that images are trained on and judged on. Without it images may come from any loader (see
-            `batches.own`), without labels.
+            sizes that images are trained on and judged on. What it doesn't say is as for images of any loader (see
+            `batches.own`): no labels, ImageNet's statistics for three channels, sizes as in `image_shape`.
         seed: of every random stream: initial weights, views, the method's own draws.
         backbone: `convnet`, or any encoder of timm by name.
         stem: of a ResNet: `imagenet` (7x7, stride 2, max-pooling), `small` (3x3, stride 1, none), or `auto`: `small`
@@ -130,10 +130,13 @@ class Method(L.LightningModule, metaclass=Firewalled):
         heads_first: ClosedUnitInterval = 0.0,
     ):
         super().__init__()
-        if data is None and type(self).uses_targets:
-            roles = "/".join(sorted(type(self).uses_targets))
-            raise ValueError(f"{type(self).__name__} trains with {roles} labels: give data=datamodule.describe()")
-        data = undescribed(image_shape) if data is None else data
+        data = undescribed(image_shape) | (data or {})
+        if missing := type(self).uses_targets - {spec["role"] for spec in data["targets"]}:
+            roles = "/".join(sorted(missing))
+            raise ValueError(
+                f"{type(self).__name__} trains with {roles} labels, but `data` has no such targets: "
+                "give data=datamodule.describe() of a data set that has them"
+            )
         self.image_shape: tuple[int, int, int] = (image_shape[0], *data["view_shape"])
         self.data, self.seed, self.init = data, seed, init
         if own_views is not None:
@@ -361,6 +364,17 @@ class Method(L.LightningModule, metaclass=Firewalled):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Asking for a removed label is an error that says what to do."""
         return FirewalledBatch(batch, self.hidden_targets, type(self).__name__, self._positions)
+
+    def described(self, key: str, option: str = "") -> Any:
+        """What `data` says of something that the method can't do without, or else an option of its own says.
+
+        Raises:
+            ValueError: it says nothing.
+        """
+        if self.data[key] is None:
+            otherwise = f", or {option}" if option else ""
+            raise ValueError(f"{type(self).__name__}: `data` lacks {key}: give data=datamodule.describe(){otherwise}")
+        return self.data[key]
 
     def domain_target(self, name: str | None) -> dict[str, Any]:
         """The target that says which domain an image is of.

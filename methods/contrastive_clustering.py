@@ -73,9 +73,7 @@ class ContrastiveClustering(Method):
             raise ValueError("start is 1, but centres are found only if some of the budget is left: it must be below 1")
         self.alpha, self.temperature, self.start = alpha, temperature, start
         self.instance_weight, self.cluster_weight, self.anchor_weight = instance_weight, cluster_weight, anchor_weight
-        self.num_clusters = num_clusters or self.data["num_classes"]
-        if self.num_clusters is None:
-            raise ValueError("num_clusters: how many is not known of the data, give a number")
+        self.num_clusters = num_clusters or self.described("num_classes", option="num_clusters")
         self.projector = mlp(self.num_features, self.num_features, projection_dim, batch_norm=False)
         self.centers = nn.Parameter(torch.zeros(self.num_clusters, self.num_features))
         self.has_centers = False

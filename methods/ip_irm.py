@@ -128,7 +128,7 @@ class IPIRM(Method):
         stream = f"partition/{self.current_epoch}"
         generator = Generator().manual_seed(stream_seed(self.seed, stream))
         if not self.partition_epochs:
-            return torch.randn(self.data["num_train"], self.num_subsets, generator=generator), math.nan
+            return torch.randn(self.described("num_train"), self.num_subsets, generator=generator), math.nan
 
         def encoded(stream: str) -> tuple[Tensor, Tensor]:
             z1, z2 = self.encode_training_split(self._two_codes, stream).chunk(2, 1)

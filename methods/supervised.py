@@ -29,7 +29,7 @@ class Supervised(Method):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.target = next(f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] == "content")
-        self.classifier = nn.Linear(self.num_features, self.data["num_classes"])
+        self.classifier = nn.Linear(self.num_features, self.described("num_classes"))
         self.register_buffer("labelled", torch.tensor(0), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -176,4 +176,6 @@ def as_encoder(method: Method | PretrainedEncoder, data: ImageDataModule) -> Enc
         return loader(datasets[split], batches, data.num_workers)  # type: ignore[index]
 
     sizes: dict[str, int] = {split: len(dataset) for split, dataset in datasets.items()}
-    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric, method.image_shape[1:])
+    _, height, width = method.image_shape
+    views = None if height is None or width is None else (height, width)
+    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric, views)

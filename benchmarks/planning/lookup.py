@@ -55,12 +55,13 @@ def find_class(registry: Any, kind: str, name: str) -> Any:
         if Path(f"{name}.py").is_file():
             raise RequestError(f"{kind} {name!r}: name the class in {name}.py too, {name}.CLASS") from error
         known = registry.available()
-        raise RequestError(str(error)) if "." in name or name in known else unknown(kind, name, known) from error
+        own = "." in name or ":" in name
+        raise RequestError(str(error)) if own or name in known else unknown(kind, name, known) from error
 
 
 def own_measures(names: list[str]) -> list[str]:
     """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
-    return [name for name in names if "." in name]
+    return [name for name in names if "." in name or ":" in name]
 
 
 def import_measures(paths: list[str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.protocol import MEASURES
+from disentangle_bench.registry import dotted
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
 """Options of a data set that a method may have of its own."""
@@ -195,6 +196,9 @@ class _Planner:
         (for_all, named), of_command_line = by_place
         tuned = self.choice.options_of(method) if self.choice else {}
         chosen = _layered([for_all, named, tuned, own], of_command_line)
+        for part in ("backbone", "own_views"):
+            if isinstance(chosen.get(part), str):
+                chosen[part] = dotted(chosen[part])
         return options.resolve(method_class, chosen, f"{where}method {method}")
 
     def name_untuned(self, cells: list[Cell]) -> None:

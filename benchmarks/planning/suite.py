@@ -23,6 +23,7 @@ from disentangle_bench.benchmarks.planning.experiment import (
     ExperimentSettings,
     Published,
 )
+from disentangle_bench.registry import dotted
 
 FOLDER = Path(__file__).parents[1] / "suites"
 MOST_KEYS = 8
@@ -188,11 +189,11 @@ def choose(
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
-    named = names_in(method) if method and method != "all" else []
+    named = _names(method) if method and method != "all" else []
     if named:
         _keep(content, "method", named)
     if dataset:
-        _keep(content, "dataset", names_in(dataset))
+        _keep(content, "dataset", _names(dataset))
     if seeds:
         content["seeds"] = seeds_in(seeds)
     if tuned:
@@ -200,7 +201,7 @@ def choose(
     if measures:
         from disentangle_bench.evaluation.protocol import newest
 
-        content["measures"] = list(newest()) if measures == "all" else names_in(measures)
+        content["measures"] = list(newest()) if measures == "all" else _names(measures)
     overrides = assigned(assignments or [])
     for head, value in overrides.items():
         if head in ("precision", "threads"):
@@ -324,6 +325,11 @@ def seeds_in(text: str) -> list[int]:
     return found
 
 
+def _names(text: str) -> list[str]:
+    """Names on the command line; those of somebody's own as a suite's file is read, `my_file.MyMethod`."""
+    return [dotted(name) for name in names_in(text)]
+
+
 def _content(name: str) -> dict[str, Any]:
     """A suite's file as plain values, with its name."""
     shipped = name in names()
@@ -332,7 +338,29 @@ def _content(name: str) -> dict[str, Any]:
         raise unknown("suite", name, names())
     content = content_of(path, f"suite file {path}")
     beside = {"tuned": str(path.parent / content["tuned"])} if isinstance(content.get("tuned"), str) else {}
-    return content | beside | {"name": name if shipped else path.stem}
+    return _with_dots(content) | beside | {"name": name if shipped else path.stem}
+
+
+def _with_dots(content: dict[str, Any]) -> dict[str, Any]:
+    """The same with somebody's own in one form, `my_file.MyMethod`: a row is one row, however it was written."""
+
+    def one(name: Any) -> Any:
+        return dotted(name) if isinstance(name, str) else name
+
+    found = {
+        key: [one(name) for name in value] if key in LISTS and isinstance(value, list) else value
+        for key, value in content.items()
+    }
+    if isinstance(given := content.get("settings"), dict):
+        found["settings"] = {one(addressee): value for addressee, value in given.items()}
+    if isinstance(rows := content.get("experiments"), list):
+        found["experiments"] = [
+            {key: one(value) if key in ("method", "dataset") else value for key, value in row.items()}
+            if isinstance(row, dict)
+            else row
+            for row in rows
+        ]
+    return found
 
 
 def content_of(path: Path, where: str) -> dict[str, Any]:
@@ -384,7 +412,11 @@ _PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources, "tune": Tuni
 
 
 def _split(path: str) -> list[str]:
-    """At the dots; a dotted path that names a class (`my_file.MyMethod`) stays in one piece."""
+    """At the dots; a path that names a class (`my_file.MyMethod`, or `my_file:MyMethod`) stays in one piece."""
+    module, colon, rest = path.partition(":")
+    if colon:
+        name, *keys = rest.split(".")
+        return [dotted(f"{module}:{name}"), *keys]
     words = path.split(".")
     ends = [number for number, word in enumerate(words) if number and word[:1].isupper()]
     return [".".join(words[: ends[0] + 1]), *words[ends[0] + 1 :]] if ends else words

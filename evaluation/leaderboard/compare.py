@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, method_labels, observations, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, Group, method_labels, observations, score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
 from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
 from disentangle_bench.evaluation.records import Problem, Record, find_records
 from disentangle_bench.files import printable
+from disentangle_bench.registry import dotted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,18 +137,25 @@ def compare_methods(
     only: Collection[str] = (),
     problems: Collection[Problem] = (),
 ) -> Comparison:
-    """Two methods, by their labels in the leaderboard, on the data sets that both were run on.
+    """Two methods, by their labels in the leaderboard or the paths of their classes, on the data sets of both.
 
     Raises:
         NothingToCompare: there is no such method, or they share no figure.
     """
-    seen = observations(found)
-    names = sorted(set(seen["method"]))
-    for name in (a, b):
-        if name not in names:
-            raise NothingToCompare(f"no method {name!r} among the records: {', '.join(names) or 'there are none'}")
+    labels = method_labels(found.values())
+    seen = observations(found, labels)
+    a, b = (_label_of(name, labels) for name in (a, b))
     first, second = (seen[seen["method"] == name].assign(method=f"{a} -> {b}") for name in (a, b))
     return _compare(first, second, threshold, only, list(problems))
+
+
+def _label_of(name: str, labels: Mapping[Group, str]) -> str:
+    """A method's label: itself, or that of the class at a path, where all of its runs have one."""
+    names = sorted(set(labels.values()))
+    of_path = {label for (_, method, _), label in labels.items() if method == dotted(name)}
+    if name in names or len(of_path) == 1:
+        return name if name in names else of_path.pop()
+    raise NothingToCompare(f"no method {name!r} among the records: {', '.join(names) or 'there are none'}")
 
 
 def compare_records(

@@ -50,9 +50,7 @@ class CC(Method):
         super().__init__(**kwargs)
         self.temperature, self.cluster_temperature = temperature, cluster_temperature
         self.cluster_weight, width = cluster_weight, self.num_features
-        num_clusters = num_clusters or self.data["num_classes"]
-        if num_clusters is None:
-            raise ValueError("num_clusters: how many is not known of the data, give a number")
+        num_clusters = num_clusters or self.described("num_classes", option="num_clusters")
         self.instance_head = mlp(width, width, projection_dim, batch_norm=False)
         self.cluster_head = mlp(width, width, num_clusters, batch_norm=False)
 

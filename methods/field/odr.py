@@ -69,7 +69,7 @@ class ODR(Method):
         self.growth_epochs, self.code_dim = growth_epochs, code_dim
         self.content_code = GaussianHead(self.num_features, code_dim)
         self.domain_code = GaussianHead(self.num_features, code_dim)
-        self.class_head = mlp(code_dim, hidden_dim, self.data["num_classes"], batch_norm=False)
+        self.class_head = mlp(code_dim, hidden_dim, self.described("num_classes"), batch_norm=False)
         self.domain_head = mlp(code_dim, hidden_dim, self.domain_target(domain)["size"], batch_norm=False)
         axis = torch.zeros(code_dim)
         axis[0] = 1.0

@@ -12,7 +12,7 @@ import torch
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
-from disentangle_bench.registry import imported, offered
+from disentangle_bench.registry import imported, nearest, offered
 
 Stem = Literal["auto", "small", "imagenet"]
 SMALL_IMAGE = 64
@@ -70,7 +70,7 @@ def _made(name: str, image_shape: tuple[int, int, int], pretrained: bool, stem: 
     elif timm.is_model(name):
         model = timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0)
     else:
-        raise ValueError(f"unknown backbone {name!r}: `convnet`, or a name that timm.list_models() prints")
+        raise ValueError(f"unknown backbone {name!r}{nearest(name, ['convnet', *timm.list_models()])}")
     if stem != "auto" and not isinstance(model, ResNet):
         raise ValueError(f"stem {stem!r} is of timm's ResNets, {name!r} is none: leave it out")
     small = stem == "small" or (stem == "auto" and not pretrained and max(height, width) <= SMALL_IMAGE)
@@ -87,7 +87,7 @@ _outline = cache(_made)
 
 def is_own(name: str) -> bool:
     """Whether a backbone is named by the path of a function, `my_file.make` (timm has dots in its names, too)."""
-    return "." in name and not timm.is_model(name)
+    return ("." in name or ":" in name) and not timm.is_model(name)
 
 
 def _imported(name: str) -> object:

@@ -115,7 +115,7 @@ def test_a_module_of_the_users_own(folder, capsys, monkeypatch):
     assert "measuring knn@1, intrinsic@1: no earlier run here tells how long" in printed.err
     assert "Budget: trained elsewhere for every method. Options: given for every method." in printed.out
     assert record["provenance"]["command"] == "bench eval --name 'my own'", "as a shell takes it"
-    again = judged("--encoder", "their_network:Mine", "--image-size", "24", "--normalize", "data")
+    again = judged("--encoder", "their_network.Mine", "--image-size", "24", "--normalize", "data")
     assert again["config"]["options"]["image_shape"] == [3, 24, 24]
     assert again["config"]["options"]["mean"] != [0.5] * 3
     assert "most of it knn@1" in capsys.readouterr().err, "earlier runs tell what it costs"
@@ -163,7 +163,7 @@ def test_a_module_that_is_none(folder, capsys):
 def test_an_encoder_of_which_nothing_can_be_measured(folder, capsys):
     """Its record tells why, and so does the exit code."""
     assert main(["eval", "--encoder", "their_network:NotFinite", *REQUEST, "knn"]) == 1
-    assert "their_network:NotFinite: no measure gave a figure: train_x: features contain" in capsys.readouterr().err
+    assert "their_network.NotFinite: no measure gave a figure: train_x: features contain" in capsys.readouterr().err
     assert len(find_records(Path("results/runs"))[0]) == 1
 
 
@@ -222,8 +222,9 @@ def test_weights_that_cannot_be_had_are_told_at_once(folder, capsys, monkeypatch
         assert time.monotonic() - start < availability.REACH_SECONDS + 4, "not tried again and again"
         assert "its weights are not on disk and can't be downloaded" in line
     assert "--untrained judges it with random ones" in told(capsys, "--encoder", "timm:resnet18")
+    assert "timm has no model 'resnet19': did you mean resnet18" in told(capsys, "--encoder", "timm:resnet19")
     code = "import sys\nfrom disentangle_bench.benchmarks.__main__ import main\n"
-    code += f"main(['eval', '--encoder', 'timm:resnet18', '--out', {str(folder / 'runs')!r}])\n"
+    code += f"main(['eval', '--encoder', 'hf:somebody/something', '--out', {str(folder / 'runs')!r}])\n"
     code += "print(sorted({'torch', 'timm', 'lightning', 'pandas'} & sys.modules.keys()))"
     offline = os.environ | {"DISENTANGLE_BENCH_OFFLINE": "1", "TORCH_HOME": str(folder), "HF_HOME": str(folder)}
     result = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True, text=True, check=True)
@@ -312,7 +313,7 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--features", "b", "--normalize", "data"): "are of an --encoder, not of --features",
         ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
         ("--encoder", "a", "--labels", "class"): "'class' is neither none nor one of content, style, domain",
-        ("--encoder", "a"): "--encoder a: no such file (expected module:callable, FILE.safetensors",
+        ("--encoder", "a"): "--encoder a: no such file (expected FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)
 

@@ -53,6 +53,124 @@ def test_it_normalises_and_resizes_by_itself(run):
     assert torch.cosine_similarity(alone.network(images.float() / 255), spaces["features"]).mean() < 0.99, "raw pixels"
 
 
+NETWORK = """
+from torch import nn
+
+class Mine(nn.Module):
+    default_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "input_size": (3, 24, 24)}
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+
+    def forward(self, images):
+        return {"features": self.layers(images), "code": self.layers(images)[:, :2]}
+"""
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A folder with code of the user's own, where Python finds it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "their_own.py").write_text(NETWORK)
+    yield tmp_path
+    sys.modules.pop("their_own", None)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_each_says_its_shape_and_statistics_and_where_it_is_from(run, theirs, monkeypatch):
+    """What is judged at 12 pixels, what was made for 24, and what doesn't say."""
+    folder, file = run[0], run[0] / "encoder.safetensors"
+    script = theirs / "their.ts"
+    torch.jit.trace(torch.nn.Conv2d(3, 4, 3).eval(), torch.zeros(1, 3, 16, 16)).save(script)
+    torch.save(timm.create_model("test_resnet", num_classes=0).state_dict(), theirs / "theirs.pth")
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, pretrained=False, **options: create(name, **options))
+    trained = disentangle_bench.load_encoder(file).mean.flatten().tolist()
+    cases = {
+        file: ((3, 12, 12), trained),
+        folder: ((3, 12, 12), trained),
+        script: ((3, None, None), [0.0] * 3),
+        "their_own.Mine": ((3, 24, 24), [0.5] * 3),
+        "their_own:Mine": ((3, 24, 24), [0.5] * 3),
+        "timm:test_resnet": ((3, 160, 160), [0.5] * 3),
+        f"timm:test_resnet,checkpoint={theirs / 'theirs.pth'}": ((3, 160, 160), [0.5] * 3),
+    }
+    assert 0 < trained[0] < 1
+    for name, (shape, mean) in cases.items():
+        spec = disentangle_bench.load_encoder(name).spec
+        assert (spec.shape, spec.source, len(spec.std)) == (shape, str(name), 3)
+        assert spec.mean == pytest.approx(mean)
+    other = disentangle_bench.load_encoder(script, image_size=20, normalize="cifar10").spec
+    assert (other.shape, other.mean[0]) == ((3, 20, 20), pytest.approx(0.4914))
+    with pytest.raises(BadFile, match="a whole method normalises as it was trained"):
+        disentangle_bench.load_encoder(folder, normalize="cifar10")
+
+
+@torch.no_grad()
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_what_was_made_elsewhere_is_normalised_and_resized(theirs):
+    own = disentangle_bench.load_encoder("their_own.Mine", space="code")
+    image = torch.rand(2, 3, 40, 40)
+    assert_close(own(image), own.network((framed(image, (24, 24)) - 0.5) / 0.25)["code"])
+    with pytest.raises(BadFile, match=r"their_own.Mine: no space 'feat': the encoder has features, code"):
+        disentangle_bench.load_encoder("their_own.Mine", space="feat")
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    torch.jit.trace(network, image).save(theirs / "their.ts")
+    script = disentangle_bench.load_encoder(theirs / "their.ts", space="features")
+    assert_close(script(image), network(image), msg="at the size that it comes in")
+    for wrong, message in {
+        "their_own.Min": "did you mean Mine",
+        "their_own.nn": "expected a function that returns a torch.nn.Module",
+        "tim:resnet18": "no tim.py in .*, and no package of that name",
+        "their.pth": r"no such file \(expected",
+        "https://a/b.ts": "an address, which isn't fetched",
+        "my-scheme:a/b": "my-scheme: is no kind of encoder",
+        "timm:": "expected timm:NAME",
+    }.items():
+        with pytest.raises(BadFile, match=message):
+            disentangle_bench.load_encoder(wrong)
+
+
+METHOD = """
+from disentangle_bench.methods.base import Method
+
+class MyMethod(Method):
+    name = "my_method"
+    source = "a test"
+
+    def embed(self, image):
+        return super().embed(image) | {"twice": 2 * super().embed(image)["features"]}
+
+    def training_step(self, batch, batch_idx):
+        return self.backbone(self.views(batch, 1)[0]).square().mean()
+"""
+
+
+def test_a_run_of_somebodys_own_method(tmp_path, monkeypatch):
+    """Its code isn't run because a file says so; the file that can be loaded is named. Who has imported it has all."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "their_method.py").write_text(METHOD)
+    try:
+        cell = make_cell("their_method.MyMethod", *SIZES)
+        data = build.build_data(cell)
+        method = build.build_method(cell, data)
+        save_weights(method, tmp_path / "method.safetensors", _note(cell, method, 7, whole=True))
+        save_weights(method.backbone, tmp_path / "encoder.safetensors", _note(cell, method, 7, whole=False))
+        image = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+        twice = disentangle_bench.load_encoder(tmp_path, space="twice")(image)
+        assert_close(twice, method.eval().embed(image)["twice"])
+    finally:
+        sys.modules.pop("their_method", None)
+    with pytest.raises(BadFile, match=r"their_method\.MyMethod\), which isn't run for a file's sake: .*") as told:
+        disentangle_bench.load_encoder(tmp_path)
+    assert f"{tmp_path / 'encoder.safetensors'} can be loaded, the features alone" in str(told.value)
+    assert "a program that imports their_method first can load all of it" in str(told.value)
+    assert "their_method" not in sys.modules
+    alone = disentangle_bench.load_encoder(tmp_path / "encoder.safetensors", space="features")
+    assert_close(2 * alone(image), twice)
+
+
 def test_it_can_be_trained_on(run):
     encoder = disentangle_bench.load_encoder(run[0] / "encoder.safetensors", space="features")
     encoder(run[1]).square().mean().backward()
@@ -61,13 +179,13 @@ def test_it_can_be_trained_on(run):
 
 def test_what_it_cannot_take_is_told(run, tmp_path):
     folder, images, _ = run
-    encoder = disentangle_bench.load_encoder(folder, space="style")
+    encoder = disentangle_bench.load_encoder(folder, space="content")
     with pytest.raises(ValueError, match="lie between -2 and -1: leave out what normalises them"):
         encoder(images.float() / 255 - 2)
     with pytest.raises(ValueError, match=r"torch\.int64 of shape"):
         encoder(images.long())
-    with pytest.raises(ValueError, match="no space 'style': known are features"):
-        encoder(images)
+    with pytest.raises(BadFile, match="no space 'style': the encoder has features, content, style/"):
+        disentangle_bench.load_encoder(folder, space="style")
     with pytest.raises(ValueError, match="takes images of 3 channels, these have 2"):
         encoder(images[:, :2])
     for path, message in ((tmp_path, "neither method.safetensors nor"), (tmp_path / "no.safetensors", "no such file")):
@@ -144,5 +262,5 @@ def test_a_model_of_timm_is_loaded_by_its_name(monkeypatch):
     mean, std = (torch.tensor(each)[:, None, None] for each in (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD))
     normalised = (framed(image, (224, 224)) - mean) / std
     assert_close(encoder(image), encoder.network(normalised), rtol=1e-4, atol=1e-4)
-    with pytest.raises(BadFile, match="timm has no such model"):
+    with pytest.raises(BadFile, match="timm has no model 'resnet1888': did you mean resnet18"):
         disentangle_bench.load_encoder("timm:resnet1888")

@@ -10,12 +10,9 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.datamodules.storage.locate import OFFLINE, unreachable
+from disentangle_bench.methods.pretrained.names import Named
 from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
-FORMS = (
-    "module:callable, FILE.safetensors or the folder of a run, FILE.ts (TorchScript), timm:NAME, "
-    "timm:NAME,checkpoint=FILE, or hf:OWNER/NAME"
-)
 REACH_SECONDS = 1.5
 """That an answer of the Hub is waited for: what is on disk is used without one."""
 
@@ -29,16 +26,27 @@ def unanswered() -> str | None:
     return unreachable(constants.ENDPOINT, REACH_SECONDS)
 
 
-def require(encoder: str) -> None:
+def require(encoder: str, named: Named) -> None:
     """Raise RequestError if the weights of `timm:NAME` or `hf:OWNER/NAME` are not on disk and can't be downloaded."""
-    kind, _, name = encoder.partition(":")
-    if kind not in ("timm", "hf") or "," in name or _may_be_on_disk(kind, name):
+    if named.kind not in ("timm", "hf") or named.file or _may_be_on_disk(named.kind, named.name):
         return
     if why := unanswered():
-        otherwise = "; --untrained judges it with random ones" if kind == "timm" else ""
+        if named.kind == "timm":  # seconds, but a wrong name is the likelier mistake
+            check_timm(encoder, named.name)
+        otherwise = "; --untrained judges it with random ones" if named.kind == "timm" else ""
         raise RequestError(
             f"--encoder {encoder}: its weights are not on disk and can't be downloaded ({why}){otherwise}"
         )
+
+
+def check_timm(encoder: str, name: str) -> None:
+    """Raise RequestError for what is no model of timm."""
+    from disentangle_bench.methods.pretrained.networks import check_timm
+
+    try:
+        check_timm(name)
+    except BadFile as bad:
+        raise RequestError(f"--encoder {encoder}: {bad}") from bad
 
 
 def note_of(text: str, path: Path, untrained: bool) -> Note:
@@ -47,8 +55,6 @@ def note_of(text: str, path: Path, untrained: bool) -> Note:
     try:
         note = read_note(file)
     except BadFile as bad:
-        if not path.exists():
-            raise RequestError(f"--encoder {text}: no such file (expected {FORMS})") from bad
         if path.is_dir() and not file.exists():
             raise RequestError(f"--encoder {text}: there is no {file.name} in this folder") from bad
         raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad

@@ -9,30 +9,27 @@ from typing import Any
 
 import timm
 from huggingface_hub import constants
-from timm.models.resnet import ResNet
 from torch import nn
 
-from disentangle_bench.benchmarks.errors import RequestError, nearest
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.pretrained import availability
-from disentangle_bench.benchmarks.execution.pretrained.sources import Source, configured, of_file
+from disentangle_bench.benchmarks.execution.pretrained.sources import Source, of_file
 from disentangle_bench.methods.networks.backbones import backbone
-from disentangle_bench.methods.networks.checkpoints import load_weights, read_state, stem_of
-from disentangle_bench.methods.pretrained import hub
+from disentangle_bench.methods.pretrained import hub, networks
+from disentangle_bench.methods.pretrained.note import BadFile
 
 
 def of_timm(text: str, name: str, file: str, untrained: bool) -> Source:
     """`timm:NAME`, with somebody else's weights where there is a file."""
-    if not timm.is_model(name):
-        base = name.partition(".")[0]
-        raise RequestError(f"--encoder {text}: timm has no model {name!r}{nearest(base, timm.list_models())}")
+    availability.check_timm(text, name)
     cfg = timm.get_pretrained_cfg(name)
-    size, fixed, statistics = configured(cfg.to_dict() if cfg else {})
+    size, fixed, statistics = networks.wishes_of(cfg.to_dict() if cfg else None)
     source = Source(text, _refuse, size, fixed, statistics)
     if untrained:
         made = replace(source, label=f"{text} (untrained)", step=0, budget={"epochs": 0})
         return replace(made, load=lambda channels, shape: _create(name, channels, shape, fixed and shape != size))
     if file:
-        return replace(source, load=lambda channels, shape: _with_weights(text, name, file, channels, shape))
+        return replace(source, load=lambda channels, shape: _with_weights(text, name, file, shape))
 
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
         with _downloading(text, "; --untrained judges it with random ones"):
@@ -52,7 +49,7 @@ def of_hub(text: str, repo: str) -> Source:
         return of_file(text, path, availability.note_of(text, path, untrained=True), label=text)
     with _downloading(text):
         network = timm.create_model(f"hf-hub:{repo}", pretrained=True, num_classes=0)
-    size, fixed, statistics = configured(network.pretrained_cfg)
+    size, fixed, statistics = networks.wishes_of(network.pretrained_cfg)  # type: ignore[arg-type]
     return Source(text, lambda channels, shape: network, size, fixed, statistics)
 
 
@@ -63,16 +60,11 @@ def _create(name: str, channels: int, shape: tuple[int, int], resized: bool, pre
     return backbone(name, (channels, *shape), pretrained=pretrained)
 
 
-def _with_weights(text: str, name: str, file: str, channels: int, shape: tuple[int, int]) -> nn.Module:
+def _with_weights(text: str, name: str, file: str, shape: tuple[int, int]) -> nn.Module:
     try:
-        state = read_state(file)
-        network = backbone(name, (3, *shape))
-        if isinstance(network, ResNet):  # whose first layers differ by the size of images
-            network = backbone(name, (3, *shape), stem=stem_of(state))
-        load_weights(network, file)
-    except ValueError as error:
-        raise RequestError(f"--encoder {text}: {error}") from error
-    return network
+        return networks.timm_with_weights(name, file, (3, *shape))
+    except BadFile as bad:
+        raise RequestError(f"--encoder {text}: {bad}") from bad
 
 
 def _refuse(channels: int, shape: tuple[int, int]) -> nn.Module:

@@ -4,45 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import is_zipfile
 
 import numpy as np
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.pretrained import availability
+from disentangle_bench.methods.pretrained.names import Named, told_apart
+from disentangle_bench.methods.pretrained.note import BadFile
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.pretrained.sources import Source
 
 
-def check(text: str, untrained: bool) -> None:
+def check(text: str, untrained: bool) -> Named:
     """Raise RequestError for what is no encoder or isn't there, as far as its name and its files say."""
-    kind, colon, rest = text.partition(":")
-    path = Path(text)
-    if kind == "timm" and colon:
-        _, file = _model_and_file(text, rest)
-        if file and not Path(file).is_file():
-            raise RequestError(f"--encoder {text}: no such file {file}")
-    elif kind == "hf" and colon:
-        if rest.count("/") != 1 or not all(rest.split("/")):
-            raise RequestError(f"--encoder {text}: expected hf:OWNER/NAME")
-    elif _is_ours(path):
-        availability.note_of(text, path, untrained)
-    elif path.suffix in (".ts", ".pt") and not path.is_file():
-        raise RequestError(f"--encoder {text}: no such file (expected {availability.FORMS})")
-    elif path.is_file() and path.suffix not in (".ts", ".pt", ".jit"):
-        raise RequestError(
-            f"--encoder {text}: weights alone don't say of which network; --encoder timm:NAME,checkpoint={text} does"
-        )
-    elif not path.is_file() and not colon:
-        raise RequestError(f"--encoder {text}: no such file (expected {availability.FORMS})")
-    elif path.is_file() and not is_zipfile(path):  # which TorchScript is
-        raise RequestError(
-            f"--encoder {text}: not TorchScript; a checkpoint of weights is given with its network, "
-            f"--encoder timm:NAME,checkpoint={text}"
-        )
+    try:
+        named = told_apart(text)
+    except BadFile as bad:
+        raise RequestError(f"--encoder {text}: {bad}") from bad
+    if untrained and named.kind != "timm" and named.kind != "run":
+        raise RequestError(f"--encoder {text}: --untrained is of timm's models, and of this suite's own files")
+    if named.kind == "run":
+        availability.note_of(text, Path(named.name), untrained)
     if not untrained:
-        availability.require(text)
+        availability.require(text, named)
+    return named
 
 
 def check_features(folder: Path) -> None:
@@ -69,28 +55,14 @@ def open_array(path: Path, where: str) -> np.ndarray:
 
 def find(text: str, untrained: bool) -> Source:
     """The source that `--encoder` names. Raises RequestError for what is none, or isn't there."""
-    check(text, untrained)
+    named = check(text, untrained)
     from disentangle_bench.benchmarks.execution.pretrained import downloads, sources
 
-    kind, colon, rest = text.partition(":")
-    if kind == "timm" and colon:
-        return downloads.of_timm(text, *_model_and_file(text, rest), untrained)
-    if kind == "hf" and colon:
-        return downloads.of_hub(text, rest)
-    path = Path(text)
-    if _is_ours(path):
+    if named.kind == "timm":
+        return downloads.of_timm(text, named.name, named.file, untrained)
+    if named.kind == "hf":
+        return downloads.of_hub(text, named.name)
+    if named.kind == "run":
+        path = Path(named.name)
         return sources.of_file(text, path, availability.note_of(text, path, untrained))
-    return sources.of_torchscript(text, path) if path.is_file() else sources.of_function(text)
-
-
-def _is_ours(path: Path) -> bool:
-    return path.is_dir() or path.suffix == ".safetensors"
-
-
-def _model_and_file(text: str, rest: str) -> tuple[str, str]:
-    """`NAME` or `NAME,checkpoint=FILE`; the file is "" where none is named."""
-    name, comma, option = rest.partition(",")
-    key, _, file = option.partition("=")
-    if comma and (key != "checkpoint" or not file):
-        raise RequestError(f"--encoder {text}: expected timm:NAME or timm:NAME,checkpoint=FILE")
-    return name, file
+    return sources.of_torchscript(text) if named.kind == "torchscript" else sources.of_function(named.name)

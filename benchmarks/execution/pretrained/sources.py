@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +13,10 @@ from torch import nn
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.methods.base import STATISTICS
+from disentangle_bench.methods.pretrained import networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
-from disentangle_bench.methods.pretrained.files import load_encoder
+from disentangle_bench.methods.pretrained.files import encoder_of_run
 from disentangle_bench.methods.pretrained.note import BadFile, Note
-from disentangle_bench.registry import imported
 
 Network = Callable[[int, tuple[int, int]], nn.Module]
 """(Channels of the images, (h, w) that they are encoded at) -> network."""
@@ -60,9 +58,9 @@ def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
                 f"--encoder {text}: made for images of {note.image_shape[0]} channels, these have {channels}"
             )
         try:
-            return load_encoder(path)
+            return encoder_of_run(path)
         except BadFile as bad:
-            raise RequestError(f"--encoder {text}: {bad}") from bad
+            raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{path}: ')}") from bad
 
     return Source(
         label or f"{note.method} ({note.dataset})",
@@ -75,52 +73,29 @@ def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
     )
 
 
-def of_torchscript(text: str, path: Path) -> Source:
+def of_torchscript(text: str) -> Source:
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", FutureWarning)  # deprecated, and what people have
-                return torch.jit.load(str(path), map_location="cpu")
-        except Exception as error:  # torch raises many kinds for files that are something else
-            raise RequestError(
-                f"--encoder {text}: not TorchScript ({' '.join(str(error).split()):.120}); a checkpoint of weights is "
-                f"given with its network, --encoder timm:NAME,checkpoint={text}"
-            ) from error
+            return networks.torchscript(text)
+        except BadFile as bad:
+            raise RequestError(f"--encoder {text}: {bad}") from bad
 
-    return Source(path.name, load)
+    return Source(Path(text).name, load)
 
 
-def of_function(text: str) -> Source:
+def of_function(path: str) -> Source:
+    """What somebody's own function at a path returns; an `Encoder` of `load_encoder` keeps its size and statistics."""
     try:
-        found = imported(text, "encoder")
-    except LookupError as error:
-        raise RequestError(f"--encoder {text}: {error}") from error
-    if not callable(found):
-        raise RequestError(f"--encoder {text}: expected a function that returns a torch.nn.Module, or a module")
-    try:
-        network: Any = found if isinstance(found, nn.Module) else found()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # somebody's own code may raise anything
-        raise RequestError(f"--encoder {text}: its code ended with {type(error).__name__}: {error}") from error
-    if not isinstance(network, nn.Module):
-        raise RequestError(f"--encoder {text}: returned a {type(network).__name__}, a torch.nn.Module was expected")
-    said = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
-    size, fixed, statistics = configured(said if isinstance(said, dict) else {})
-    try:
-        file = inspect.getsourcefile(found)  # type: ignore[arg-type]
-        code = content_hash(Path(file).read_text(encoding="utf-8", errors="replace")) if file else ""
-    except (TypeError, OSError):  # an instance, or made without a file
-        code = ""
-    return Source(text, lambda channels, shape: network, size, fixed, statistics, code=code)
-
-
-def configured(cfg: Any) -> tuple[tuple[int, int] | None, bool, tuple[Sequence[float], Sequence[float]] | None]:
-    """(Size, whether it takes no other, mean and deviation) that a configuration in timm's form says."""
-    shape = cfg.get("input_size")
-    size = (int(shape[1]), int(shape[2])) if shape else None
-    statistics = (cfg["mean"], cfg["std"]) if cfg.get("mean") and cfg.get("std") else None
-    return size, bool(cfg.get("fixed_input_size")), statistics
+        network, wishes, file = networks.own_network(path)
+    except BadFile as bad:
+        raise RequestError(f"--encoder {path}: {bad}") from bad
+    size, fixed, statistics = wishes
+    if isinstance(network, Encoder):
+        _, *sides = network.image_shape
+        size, fixed = (None, False) if None in sides else (tuple(sides), True)  # type: ignore[assignment]
+        statistics = network.spec.mean, network.spec.std
+    code = content_hash(Path(file).read_text(encoding="utf-8", errors="replace")) if Path(file).is_file() else ""
+    return Source(path, lambda channels, shape: network, size, fixed, statistics, code=code)
 
 
 def fitted(
@@ -149,14 +124,14 @@ def fitted(
     own = source.size if source.fixed or source.note else None
     shape = (size, size) if size else own or (image_shape[1], image_shape[2])
     network = source.load(image_shape[0], shape)
-    channels = network.image_shape[0] if isinstance(network, Encoder) else channels_of(network) or image_shape[0]
+    channels = (network.image_shape[0] if isinstance(network, Encoder) else channels_of(network)) or image_shape[0]
     known = {**STATISTICS, "data": statistics, "none": ([0.0], [1.0])}
     mean, std = known[normalize] if normalize else source.statistics or known["none"]
     if len(mean) not in (1, channels):
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]  # of colours, for grey
     if isinstance(network, Encoder):
         encoder = network
-        if normalize and source.note and source.note.whole:
+        if normalize and encoder.inside:
             raise RequestError(f"--normalize {normalize}: a whole method normalises as it was trained, leave it out")
         if normalize:
             encoder.mean, encoder.std = (torch.tensor(list(values))[:, None, None] for values in (mean, std))

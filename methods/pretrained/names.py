@@ -1,0 +1,82 @@
+"""What names an encoder, told apart without torch: a run's file, TorchScript, somebody's own code, timm, the Hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal, NamedTuple
+from zipfile import is_zipfile
+
+from disentangle_bench.methods.pretrained.note import BadFile
+from disentangle_bench.registry import dotted
+
+FORMS = (
+    "FILE.safetensors or the folder of a run, FILE.ts (TorchScript), my_file.make (a function of yours), timm:NAME, "
+    "timm:NAME,checkpoint=FILE, or hf:OWNER/NAME"
+)
+OF_RUN = ".safetensors"
+TORCHSCRIPT = (".ts", ".pt", ".jit")
+WEIGHTS = (OF_RUN, *TORCHSCRIPT, ".pth", ".ckpt", ".tar", ".bin", ".onnx", ".npy", ".npz", ".pkl", ".h5")
+"""Endings of files: what has one is no path of Python's, `my_file.make`."""
+
+
+class Named(NamedTuple):
+    """What a text names.
+
+    Attributes:
+        kind: a `run`'s file or folder, `torchscript`, `code` of somebody's own, a model of `timm`, a repository (`hf`).
+        name: of the model or repository; path of the file, the folder or the code, which is written with dots.
+        file: of weights for a model of timm; "": its own.
+    """
+
+    kind: Literal["run", "torchscript", "code", "timm", "hf"]
+    name: str
+    file: str = ""
+
+
+def told_apart(text: str) -> Named:
+    """What a text names, as far as the text and the files that are there tell.
+
+    Raises:
+        BadFile: there is no such file, or none of these kinds is written so; the message doesn't repeat the text.
+    """
+    kind, colon, rest = text.partition(":")
+    path = Path(text)
+    if kind == "timm" and colon:
+        return Named("timm", *_model_and_file(rest))
+    if kind == "hf" and colon:
+        if rest.count("/") != 1 or not all(rest.split("/")):
+            raise BadFile("expected hf:OWNER/NAME")
+        return Named("hf", rest)
+    if "://" in text:
+        raise BadFile("an address, which isn't fetched: download the file and name it here")
+    if path.is_dir() or (path.is_file() and path.suffix == OF_RUN):
+        return Named("run", text)
+    if path.is_file():
+        return Named("torchscript", _torchscript(path))
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d][\w.]*", text) and path.suffix not in WEIGHTS:
+        return Named("code", dotted(text))
+    if colon and re.fullmatch(r"[\w-]+", kind):
+        raise BadFile(f"{kind}: is no kind of encoder (expected {FORMS})")
+    raise BadFile(f"{'not a regular' if path.exists() else 'no such'} file (expected {FORMS})")
+
+
+def _model_and_file(rest: str) -> tuple[str, str]:
+    """`NAME` or `NAME,checkpoint=FILE`; the file is "" where none is named."""
+    name, comma, option = rest.partition(",")
+    key, _, file = option.partition("=")
+    if not name or (comma and (key != "checkpoint" or not file)):
+        raise BadFile("expected timm:NAME or timm:NAME,checkpoint=FILE")
+    if file and not Path(file).is_file():
+        raise BadFile(f"no such file {file}")
+    return name, file
+
+
+def _torchscript(path: Path) -> str:
+    if path.suffix not in TORCHSCRIPT:
+        raise BadFile(f"weights alone don't say of which network; timm:NAME,checkpoint={path} does")
+    if not is_zipfile(path):
+        raise BadFile(
+            f"not TorchScript; a checkpoint of weights is given with its network, timm:NAME,checkpoint={path}"
+        )
+    return str(path)

@@ -1,0 +1,119 @@
+"""Networks that were made elsewhere: TorchScript, what a function of somebody's own returns, timm's models."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from timm.models.resnet import ResNet
+from torch import nn
+
+from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.networks.checkpoints import load_weights, read_state, stem_of
+from disentangle_bench.methods.pretrained.note import BadFile
+from disentangle_bench.registry import imported, nearest
+
+Statistics = tuple[Sequence[float], Sequence[float]]
+"""Mean and deviation of each channel, for values in [0, 1]."""
+
+
+class Wishes(NamedTuple):
+    """How a network wants its images, as far as it says.
+
+    Attributes:
+        size: (h, w) that it was made for; None: it doesn't say.
+        fixed: whether it takes no other size.
+        statistics: that are taken out of pixels; None: it doesn't say.
+    """
+
+    size: tuple[int, int] | None = None
+    fixed: bool = False
+    statistics: Statistics | None = None
+
+
+def wishes_of(cfg: Mapping[str, Any] | None) -> Wishes:
+    """What a configuration in timm's form says."""
+    cfg = cfg or {}
+    shape = cfg.get("input_size")
+    statistics = (cfg["mean"], cfg["std"]) if cfg.get("mean") and cfg.get("std") else None
+    return Wishes((int(shape[1]), int(shape[2])) if shape else None, bool(cfg.get("fixed_input_size")), statistics)
+
+
+def torchscript(path: str) -> nn.Module:
+    """The network in a file of TorchScript. Raises BadFile."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # deprecated, and what people have
+            return torch.jit.load(path, map_location="cpu")
+    except Exception as error:  # torch raises many kinds for files that are something else
+        raise BadFile(
+            f"not TorchScript ({' '.join(str(error).split()):.120}); a checkpoint of weights is given with its "
+            f"network, timm:NAME,checkpoint={path}"
+        ) from error
+
+
+class OwnNetwork(NamedTuple):
+    """What somebody's own code has made, what it wants, and the file of that code ("": none is known)."""
+
+    network: nn.Module
+    wishes: Wishes
+    file: str
+
+
+def own_network(path: str) -> OwnNetwork:
+    """The module that a function at a path returns, or that lies there itself.
+
+    Args:
+        path: `my_file.make`.
+
+    Raises:
+        BadFile: there is none, its code failed, or it is something else.
+    """
+    try:
+        found = imported(path, "encoder")
+    except LookupError as error:
+        raise BadFile(str(error)) from error
+    if not callable(found):
+        raise BadFile("expected a function that returns a torch.nn.Module, or a module")
+    try:
+        network: Any = found if isinstance(found, nn.Module) else found()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # somebody's own code may raise anything
+        raise BadFile(f"its code ended with {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise BadFile(f"returned a {type(network).__name__}, a torch.nn.Module was expected")
+    said = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
+    try:
+        file = inspect.getsourcefile(found) or ""  # type: ignore[arg-type]
+    except TypeError:  # an instance, or made without a file
+        file = ""
+    return OwnNetwork(network, wishes_of(said if isinstance(said, Mapping) else None), file)
+
+
+def check_timm(name: str) -> None:
+    """Raise BadFile for what is no model of timm, with the nearest that are."""
+    if not timm.is_model(name):
+        base = name.partition(".")[0]
+        raise BadFile(f"timm has no model {name!r}{nearest(base, timm.list_models())}")
+
+
+def timm_with_weights(name: str, file: str, image_shape: tuple[int, int, int]) -> nn.Module:
+    """A model of timm with somebody else's weights; a ResNet's first layers are those that the file is of.
+
+    Raises:
+        BadFile: the file can't be read, or holds another network.
+    """
+    try:
+        state = read_state(file)
+        network = backbone(name, image_shape)
+        if isinstance(network, ResNet):  # whose first layers differ by the size of images
+            network = backbone(name, image_shape, stem=stem_of(state))
+        load_weights(network, file)
+    except ValueError as error:
+        raise BadFile(str(error)) from error
+    return network
