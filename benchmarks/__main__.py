@@ -25,7 +25,17 @@ from disentangle_bench.registry import nearest
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
-    *("compare", "studies.tune", "studies.claims", "studies.stress", "verify", "data", "list", "doctor", "replay"),
+    *(
+        "compare",
+        "studies.tune",
+        "studies.claims",
+        "studies.stress",
+        "verify",
+        "data",
+        "listing.list",
+        "doctor",
+        "replay",
+    ),
     *("storage.du", "storage.clean", "storage.merge"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {

@@ -29,7 +29,8 @@ def names() -> dict[str, list[str]]:
 
     measures = list(dict.fromkeys(measure.name for measure in MEASURES.values()))
     known = {"methods": methods.available(), "datasets": datamodules.available(), "suites": suite.names()}
-    listed = sorted({*known["methods"], *known["datasets"], *known["suites"], *measures})
+    shown = [one.name for found in claims.shipped().values() for one in found]
+    listed = sorted({*known["methods"], *known["datasets"], *known["suites"], *measures, *shown})
     return known | {"measures": measures, "claims": claims.names(), "listed": listed}
 
 

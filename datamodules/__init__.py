@@ -50,6 +50,7 @@ _registry: Registry[ImageDataModule] = Registry(
     "data set", "disentangle_bench.datamodules", "base:ImageDataModule", BUILT_IN
 )
 register, available, find = _registry.register, _registry.available, _registry.find
+attribute = _registry.attribute
 
 
 def build(name: str, **options: Any) -> ImageDataModule:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
@@ -70,6 +72,18 @@ class Registry(Generic[T]):
             return self._checked(name, name)
         raise LookupError(f"no {self.kind} {name!r:.200}{nearest(name, self.available())}")
 
+    def attribute(self, name: str, attribute: str) -> Any:
+        """What a class declares as a plain value; of one that comes with the package without importing it.
+
+        Raises:
+            LookupError: there is no such class.
+        """
+        if name in self.built_in and name not in self._registered:
+            found = getattr(declared(f"{self.package}.{self.built_in[name]}"), attribute, NOT_PLAIN)
+            if found is not NOT_PLAIN:
+                return found
+        return getattr(self.find(name), attribute)
+
     def _checked(self, name: str, path: str) -> type[T]:
         """Somebody else's class, if it is what it should be."""
         found = imported(path, self.kind, name)
@@ -125,6 +139,57 @@ def _reason(error: BaseException, module: str, attribute: str) -> str:
         there = f"did you mean {' or '.join(near)}?" if near else "nothing is defined there"
         return f"no {part!r} in {getattr(found, '__file__', None) or f'the module {module}'}: {there}"
     return f"importing it ended with {type(error).__name__}: {error}"
+
+
+@cache
+def declared(path: str) -> type:
+    """A stand-in for a class of this package, with the plain values and docstring that stand in its file.
+
+    Importing a method or data set takes seconds; what a list of them shows is there without. It inherits as the class
+    does; attributes that are no plain values are `NOT_PLAIN`.
+
+    Args:
+        path: `module:Class`; the class may also be one that the module imports from within the package.
+    """
+    module, _, name = path.partition(":")
+    body = _parsed(module).body
+    node = next((one for one in body if isinstance(one, ast.ClassDef) and one.name == name), None)
+    if node is None:
+        sources = [one for one in body if isinstance(one, ast.ImportFrom) and name in {a.name for a in one.names}]
+        ours = [one.module for one in sources if one.module and one.module.startswith(f"{_PACKAGE}.")]
+        return declared(f"{ours[0]}:{name}") if ours else object
+    own: dict[str, Any] = {"__doc__": ast.get_docstring(node)}
+    for line in node.body:
+        target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)
+        value = getattr(line, "value", None)
+        if isinstance(target, ast.Name) and value is not None and not target.id.startswith("__"):
+            own[target.id] = _plain(value)
+    bases = [declared(f"{module}:{base.id}") for base in node.bases if isinstance(base, ast.Name)]
+    return type(name, tuple(dict.fromkeys(base for base in bases if base is not object)), own)
+
+
+NOT_PLAIN = object()
+"""Stands for a value that only the class itself knows."""
+
+
+def _plain(value: ast.expr) -> Any:
+    """What Python's literals say, and `frozenset({...})` of some."""
+    try:
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "frozenset":
+            return frozenset(*map(ast.literal_eval, value.args))
+        return ast.literal_eval(value)
+    except ValueError:
+        return NOT_PLAIN
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    place = Path(__file__).parent.joinpath(*module.split(".")[1:])
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def offered(group: str) -> dict[str, object]:

@@ -38,6 +38,7 @@ BUILT_IN = {
 }
 _registry: Registry[Method] = Registry("method", "disentangle_bench.methods", "base:Method", BUILT_IN)
 register, available, find = _registry.register, _registry.available, _registry.find
+attribute = _registry.attribute
 
 
 def build(name: str, *, image_shape: tuple[int, int, int], data: dict[str, Any], **options: Any) -> Method:

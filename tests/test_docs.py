@@ -108,6 +108,14 @@ def test_the_page_of_commands_has_all_of_them():
     assert "| `dry_run` | `bool` | `False` | only list what would be done. |" in text
 
 
+def test_the_page_of_suites_explains_every_key():
+    text = commands.key_table()
+    assert (
+        "| `budget.epochs` | `int >0 and <=1000000 | None` | `None` | passes over the training images. | `30` |" in text
+    )
+    assert "| `experiments[].label` | `str` | `required` | name of the row." in text
+
+
 def test_options_need_no_docstring():
     def function(*, number: int = 3):
         pass

@@ -37,7 +37,7 @@ def command(
         features: a folder with features instead: train.npy, val.npy, test.npy, a row an image.
         dataset: what to judge it on.
         suite: whose measures and data settings to use.
-        measures: what to measure instead, comma-separated, such as linear,dci, or `all` (see `bench list metrics`).
+        measures: what to measure instead, comma-separated, such as linear,dci, or `all` (see `bench list measures`).
         set: KEY=VALUE, may be repeated, such as data.batch_size=64.
         out: folder of all runs.
         name: what tables call it.

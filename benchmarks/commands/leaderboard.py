@@ -89,23 +89,36 @@ def command(
     return 0
 
 
-def show_board(folder: Path, hashes: set[str], logger: str = "csv") -> None:
-    """Print the leaderboard of the given cells and write it beside their runs."""
+def show_board(folder: Path, hashes: set[str], logger: str = "csv", alone: bool = True) -> None:
+    """Print the leaderboard of the given cells and write it beside their runs.
+
+    Args:
+        folder: of all runs.
+        hashes: of the cells.
+        logger: wandb: log it, too.
+        alone: False: with every other run of the folder on the same data sets under the same budget, the given cells'
+            rows being marked in what is printed.
+    """
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import formats, summary
+    from disentangle_bench.evaluation.leaderboard import formats, requested, summary
 
     found, problems = records.find_records(folder, deep=False)
     preconditions.name_skipped(problems)
     chosen = {path: record for path, record in found.items() if record["cell"]["hash"] in hashes}
     if not chosen:
         return
+    if not alone:
+        chosen = requested.comparable(found, hashes)
     frame = summary.leaderboard(chosen)
-    text = summary.to_markdown(frame)
+    shown = requested.marked(frame, hashes)
     if sys.stdout.isatty():
-        terminal.show(summary.to_console(frame, **terminal.shape()))
+        terminal.show(summary.to_console(shown, **terminal.shape()))
     else:
-        print(text)
-    write_file(folder / "leaderboard.md", text)
+        print(summary.to_markdown(shown))
+    if shown is not frame:
+        where = f"the others: {folder}, on the same data under the same budget"
+        print(f"{requested.MARK.strip()} rows of this request; {where}")
+    write_file(folder / "leaderboard.md", summary.to_markdown(frame))
     write_file(folder / "leaderboard.csv", formats.csv(frame))
     if logger == "wandb":
         from disentangle_bench.benchmarks.execution.loggers import log_leaderboard

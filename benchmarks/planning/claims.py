@@ -37,6 +37,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def shipped() -> dict[str, list[Claim]]:
+    """Claims that ship with the package, by their files' names; whether their suites have such rows is not asked."""
+    return {name: _file(FOLDER / f"{name}.yaml") for name in names()}
+
+
 def read(chosen: list[str]) -> list[Claim]:
     """Claims by their own names, by a file's name, or from YAML files; all that ship with the package if none is named.
 
@@ -44,18 +49,18 @@ def read(chosen: list[str]) -> list[Claim]:
         RequestError: there is none of that name, a file says something wrong, or its suite has no such rows, measures
             or seeds; the message names the claim.
     """
-    shipped = {name: _file(FOLDER / f"{name}.yaml") for name in names()}
-    known = {claim.name: claim for claims in shipped.values() for claim in claims}
+    files = shipped()
+    known = {claim.name: claim for claims in files.values() for claim in claims}
     found: dict[str, Claim] = {}
-    for name in chosen or list(shipped):
-        if name in shipped:
-            picked = shipped[name]
+    for name in chosen or list(files):
+        if name in files:
+            picked = files[name]
         elif name in known:
             picked = [known[name]]
         elif name.endswith((".yaml", ".yml")):
             picked = [replace(claim, file=name) for claim in _file(Path(name))]
         else:
-            raise unknown("claim", name, [*shipped, *known])
+            raise unknown("claim", name, [*files, *known])
         found |= {claim.name: claim for claim in picked}
     suites = {name: suite.read(name) for name in dict.fromkeys(claim.suite for claim in found.values())}
     for claim in found.values():

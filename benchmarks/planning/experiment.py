@@ -19,9 +19,9 @@ class Budget:
     """How long a cell trains: exactly one of them.
 
     Attributes:
-        epochs: passes over the training images.
-        steps: of the optimiser.
-        minutes: of training.
+        epochs: passes over the training images. Example: `30`
+        steps: of the optimiser, so many batches. Example: `400`
+        minutes: of training; not the same figures on every machine. Example: `5`
     """
 
     epochs: Count | None = None  # type: ignore[valid-type]
@@ -43,12 +43,12 @@ class Published:
     """A figure that others have published, for the table to show beside this suite's own.
 
     Attributes:
-        measure: `name@version` of the measure that it stands beside.
-        score: of the measure.
-        value: in the score's own unit: 0.8444 where the source prints 84.44 %.
-        source: where it was read.
-        protocol: `same` as the measure's, or what differs.
-        target: of the measure; None: the only one.
+        measure: `name@version` of the measure that it stands beside. Example: `linear@1`
+        score: of the measure. Example: `top1`
+        value: in the score's own unit: 0.8444 where the source prints 84.44 %. Example: `0.8444`
+        source: where it was read. Example: `table 2 of the paper`
+        protocol: `same` as the measure's, or what differs. Example: `same`
+        target: of the measure; None: the only one. Example: `class`
     """
 
     measure: str
@@ -71,9 +71,9 @@ class ExperimentSettings:
     """What an experiment has otherwise than the suite's settings.
 
     Attributes:
-        method: options of the method.
-        data: options of the data set.
-        budget: instead of the suite's.
+        method: options of the method. Example: `{temperature: 0.5}`
+        data: options of the data set. Example: `{train_images: 300}`
+        budget: instead of the suite's. Example: `{epochs: 1000}`
     """
 
     method: dict[str, Any] = field(default_factory=dict)
@@ -86,9 +86,9 @@ class Experiment:
     """A row of the table.
 
     Attributes:
-        label: name of the row.
-        method: name or dotted path.
-        dataset: name or dotted path.
+        label: name of the row. Example: `simclr at the same temperature`
+        method: name or dotted path. Example: `simclr`
+        dataset: name or dotted path. Example: `digits`
         settings: over those of the suite.
         published: figures to compare with.
     """

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields, is_dataclass, replace
+from argparse import SUPPRESS
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -28,6 +30,51 @@ def _parser(cls: type) -> ArgumentParser:
 def known_options(cls: type) -> set[str]:
     """Names of the options that a class takes, without those that the run itself gives."""
     return {key.partition(".")[0] for key in vars(_parser(cls).get_defaults())}
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option of a class, for people.
+
+    Attributes:
+        name: with dots between it and its part.
+        type: as Python writes it, without modules.
+        default: likewise; empty: there is none.
+        help: from the docstring.
+    """
+
+    name: str
+    type: str
+    default: str
+    help: str
+
+
+def described(cls: type) -> list[Option]:
+    """Every option of a class, parts of options apart, its own before those that it inherits."""
+    found = []
+    for action in _parser(cls)._actions:
+        hint = getattr(action, "_typehint", None)
+        if hint is None or action.default == SUPPRESS:
+            continue
+        default = "" if action.required else _text(action.default)
+        found.append(Option(action.dest, _type_name(hint), default, " ".join((action.help or "").split())))
+    return found
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str) and value else repr(_plain(value))
+
+
+def _type_name(hint: Any) -> str:
+    """`int | None`, `sgd | adam`, `list[Seed]`."""
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " | ".join(_type_name(part) for part in get_args(hint))
+    if hasattr(hint, "_restrictions"):  # jsonargparse's restricted numbers know them as `v>0`
+        return f"{hint._type.__name__} {hint._expression.replace('v', ' ').strip()}"
+    text = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text).replace("NoneType", "None")
 
 
 def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:

@@ -44,21 +44,21 @@ class Resources:
     """What a job of a cluster gets; nothing here changes a result.
 
     Attributes:
-        partition: name.
-        account: name.
-        qos: name.
-        constraint: features of a machine, such as a100.
-        timeout_min: minutes after which the job is queued again.
-        mem_gb: memory.
+        partition: of the cluster; its own default if not given. Example: `gpu`
+        account: that the jobs are charged to. Example: `my_lab`
+        qos: quality of service, by the site's name for it. Example: `long`
+        constraint: features of a machine, by the site's names. Example: `a100`
+        timeout_min: minutes after which the job is queued again, and goes on from its checkpoint. Example: `60`
+        mem_gb: memory of a job on each machine; the site's own default if not given. Example: `32`
         cpus_per_task: cores for each process; by default what `threads` says, or 4, or one and one for each process
-            that makes batches (`num_workers`), whichever is more.
+            that makes batches (`num_workers`), whichever is more. Example: `8`
         gpus_per_node: GPUs on each machine, as many as `--devices`, which is also the default; 0: none, a job computes
-            on processors.
-        max_parallel: jobs that run at once.
-        max_requeues: time-outs after which a cell is given up.
-        setup: lines of shell, such as [module load cuda].
-        sbatch: further options of sbatch as they are called there, such as {exclude: node7, mail-type: END}; one that
-            stands here too comes before the others.
+            on processors. Example: `1`
+        max_parallel: jobs that run at once. Example: `16`
+        max_requeues: time-outs after which a cell is given up. Example: `10`
+        setup: lines of shell before a job's command. Example: `[module load cuda]`
+        sbatch: further options of sbatch as they are called there; one that stands here too comes before the others.
+            Example: `{exclude: node7, mail-type: END}`
     """
 
     partition: str | None = None
@@ -80,10 +80,10 @@ class Tuning:
     """How `bench tune` chooses every method's options, on validation images alone.
 
     Attributes:
-        measure: title of what it chooses by; one that doesn't touch test images.
-        score: of the measure, higher being better.
-        seed: of its runs, none of the suite's.
-        draws: settings that are tried of every method; the first are the suite's own.
+        measure: title of what it chooses by; one that doesn't touch test images. Example: `validation@1`
+        score: of the measure, higher being better. Example: `top1`
+        seed: of its runs, none of the suite's. Example: `1000`
+        draws: settings that are tried of every method; the first are the suite's own. Example: `12`
     """
 
     measure: str = "validation@1"
@@ -97,26 +97,28 @@ class Suite:
     """What a suite file says.
 
     Attributes:
-        measures: `name@version`, see `bench list metrics`.
+        measures: `name@version`, see `bench list measures`. Example: `[linear@1, leakage@4]`
         budget: exactly one of `epochs`, `steps` and `minutes`.
-        datasets: names or dotted paths; every method is run on each.
+        datasets: names or dotted paths; every method is run on each. Example: `[colored_digits, my_file.MyData]`
         experiments: further rows of the table, each one method on one data set under settings of its own.
         name: of the file.
-        description: one sentence.
+        description: one sentence, for `bench list suites`. Example: `Every method on our data.`
         methods: names or dotted paths, or `all` that there are. On a data set without the labels that one of them
-            trains with, it is left out.
-        seeds: one run each.
-        precision: auto (bf16 where the device has it), fp32 or bf16.
+            trains with, it is left out. Example: `[simclr, my_file.MyMethod]`
+        seeds: one run each of every method on every data set. Example: `[0, 1, 2]`
+        precision: auto (bf16 where the device has it), fp32 or bf16. Example: `fp32`
         threads: of the processor, for each cell; None: all, or an equal share where --jobs asks for several cells
             at once. A trained network depends on it in its last digits.
+            Example: `1`
         sweep: setting, such as `data.correlation`, -> values; each method has a row for each, as by `--sweep`, which
-            comes before this, as `--set` does.
+            comes before this, as `--set` does. Example: `{data.correlation: [0.5, 0.9]}`
         settings: options by addressee: `data` (every data set), `method` (every method that has the option), or the
             name of one data set or method; under a method, `data` says how its batches are composed (balance).
+            Example: `{data: {batch_size: 64}, method: {backbone: convnet}, simclr: {temperature: 0.5}}`
         resources: what a job gets on a cluster.
         tune: how `bench tune` chooses.
         tuned: file of its choice, beside the suite's; methods are run with the options in it. `bench run --tuned`
-            comes before it.
+            comes before it. Example: `mine.tuned.json`
     """
 
     measures: list[str]
@@ -175,6 +177,11 @@ def read(name: str) -> Suite:
         RequestError: there is none, it isn't readable, or a key or value is wrong.
     """
     return _typed(_content(name))
+
+
+def description(name: str) -> str:
+    """What a suite that ships with the package is for; nothing else of it is looked at."""
+    return str(_content(name).get("description", ""))
 
 
 def choose(
@@ -390,7 +397,7 @@ def _typed(content: dict[str, Any]) -> Suite:
             raise RequestError(f"{where}: {name} must hold {', '.join(sorted(keys))}, got {part!r}")
         at = f"{where}, {name}" if name.startswith("experiment") else where
         if wrong := [key for key in part if key not in keys]:
-            raise RequestError(f"{at}: {unknown('key', str(wrong[0]), keys)}")
+            raise _unknown_key(at, str(wrong[0]), keys)
         if cls in (Experiment, Published):
             needed = [f.name for f in fields(cls) if f.default is f.default_factory is MISSING]
             if missing := [name for name in needed if name not in part]:
@@ -406,6 +413,17 @@ def _typed(content: dict[str, Any]) -> Suite:
         for row in rows:  # one by one only now: which of them is wrong
             options.resolve(*row)
         raise error if isinstance(error, RequestError) else RequestError(f"{where}: {error}") from error
+
+
+def _unknown_key(where: str, key: str, keys: set[str]) -> RequestError:
+    """With the nearest keys, all that may stand there, and the part that has one of this name."""
+    elsewhere = [name for name, cls in _PARTS.items() if key in {field.name for field in fields(cls)}]
+    told = f"{unknown('key', key, keys)}"
+    if elsewhere and key not in keys:
+        told = f"unknown key {key!r:.200}: it belongs under `{elsewhere[0]}`, {elsewhere[0]}: {{{key}: VALUE}}."
+    if "known are" not in told:
+        told += f" Known are {', '.join(sorted(keys))}"
+    return RequestError(f"{where}: {told}; `bench list keys` explains them")
 
 
 _PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources, "tune": Tuning}

@@ -12,7 +12,7 @@ import pytest
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
 from disentangle_bench.benchmarks.__main__ import main, make_parser
-from disentangle_bench.benchmarks.commands.run import _next_steps
+from disentangle_bench.benchmarks.commands.carry_out import next_steps
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning import suite
@@ -182,7 +182,7 @@ def test_seeds_are_numbers_and_ranges(text, seeds):
 def test_help_needs_neither_torch_nor_lightning():
     """What makes `bench --help` answer in a fraction of a second."""
     code = "import sys; from disentangle_bench.benchmarks.__main__ import make_parser; make_parser().format_help(); "
-    code += "print(sorted({'torch', 'lightning', 'pandas', 'sklearn'} & sys.modules.keys()))"
+    code += "print(sorted({'torch', 'lightning', 'pandas', 'sklearn', 'numpy'} & sys.modules.keys()))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
@@ -221,7 +221,7 @@ def test_bench_alone_prints_help_and_its_words(capsys):
 @pytest.mark.parametrize(
     ("command", "said", "not_said"),
     [
-        ("run", "--dry-run only list what would be done; with", "{true,false}"),
+        ("run", "--dry-run only list what would be done, and how long it takes", "{true,false}"),
         ("run", "name of a suite (see `bench list suites`), or a YAML file. (default: quick)", "default: null"),
         ("merge", "folders of runs, as given to `bench run --out`, or boards.", "default: all"),
         ("eval", "usage: bench eval [--config CONFIG]", "type: "),
@@ -303,9 +303,9 @@ def test_verbosity_decides_what_is_said_of_cells(verbosity, said, monkeypatch, c
 
 
 def test_what_people_do_next_names_their_folder():
-    told = _next_steps(Path("my runs"))
+    told = next_steps(Path("my runs"))
     assert "bench report --out 'my runs' " in told
-    assert "--out" not in _next_steps(Path("results/runs"))
+    assert "--out" not in next_steps(Path("results/runs"))
     for line in told.splitlines():  # and each of it can be done
         make_parser().parse_args(shlex.split(line.partition("bench ")[2], comments=True))
 

@@ -80,7 +80,7 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
         asked["cells"] = plan(request)
         return asked["cells"], 0
 
-    monkeypatch.setattr("disentangle_bench.benchmarks.commands.run.carry_out", runs)
+    monkeypatch.setattr("disentangle_bench.benchmarks.commands.carry_out.carry_out", runs)
     monkeypatch.setattr(tune, "_score", lambda cell, *where: 0.9 if cell.labels[0].endswith("draw 2") else 0.5)
     file = tmp_path / "choice.json"
     assert main(["tune", "--suite", str(suite()), "--to", str(file)]) == 0

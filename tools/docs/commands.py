@@ -9,7 +9,8 @@ from functools import cache
 
 from disentangle_bench.benchmarks.__main__ import COMMANDS
 from disentangle_bench.benchmarks.planning import suite
-from tools.docs.words import about, options, table
+from disentangle_bench.benchmarks.planning.keys import every_key
+from tools.docs.words import about, code, options, table
 
 
 def command_page() -> Iterator[tuple[str, str]]:
@@ -39,8 +40,19 @@ def suite_page() -> Iterator[tuple[str, str]]:
         "# Suites\n\n"
         "A suite says what is compared: data sets, methods, seeds, budget, measures, settings. `--suite NAME` takes "
         "one of these, `--suite FILE.yaml` one of your own; `bench run --dry-run` says what it comes to.\n\n"
-        f"{table(('suite', 'what it is for', 'data sets', 'seeds', 'budget'), rows)}\n",
+        f"{table(('suite', 'what it is for', 'data sets', 'seeds', 'budget'), rows)}\n\n"
+        "## What a suite's file may say\n\n"
+        "A YAML file, from which everything but `measures`, `budget` and one of `datasets` and `experiments` may be "
+        "left out. A name with dots is a mapping inside of another; `[]` stands behind a list of mappings. "
+        "`bench list keys` says the same on the terminal, and `bench list suites NAME` what a suite says.\n\n"
+        f"{key_table()}\n",
     )
+
+
+def key_table() -> str:
+    """Every key with its type, default, meaning and an example."""
+    rows = [(code(k.name), code(k.type), code(k.default), k.help, code(k.example)) for k in every_key()]
+    return table(("key", "type", "default", "what it says", "example"), rows)
 
 
 @cache

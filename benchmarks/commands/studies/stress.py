@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from disentangle_bench.benchmarks import own_code, terminal
 from disentangle_bench.benchmarks.commands import preconditions
@@ -16,10 +16,6 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.machine import count_cores
 from disentangle_bench.extras import missing
 from disentangle_bench.files import write_file
-
-if TYPE_CHECKING:
-    from disentangle_bench.evaluation.stress.cards import Card
-    from disentangle_bench.evaluation.stress.planted import Condition
 
 WIDTHS = (8, 32, 128)
 
@@ -69,7 +65,7 @@ def command(
     names = newest() if measures == "all" else names_in(measures)
     titles, tried = resolve_measures(names), conditions(chosen)
     each = partial(_cards, own=own_measures(names), tried=tried, images=images, seeds=seeds, minutes=minutes)
-    cards: list[Card] = []
+    cards: list[Any] = []
     workers = min(jobs or count_cores(), len(titles))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for number, found in enumerate(pool.map(each, titles), 1):
@@ -89,9 +85,7 @@ def command(
     return 0
 
 
-def _cards(
-    title: str, own: list[str], tried: Sequence[Condition], images: int, seeds: int, minutes: float
-) -> list[Card]:
+def _cards(title: str, own: list[str], tried: Sequence[Any], images: int, seeds: int, minutes: float) -> list[Any]:
     """All cards of a measure, in a process of its own, which doesn't know yet of measures by path."""
     import torch
     from threadpoolctl import threadpool_limits

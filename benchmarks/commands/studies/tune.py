@@ -40,7 +40,7 @@ def command(
         dry_run: only list what would be done.
     """
     from disentangle_bench import methods
-    from disentangle_bench.benchmarks.commands.run import carry_out
+    from disentangle_bench.benchmarks.commands.carry_out import carry_out
     from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
@@ -71,7 +71,7 @@ def command(
     if not settings:
         raise RequestError(f"suite {suite}: no method to tune")
     cells, code = carry_out(
-        tuning_suite(request, settings, datasets), Path(out), jobs=jobs, launcher=launcher, dry_run=dry_run
+        tuning_suite(request, settings, datasets), Path(out), jobs=jobs, launcher=launcher, dry_run=dry_run, alone=True
     )
     if code or dry_run:
         return code

@@ -1,0 +1,188 @@
+"""Cards: all that is known of one method, data set, suite, measure, claim or backbone, as its own declarations say."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from disentangle_bench.benchmarks.commands.listing import suite_card
+from disentangle_bench.benchmarks.commands.listing.layout import facts, table
+from disentangle_bench.benchmarks.errors import RequestError, unknown
+
+
+def about(thing: Any) -> str:
+    """The first paragraph of a docstring."""
+    return inspect.cleandoc(thing.__doc__ or "").partition("\n\n")[0]
+
+
+def option_tables(cls: Any, base: type, addressee: str, everyones: str) -> list[str]:
+    """Options of a class: its own, then those that all of its kind have."""
+    from disentangle_bench.benchmarks.planning.options import described
+
+    common = {one.name for one in described(base)}
+    found = []
+    for title, own in ((addressee, True), (everyones, False)):
+        rows = [[one.name, one.type, one.default, one.help] for one in described(cls) if (one.name in common) != own]
+        if rows:
+            head = f"options, --set {title}.OPTION=VALUE"
+            found.append(f"{head}\n\n{table(['option', 'type', 'default', 'what it is'], rows)}")
+    return found
+
+
+def method(name: str) -> str:
+    """Of a method."""
+    from disentangle_bench import methods
+    from disentangle_bench.benchmarks.planning import claims
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+    from disentangle_bench.methods.base import Method
+
+    cls = find_class(methods, "method", name)
+    tried = "; ".join(f"{option}: {', '.join(map(str, values))}" for option, values in cls.search.items())
+    known = [
+        ("what it is", about(cls)),
+        ("paper", cls.source),
+        ("labels seen", ", ".join(sorted(cls.uses_targets)) or "none"),
+        ("spaces", about(cls.embed)),
+        ("judged by", cls.primary_space),
+        ("invariance", f"its claim is about {cls.invariant_space}"),
+        ("bench tune", f"tries {tried}" if cls.trains else "it doesn't train"),
+        ("claims", f"bench list claims {name}" if name in claims.names() else ""),
+    ]
+    return "\n\n".join([facts(name, known), *option_tables(cls, Method, name, "method")])
+
+
+def dataset(name: str) -> str:
+    """Of a data set; its splits and targets where its files are there."""
+    from disentangle_bench import datamodules
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+    from disentangle_bench.benchmarks.planning.options import resolve
+    from disentangle_bench.benchmarks.planning.trial import setup_data
+    from disentangle_bench.datamodules.base import ImageDataModule
+
+    cls = find_class(datamodules, "dataset", name)
+    known = [
+        ("what it is", about(cls)),
+        ("source", cls.source),
+        ("licence", cls.licence),
+        ("files", cls.layout),
+        ("mirror image", "means the same" if cls.mirror_symmetric else "means something else: views aren't mirrored"),
+    ]
+    parts: list[str] = []
+    try:
+        data = setup_data(cls, resolve(cls, {}, f"data set {name}"), name)
+    except RequestError as error:
+        known.append(("splits, targets", f"known once its files are there ({error})"))
+    else:
+        sizes = ", ".join(f"{split} {len(images)}" for split, images in data.splits.items())
+        known += [("images", " x ".join(map(str, data.image_shape))), ("splits", sizes)]
+        rows = [[one.name, one.role, one.kind, str(one.size) if one.discrete else ""] for one in data.targets]
+        parts.append(table(["target", "role", "kind", "values"], rows))
+    return "\n\n".join([facts(name, known), *parts, *option_tables(cls, ImageDataModule, name, "data")])
+
+
+def measure(name: str) -> str:
+    """Of a measure."""
+    from disentangle_bench.benchmarks.planning.lookup import resolve_measures
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    (title,) = resolve_measures([name])
+    found = MEASURES[title]
+    better = {"up": "higher", "down": "lower", None: "neither"}
+    known = [
+        ("what it is", found.summary),
+        ("asks about", found.aspect),
+        ("targets", found.targets.text),
+        ("spaces", ", ".join(found.spaces) if found.spaces else "all"),
+        ("splits", found.splits),
+        ("settings", ", ".join(f"{option}={value!r}" for option, value in found.parameters.items())),
+        ("source", found.source),
+    ]
+    for score, reading in found.scores.items():
+        told = f"better: {better[reading.direction]}; range: {reading.low:g} .. {reading.high:g}; "
+        known.append((score, told + f"chance: {reading.chance}"))
+    return facts(title, known)
+
+
+def claim(name: str) -> str:
+    """Of a claim, or of all claims of a paper."""
+    from disentangle_bench.benchmarks.planning import claims
+
+    files = claims.shipped()
+    known = {one.name: one for found in files.values() for one in found}
+    if name not in files and name not in known:
+        raise unknown("claim", name, [*files, *known])
+    cards = []
+    for one in files.get(name) or [known[name]]:
+        than = f"{one.a.row} {'above' if one.direction == 'up' else 'below'} {one.b.row or one.b.value}"
+        pairs = [
+            ("in words", one.statement),
+            ("paper", one.paper),
+            ("where", one.source),
+            ("published", one.published),
+            ("compares", f"{than}, in {one.measure} {one.score} of {one.target or 'the runs'} on {one.dataset}"),
+            ("at least", f"{one.at_least:g}"),
+            ("runs", f"suite {one.suite}, seeds {', '.join(map(str, one.seeds))}"),
+            ("note", one.note),
+        ]
+        cards.append(facts(one.name, pairs))
+    return "\n\n".join(cards)
+
+
+def backbone(name: str) -> str:
+    """Of an encoder, made for colour images of 224 pixels."""
+    import timm
+
+    from disentangle_bench.methods.networks.backbones import backbone as make
+
+    try:
+        made: Any = make(name, (3, 224, 224))
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    weights = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
+    millions = sum(parameter.numel() for parameter in made.parameters()) / 1e6
+    known = [
+        ("what it is", f"timm's {type(made).__name__}" if timm.is_model(name) else about(made)),
+        ("features", str(made.num_features)),
+        ("parameters", f"{millions:.2f} M"),
+        ("weights", f"--set method.init=timm: {weights.tag or 'timm'}, {weights.license or ''}" if weights else ""),
+    ]
+    return facts(name, [(key, re.sub(r",\s*$", "", text)) for key, text in known])
+
+
+def views(name: str) -> str:
+    """Of views: the augmentation of all methods, or somebody's own."""
+    from disentangle_bench.benchmarks.planning.options import described
+    from disentangle_bench.methods.views import Augmentation, views_of
+
+    if name in ("method.augmentation", "augmentation"):
+        rows = [[f"method.augmentation.{one.name}", one.type, one.default, one.help] for one in described(Augmentation)]
+        return f"{about(Augmentation)}\n\n{table(['option', 'type', 'default', 'what it is'], rows)}"
+    try:
+        return facts(name, [("what they are", about(type(views_of(name)))), ("use", f"--set method.own_views={name}")])
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def key(name: str) -> str:
+    """Of a key of a suite's file, or of all below it."""
+    from disentangle_bench.benchmarks.planning.keys import find
+
+    cards = []
+    for one in find(name):
+        pairs = [("says", one.help), ("type", one.type), ("default", one.default), ("example", one.example)]
+        cards.append(facts(one.name, pairs))
+    return "\n\n".join(cards)
+
+
+CARDS: dict[str, Callable[[str], str]] = {
+    "methods": method,
+    "datasets": dataset,
+    "suites": suite_card.card,
+    "measures": measure,
+    "claims": claim,
+    "backbones": backbone,
+    "views": views,
+    "keys": key,
+}

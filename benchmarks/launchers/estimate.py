@@ -1,0 +1,52 @@
+"""How long cells will take, going by the complete runs that lie in the folder already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+from disentangle_bench.benchmarks.execution.pretrained.costs import duration
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.evaluation.records import Record, find_records
+
+
+def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str:
+    """A line on the time that cells will take.
+
+    A cell is taken to be as long as the mean of complete runs with its settings, of other seeds; where there are none,
+    of those of its method on its data set under the same suite and budget.
+
+    Args:
+        missing: cells that are to be run.
+        out: folder of all runs.
+        side_by_side: how many of them run at once.
+    """
+    found, _ = find_records(out, deep=False)
+    seconds = [_expected(cell, list(found.values())) for cell in missing]
+    known = [one for one in seconds if one is not None]
+    if not known:
+        return f"no estimate of the time: none of these methods has a complete run of this kind under {out}"
+    rest = f"; nothing to estimate the other {len(missing) - len(known)} from" if len(known) < len(missing) else ""
+    slots = min(side_by_side, len(known))
+    which = "" if not rest else f" for {len(known)} of them"
+    total = max(sum(known) / slots, *known)
+    return f"about {duration(total)}{which}, {slots} side by side, going by complete runs here{rest}"
+
+
+def _expected(cell: Cell, records: list[Record]) -> float | None:
+    """Seconds of a cell; None if nothing tells. One that is trained already is measured only."""
+    if own := [record for record in records if record["cell"]["hash"] == cell.hash]:
+        return float(own[0]["cost"].get("eval_seconds") or 0.0)
+    alike = [record for record in records if record["cell"]["settings"] == cell.settings]
+    kind = (cell.dataset, cell.method, cell.suite, cell.budget)
+    alike = alike or [record for record in records if _kind(record) == kind]
+    taken = [sum(float(record["cost"].get(part) or 0.0) for part in _PARTS) for record in alike]
+    return fmean(taken) if taken else None
+
+
+_PARTS = ("train_seconds", "eval_seconds")
+
+
+def _kind(record: Record) -> tuple:
+    cell, config = record["cell"], record["config"]
+    return cell["dataset"], cell["method"], config.get("suite"), config.get("budget")

@@ -1,0 +1,70 @@
+"""What `bench run` prints of the runs that lie in its folder already: its time before, its table after."""
+
+import pytest
+
+from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.commands.leaderboard import show_board
+from disentangle_bench.evaluation.records import FILE, write_json
+
+
+@pytest.fixture
+def put(tmp_path, make_record):
+    """Writes a record where runs of a folder lie, and returns the cell's hash."""
+
+    def write(method, seed=0, dataset="digits", suite="smoke", cost=None, **given):
+        record = make_record(dataset, method, seed, cost=cost, **given)
+        record["config"]["suite"] = suite
+        path = tmp_path / dataset / method / record["cell"]["hash"] / FILE
+        path.parent.mkdir(parents=True)
+        write_json(path, record)
+        return record["cell"]["hash"]
+
+    return write
+
+
+def names_in(table: str) -> list[str]:
+    """Names of the rows of a markdown table."""
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    return [name for name in rows if name not in ("method", "chance")]
+
+
+def test_a_request_is_shown_among_all_that_it_can_be_compared_with(tmp_path, put, capsys):
+    mine = {put("mine", seed) for seed in (0, 1)}
+    put("simclr")
+    put("vicreg", budget={"epochs": 1})
+    put("byol", dataset="faces")
+    show_board(tmp_path, mine, alone=False)
+    told = capsys.readouterr().out
+    assert names_in(told) == ["mine \\*", "simclr"]
+    assert f"* rows of this request; the others: {tmp_path}, on" in told
+    assert names_in((tmp_path / "leaderboard.md").read_text()) == ["mine", "simclr"]
+    show_board(tmp_path, mine)
+    told = capsys.readouterr().out
+    assert names_in(told) == ["mine"]
+    assert "of this request" not in told
+
+
+def test_a_dry_run_says_how_long_going_by_complete_runs(tmp_path, put, capsys):
+    request = ["run", "--suite", "smoke", "--method", "simclr,vicreg", "--dataset", "digits", "--jobs", "2"]
+    request += ["--dry-run", "--out", str(tmp_path)]
+    assert main(request) == 0
+    assert f"no estimate of the time: none of these methods has a complete run of this kind under {tmp_path}\n" in (
+        capsys.readouterr().out
+    )
+    taken = {"train_seconds": 100.0, "eval_seconds": 20.0}
+    put("simclr", 7, cost=taken, budget={"epochs": 1})
+    put("simclr", 8, cost=taken | {"eval_seconds": 40.0}, budget={"epochs": 1})
+    put("simclr", 9, cost=taken | {"train_seconds": 9e9}, budget={"epochs": 2})
+    put("simclr", 3, cost=taken | {"train_seconds": 9e9}, budget={"epochs": 1}, suite="other", options={"lr": 1})
+    assert main([*request, "--seeds", "0-3"]) == 0
+    told = capsys.readouterr().out
+    assert "8 cells, 8 to run" in told
+    line = (
+        "about 4 min for 4 of them, 2 side by side, going by complete runs here; nothing to estimate the other 4 from"
+    )
+    assert line in told
+
+
+def test_where_nothing_tells_the_suites_own_words_do(tmp_path, capsys):
+    assert main(["run", "--suite", "quick", "--method", "pixels", "--dry-run", "--out", str(tmp_path / "runs")]) == 0
+    assert "; of the whole suite its file says: The four papers" in capsys.readouterr().out
