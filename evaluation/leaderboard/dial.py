@@ -27,6 +27,8 @@ MEASURE = SCORE = "worst_group"
 AREA = "area"
 FEWEST = 3
 """Correlations that make a curve."""
+PLACE = ("dataset", "method", "space", "measure", "score", "target")
+"""What a line of a leaderboard is of."""
 STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
 
 
@@ -37,6 +39,7 @@ class Curve:
     Attributes:
         dataset, method, labels, space, measure, target: what it is of, as in the leaderboard.
         values: correlation -> seed -> accuracy of the worst group, a share.
+        rows: correlation -> what the leaderboard calls the method there.
     """
 
     dataset: str
@@ -46,6 +49,7 @@ class Curve:
     measure: str
     target: str
     values: dict[float, dict[int, float]] = field(default_factory=dict)
+    rows: dict[float, str] = field(default_factory=dict)
 
     def areas(self, correlations: Sequence[float]) -> dict[int, float]:
         """Mean height of the curve of each seed that has a value everywhere, by trapezoids.
@@ -71,7 +75,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
         spaces: whose figures are taken, instead of each method's primary space.
     """
     plain = {path: bare for path, record in found.items() if (bare := _without_correlation(record)) is not None}
-    names = method_labels(plain.values())
+    names, rows = method_labels(plain.values()), method_labels(found.values())
     made: dict[tuple[str, ...], Curve] = {}
     for path, bare in plain.items():
         record, cell = found[path], bare["cell"]
@@ -86,6 +90,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
             curve = made.setdefault(key, Curve(dataset, label, labels_of(record), *key[2:]))
             at = float(record["config"]["data"]["correlation"])
             curve.values.setdefault(at, {})[int(cell["seed"])] = float(value)
+            curve.rows[at] = rows[dataset, cell["method"], record["cell"]["settings"]]
     return [made[key] for key in sorted(made) if len(made[key].values) >= FEWEST]
 
 
@@ -102,42 +107,63 @@ def _without_correlation(record: Record) -> Record | None:
     return cast(Record, dict(record) | {"cell": dict(record["cell"]) | {"settings": settings}, "config": kept})
 
 
-def figures(found: Sequence[Curve]) -> pd.DataFrame:
+def figures(found: Sequence[Curve], board: pd.DataFrame) -> pd.DataFrame:
     """Curves of one data set as a frame: for each a line for its area, then one for each correlation.
 
     `score` is `area` or `worst_group`, `correlation` NaN for the area; the rest is as in a `leaderboard` frame. A curve
-    that lacks a correlation which others have has no area. Intervals are over seeds alone.
+    that lacks a correlation which others have has no area. Intervals are over seeds alone. Those of points of a curve
+    are the leaderboard's, so that a figure has one interval wherever it stands; their ranks are among the methods at
+    the same correlation.
+
+    Args:
+        found: the curves.
+        board: the leaderboard of the same records.
     """
     import pandas as pd
 
     correlations = sorted({c for curve in found for c in curve.values})
+    places = dict(zip(zip(*(board[name] for name in PLACE), strict=True), board.index, strict=True))
+    points = {f"{k} at {c}": (curve, c) for k, curve in enumerate(found) for c in curve.values}
+    shown = {}
+    for name, (curve, c) in points.items():
+        shown[name] = board.loc[places[curve.dataset, curve.rows[c], curve.space, curve.measure, SCORE, curve.target]]
+    heights = column(
+        {name: np.array(list(curve.values[c].values())) for name, (curve, c) in points.items()},
+        blocks={name: (block_of(curve.labels), c) for name, (curve, c) in points.items()},
+        fixed=[name for name, line in shown.items() if line["n"] > 1 and math.isnan(line["low"])],
+    )
+    for name, line in shown.items():
+        heights.loc[name, ["low", "high"]] = line["low"], line["high"]
+    whole = {f"{k}": by_seed for k, curve in enumerate(found) if (by_seed := curve.areas(correlations))}
+    areas = column(
+        {name: np.array(list(by_seed.values())) for name, by_seed in whole.items()},
+        blocks={name: block_of(found[int(name)].labels) for name in whole},
+    )
     lines: list[dict[str, Any]] = []
     for at in (math.nan, *correlations):
-        by_curve = [c.areas(correlations) if math.isnan(at) else c.values.get(at, {}) for c in found]
-        present = {str(k): by_seed for k, by_seed in enumerate(by_curve) if by_seed}
-        told = column(
-            {k: np.array(list(by_seed.values())) for k, by_seed in present.items()},
-            blocks={k: block_of(found[int(k)].labels) for k in present},
-        )
-        for k, by_seed in present.items():
-            curve = found[int(k)]
+        for k, curve in enumerate(found):
+            is_area = math.isnan(at)
+            by_seed = (whole.get(f"{k}") if is_area else curve.values.get(at)) or {}
+            if not by_seed:
+                continue
+            told = areas.loc[f"{k}"] if is_area else heights.loc[f"{k} at {at}"]
             own = {name: getattr(curve, name) for name in ("dataset", "method", "labels", "space", "measure", "target")}
-            own |= {"block": block_of(curve.labels), "score": AREA if math.isnan(at) else SCORE, "correlation": at}
-            statistics = {name: told.loc[k, name] for name in STATISTICS}
+            own |= {"block": block_of(curve.labels), "score": AREA if is_area else SCORE, "correlation": at}
+            statistics = {name: told[name] for name in STATISTICS}
             lines.append(
                 own | {"n": len(by_seed)} | statistics | {"seeds": tuple(by_seed), "values": tuple(by_seed.values())}
             )
     return pd.DataFrame(lines)
 
 
-def grids(found: Sequence[Curve]) -> list[Grid]:
-    """A table a data set: a row a method, the area under its curve, and the curve."""
-    return [_grid([c for c in found if c.dataset == dataset]) for dataset in sorted({c.dataset for c in found})]
+def grids(found: Sequence[Curve], board: pd.DataFrame) -> list[Grid]:
+    """A table a data set: a row a method, the area under its curve, and the curve; see `figures`."""
+    return [_grid([c for c in found if c.dataset == dataset], board) for dataset in sorted({c.dataset for c in found})]
 
 
-def _grid(found: list[Curve]) -> Grid:
+def _grid(found: list[Curve], board: pd.DataFrame) -> Grid:
     dataset = found[0].dataset
-    table = figures(found)
+    table = figures(found, board)
     correlations = sorted({c for curve in found for c in curve.values})
     kind = found[0].measure, found[0].target
     area = Column("area under the worst-group curve % ↑", key=(kind[0], AREA, kind[1]), unit=PERCENT)
@@ -171,7 +197,8 @@ def _grid(found: list[Curve]) -> Grid:
         "says. The area is the mean height of the curve from "
         f"{correlations[0]:g} to {correlations[-1]:g}, by trapezoids, seed by seed.",
         "± is the half-width of the 95 % interval over seeds alone, which is too narrow, and missing where there is "
-        "one; ranks and bold as in the leaderboard, from three seeds on.",
+        "one; below a correlation it is that of the leaderboard, where all rows of all correlations tell together how "
+        "far seeds lie apart. Ranks and bold are among the methods at the same correlation, from three seeds on.",
     ]
     if len({(c.measure, c.target) for c in found}) > 1:
         grid.foot.append("Rows are of different measures or targets, see the records.")

@@ -254,7 +254,7 @@ class View:
         """
         below = {} if self.columns else {grid.dataset: grid for grid in space_grids(frame)}
         asked = not self.columns or bool({dial.MEASURE, dial.AREA} & set(self.columns))
-        curves = {grid.dataset: grid for grid in dial.grids(frame.attrs.get("dials", []))} if asked else {}
+        curves = {grid.dataset: grid for grid in dial.grids(frame.attrs.get("dials", []), frame)} if asked else {}
         found = [
             grid
             for board in grids(frame, self.columns, self.sort)

@@ -47,7 +47,7 @@ def build(
     part = frame[frame["dataset"] == grid.dataset]
     keys = column_keys(part)
     turned = [curve for curve in dials if curve.dataset == grid.dataset]
-    pictures: list[Picture | None] = [_dial(turned, files)] if turned else []
+    pictures: list[Picture | None] = [_dial(turned, frame, files)] if turned else []
     missing: list[str] = []
     if keys:
         pictures += _pairs(grid.dataset, part, keys, files)
@@ -70,7 +70,7 @@ def build(
         "winners": headline.winners(part),
         "blocks": [block for block in headline.WHO if block in grid.blocks],
         "heat": heat(grid, headline.criteria(part)),
-        "dial": dial.grids(turned)[0] if turned else None,
+        "dial": dial.grids(turned, frame)[0] if turned else None,
         "grid": formats.without_constant(grid),
         "by_space": by_space,
         "pictures": (found := [picture for picture in (*pictures, *drawn) if picture]),
@@ -152,9 +152,9 @@ def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> 
     return pictures
 
 
-def _dial(found: list[dial.Curve], files: Output) -> Picture | None:
+def _dial(found: list[dial.Curve], frame: pd.DataFrame, files: Output) -> Picture | None:
     """Worst groups over the correlation of the training images, a line a method."""
-    table = dial.figures(found)
+    table = dial.figures(found, frame)
     heights = table[table["score"] == dial.SCORE].sort_values(["method", "space", "correlation"], kind="stable")
     lines = []
     for name, part in heights.groupby(["method", "space"], sort=False):

@@ -45,7 +45,7 @@ def test_the_area_is_the_mean_height_of_each_seeds_curve(runs):
     expected = 0.5 * (0.9 + 0.6) / 2 + 0.5 * (0.6 + 0.1) / 2
     assert falls.areas(CORRELATIONS) == pytest.approx({seed: expected - 0.01 * seed for seed in range(3)})
     assert falls.areas(CORRELATIONS[:2])[0] == pytest.approx((0.9 + 0.6) / 2)  # a mean height, however long the range
-    table = dial.figures([falls, holds]).set_index(["method", "score", "correlation"])
+    table = dial.figures([falls, holds], summary.leaderboard(at(runs))).set_index(["method", "score", "correlation"])
     area = table.sort_index().loc["holds", "area"].iloc[0]
     assert area["mean"] == pytest.approx(0.765)
     half = 2.7764451 * 0.01 / np.sqrt(3)  # t of two rows with two degrees of freedom each, spread 0.01
@@ -61,12 +61,27 @@ def test_the_leaderboard_shows_curve_and_area_above_the_board(runs):
     lines = [line for line in first.splitlines() if line.startswith("| ")]
     assert [line.split()[1] for line in lines[1:]] == ["holds", "falls"]  # best area first
     assert "**76.5 ± 1.6 (1)**" in lines[1]
-    assert "| 9.0 ± 1.6 (2) |" in " ".join(lines[2].split())
+    assert "| 9.0 ± 1.3 (2) |" in " ".join(lines[2].split())
     assert "falls correlation=0.5" in board
     asked = summary.leaderboard(at(runs))
     assert "worst group by correlation" not in summary.to_markdown(asked, view=summary.View(["linear"]))
     assert "worst group by correlation" in summary.to_markdown(asked, view=summary.View(["worst_group"]))
     assert "by correlation" not in summary.to_markdown(summary.leaderboard(at(runs), ["linear"]))
+
+
+def test_a_figure_has_the_same_interval_on_its_curve_and_in_the_leaderboard(make_record, runs):
+    """Whatever else the leaderboard holds. Ranks are among the methods at one correlation."""
+    wide = [run(make_record, "wide", c, seed, 0.5 + 0.1 * seed * c) for c in (0.5, 1.0) for seed in range(3)]
+    frame = summary.leaderboard(at(runs + wide))
+    (grid,) = dial.grids(dial.curves(at(runs + wide)), frame)
+    rows = frame[frame["score"] == "worst_group"].set_index("method")
+    assert {row[0].value for row in grid.rows} == {"holds", "falls"}
+    for row in grid.rows:
+        for c, cell in zip(CORRELATIONS, row[5:], strict=True):
+            line = rows.loc[f"{row[0].value} correlation={c}"]
+            assert (cell.value, cell.half) == pytest.approx((line["mean"], (line["high"] - line["low"]) / 2))
+    ranks = {row[0].value: [cell.ranks for cell in row[5:]] for row in grid.rows}
+    assert ranks == {"falls": [(1, 1), (2, 2), (2, 2)], "holds": [(2, 2), (1, 1), (1, 1)]}
 
 
 def test_runs_that_differ_in_more_than_the_correlation_are_no_curve(make_record, runs):
@@ -82,7 +97,8 @@ def test_runs_that_differ_in_more_than_the_correlation_are_no_curve(make_record,
 
 def test_a_curve_with_a_hole_has_no_area_and_says_why(make_record, runs):
     holed = [run(make_record, "holed", c, 0, 0.5) for c in (0.0, 0.3, 1.0)]
-    (grid,) = dial.grids(dial.curves(at(runs + holed)))
+    found = at(runs + holed)
+    (grid,) = dial.grids(dial.curves(found), summary.leaderboard(found))
     by_method = {row[0].value: row for row in grid.rows}
     assert [row[4].value for row in by_method.values()] == [None] * 3  # nobody has all four
     assert "holed: no run at 0.5, so no area" in grid.notes[by_method["holed"][4].notes[0] - 1]
