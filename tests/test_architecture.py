@@ -42,6 +42,7 @@ ROOMS = {
         {"leaderboard"},
         {"pictures"},
         {"records"},
+        {"record_checks"},
         {"protocol"},
         {"measures"},
         {"sgd_probe", "online_probe"},
@@ -49,7 +50,7 @@ ROOMS = {
         {"encoder"},
         {"features"},
         {"metrics"},
-        {"outcomes"},
+        {"outcomes", "published"},
     ],
 }
 """Rooms (a folder, or a file that lies beside the folders) from top to bottom; imports go down only. `*`: any other."""

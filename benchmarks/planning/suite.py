@@ -21,8 +21,8 @@ from disentangle_bench.benchmarks.planning.experiment import (
     Count,
     Experiment,
     ExperimentSettings,
-    Published,
 )
+from disentangle_bench.evaluation.published import Published
 
 FOLDER = Path(__file__).parents[1] / "suites"
 MOST_KEYS = 8
