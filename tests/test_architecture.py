@@ -47,7 +47,7 @@ ROOMS = {
         {"measures"},
         {"sgd_probe", "online_probe"},
         {"augmentation", "transforms"},
-        {"encoder"},
+        {"network"},
         {"features"},
         {"metrics"},
         {"outcomes", "published"},

@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.launchers import Launch, Outcome
+    from disentangle_bench.benchmarks.launchers import Launch, LaunchResult
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
 
@@ -143,7 +143,7 @@ def carry_out(
     return cells, 1 if outcome.failed else 0
 
 
-def _show(cells: list[Cell], outcome: Outcome, launch: Launch) -> None:
+def _show(cells: list[Cell], outcome: LaunchResult, launch: Launch) -> None:
     """Print the leaderboard of the cells that have a record, why the others have none, and what can be done next."""
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.execution.record import keep_experiments
