@@ -71,7 +71,7 @@ def from_dict(cls: type[T], content: Any, where: str) -> T:
             raise BadJson(f"{where}: {field.name} is missing")
     try:
         return cls(**values)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise BadJson(f"{where}: {error}") from error
 
 

@@ -18,8 +18,8 @@ from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
 from disentangle_bench.registry import offered
 
 if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
-    from disentangle_bench.evaluation.encoder import Encoder
     from disentangle_bench.evaluation.features import FeatureBank
+    from disentangle_bench.evaluation.network import Network
 
 __all__ = ["BUILT_IN", "MEASURES", "Measure", "Score", "Space", "evaluate"]
 
@@ -69,7 +69,7 @@ def evaluate(
     targets: tuple[TargetSpec, ...],
     measures: Iterable[str],
     report: Callable[[str], None] = lambda title: None,
-    network: Encoder | None = None,
+    network: Network | None = None,
 ) -> tuple[list[dict[str, Any]], Outcomes]:
     """Measure every space of a bank.
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
+from disentangle_bench.evaluation.record_checks import know, wrong
 from disentangle_bench.files import digest, find_files
 from disentangle_bench.json_files import read_json
-
-if TYPE_CHECKING:
-    from disentangle_bench.evaluation.measures.base import Measure
 
 SCHEMA = 2
 FILE = "result.json"
@@ -26,10 +23,6 @@ SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 UNKNOWN, USER = "unknown", "its user"
 """Of an encoder from elsewhere: the label that stands for what nobody knows, and who says what it saw."""
-ROUNDING = 1e-6
-"""By which a figure may leave its range."""
-
-
 LOCATION_OPTIONS = frozenset({"root", "cache_dir", "feed", "num_workers"})
 """Options of a data set that say where it lies and how it is fed, not what it is: no figure follows them."""
 
@@ -76,54 +69,6 @@ class Record(TypedDict):
     metrics: list[Row]
     outcomes: str | None
     digest: str
-
-
-_TEXT, _MAYBE = (str,), (str, type(None))
-_PARTS: dict[str, tuple[type, ...]] = {
-    "cell": (dict,),
-    "config": (dict,),
-    "labels": (list,),
-    "primary_space": _TEXT,
-    "invariant_space": _TEXT,
-    "provenance": (dict,),
-    "cost": (dict,),
-    "metrics": (list,),
-    "outcomes": _MAYBE,
-    "digest": _TEXT,
-}
-_CELL: dict[str, tuple[type, ...]] = {
-    "dataset": _TEXT,
-    "method": _TEXT,
-    "seed": (int,),
-    "hash": _TEXT,
-    "settings": _TEXT,
-}
-_ROW: dict[str, tuple[type, ...]] = {"space": _TEXT, "measure": _TEXT, "target": _TEXT, "scores": (dict, type(None))}
-_OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
-    "config": {
-        "budget": (dict,),
-        "data": (dict,),
-        "options": (dict,),
-        "measures": (list,),
-        "tuned": (int, type(None)),
-        "by_hand": (dict,),
-        "names": (dict,),
-        "own_measures": (dict,),
-    },
-    "provenance": {
-        "command": _TEXT,
-        "finished": _TEXT,
-        "labels_from": _TEXT,
-        "git": (dict,),
-        "versions": (dict,),
-        "hardware": (dict,),
-        "device": _TEXT,
-        "data": (dict,),
-        "card": (dict,),
-        "epoch": (int, float, type(None)),
-    },
-}
-"""Parts that need not be there, but are of these kinds where they are."""
 
 
 class BadRecord(ValueError):
@@ -181,9 +126,9 @@ def read_record(path: Path) -> Record:
         raise BadRecord(f"{path}: not a record (a JSON object was expected)")
     if record.get("schema") != SCHEMA or isinstance(record["schema"], bool):
         raise BadRecord(f"{path}: schema version {record.get('schema')!r}, this version reads {SCHEMA}")
-    if wrong := next(_wrong(record), None):
-        raise BadRecord(f"{path}: {wrong}")
-    _know(record["config"].get("own_measures", {}))
+    if problem := next(wrong(record), None):
+        raise BadRecord(f"{path}: {problem}")
+    know(record["config"].get("own_measures", {}))
     return cast(Record, record)
 
 
@@ -226,108 +171,9 @@ def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], l
     return {path: found[path] for path in sorted(found, key=place)}, problems
 
 
-def _wrong(record: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a record of this schema; whoever asks stops at the first."""
-    yield from _misses(record, _PARTS)
-    yield from _misses(record["cell"], _CELL, "cell.")
-    for part, kinds in _OPTIONAL.items():
-        yield from _misses(record[part], {key: kinds[key] for key in kinds.keys() & record[part].keys()}, f"{part}.")
-    if not _are_experiments(record["config"].get("experiments", [])):
-        yield "`config.experiments` is not a list of labels with published figures"
-    if not all(isinstance(name, str) and name.strip() for name in record["config"].get("names", {}).values()):
-        yield "`config.names` is not a text for each"
-    try:
-        known = _known(record["config"].get("own_measures", {}))
-    except ValueError as error:
-        yield f"`config.own_measures`: {error}"
-    if not all(isinstance(role, str) for role in record["labels"]):
-        yield "`labels` is not a list of roles"
-    ranks = record["cost"].get("ranks", [])
-    if not isinstance(ranks, list) or not all(isinstance(used, dict) for used in ranks):
-        yield "`cost.ranks` is not a list of what each process has used"
-    costs = {f"cost.{name}": value for name, value in record["cost"].items() if name != "ranks"}
-    costs |= {f"cost.ranks[{rank}].{name}": v for rank, used in enumerate(ranks) for name, v in used.items()}
-    for name, value in costs.items():
-        if value is not None and not _finite(value):
-            yield f"`{name}` is not a finite number"
-        if value is not None and value < 0:
-            yield f"`{name}` is negative ({value})"
-    seen = set()
-    for row in record["metrics"]:
-        if not isinstance(row, dict) or "scores" not in row or next(_misses(row, _ROW), None):
-            yield "a row of `metrics` lacks space, measure, target or scores"
-        place = (row["space"], row["measure"], row["target"])
-        if place in seen:
-            yield f"{row['measure']} of {row['target']} in {row['space']} stands twice"
-        seen.add(place)
-        width = row.get("width", 1)
-        if not isinstance(width, int) or isinstance(width, bool) or width < 1:
-            yield f"{row['measure']} of {row['space']}: `width` is not a number of codes"
-        ranges = known[row["measure"]].scores if row["measure"] in known else {}
-        for score, value in (row["scores"] or {}).items():
-            if not _finite(value):
-                yield f"{row['measure']} of {row['space']} has a score that is not a finite number"
-            low, high = (ranges[score].low, ranges[score].high) if score in ranges else (-math.inf, math.inf)
-            if not low - ROUNDING <= value <= high + ROUNDING:
-                yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
-
-
-def _known(descriptions: Mapping[str, Any]) -> dict[str, Measure]:
-    """The protocol's measures and those from outside that a record describes.
-
-    Raises:
-        ValueError: what describes no measure, or one otherwise than it is known.
-    """
-    from disentangle_bench.evaluation.measures.own import describe, described
-    from disentangle_bench.evaluation.protocol import MEASURES
-
-    if not descriptions:
-        return MEASURES
-    own = {title: described(title, about) for title, about in descriptions.items()}
-    for title, measure in own.items():
-        known, told = (describe(one) for one in (MEASURES.get(title, measure), measure))
-        if any(known[part] != told[part] for part in ("aspect", "matrix", "spaces", "scores")):
-            raise ValueError(f"{title} is known with other scores or spaces: what changes a measure raises its version")
-    return MEASURES | own
-
-
-def _know(descriptions: Mapping[str, Any]) -> None:
-    """Have measures from outside, which a record describes, shown as all others are."""
-    from disentangle_bench.evaluation.protocol import MEASURES
-
-    known = _known(descriptions)
-    for title in descriptions:
-        MEASURES.setdefault(title, known[title])
-
-
 def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
     """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
-
-
-def _are_experiments(given: Any) -> bool:
-    """Whether each is a suite, a label and figures with a source (see `benchmarks.planning.experiment`)."""
-    text = {"measure": _TEXT, "score": _TEXT, "source": _TEXT, "protocol": _TEXT, "target": _MAYBE}
-    return isinstance(given, list) and all(
-        isinstance(one, dict)
-        and not any(_misses(one, {"suite": _TEXT, "label": _TEXT, "published": (list,)}))
-        and all(isinstance(f, dict) and not any(_misses(f, text)) and _finite(f.get("value")) for f in one["published"])
-        for one in given
-    )
-
-
-def _misses(part: dict[str, Any], kinds: Mapping[str, tuple[type, ...]], prefix: str = "") -> Iterator[str]:
-    for key, kind in kinds.items():
-        if not isinstance(part.get(key), kind) or isinstance(part.get(key), bool):
-            names = " or ".join("null" if k is type(None) else k.__name__ for k in kind)
-            yield f"`{prefix}{key}` is missing or not a {names}"
-
-
-def _finite(value: Any) -> bool:
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # an integer beyond any float
-        return False
 
 
 def different_figures(before: Record, after: Record) -> list[tuple[str, float, float | None]]:

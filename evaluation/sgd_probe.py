@@ -13,13 +13,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import augmentation
-from disentangle_bench.evaluation.encoder import Encoder, as_bytes
 from disentangle_bench.evaluation.features import inference_mode
 from disentangle_bench.evaluation.metrics.arrays import full_precision
+from disentangle_bench.evaluation.network import Network, as_bytes
 
 
 def train_classifier(
-    encoder: Encoder,
+    encoder: Network,
     space: str,
     target: TargetSpec,
     *,
@@ -103,7 +103,7 @@ def train_classifier(
             module.load_state_dict(before)
 
 
-def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int, plain: bool) -> nn.Sequential:
+def _head(encoder: Network, space: str, target: TargetSpec, seed: int, plain: bool) -> nn.Sequential:
     with inference_mode(encoder.module):
         width = encoder.embed(encoder.sample("test", 1).to(encoder.device))[space].shape[1]
     with torch.random.fork_rng(devices=[]):
@@ -112,7 +112,7 @@ def _head(encoder: Encoder, space: str, target: TargetSpec, seed: int, plain: bo
         return nn.Sequential(*standardise, nn.Linear(width, target.size))
 
 
-def _test(encoder: Encoder, space: str, target: TargetSpec, head: nn.Module) -> tuple[Tensor, np.ndarray]:
+def _test(encoder: Network, space: str, target: TargetSpec, head: nn.Module) -> tuple[Tensor, np.ndarray]:
     head.eval()
     guesses: list[Tensor] = []
     truth: list[Tensor] = []

@@ -42,14 +42,15 @@ ROOMS = {
         {"leaderboard"},
         {"pictures"},
         {"records"},
+        {"record_checks"},
         {"protocol"},
         {"measures"},
         {"sgd_probe", "online_probe"},
         {"augmentation", "transforms"},
-        {"encoder"},
+        {"network"},
         {"features"},
         {"metrics"},
-        {"outcomes"},
+        {"outcomes", "published"},
     ],
 }
 """Rooms (a folder, or a file that lies beside the folders) from top to bottom; imports go down only. `*`: any other."""

@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.launchers import Launch, Outcome
+    from disentangle_bench.benchmarks.launchers import Launch, LaunchResult
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
 
@@ -94,7 +94,7 @@ def _cores(cells: list[Cell], request: Suite) -> int:
     return request.resources.cpus_per_task or cores_for(cells, request.threads)
 
 
-def _show(cells: list[Cell], outcome: Outcome, launch: Launch, alone: bool) -> None:
+def _show(cells: list[Cell], outcome: LaunchResult, launch: Launch, alone: bool) -> None:
     """Print the leaderboard that the cells with a record stand in, why the others have none, and what is next."""
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.execution.record import keep_experiments

@@ -18,13 +18,13 @@ from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.datamodules.base import PROBES, SPLITS, BatchDataset, ImageDataModule, SplitName
 from disentangle_bench.datamodules.batches.loader import loader
 from disentangle_bench.evaluation import features, protocol
-from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.metrics.arrays import computing_on
+from disentangle_bench.evaluation.network import Network
 from disentangle_bench.evaluation.outcomes import BadOutcomes, Outcomes, read_outcomes
 from disentangle_bench.evaluation.pictures import artefacts
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.methods.base import Method
-from disentangle_bench.methods.pretrained.encoder import Encoder as PretrainedEncoder
+from disentangle_bench.methods.pretrained.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Measurements:
 
 def measure(
     cell: Cell,
-    method: Method | PretrainedEncoder | nn.Module,
+    method: Method | Encoder | nn.Module,
     data: ImageDataModule,
     run: RunFolder,
     encoder: str,
@@ -81,13 +81,13 @@ def measure(
             yield batch
 
     start = time.perf_counter()
-    network = method if bank is None and isinstance(method, Method | PretrainedEncoder) else None
+    network = method if bank is None and isinstance(method, Method | Encoder) else None
     encoded = bank if network is None else encode_splits(network, data, run, encoder, follow)
     if encoded is None:
         raise TypeError(f"{type(method).__name__} encodes nothing, and no features are given")
     before = _earlier(cell, run, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
-    itself = None if network is None else as_encoder(network, data)
+    itself = None if network is None else as_network(network, data)
     with computing_on(features.device_of(method)):
         rows, outcomes = protocol.evaluate(encoded, data.targets, missing, report, itself)
     before.outcomes.update(outcomes)
@@ -118,7 +118,7 @@ def images_of(data: ImageDataModule) -> dict[SplitName, SplitName]:
 
 
 def encode_splits(
-    method: Method | PretrainedEncoder,
+    method: Method | Encoder,
     data: ImageDataModule,
     run: RunFolder,
     encoder: str,
@@ -168,7 +168,7 @@ def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measurements:
     )
 
 
-def as_encoder(method: Method | PretrainedEncoder, data: ImageDataModule) -> Encoder:
+def as_network(method: Method | Encoder, data: ImageDataModule) -> Network:
     """The method with its data set's images, for measures that features alone can't give."""
     datasets = {split: BatchDataset(data.splits[split], data.targets) for split in SPLITS}
 
@@ -178,4 +178,4 @@ def as_encoder(method: Method | PretrainedEncoder, data: ImageDataModule) -> Enc
     sizes: dict[str, int] = {split: len(dataset) for split, dataset in datasets.items()}
     _, height, width = method.image_shape
     views = None if height is None or width is None else (height, width)
-    return Encoder(method, method.embed, load, sizes, data.mirror_symmetric, views)
+    return Network(method, method.embed, load, sizes, data.mirror_symmetric, views)

@@ -1,13 +1,14 @@
 """Many cells: each in a process of its own here, or as jobs of a cluster; and what has become of them.
 
-In: cells and a `base.Launch`. Out: a `base.Outcome`, the records lying in the runs' folders. Each launcher is a module
-with a function `run(missing, launch, complete) -> Outcome` for cells that have no record; `complete` others have one.
+In: cells and a `base.Launch`. Out: a `base.LaunchResult`, the records lying in the runs' folders. Each launcher is a
+module with a function `run(missing, launch, complete) -> LaunchResult` for cells that have no record; `complete` others
+have one.
 """
 
 import sys
 from importlib import import_module
 
-from disentangle_bench.benchmarks.launchers.base import Launch, Outcome, split_complete
+from disentangle_bench.benchmarks.launchers.base import Launch, LaunchResult, split_complete
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
@@ -18,13 +19,13 @@ LAUNCHERS = {
 }
 
 
-def run(name: str, cells: list[Cell], launch: Launch) -> Outcome:
+def run(name: str, cells: list[Cell], launch: Launch) -> LaunchResult:
     """Run every cell that has no complete record yet, by the launcher of that name."""
     complete, missing = split_complete(cells, launch.out)
     for cell in complete:
         cleanup.sweep(RunFolder(cell.folder(launch.out)))  # what its process didn't come to clear away
     if not missing:
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
-        return Outcome(complete)
+        return LaunchResult(complete)
     outcome = import_module(LAUNCHERS[name]).run(missing, launch, len(complete))
-    return Outcome([*complete, *outcome.complete], outcome.failed)
+    return LaunchResult([*complete, *outcome.complete], outcome.failed)

@@ -56,7 +56,7 @@ class Launch(CellLaunch):
 
 
 @dataclass
-class Outcome:
+class LaunchResult:
     """What became of the cells: those that are complete, and each that failed with its reason."""
 
     complete: list[Cell] = field(default_factory=list)
@@ -153,13 +153,13 @@ class Scheduler:
 
     def __init__(self, cells: list[Cell], launch: Launch, starter: Starter, complete: int):
         self.launch, self.starter = launch, starter
-        self.outcome = Outcome()
+        self.outcome = LaunchResult()
         self.pending, self.running = deque(cells), dict[int, _Running]()
         self.elsewhere: set[str] = set()
         """Hashes of cells that other processes were found to be at."""
         self.bars = ProgressBars(len(cells) + complete, complete, min(starter.slots, len(cells)))
 
-    def run(self) -> Outcome:
+    def run(self) -> LaunchResult:
         """Until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
         try:
             while self.pending or self.running:

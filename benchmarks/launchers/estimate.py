@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from disentangle_bench.benchmarks.execution.pretrained.costs import duration
+
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.evaluation.records import Record, find_records
 

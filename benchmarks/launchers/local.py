@@ -20,7 +20,7 @@ from disentangle_bench.benchmarks.launchers.base import (
     ExitReport,
     Handle,
     Launch,
-    Outcome,
+    LaunchResult,
     Scheduler,
     prepare,
 )
@@ -37,7 +37,7 @@ PRELOADED = [
 ]
 
 
-def run(missing: list[Cell], launch: Launch, complete: int = 0) -> Outcome:
+def run(missing: list[Cell], launch: Launch, complete: int = 0) -> LaunchResult:
     """Run cells that have no complete record yet, and wait for those that other processes are at.
 
     Args:

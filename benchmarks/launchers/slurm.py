@@ -28,7 +28,7 @@ from disentangle_bench.benchmarks.launchers.base import (
     RANK_VARIABLES,
     ExitReport,
     Launch,
-    Outcome,
+    LaunchResult,
     Scheduler,
     prepare,
 )
@@ -169,7 +169,7 @@ class Starter:
         return self._queue, self._asked
 
 
-def run(missing: list[Cell], launch: Launch, complete: int = 0) -> Outcome:
+def run(missing: list[Cell], launch: Launch, complete: int = 0) -> LaunchResult:
     """Give in every one of these cells that isn't on its way, then wait for all of them.
 
     Args:
@@ -181,7 +181,7 @@ def run(missing: list[Cell], launch: Launch, complete: int = 0) -> Outcome:
         RequestError: SLURM doesn't take the jobs.
     """
     jobs = submit(missing, launch)
-    outcome = Outcome()
+    outcome = LaunchResult()
     if not launch.detach:
         try:
             outcome = Scheduler(missing, launch, Starter(jobs, launch.out, len(missing)), complete).run()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jsonargparse.typing import restricted_number_type
+
+from disentangle_bench.evaluation.published import Published
 
 Steps = restricted_number_type("Steps", int, [(">", 0), ("<=", 1_000_000_000)])
 Minutes = restricted_number_type("Minutes", float, [(">=", 0.001), ("<=", 1_000_000)])
@@ -36,34 +37,6 @@ class Budget:
     def given(self) -> dict[str, float]:
         """The one that is given, by its name."""
         return {unit: amount for unit, amount in asdict(self).items() if amount is not None}
-
-
-@dataclass
-class Published:
-    """A figure that others have published, for the table to show beside this suite's own.
-
-    Attributes:
-        measure: `name@version` of the measure that it stands beside. Example: `linear@1`
-        score: of the measure. Example: `top1`
-        value: in the score's own unit: 0.8444 where the source prints 84.44 %. Example: `0.8444`
-        source: where it was read. Example: `table 2 of the paper`
-        protocol: `same` as the measure's, or what differs. Example: `same`
-        target: of the measure; None: the only one. Example: `class`
-    """
-
-    measure: str
-    score: str
-    value: float
-    source: str
-    protocol: str
-    target: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("source", "protocol"):
-            if not getattr(self, name).strip():
-                raise ValueError(f"published: `{name}` is empty")
-        if not math.isfinite(self.value):
-            raise ValueError(f"published: value is {self.value}")
 
 
 @dataclass

@@ -21,8 +21,8 @@ from disentangle_bench.benchmarks.planning.experiment import (
     Count,
     Experiment,
     ExperimentSettings,
-    Published,
 )
+from disentangle_bench.evaluation.published import Published
 from disentangle_bench.registry import dotted
 
 FOLDER = Path(__file__).parents[1] / "suites"

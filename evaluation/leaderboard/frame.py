@@ -6,37 +6,17 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from disentangle_bench.evaluation.published import Published
 from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file, display_name
+from disentangle_bench.json_files import from_dict
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from disentangle_bench.evaluation.measures.base import Score
     from disentangle_bench.evaluation.outcomes import Outcomes
-
-
-class Published(NamedTuple):
-    """A figure that others have published: where it was read, and `same` or how its protocol differs."""
-
-    value: float
-    source: str
-    protocol: str
-    target: str | None
-
-    def __repr__(self) -> str:
-        return f"{self.value!r} ({self.source}; {self.protocol_text})"
-
-    @property
-    def comparable(self) -> bool:
-        """Whether it was measured as here."""
-        return self.protocol == "same"
-
-    @property
-    def protocol_text(self) -> str:
-        """The protocol in words."""
-        return "same protocol" if self.comparable else f"another protocol: {self.protocol}"
 
 
 Group = tuple[str, str, str]
@@ -230,8 +210,8 @@ def _published(record: Record) -> dict[tuple[str, str], list[Published]]:
     found: dict[tuple[str, str], list[Published]] = {}
     for experiment in experiments_of(record):
         for one in experiment.get("published", ()):
-            figure = Published(float(one["value"]), str(one["source"]), str(one["protocol"]), one.get("target"))
-            found.setdefault((one["measure"], one["score"]), []).append(figure)
+            figure = from_dict(Published, one, "published")
+            found.setdefault((figure.measure, figure.score), []).append(figure)
     return found
 
 

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from disentangle_bench.evaluation.leaderboard.frame import Key, Published
+from disentangle_bench.evaluation.leaderboard.frame import Key
+from disentangle_bench.evaluation.published import Published
 from disentangle_bench.evaluation.records import UNKNOWN
 
 BLOCKS = {

@@ -13,7 +13,6 @@ from disentangle_bench.evaluation.leaderboard import dial, formats
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
-    Published,
     block_of,
     observations,
     provenance,
@@ -21,6 +20,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
 )
 from disentangle_bench.evaluation.leaderboard.grid import Grid
 from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
+from disentangle_bench.evaluation.published import Published
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,12 +17,12 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     LEAKAGE,
     PERCENT,
     Key,
-    Published,
     score_of,
 )
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Figure, Grid, TableCell
 from disentangle_bench.evaluation.measures.base import MOST_FREQUENT
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
+from disentangle_bench.evaluation.published import Published
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,7 +17,7 @@ from disentangle_bench.evaluation.outcomes import Measured, Outcome
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
     from torch import Tensor
 
-    from disentangle_bench.evaluation.encoder import Encoder
+    from disentangle_bench.evaluation.network import Network
 
 T = TypeVar("T")
 ALL = "all factors"
@@ -39,7 +39,7 @@ class Space:
     name: str
     x: dict[str, np.ndarray]
     y: dict[str, dict[str, np.ndarray]]
-    encoder: Encoder | None = None
+    encoder: Network | None = None
     weights: dict[str, np.ndarray | None] = field(default_factory=dict)
     _known: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 

@@ -25,11 +25,11 @@ from disentangle_bench.evaluation.outcomes import Measured, Outcome
 if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
     from torch import Tensor
 
-    from disentangle_bench.evaluation.encoder import Encoder
+    from disentangle_bench.evaluation.network import Network
     from disentangle_bench.evaluation.transforms import Transform
 
 
-def _encoder(space: Space) -> Encoder:
+def _encoder(space: Space) -> Network:
     if space.encoder is None:
         raise MetricUndefined("this measure needs the encoder itself, and only its features are here")
     return space.encoder

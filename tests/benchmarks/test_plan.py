@@ -143,7 +143,7 @@ def test_cells_side_by_side_share_the_cores(asked, threads, tmp_path, monkeypatc
 
     def started_cells(launcher, cells, launch):
         started.extend(cell.threads or launch.threads for cell in cells)
-        return launchers.Outcome()
+        return launchers.LaunchResult()
 
     monkeypatch.setattr(launchers, "run", started_cells)
     monkeypatch.setattr(local, "warm_up", lambda: None)

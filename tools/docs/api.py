@@ -26,7 +26,7 @@ PAGES = {
     ),
     "metrics": ("Metrics", ["evaluation/metrics"]),
     "measures": ("Measures", ["evaluation/measures", "evaluation/protocol.py", "evaluation/outcomes.py"]),
-    "encoders": ("Encoders and features", ["evaluation/encoder.py", "evaluation/features.py"]),
+    "encoders": ("Encoders and features", ["evaluation/network.py", "evaluation/features.py"]),
     "records": ("Records and tables", ["evaluation/records.py", "evaluation/verify.py", "evaluation/leaderboard"]),
 }
 """Name of the page -> its title, and the files and folders whose public names it shows."""

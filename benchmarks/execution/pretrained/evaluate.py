@@ -17,8 +17,9 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.costs import Cost
 from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import measure
-from disentangle_bench.benchmarks.execution.pretrained import costs, encoder_names, sources
+from disentangle_bench.benchmarks.execution.pretrained import encoder_names, sources
 from disentangle_bench.benchmarks.execution.pretrained.features import PrecomputedFeatures, read_bank
+from disentangle_bench.benchmarks.execution.pretrained.forecast import ProgressBar, forecast, spaces_of
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now, write_results
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
@@ -134,7 +135,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     run.write_config(RunConfig(cell, launch))
     try:
         with lock.hold(run.lock):
-            progress = costs.ProgressBar(run)
+            progress = ProgressBar(run)
             try:
                 measured = measure(cell, loaded.module, data, run, loaded.state, progress, loaded.bank)
             finally:
@@ -218,7 +219,7 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path, sai
     """Say in a line what will be measured, on which images, and what it will cost."""
     if isinstance(loaded.module, Encoder):
         try:
-            spaces, seconds = costs.spaces_of(loaded.module, data)
+            spaces, seconds = spaces_of(loaded.module, data)
         except Exception as error:  # somebody's own network may raise anything
             if isinstance(error, ValueError):
                 raise RequestError(f"--encoder {cell.options['encoder']}: {error}") from error
@@ -233,9 +234,7 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path, sai
         bank = loaded.bank.features if loaded.bank else {}
         spaces, seconds = {name: parts["test"].shape[1] for name, parts in bank.items()}, 0.0
         how = "features as they are"
-    line = (
-        f"{cell.method} on {cell.dataset}, {how}: {costs.forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
-    )
+    line = f"{cell.method} on {cell.dataset}, {how}: {forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
     print(printable(f"bench: {line}"), file=sys.stderr)
     if loaded.labels is None and not said:
         told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"

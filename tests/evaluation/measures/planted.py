@@ -6,8 +6,8 @@ from torch import nn
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import protocol
-from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.network import Network
 
 CLASS = TargetSpec("class", "class", 4, "content")
 COLOR = TargetSpec("color", "class", 3, "domain")
@@ -116,7 +116,7 @@ def network(count=400):
     def load(split, batches):
         return ({"image": images[rows], "target/class": target[rows]} for rows in batches)
 
-    encoder = Encoder(module, module.embed, load, dict.fromkeys(("train", "val", "test"), count), False)
+    encoder = Network(module, module.embed, load, dict.fromkeys(("train", "val", "test"), count), False)
     features = module.embed(images)["features"].detach().numpy()
     splits = ("train", "val", "test")
     features_bank = FeatureBank(

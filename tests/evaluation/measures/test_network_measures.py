@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from disentangle_bench.evaluation import protocol
-from disentangle_bench.evaluation.encoder import Encoder
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.network import Network
 from disentangle_bench.evaluation.transforms import transforms_for
 from tests.evaluation.measures.planted import NEED_ENCODER, PATTERN, measured, network, scores
 
@@ -43,7 +43,7 @@ def test_noise_is_no_pattern_that_can_be_learnt():
         return ({"image": images[rows]} for rows in batches)
 
     module, splits = Pixels(), ("train", "val", "test")
-    encoder = Encoder(module, module.embed, load, dict.fromkeys(splits, len(images)), False)
+    encoder = Network(module, module.embed, load, dict.fromkeys(splits, len(images)), False)
     flat = module.embed(images)["features"].numpy()
     y = {split: {"class": np.zeros(len(images), int)} for split in splits}
     found = scores(FeatureBank({"features": dict.fromkeys(splits, flat)}, y), "recovery@2", "", PATTERN, encoder)

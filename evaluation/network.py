@@ -22,7 +22,7 @@ def as_bytes(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class Network:
     """A network with the images that it is judged on.
 
     Attributes:
