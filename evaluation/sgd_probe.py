@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -56,43 +57,43 @@ def train_classifier(
         Log-probabilities of the test images [N, C], float64, and their classes, int64 [N].
     """
     module, device = encoder.module, encoder.device
-    before = {name: value.detach().clone() for name, value in module.state_dict().items()} if tune_encoder else {}
+    with _put_back(module, tune_encoder), full_precision():
+        head = _head(encoder, space, target, seed, plain).to(device)
+        module.requires_grad_(tune_encoder)
+        trained = [*head.parameters(), *(module.parameters() if tune_encoder else ())]
+        if plain:
+            optimizer: torch.optim.Optimizer = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
+            schedule: LRScheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+        else:
+            steps = epochs * math.ceil(encoder.sizes["train"] / batch_size)
+            optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True)
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        step = 0
+        for epoch in range(epochs):
+            module.train(tune_encoder)
+            head.train()
+            for batch in encoder.training_batches("train", batch_size, seed, epoch):
+                step += 1
+                if len(batch["image"]) > 1:  # batch statistics of one image say nothing
+                    images = _augmented(encoder, batch["image"].to(device).float() / 255, [seed, step], plain)
+                    with nullcontext() if tune_encoder else torch.no_grad():
+                        features = encoder.embed(images)[space].float()
+                    loss = F.cross_entropy(head(features), batch[target.key].to(device))
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                schedule.step()
+        return _test(encoder, space, target, head)
+
+
+@contextmanager
+def _put_back(module: nn.Module, weights: bool) -> Iterator[None]:
+    """After the block the module is as before: what it trains, its modes, and the weights too if they were tuned."""
+    before = {name: value.detach().clone() for name, value in module.state_dict().items()} if weights else {}
     wanted = {p: p.requires_grad for p in module.parameters()}
     flags = {part: part.training for part in module.modules()}
     try:
-        with full_precision():
-            head = _head(encoder, space, target, seed, plain).to(device)
-            for parameter in wanted:
-                parameter.requires_grad_(tune_encoder)
-            trained = [*head.parameters(), *(module.parameters() if tune_encoder else ())]
-            steps = epochs * math.ceil(encoder.sizes["train"] / batch_size)
-            if plain:
-                optimizer: torch.optim.Optimizer = torch.optim.Adam(trained, lr=lr, weight_decay=weight_decay)
-                schedule: LRScheduler = torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
-            else:
-                optimizer = torch.optim.SGD(trained, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True)
-                schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-            step = 0
-            for epoch in range(epochs):
-                module.train(tune_encoder)
-                head.train()
-                for batch in encoder.training_batches("train", batch_size, seed, epoch):
-                    step += 1
-                    if len(batch["image"]) > 1:  # batch statistics of one image say nothing
-                        images = batch["image"].to(device).float() / 255
-                        if plain:
-                            shape, as_seen = encoder.view_shape, encoder.view_shape is None
-                            images = augmentation.ip_irm(images, [seed, step], encoder.mirror_symmetric, shape)
-                        else:
-                            as_seen, images = True, augmentation.crops(images, [seed, step], encoder.mirror_symmetric)
-                        with nullcontext() if tune_encoder else torch.no_grad():
-                            features = encoder.embed(as_bytes(images) if as_seen else images)[space].float()
-                        loss = F.cross_entropy(head(features), batch[target.key].to(device))
-                        optimizer.zero_grad()
-                        loss.backward()
-                        optimizer.step()
-                    schedule.step()
-            return _test(encoder, space, target, head)
+        yield
     finally:
         for parameter, flag in wanted.items():
             parameter.requires_grad_(flag)
@@ -101,6 +102,14 @@ def train_classifier(
             part.training = training
         if before:
             module.load_state_dict(before)
+
+
+def _augmented(encoder: Network, images: Tensor, key: list[int], plain: bool) -> Tensor:
+    """Views of images in [0, 1] as `embed` takes them: bytes, unless they have the shape of the encoder's own views."""
+    if not plain:
+        return as_bytes(augmentation.crops(images, key, encoder.mirror_symmetric))
+    views = augmentation.ip_irm(images, key, encoder.mirror_symmetric, encoder.view_shape)
+    return as_bytes(views) if encoder.view_shape is None else views
 
 
 def _head(encoder: Network, space: str, target: TargetSpec, seed: int, plain: bool) -> nn.Sequential:

@@ -16,7 +16,8 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.files import file_name, read_bytes, replacing, write_file
-from tests.fuzz import COMMAND, REQUEST, Fuzz, fuzz
+from tests.fuzz import COMMAND, Fuzz, fuzz
+from tests.hostile_cases import REQUEST
 from tests.sandbox import Sandbox, wait
 
 

@@ -45,7 +45,7 @@ def main(constraints: Path | None) -> int:
 
 def _use(home: Path, arguments: list[str], code: int, word: str) -> None:
     """Run one command away from the repository; SystemExit if it isn't as expected."""
-    command = [home / "venv" / "bin" / "bench", *arguments]
+    command: list[str | Path] = [home / "venv" / "bin" / "bench", *arguments]
     done = subprocess.run(command, cwd=home, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     said = done.stdout + done.stderr
     if done.returncode != code or word not in said:

@@ -13,10 +13,13 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.benchmarks.planning.tuning import Choice, TrialResult, choose_best, draw
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.measures.base import Space
 from disentangle_bench.evaluation.measures.content import validation
+from disentangle_bench.json_files import write_json
 from disentangle_bench.methods import available, find
+from tests.evaluation.leaderboard.conftest import make_record
 
 OWN = {"lr": 2e-3, "weight_decay": 1e-4, "momentum": 0.9}
 SPACE = {"lr": (1e-3, 2e-3), "weight_decay": (1e-5, 1e-4, 1e-3)}
@@ -61,6 +64,22 @@ def test_the_best_is_chosen_and_what_failed_never_is():
     assert [one.options["k"] for one in choose_best(tried)] == [2, 0, 1, 3, 4]
     with pytest.raises(RequestError, match="none of its runs"):
         choose_best([tried[1]])
+
+
+def test_a_run_counts_by_the_space_that_its_method_is_judged_by(cell, tmp_path):
+    other = {"space": "features", "measure": "validation@1", "scores": {"top1": 0.9, "nll": 0.1}}
+    own = {"space": "content", "measure": "validation@1", "scores": {"top1": 0.6}}
+
+    def judged(*rows, score="top1"):
+        run = RunFolder(cell.folder(tmp_path))
+        run.path.mkdir(parents=True, exist_ok=True)
+        write_json(run.record, make_record(space="content", metrics=list(rows)))
+        return tune._score(cell, tmp_path, "validation@1", score)
+
+    assert judged(other, own) == judged(own, other) == 0.6
+    assert judged(other, own, score="nll") is None, "the other space's doesn't stand in for it"
+    assert judged(other) is None
+    assert judged(other, own | {"scores": None, "reason": "one class only"}) is None
 
 
 @pytest.fixture

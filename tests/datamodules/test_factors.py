@@ -1,7 +1,5 @@
 """dSprites, 3D Shapes, smallNORB, Cars3D, CelebA, edges2shoes: small files in the published formats, read back."""
 
-import gzip
-import itertools
 import math
 
 import h5py
@@ -15,6 +13,16 @@ from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.datasets.factors import dsprites, shapes3d, smallnorb
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.storage.decode import decode
+from tests.datamodules.published_files import (
+    NAMES,
+    PLACES,
+    write_cars,
+    write_celeba,
+    write_dsprites,
+    write_landmarks,
+    write_norb,
+    write_shapes3d,
+)
 
 
 def build(name, root, **options):
@@ -27,26 +35,6 @@ def every(module):
     order = np.argsort(np.concatenate([split.rows for split in splits]))
     images = np.concatenate([split.take(np.arange(len(split))) for split in splits])[order]
     return images, {k: np.concatenate([split.targets[k] for split in splits])[order] for k in splits[0].targets}
-
-
-def write_dsprites(root, scales=2):
-    root.mkdir()
-    values = np.array(
-        list(
-            itertools.product(
-                [1.0], [1.0, 2.0, 3.0], np.linspace(0.5, 1, scales), np.linspace(0, 2 * math.pi, 3), [0, 0.5, 1], [0, 1]
-            )
-        )
-    )
-    images = np.random.default_rng(0).integers(0, 2, (len(values), 64, 64), dtype=np.uint8)
-    np.savez_compressed(
-        root / dsprites.FILE,
-        metadata=np.array({"title": "a pickle"}, dtype=object),
-        imgs=images,
-        latents_values=values,
-        latents_classes=values.astype(np.int64),
-    )
-    return images, values
 
 
 def test_dsprites(tmp_path):
@@ -115,17 +103,6 @@ def test_dsprites_cut_short_or_without_images_is_named(tmp_path):
         build("dsprites", tmp_path / "d").setup()
 
 
-def write_shapes3d(root):
-    root.mkdir()
-    hues = [0.0, 0.1, 0.2]
-    labels = np.array(list(itertools.product(hues, hues[:2], hues[:2], [0.75, 1.25], [0, 1, 2, 3], [-30.0, 0.0, 30.0])))
-    images = np.random.default_rng(0).integers(0, 256, (len(labels), 64, 64, 3), dtype=np.uint8)
-    with h5py.File(root / shapes3d.FILE, "w") as file:
-        file.create_dataset("images", data=images, chunks=(1, 64, 64, 3), compression="gzip")
-        file.create_dataset("labels", data=labels)
-    return images, labels
-
-
 def test_shapes3d(tmp_path):
     images, labels = write_shapes3d(tmp_path / "s")
     module = build("shapes3d", tmp_path / "s", domain="wall_hue")
@@ -155,35 +132,6 @@ def test_shapes3d_that_is_something_else_is_named(tmp_path):
         file["images"], file["labels"] = np.zeros((5, 64, 64, 1), np.uint8), np.zeros((5, 6))
     with pytest.raises(DataCorrupt, match="are not those of 3D Shapes"):
         build("shapes3d", tmp_path / "s").setup()
-
-
-def norb(values, magic):
-    sizes = [*values.shape, *[1] * (3 - values.ndim)]
-    return np.array([magic, values.ndim, *sizes], "<i4").tobytes() + values.tobytes()
-
-
-def write_norb(root, packed=False, count=60):
-    root.mkdir()
-    generator, made = np.random.default_rng(0), []
-    for part in smallnorb.PARTS:
-        images = generator.integers(0, 256, (count, 2, 96, 96), dtype=np.uint8)
-        category = (np.arange(count) % 5).astype("<i4")
-        info = np.stack([np.arange(count) % n * step for n, step in ((10, 1), (9, 1), (18, 2), (6, 1))], 1).astype(
-            "<i4"
-        )
-        made.append((images, category, info))
-        for kind, values, magic in (
-            ("dat", images, 0x1E3D4C55),
-            ("cat", category, 0x1E3D4C54),
-            ("info", info, 0x1E3D4C54),
-        ):
-            data = norb(values, magic)
-            path = root / f"smallnorb-{part}-{kind}.mat"
-            if packed:
-                path.with_suffix(".mat.gz").write_bytes(gzip.compress(data))
-            else:
-                path.write_bytes(data)
-    return [np.concatenate(parts) for parts in zip(*made, strict=True)]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -234,16 +182,6 @@ def test_smallnorb_with_a_spoilt_file_names_it(tmp_path, kind, change, why):
         build("smallnorb", tmp_path / "n").setup()
 
 
-def write_cars(root, count=2):
-    (root / "cars").mkdir(parents=True)
-    made = []
-    for number in range(count):
-        views = np.random.default_rng(number).integers(0, 256, (128, 128, 3, 24, 4), dtype=np.uint8)
-        savemat(root / "cars" / f"car_{number:03}_mesh.mat", {"im": views})
-        made.append(views)
-    return made
-
-
 def test_cars3d(tmp_path):
     made = write_cars(tmp_path / "c")
     module = build("cars3d", tmp_path / "c", image_size=128)
@@ -288,24 +226,6 @@ def test_cars3d_with_a_spoilt_file_names_it(tmp_path):
         build("cars3d", tmp_path / "c").setup()
 
 
-NAMES = ["5_o_Clock_Shadow", "Male", "Smiling"]
-
-
-def write_celeba(root, draw, count=24, each=4):
-    files = [f"{i + 1:06}.jpg" for i in range(count)]
-    for i, file in enumerate(files):
-        draw(root / "img_align_celeba" / file, i, (18, 22))
-    attributes = np.where(np.random.default_rng(0).integers(0, 2, (count, 3)), 1, -1)
-    identity = 1000 + np.arange(count) // each * 7
-    identity[-1] = 5
-    partition = np.repeat([0, 1, 2], [count - 8, 4, 4])
-    (root / "identity_CelebA.txt").write_text("".join(f"{f} {i}\n" for f, i in zip(files, identity, strict=True)))
-    (root / "list_eval_partition.txt").write_text("".join(f"{f} {p}\n" for f, p in zip(files, partition, strict=True)))
-    lines = [f"{f} {' '.join(f'{v:2}' for v in row)}\n" for f, row in zip(files, attributes, strict=True)]
-    (root / "list_attr_celeba.txt").write_text(f"{count}\n{' '.join(NAMES)}\n" + "".join(lines))
-    return attributes, identity
-
-
 def test_celeba(tmp_path, draw):
     attributes, identity = write_celeba(tmp_path / "f", draw)
     module = build("celeba", tmp_path / "f", image_size=18)
@@ -339,16 +259,6 @@ def test_celeba_with_landmarks(tmp_path, draw):
     file.write_text(file.read_text().replace(str(places[3, 2]), "999"))
     with pytest.raises(DataCorrupt, match=r"landmarks_align_celeba\.txt: places outside"):
         build("celeba", tmp_path / "f", landmarks=True).setup()
-
-
-PLACES = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth") for axis in "xy"]
-
-
-def write_landmarks(root, count=24):
-    places = np.random.default_rng(5).integers(60, 130, (count, 10))
-    lines = [f"{i + 1:06}.jpg  {' '.join(map(str, row))}\n" for i, row in enumerate(places)]
-    (root / "list_landmarks_align_celeba.txt").write_text(f"{count}\n{' '.join(PLACES)}\n" + "".join(lines))
-    return places
 
 
 def test_celeba_with_people_in_all_splits_and_without_rare_ones(tmp_path, draw):

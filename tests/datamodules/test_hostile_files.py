@@ -19,7 +19,7 @@ from disentangle_bench.datamodules.datasets.factors import cars3d, dsprites, sha
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.storage import archives, decode, idx, image_files
 from disentangle_bench.datamodules.targets import TargetSpec
-from tests.datamodules import test_factors, test_mnist
+from tests.datamodules import published_files
 
 
 def refused(name, root, why):
@@ -90,10 +90,10 @@ def test_a_class_that_loads_something_else_is_told_what_was_expected(returned, m
     ],
 )
 def test_smallnorb_that_does_not_fit_together_is_named_and_nothing_is_shifted(tmp_path, kind, change, why):
-    test_factors.write_norb(tmp_path / "n")
+    published_files.write_norb(tmp_path / "n")
     path = tmp_path / "n" / f"smallnorb-{smallnorb.PARTS[0]}-{kind}.mat"
     values = change(smallnorb.read(path))
-    path.write_bytes(test_factors.norb(np.ascontiguousarray(values), 0x1E3D4C55 if kind == "dat" else 0x1E3D4C54))
+    path.write_bytes(published_files.norb(np.ascontiguousarray(values), 0x1E3D4C55 if kind == "dat" else 0x1E3D4C54))
     refused("smallnorb", tmp_path / "n", f"training-{kind}.mat: .*{why}")
 
 
@@ -114,7 +114,7 @@ def test_a_norb_header_of_many_dimensions_is_named(tmp_path):
     ],
 )
 def test_latents_of_dsprites_out_of_range_are_named(tmp_path, column, value, why):
-    images, latents = test_factors.write_dsprites(tmp_path / "d")
+    images, latents = published_files.write_dsprites(tmp_path / "d")
     latents[7, column] = value
     np.savez(tmp_path / "d" / dsprites.FILE, imgs=images, latents_values=latents)
     refused("dsprites", tmp_path / "d", f"npz: {why}")
@@ -122,7 +122,7 @@ def test_latents_of_dsprites_out_of_range_are_named(tmp_path, column, value, why
 
 @pytest.mark.parametrize(("column", "value"), [(0, 1.5), (4, 4), (4, 0.5), (5, 90), (3, np.inf)])
 def test_labels_of_shapes3d_out_of_range_are_named(tmp_path, column, value):
-    test_factors.write_shapes3d(tmp_path / "s")
+    published_files.write_shapes3d(tmp_path / "s")
     with h5py.File(tmp_path / "s" / shapes3d.FILE, "r+") as file:
         file["labels"][9, column] = value
     refused("shapes3d", tmp_path / "s", f"h5: {shapes3d.COLUMNS[column]} of image 9 is {float(value)}")
@@ -137,7 +137,7 @@ def test_labels_of_shapes3d_out_of_range_are_named(tmp_path, column, value):
     ],
 )
 def test_tables_of_celeba_out_of_range_are_named(tmp_path, draw, table, old, new):
-    test_factors.write_celeba(tmp_path / "f", draw)
+    published_files.write_celeba(tmp_path / "f", draw)
     path = tmp_path / "f" / table
     path.write_bytes(path.read_text().replace(old, new).encode("latin1"))
     refused("celeba", tmp_path / "f", rf"{table}: (holds other values than|not UTF-8)")
@@ -181,11 +181,11 @@ def test_a_pipe_among_images_is_named_and_not_waited_for(class_folders, draw, tm
     (root / "a" / "pipe.png").unlink()
     (root / "a" / "zero.png").symlink_to("/dev/zero")
     refused("image_folder", root, r"a/zero\.png: a pipe or a device")
-    test_factors.write_celeba(tmp_path / "f", draw)
+    published_files.write_celeba(tmp_path / "f", draw)
     (tmp_path / "f" / "img_align_celeba" / "000007.jpg").unlink()
     os.mkfifo(tmp_path / "f" / "img_align_celeba" / "000007.jpg")
     refused("celeba", tmp_path / "f", r"000007\.jpg: a folder, a pipe or a device")
-    test_factors.write_cars(tmp_path / "c")
+    published_files.write_cars(tmp_path / "c")
     os.mkfifo(tmp_path / "c" / "cars" / "car_999_mesh.mat")
     assert datamodules.build("cars3d", root=str(tmp_path / "c"), batch_size=4).targets[2].size == 2
 
@@ -208,7 +208,7 @@ def test_an_archive_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_pat
 
 def test_a_gzip_bomb_is_read_no_further_than_a_published_file_goes(tmp_path, monkeypatch):
     monkeypatch.setattr(idx, "MOST_BYTES", 1 << 20)
-    test_mnist.write(tmp_path / "m")
+    published_files.write_mnist(tmp_path / "m")
     labels = tmp_path / "m" / "train-labels-idx1-ubyte.gz"
     labels.write_bytes(gzip.compress(struct.pack(">BBBBI", 0, 0, 8, 1, 1 << 22) + bytes(1 << 22)))
     refused("mnist", tmp_path / "m", r"train-labels-idx1-ubyte\.gz: more than 1 MB")
@@ -216,9 +216,9 @@ def test_a_gzip_bomb_is_read_no_further_than_a_published_file_goes(tmp_path, mon
 
 def test_variables_of_another_size_are_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(dsprites, "MOST_BYTES", 1000)
-    test_factors.write_dsprites(tmp_path / "d")
+    published_files.write_dsprites(tmp_path / "d")
     refused("dsprites", tmp_path / "d", r"latents of 0\.0 GB")
-    test_factors.write_cars(tmp_path / "c")
+    published_files.write_cars(tmp_path / "c")
     larger = np.zeros((256, 128, 3, 24, 4), np.uint8)
     savemat(tmp_path / "c" / "cars" / "car_000_mesh.mat", {"im": larger}, do_compression=True)
     monkeypatch.setattr(cars3d, "loadmat", lambda *_, **__: pytest.fail("unpacked"))

@@ -1,5 +1,3 @@
-import gzip
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -11,32 +9,13 @@ from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.datasets import mnist
 from disentangle_bench.datamodules.errors import DataCorrupt, DataNotFound
 from disentangle_bench.datamodules.storage import idx
-
-
-def encode(values):
-    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
-    return header + values.astype(np.uint8).tobytes()
-
-
-def write(folder: Path, packed=True, train=200, test=50):
-    folder.mkdir(parents=True, exist_ok=True)
-    generator = np.random.default_rng(0)
-    made = {}
-    for prefix, count in (("train", train), ("t10k", test)):
-        images = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        made[prefix] = images, labels
-        for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
-            data = encode(values)
-            name = f"{prefix}-{kind}-ubyte"
-            (folder / (name + ".gz" if packed else name)).write_bytes(gzip.compress(data) if packed else data)
-    return made
+from tests.datamodules.published_files import encode, write_mnist
 
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("below", [".", "raw", "FashionMNIST/raw"])
 def test_published_files_are_read_back(tmp_path, packed, below):
-    made = write(tmp_path / "given" / below, packed)
+    made = write_mnist(tmp_path / "given" / below, packed)
     module = datamodules.build("fashion_mnist", root=str(tmp_path / "given"), batch_size=16)
     images, labels = made["t10k"]
     test = module.splits["test"]
@@ -63,9 +42,9 @@ def test_files_are_looked_for_in_the_data_folder_then_on_the_system(tmp_path, mo
     ):
         datamodules.build("fashion_mnist").setup()
     assert list(tmp_path.iterdir()) == []
-    write(system)
+    write_mnist(system)
     assert len(datamodules.build("fashion_mnist", batch_size=16).splits["test"]) == 50
-    write(tmp_path / "data" / "fashion_mnist", test=30)
+    write_mnist(tmp_path / "data" / "fashion_mnist", test=30)
     assert len(datamodules.build("fashion_mnist", batch_size=16).splits["test"]) == 30
 
 
@@ -74,7 +53,7 @@ def test_what_can_be_downloaded_is(tmp_path, monkeypatch):
 
     def download(root, download):
         asked.append((Path(root), download))
-        write(Path(root) / "MNIST" / "raw", packed=False)
+        write_mnist(Path(root) / "MNIST" / "raw", packed=False)
 
     monkeypatch.setattr("disentangle_bench.datamodules.storage.locate.unreachable", lambda url: None)
     monkeypatch.setattr(torchvision.datasets.MNIST, "__init__", lambda self, root, download: download_(root, download))
@@ -112,7 +91,7 @@ def cut(data):
     [(swap_magic, "0x00000801"), (another_type, "0x00000d03"), (cut, "header promises"), (lambda d: b"", "magic")],
 )
 def test_a_wrong_images_file_is_named(tmp_path, change, why):
-    write(tmp_path / "given", packed=False)
+    write_mnist(tmp_path / "given", packed=False)
     path = tmp_path / "given" / "train-images-idx3-ubyte"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DataCorrupt, match=f"train-images-idx3-ubyte: .*{why}"):
@@ -120,7 +99,7 @@ def test_a_wrong_images_file_is_named(tmp_path, change, why):
 
 
 def test_a_gzip_cut_short_is_named(tmp_path):
-    write(tmp_path / "given")
+    write_mnist(tmp_path / "given")
     path = tmp_path / "given" / "t10k-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DataCorrupt, match=r"t10k-images-idx3-ubyte\.gz: cut short or damaged"):
@@ -128,7 +107,7 @@ def test_a_gzip_cut_short_is_named(tmp_path):
 
 
 def test_counts_and_labels_must_fit(tmp_path):
-    write(tmp_path / "given", packed=False)
+    write_mnist(tmp_path / "given", packed=False)
     (tmp_path / "given" / "train-labels-idx1-ubyte").write_bytes(encode(np.arange(150) % 10))
     with pytest.raises(DataCorrupt, match="its 150 labels ask for"):
         datamodules.build("mnist", root=str(tmp_path / "given"), batch_size=16).setup()
@@ -145,7 +124,7 @@ def test_idx_reads_what_it_wrote(tmp_path):
 
 @pytest.mark.parametrize("name", ["colored_mnist", "colored_fashion_mnist"])
 def test_colours_go_with_the_class_in_training_only(tmp_path, name):
-    write(tmp_path / "given", train=2000, test=500)
+    write_mnist(tmp_path / "given", train=2000, test=500)
     build = {"root": str(tmp_path / "given"), "batch_size": 16}
     module = datamodules.build(name, correlation=0.9, **build)
     agree = {s: (module.splits[s].targets["color"] == module.splits[s].targets["class"]).mean() for s in SPLITS}
@@ -164,7 +143,7 @@ def test_colours_go_with_the_class_in_training_only(tmp_path, name):
 
 
 def test_rotations_are_domains(tmp_path):
-    write(tmp_path / "given", train=600)
+    write_mnist(tmp_path / "given", train=600)
     options = {"root": str(tmp_path / "given"), "batch_size": 16}
     module = datamodules.build("colored_mnist", domain_kind="rotation", **options)
     upright = datamodules.build("mnist", **options)

@@ -14,14 +14,14 @@ from disentangle_bench.datamodules.base import PROBES, SPLITS
 from disentangle_bench.datamodules.inspection import check, contact_sheet
 from disentangle_bench.datamodules.splits import probe
 from disentangle_bench.datamodules.splits.colouring import paint
-from tests.datamodules import test_factors, test_mnist, test_published
+from tests.datamodules import published_files
 
 SPRITES = {"image_size": 32, "num_x": 3, "num_y": 3, "num_orientations": 4}
 FILES = {
-    "mnist": test_mnist.write,
-    "colored_mnist": test_mnist.write,
-    "dsprites": test_factors.write_dsprites,
-    "shapes3d": test_factors.write_shapes3d,
+    "mnist": published_files.write_mnist,
+    "colored_mnist": published_files.write_mnist,
+    "dsprites": published_files.write_dsprites,
+    "shapes3d": published_files.write_shapes3d,
 }
 
 
@@ -110,7 +110,7 @@ def test_the_draw_is_the_same_each_time_and_follows_the_seed_alone():
 @pytest.mark.parametrize(("kind", "values"), [("color", 10), ("rotation", 6)])
 def test_mnist_is_drawn_once_where_there_are_enough_and_looks_as_in_test(tmp_path, kind, values, monkeypatch):
     monkeypatch.setitem(probe.LEAST, "probe", 1_000)
-    test_mnist.write(tmp_path / "given", train=2000, test=100)
+    published_files.write_mnist(tmp_path / "given", train=2000, test=100)
     options = {"root": str(tmp_path / "given"), "batch_size": 16, "domain_kind": kind}
     module = datamodules.build("colored_mnist", **options)
     split = module.splits["probe"]
@@ -240,7 +240,7 @@ def test_without_a_domain_the_training_images_are_the_probe_split(name, tmp_path
 
 
 def test_a_probe_split_of_stl10_is_labelled(tmp_path):
-    test_published.write_stl10(tmp_path / "given")
+    published_files.write_stl10(tmp_path / "given")
     module = datamodules.build("stl10", root=str(tmp_path / "given"), batch_size=6, val_fraction=0.25)
     assert module.splits["probe"] is module.splits["train"]
 

@@ -1,8 +1,5 @@
 """CIFAR, STL-10, Tiny ImageNet and ImageNet: small files in the published layouts, read back."""
 
-import hashlib
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -13,31 +10,7 @@ from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.datasets.imagenet import wnids_of
 from disentangle_bench.datamodules.datasets.imagenet_subsets import SUBSETS
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
-
-
-def dump(path, values):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(values))
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
-def write_cifar(root, monkeypatch, cls, keys, names, count=100):
-    """Batch files of `count` images, whose MD5 becomes the published one."""
-    generator, made = np.random.default_rng(0), {}
-    folder = root / cls.base_folder
-    for part in ("train_list", "test_list"):
-        listed = []
-        for file, _ in getattr(cls, part):
-            batch = {"data": generator.integers(0, 256, (count, 3072), dtype=np.uint8)}
-            batch |= {
-                key: generator.permutation(np.arange(count) % len(names[i])).tolist() for i, key in enumerate(keys)
-            }
-            made[file] = batch
-            listed.append([file, dump(folder / file, batch)])
-        monkeypatch.setattr(cls, part, listed)
-    meta = {f"{key.removesuffix('s')}_names": values for key, values in zip(keys, names, strict=True)}
-    monkeypatch.setattr(cls, "meta", cls.meta | {"md5": dump(folder / cls.meta["filename"], meta)})
-    return root, made
+from tests.datamodules.published_files import dump, write_cifar, write_stl10
 
 
 @pytest.fixture
@@ -103,17 +76,6 @@ def test_cifar10_as_class_folders(class_folders):
     assert module.fingerprint == datamodules.build("image_folder", root=str(root), batch_size=8).fingerprint
     with pytest.raises(DataNotFound, match="cifar100 is not in there"):
         datamodules.build("cifar100", root=str(root)).setup()
-
-
-def write_stl10(root, counts=(40, 20, 30)):
-    home, generator, made = root / "stl10_binary", np.random.default_rng(0), {}
-    home.mkdir(parents=True)
-    for part, count in zip(("train", "test", "unlabeled"), counts, strict=True):
-        made[part] = generator.integers(0, 256, (count, 3, 96, 96), dtype=np.uint8)
-        made[part].transpose(0, 1, 3, 2).tofile(home / f"{part}_X.bin")  # column after column
-        if part != "unlabeled":
-            (np.arange(count) % 10 + 1).astype(np.uint8).tofile(home / f"{part}_y.bin")
-    return made
 
 
 def test_stl10_trains_on_unlabelled_images_and_judges_on_labelled_ones(tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from disentangle_bench import datamodules
 from disentangle_bench.datamodules.errors import DataMismatch
-from tests.datamodules import test_factors, test_published
+from tests.datamodules import published_files
 
 NONE = frozenset()
 
@@ -141,7 +141,7 @@ def test_a_role_that_is_none_is_refused():
 
 def test_stl10_is_encoded_whole_for_training(tmp_path):
     """Partitions and cluster centres are learnt from all that is trained on: each position once, none left at zero."""
-    made = test_published.write_stl10(tmp_path / "given")
+    made = published_files.write_stl10(tmp_path / "given")
     module = datamodules.build("stl10", root=str(tmp_path / "given"), batch_size=6, val_fraction=0.25)
     for roles in (NONE, frozenset({"content"})):
         view = module.training_view(roles)
@@ -154,7 +154,7 @@ def test_stl10_is_encoded_whole_for_training(tmp_path):
 
 
 def test_factors_cannot_be_read_off_a_row_number(tmp_path):
-    test_factors.write_dsprites(tmp_path / "given")
+    published_files.write_dsprites(tmp_path / "given")
     module = datamodules.build("dsprites", root=str(tmp_path / "given"), batch_size=4)
     view = module.training_view(NONE)
     assert not np.array_equal(view.training.take(np.arange(5)), module.training.take(np.arange(5)))
@@ -166,7 +166,7 @@ def test_what_is_trained_on_is_a_setting_apart_from_the_probes(name, tmp_path):
     """Test images and what probes learn on, are chosen on and scored on stay what they are."""
     made = {"root": str(tmp_path / "given"), "val_fraction": 0.25} if name == "stl10" else {}
     if made:
-        test_published.write_stl10(tmp_path / "given")
+        published_files.write_stl10(tmp_path / "given")
     plain = datamodules.build(name, batch_size=6, pretrain_on="train", **made)
     extra = {"train": [], "train+val": ["val"], "all": ["val"]}
     if name == "stl10":

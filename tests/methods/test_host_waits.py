@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from disentangle_bench.benchmarks.execution.callbacks import TrainingProgress
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
-from tests.methods.test_fake_cuda import AUGMENTATION, CASES
+from tests.methods.cases import AUGMENTATION, CASES
 
 DEVICE = torch.device("meta")
 aten = torch.ops.aten

@@ -8,7 +8,7 @@ from disentangle_bench import datamodules
 from disentangle_bench.datamodules.batches.loader import BatchDataset
 from disentangle_bench.datamodules.splits import shifts
 from disentangle_bench.methods.views import Augmentation
-from tests.datamodules.test_published import write_stl10
+from tests.datamodules.published_files import write_stl10
 from tests.methods.conftest import SmallDigits
 
 NO_LABEL = -100

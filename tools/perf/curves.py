@@ -38,7 +38,7 @@ def step(images: int, edge: int = 32) -> Task:
 def loss(images: int) -> Task:
     """InfoNCE of two views, 128 wide, and its gradient."""
     views = [torch.nn.functional.normalize(torch.randn(images, 128), dim=1).requires_grad_() for _ in range(2)]
-    return lambda: info_nce(*views).backward()
+    return lambda: info_nce(views[0], views[1]).backward()
 
 
 def probe(rows: int, classes: int = 10) -> Task:
@@ -56,7 +56,7 @@ def board(count: int, seeds: int = 10, methods: int = 20) -> Task:
         record = copy.copy(known[row % methods % len(known)])
         record["outcomes"] = None
         cell = {"dataset": f"data_{number // here}", "method": f"method_{row % methods}", "seed": seed}
-        record["cell"] = record["cell"] | cell | {"hash": f"{number:016x}", "settings": f"{row % methods:016x}"}
+        record["cell"] = record["cell"] | cell | {"hash": f"{number:016x}", "settings": f"{row % methods:016x}"}  # type: ignore[typeddict-item]
         made[Path(str(number))] = record
     return lambda: leaderboard(made)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
+    from disentangle_bench.benchmarks.planning.suite import Suite, Tuning
+    from disentangle_bench.benchmarks.planning.tuning import TrialResult
 
 
 def command(
@@ -39,19 +41,9 @@ def command(
         launcher: local or slurm.
         dry_run: only list what would be done.
     """
-    from disentangle_bench import methods
     from disentangle_bench.benchmarks.commands.carry_out import carry_out
-    from disentangle_bench.benchmarks.planning.lookup import find_class
-    from disentangle_bench.benchmarks.planning.plan import plan
     from disentangle_bench.benchmarks.planning.suite import choose
-    from disentangle_bench.benchmarks.planning.tuning import (
-        Choice,
-        TrialResult,
-        check_criterion,
-        choose_best,
-        draw,
-        tuning_suite,
-    )
+    from disentangle_bench.benchmarks.planning.tuning import Choice, check_criterion, tuning_suite
     from disentangle_bench.json_files import write_json
 
     request = choose(suite, method, None, None, set)
@@ -60,14 +52,7 @@ def command(
     request.sweeps = {}  # and is chosen once, not for each row of a method
     tune = request.tune
     check_criterion(tune)
-    settings: dict[str, list] = {}
-    datasets: dict[str, list[str]] = {}
-    for cell in plan(request):
-        if cell.experiments or cell.seed != request.seeds[0] or not find_class(methods, "method", cell.method).trains:
-            continue
-        space = find_class(methods, "method", cell.method).search
-        settings[cell.method] = draw(space, cell.options, tune.draws, f"{tune.seed}/{cell.method}")
-        datasets.setdefault(cell.method, []).append(cell.dataset)
+    settings, datasets = _draws(request)
     if not settings:
         raise RequestError(f"suite {suite}: no method to tune")
     cells, code = carry_out(
@@ -78,17 +63,8 @@ def command(
     row_of = {(cell.dataset, label): cell for cell in cells for label in cell.labels}
     found = {}
     for name, draws in settings.items():
-        tried = []
-        for number, options in enumerate(draws):
-            runs = [row_of[dataset, f"{name} draw {number}"] for dataset in datasets[name]]
-            scores = [_score(run, Path(out), tune.measure, tune.score) for run in runs]
-            known = [score for score in scores if score is not None]
-            mean = sum(known) / len(known) if len(known) == len(scores) else None
-            tried.append(TrialResult(options, mean, [run.hash for run in runs]))
-        try:
-            found[name] = choose_best(tried)
-        except RequestError as error:
-            raise RequestError(f"{name}: {error}") from error
+        rows = [[row_of[data, f"{name} draw {number}"] for data in datasets[name]] for number in range(len(draws))]
+        found[name] = _ranked(name, draws, rows, Path(out), tune)
     fixed = (suite, sorted({one for names in datasets.values() for one in names}), tune.measure, tune.score)
     choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found)
     Path(to).parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +81,43 @@ def _use(suite: str, method: str | None, assignments: list[str] | None, to: str)
     words = ["bench", "run", "--suite", suite, "--tuned", to]
     words += ["--method", method] if method else []
     return shlex.join([*words, *(word for one in assignments or [] for word in ("--set", one))])
+
+
+def _draws(request: Suite) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:
+    """Settings of every method that trains, and the data sets that it can be run on."""
+    from disentangle_bench import methods
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+    from disentangle_bench.benchmarks.planning.plan import plan
+    from disentangle_bench.benchmarks.planning.tuning import draw
+
+    settings: dict[str, list[dict[str, Any]]] = {}
+    datasets: dict[str, list[str]] = {}
+    for cell in plan(request):
+        known = find_class(methods, "method", cell.method)
+        if cell.experiments or cell.seed != request.seeds[0] or not known.trains:
+            continue
+        tune = request.tune
+        settings[cell.method] = draw(known.search, cell.options, tune.draws, f"{tune.seed}/{cell.method}")
+        datasets.setdefault(cell.method, []).append(cell.dataset)
+    return settings, datasets
+
+
+def _ranked(
+    name: str, draws: list[dict[str, Any]], rows: list[list[Cell]], out: Path, tune: Tuning
+) -> list[TrialResult]:
+    """All settings of a method with their means over data sets, see `choose_best`; `rows` has the runs of each."""
+    from disentangle_bench.benchmarks.planning.tuning import TrialResult, choose_best
+
+    tried = []
+    for options, runs in zip(draws, rows, strict=True):
+        scores = [_score(run, out, tune.measure, tune.score) for run in runs]
+        known = [score for score in scores if score is not None]
+        mean = sum(known) / len(known) if len(known) == len(scores) else None
+        tried.append(TrialResult(options, mean, [run.hash for run in runs]))
+    try:
+        return choose_best(tried)
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error
 
 
 def _score(cell: Cell, out: Path, measure: str, score: str) -> float | None:

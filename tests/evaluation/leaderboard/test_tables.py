@@ -1,7 +1,5 @@
-"""The leaderboard frame and its four spellings."""
+"""The leaderboard frame, and what its tables say."""
 
-import csv
-import io
 import math
 import random
 import re
@@ -24,32 +22,7 @@ from disentangle_bench.evaluation.leaderboard.summary import (
 )
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
-
-LABELS = 2
-HOSTILE = "<script>alert(1)</script>|a\\b_{c}*&%$#~^\n`x`"
-
-
-def line(frame, **wanted):
-    for name, value in wanted.items():
-        frame = frame[frame[name] == value]
-    assert len(frame) == 1
-    return frame.iloc[0]
-
-
-def rows(markdown):
-    return [[c.strip() for c in row.strip("|").split(" | ")] for row in markdown.splitlines() if row.startswith("|")]
-
-
-def body(markdown):
-    """Rows of the first table without header and chance."""
-    table = markdown.split("\n\nHow to read")[0]
-    return [row for row in rows(table)[2:] if row[0] != "chance"]
-
-
-def judged(root, record, accuracies, **options):
-    """Runs with outcomes by image, a seed each."""
-    for seed, right in enumerate(right_or_wrong(accuracies)):
-        write_judged(root, record(seed=seed, **options), right)
+from tests.evaluation.leaderboard.made import LABELS, body, judged, leak, line, rows
 
 
 def test_mean_spread_and_interval_of_known_seeds(record):
@@ -272,10 +245,6 @@ def test_what_nobody_knows_the_labels_of_is_a_block_of_its_own(record):
     assert "unknown which labels they saw" in to_console(frame, width=100)
 
 
-def leak(value, **others):
-    return {"measure": "leakage@4", "target": "color", "scores": {"leakage": value, "chance": 0.13} | others}
-
-
 def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(record):
     other = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
     records = [
@@ -410,47 +379,6 @@ def test_rows_that_cannot_be_told_from_the_best_share_its_rank(record):
     assert cells["far"].endswith("(3)")
 
 
-def test_csv_holds_every_score_in_full(record):
-    found = list(csv.DictReader(io.StringIO(to_csv(leaderboard(at([record(top1=1 / 3)]))))))
-    by_score = {row["score"]: row for row in found}
-    assert float(by_score["top1"]["mean"]) == 1 / 3
-    assert {"nll", "forward_passes", "images_seen", "peak_memory_mb"} <= by_score.keys()
-    assert by_score["top1"]["runs"] == record()["cell"]["hash"]
-
-
-def test_hostile_names_are_shown_as_text_in_every_format(record):
-    records = [record(HOSTILE, HOSTILE, space=HOSTILE, labels=(HOSTILE,)), record(HOSTILE, "m", top1=None)]
-    records[1]["metrics"][0]["reason"] = HOSTILE
-    frame = leaderboard(at(records))
-    markdown, latex, html = to_markdown(frame), to_latex(frame), to_html(frame)
-    assert "<script" not in markdown + html
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in markdown
-    assert "&lt;script&gt;" in html
-    board = markdown.split("How to read")[0]
-    columns = {len(re.split(r"(?<!\\)\|", row)) for row in board.splitlines() if row.startswith("|")}
-    assert len(columns) == 1  # no name has added a column
-    assert r"\textless{}script\textgreater{}alert(1)" in latex
-    assert r"\textbar{}a\textbackslash{}b\_\{c\}*\&\%\$\#\textasciitilde{}\textasciicircum{} `x`" in latex
-    body = [row for row in latex.splitlines() if row.endswith(r"\\") and "script" in row]
-    assert {len(re.split(r"(?<!\\)&", row)) for row in body} == {9}
-    assert next(csv.DictReader(io.StringIO(to_csv(frame))))["dataset"] == HOSTILE
-
-
-def test_latex_is_a_booktabs_table(record):
-    text = to_latex(leaderboard(at([record(seed=s) for s in range(2)])))
-    for part in (r"\toprule", r"\midrule", r"\bottomrule", r"90.0 $\pm$ 0.0", r"top1 \% $\uparrow$"):
-        assert part in text
-    assert text.count(r"\begin") == text.count(r"\end") == 2
-
-
-def test_no_records_are_no_error():
-    frame = leaderboard({})
-    assert to_markdown(frame) == "No complete runs.\n"
-    assert "No complete runs" in to_html(frame)
-    assert "No complete runs" in to_latex(frame)
-    assert to_csv(frame).startswith("dataset,method,settings")
-
-
 def test_cautions_name_data_and_versions_that_differ(record):
     same, other = record(seed=0), record(seed=1)
     assert cautions([same, record(seed=1)]) == []
@@ -501,13 +429,6 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
     assert "which space tells what" not in to_markdown(leaderboard(at([record()])))
 
 
-@pytest.mark.parametrize("start", list("=+-@\t"))
-def test_text_is_no_formula_in_a_spreadsheet(record, start):
-    found = next(csv.DictReader(io.StringIO(to_csv(leaderboard(at([record(method=f"{start}cmd|' /C calc'!A0")]))))))
-    assert found["method"].startswith("'" + start)
-    assert float(found["mean"]) == float(found["mean"])
-
-
 def test_equal_names_and_equal_settings_of_different_methods_are_told_apart(record):
     one, other = record(method="simclr"), record(method="simclr [abcdef01]", top1=0.2)
     twin = record(method="simclr", seed=1, top1=0.4)
@@ -519,57 +440,6 @@ def test_equal_names_and_equal_settings_of_different_methods_are_told_apart(reco
     assert sorted(tops["mean"]) == [0.2, 0.4, 0.9]
     assert len(body(to_markdown(frame))) == 3
     assert to_html(frame)
-
-
-def seeds(record, **rows):
-    """Three runs a method, one percent apart, with leakage and kNN beside the linear probe."""
-    return [
-        record(method=m, seed=s, top1=v + 0.01 * s, metrics=[leak(0.5), KNN], labels=labels)
-        for m, (v, labels) in rows.items()
-        for s in range(3)
-    ]
-
-
-KNN = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
-
-
-@pytest.mark.parametrize("width", [60, 80, 160])
-def test_a_terminal_gets_a_line_a_method_within_its_width(record, width):
-    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), worse=(0.5, ()), supervised=(0.95, ("content",)))))
-    text = to_console(frame, width=width)
-    lines = text.splitlines()
-    assert max(map(len, lines)) <= width
-    assert "\x1b" not in text
-    by_method = {line.split()[0]: line for line in lines if line}
-    assert "91.0 ±1.4 1" in by_method["simclr"]
-    assert "50.0" in by_method["simclr"]  # leakage stands beside content at any width
-    assert "51.0 ±1.4 2" in by_method["worse"]
-    assert [k for k, line in enumerate(lines) if line.strip() in ("no labels seen", "saw content labels")] == [4, 7]
-    assert ("Too wide for here: " in text) == (width < 160)
-
-
-def test_colours_of_a_terminal_say_what_may_be_best_and_names_do_nothing_to_it(record):
-    hostile = "a\x1b[31m\x07b"
-    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), **{hostile: (0.5, ())})))
-    text = to_console(frame, width=100, colour=True)
-    row = next(line for line in text.splitlines() if line.startswith("simclr"))
-    assert re.search(r"\x1b\[1;32m *91\.0 ±1\.6\x1b\[0m", row)
-    other = next(line for line in text.splitlines() if line.startswith("a[31mb"))
-    assert not re.search(r"\x1b\[1;32m *51\.0", other)
-    assert "\x07" not in text
-
-
-def test_a_transposed_table_has_a_row_a_figure_in_every_format(record):
-    frame = leaderboard(at(seeds(record, simclr=(0.9, ()), worse=(0.5, ()))))
-    view = View(["knn"], transpose=True)
-    found = rows(to_markdown(frame, view=view))
-    assert found[0] == ["", "simclr", "worse"]
-    assert found[5] == ["knn@1 top1 % ↑", "**40.0 ± 0.0 (1-2)**", "**40.0 ± 0.0 (1-2)**"]
-    assert r"knn@1 top1 \% $\uparrow$ & \textbf{40.0 $\pm$ 0.0 (1-2)} & " in to_latex(frame, view)
-    assert "linear@1" not in to_latex(frame, view)
-    assert to_html(frame, view).count('<th scope="row">') == 4  # space, labels seen, n and the figure
-    lines = to_console(frame, view=view, width=100).splitlines()
-    assert [line.split()[:2] for line in lines if line.startswith("knn@1")] == [["knn@1", "top1"]]
 
 
 def test_a_figure_of_more_codes_than_its_score_is_valid_for_is_greyed_with_the_reason(record):
