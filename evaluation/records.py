@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 FILE = "result.json"
+CODE = "own_code.py"
+"""Beside a record: what the user had written themselves of what was run, to read."""
 SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 ROUNDING = 1e-6
@@ -112,6 +114,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "versions": (dict,),
         "hardware": (dict,),
         "device": _TEXT,
+        "own_code": _TEXT,
         "data": (dict,),
         "card": (dict,),
         "epoch": (int, float, type(None)),
