@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from disentangle_bench.files import write_file
-from tools.docs.board import content_and_domain
+from tools.docs.board import content_and_domain, rank_sets
 from tools.docs.dial import worst_group_curves
 from tools.docs.heat import criteria
 
@@ -17,6 +17,7 @@ OF_BOARDS: dict[str, tuple[Callable[..., str], *tuple[str, ...]]] = {
     "board.svg": (content_and_domain, "quick"),
     "dial.svg": (worst_group_curves, "dial"),
     "heat.svg": (criteria, "quick", "cifar10", "colored_fashion_mnist", "sprites"),
+    "rank-set.svg": (rank_sets, "quick"),
 }
 """File -> what draws it, from which boards."""
 
