@@ -54,6 +54,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "versions": (dict,),
         "hardware": (dict,),
         "device": _TEXT,
+        "own_code": _TEXT,
         "data": (dict,),
         "card": (dict,),
         "epoch": (int, float, type(None)),

@@ -19,6 +19,8 @@ from disentangle_bench.json_files import read_json
 
 SCHEMA = 2
 FILE = "result.json"
+CODE = "own_code.py"
+"""Beside a record: what the user had written themselves of what was run, to read."""
 SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 UNKNOWN, USER = "unknown", "its user"

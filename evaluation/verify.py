@@ -1,7 +1,7 @@
 """A board that anybody can check: records, outcomes and the table made of them, and nothing else.
 
     <board>/leaderboard.md
-    <board>/records/<data set>/<method>/<hash>/{result.json, outcomes.npz}
+    <board>/records/<data set>/<method>/<hash>/{result.json, outcomes.npz}, and own_code.py where somebody's own was run
 
 `export_board` writes one from runs; `verify` recomputes what it says. Weights and features stay where the runs are.
 """
@@ -73,7 +73,7 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
             names = (file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"]))
             folder = staged.joinpath(*names)
             folder.mkdir(parents=True)
-            for file in (path, path.with_name(outcomes.FILE)):
+            for file in (path, path.with_name(outcomes.FILE), path.with_name(records.CODE)):
                 if file.exists():
                     with replacing(folder / file.name, synced=False) as beside:
                         shutil.copyfile(file, beside)
@@ -117,6 +117,9 @@ def _check(path: Path, record: Record, report: Verification) -> None:
     """The digests and figures of one record."""
     if record["digest"] != records.digest_of(record):
         report.findings.append(f"{path}: not as it was sealed: edited by hand (its digest is of another content)")
+    code = path.with_name(records.CODE)
+    if records.digest_of_file(code) != record["provenance"].get("own_code"):
+        report.findings.append(f"{code}: not the code that the record was made with")
     beside = path.with_name(outcomes.FILE)
     if records.digest_of_file(beside) != record.get("outcomes"):
         report.findings.append(f"{beside}: not the outcomes that the record was made with")

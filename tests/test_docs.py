@@ -134,6 +134,33 @@ def test_dead_links_are_named(tmp_path):
     assert links.dead(tmp_path) == ["a.html: none.html", "a.html: none.js", "a.html: sub/#gone"]
 
 
+def test_every_link_of_a_written_page_leads_somewhere_in_the_repository():
+    """Where most people read them; `make docs` checks the site's."""
+    written = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+    written += [*(ROOT / "docs").rglob("*.md"), *(ROOT / "results").glob("*.md"), *(ROOT / "results").glob("*/*.md")]
+    assert links.dead_in_repository(ROOT, written) == []
+
+
+def test_links_of_the_repository(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "code.py").touch()
+    (tmp_path / "docs" / "b.md").write_text("# An `odd` heading, too\n\n```bash\n# none\n```\n")
+    page = tmp_path / "docs" / "a.md"
+    page.write_text(
+        "# Top\n[t](#top) [b](b.md#an-odd-heading-too) [c](../code.py) [![p](b.md)](https://x.org/y)\n"
+        "```python\nf[0](gone.md)\n```\n"
+    )
+    assert links.dead_in_repository(tmp_path, [page]) == []
+    places = {"docs/b.md": "guides/b.md", "code.py": "made/code.md"}
+    text = "[b](b.md#x) [c [1]](../code.py) [t](#top) [no](gone.md) [the docs](../docs)\n```\n[b](b.md)\n```\n"
+    moved = links.for_the_site(text, "docs/a.md", "a.md", places, tmp_path)
+    assert moved.splitlines()[0] == "[b](guides/b.md#x) [c [1]](made/code.md) [t](#top) [no](gone.md) the docs (`docs`)"
+    assert "\n[b](b.md)\n" in moved, "code is left alone"
+    assert "(../guides/b.md)" in links.for_the_site("[b](b.md)", "docs/a.md", "sub/a.md", places, tmp_path)
+    page.write_text("[g](gone.md) [n](b.md#none)")
+    assert links.dead_in_repository(tmp_path, [page]) == ["docs/a.md: gone.md", "docs/a.md: b.md#none"]
+
+
 def test_notebooks_are_kept_without_outputs():
     for file in (ROOT / "docs").rglob("*.ipynb"):
         notebook = nbformat.read(file, as_version=4)

@@ -149,7 +149,7 @@ def check_board(folder: Path) -> None:
 
     check_writable(folder, "--board")
     files = (path for path in (folder / RECORDS).rglob("*") if not path.is_dir())
-    if strange := next((path for path in files if path.name not in (records.FILE, outcomes.FILE)), None):
+    if strange := next((path for path in files if path.name not in (records.FILE, records.CODE, outcomes.FILE)), None):
         raise RequestError(f"--board {folder}: {strange} is no record and would go, choose another folder")
 
 

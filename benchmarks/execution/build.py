@@ -5,10 +5,14 @@ from __future__ import annotations
 import lightning as L
 
 from disentangle_bench import datamodules, methods
-from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.planning import lookup, options
+from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.datamodules.base import ImageDataModule
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.methods.base import Method, stream_seed
+
+MOST_CODE = 1 << 18
+"""Characters of a file of the user's own of which a copy is kept; code is smaller."""
 
 
 def build_data(cell: Cell) -> ImageDataModule:
@@ -32,3 +36,30 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
     L.seed_everything(stream_seed(cell.seed, "weights") % 2**32, verbose=False)
     arguments = options.instantiate(cls, cell.options)
     return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
+
+
+def own_code_of(cell: Cell) -> str:
+    """What the user has written themselves of the cell's data set, method, their parts and its measures, file by file.
+
+    It is text to read: each file under a line with its name, what they import isn't in it, and of a file that is too
+    large nothing but how large.
+
+    Returns:
+        The text; empty where all is this package's.
+
+    Raises:
+        RuntimeError: files that decide the result are no longer those that the cell was planned with.
+    """
+    parts = (datamodules.find(cell.dataset), methods.find(cell.method), *lookup.own_parts(cell.options, ""))
+    deciding = lookup.own_texts(*parts)
+    if cell.source != (content_hash([text for _, text in deciding]) if deciding else ""):
+        names = ", ".join(name for name, _ in deciding) or "code of your own"
+        raise RuntimeError(
+            f"{names}: changed since the run was planned; the same command makes a run of it as it is now"
+        )
+    measures = lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(cell.imports).values()))
+    pieces = []
+    for name, text in dict.fromkeys([*deciding, *measures]):
+        kept = text if len(text) <= MOST_CODE else f"# left out: {len(text):,} characters, more than {MOST_CODE:,}"
+        pieces.append(f"# ---- {name} ----\n{kept.rstrip()}\n")
+    return "\n".join(pieces)

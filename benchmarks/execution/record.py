@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.benchmarks.machine import hardware
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, read_record, seal
+from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, digest_of_file, read_record, seal
+from disentangle_bench.files import write_file
 from disentangle_bench.json_files import write_json
 
 if TYPE_CHECKING:
@@ -83,9 +84,19 @@ def make_record(
     }
 
 
-def write_results(run: RunFolder, record: dict[str, Any], found: Outcomes) -> Record:
-    """Write outcomes and, last of all results, the record, sealed; at once, since each of the two names the other."""
+def write_results(run: RunFolder, record: dict[str, Any], found: Outcomes, code: str = "") -> Record:
+    """Write outcomes and, last of all results, the record, sealed; at once, since each of the two names the other.
+
+    Args:
+        run: whose folder they come into.
+        record: see `make_record`.
+        found: what each test image contributed.
+        code: of the user's own, of which a copy lies beside the record; the record has its digest.
+    """
     write_outcomes(run.outcomes, found)
+    if code:
+        write_file(run.code, code)
+        record["provenance"]["own_code"] = digest_of_file(run.code)
     sealed = seal(record, run.outcomes)
     write_json(run.record, sealed)
     return sealed

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.execution import loggers as log
-from disentangle_bench.benchmarks.execution.build import build_data, build_method
+from disentangle_bench.benchmarks.execution.build import build_data, build_method, own_code_of
 from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
@@ -100,6 +100,7 @@ def run_cell(run: RunFolder) -> None:
         progress.update("load data")
     data = build_data(cell)
     method = build_method(cell, data)
+    code = own_code_of(cell)
     loggers = log.make_loggers(run, cell, launch.logger)
     trained = _train_or_load(cell, method, data, run, launch, loggers, progress)
     where = device_of(launch)
@@ -113,7 +114,7 @@ def run_cell(run: RunFolder) -> None:
     measured = measure(cell, method, data, run, trained.encoder, progress)
     record = make_record(cell, method, data, trained, measured, launch, started)
     with signals.deferred():
-        log.finish(loggers, run, write_results(run, record, measured.outcomes))
+        log.finish(loggers, run, write_results(run, record, measured.outcomes, code))
         cleanup.clear(run)
         feature_cache.prune(run.out)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from statistics import fmean
 
-from disentangle_bench.benchmarks.execution.pretrained.costs import duration
-
+from disentangle_bench.benchmarks.execution.pretrained.forecast import duration
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.evaluation.records import Record, find_records
 

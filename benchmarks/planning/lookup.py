@@ -104,6 +104,18 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
 
 def source_hash(*parts: Any) -> str:
     """Hash of the files that define these classes or functions, where they are not this package's; empty if all are."""
+    texts = [text for _, text in own_texts(*parts)]
+    return content_hash(texts) if texts else ""
+
+
+def own_texts(*parts: Any) -> list[tuple[str, str]]:
+    """(name, content) of the files that define these classes and their bases, or functions, outside of this package.
+
+    What they import from elsewhere isn't followed.
+
+    Raises:
+        RequestError: one was defined in no file.
+    """
     outside = [one for part in parts for one in takewhile(is_outside, getattr(part, "__mro__", [part]))]
     try:
         files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
@@ -111,7 +123,7 @@ def source_hash(*parts: Any) -> str:
         raise RequestError(
             f"{outside[0].__qualname__}: code needs a file, whose content is part of a run's hash"
         ) from error
-    return content_hash([file.read_text(encoding="utf-8", errors="replace") for file in files]) if files else ""
+    return [(file.name, file.read_text(encoding="utf-8", errors="replace")) for file in files]
 
 
 def is_outside(part: Any) -> bool:

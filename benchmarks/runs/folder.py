@@ -164,6 +164,7 @@ class RunFolder:
         self.config = path / "config.json"
         self.record = path / records.FILE
         self.outcomes = path / outcomes.FILE
+        self.code = path / records.CODE
         self.failure = path / "failure.json"
         self.progress = path / "status.json"
         self.job = path / "job.json"

@@ -7,10 +7,13 @@ import sys
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.execution import build
+from disentangle_bench.benchmarks.planning.cell import Cell
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation import protocol
 from disentangle_bench.evaluation.leaderboard.frame import method_labels
 from disentangle_bench.evaluation.records import BadRecord, find_records, read_record
-from disentangle_bench.json_files import write_json
+from disentangle_bench.json_files import from_dict, write_json
 
 MINE = '''
 import numpy as np
@@ -151,6 +154,35 @@ def test_their_code_is_part_of_what_a_run_is(folder):
     assert lookup.source_hash(mine) == first
     assert lookup.own_parts({"backbone": "their_file.tiny", "own_views": "their_file.Turned"}, "") != []
     assert lookup.own_parts({"backbone": "resnet18.a1_in1k"}, "") == []
+
+
+def test_what_they_ran_can_be_read_beside_the_record_and_in_a_board(folder, capsys):
+    """And who edits it there is found out."""
+    assert main(["leaderboard", "--out", "runs", "--board", "board"]) == 0
+    for place in ("runs", "board"):
+        kept = sorted((folder / place).rglob("own_code.py"))
+        assert len(kept) == 2, "the method's run, and the other one on their data"
+        assert {file.read_text() for file in kept} == {f"# ---- their_file.py ----\n{MINE.rstrip()}\n"}
+    assert main(["verify", "board"]) == 0
+    assert main(["leaderboard", "--out", "runs", "--board", "board"]) == 0, "in place of the last one"
+    kept[0].write_text("class Mine: ...")
+    capsys.readouterr()
+    assert main(["verify", "board"]) == 1
+    assert f"{kept[0].relative_to(folder)}: not the code that the record was made with" in capsys.readouterr().out
+
+
+def test_code_that_changed_since_the_run_was_planned_is_not_run_for_it(folder, monkeypatch):
+    config = RunFolder(next(path.parent for path in (folder / "runs").rglob("own_code.py"))).read_config()
+    cell = from_dict(Cell, config.cell, "config.json")
+    assert MINE.strip() in build.own_code_of(cell)
+    (folder / "their_file.py").write_text(MINE.replace("nn.ReLU()", "nn.GELU()"))
+    with pytest.raises(RuntimeError, match=r"their_file\.py: changed since the run was planned"):
+        build.own_code_of(cell)
+    (folder / "their_file.py").write_text(MINE)
+    monkeypatch.setattr(build, "MOST_CODE", 100)
+    assert (
+        build.own_code_of(cell) == f"# ---- their_file.py ----\n# left out: {len(MINE):,} characters, more than 100\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ from mkdocs.structure.pages import Page
 
 from tools.docs import notebooks
 from tools.docs.api import ROOT
-from tools.docs.board import rank_sets
-from tools.docs.links import dead
+from tools.docs.links import dead, for_the_site
 from tools.docs.pictures import drawn, inlined
 
 FIRST = ("index.md", "quickstart.md", "concepts.md")
@@ -28,8 +27,19 @@ COPIED = {
     "results/claims.md": "results/claims.md",
 }
 
+SHOWN = {
+    "methods": "methods/index.md",
+    "methods/base.py": "reference/api/methods.md",
+    "datamodules/datasets/image_folder.py": "data/image_folder.md",
+    "evaluation/measures": "measures/index.md",
+    "evaluation/records.py": "reference/api/records.md",
+}
+"""Code of the repository -> the page that is made from it, for links from written pages."""
+
 _made: dict[str, str] = {}
 _pictures: dict[str, str] = {}
+_places: dict[str, str] = {}
+"""Path in the repository -> path on the site, of all that written pages may link to."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -42,14 +52,17 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         _made.update(_from_code())
         _made.update({uri: page.result() for uri, page in shown.items()})
     _made.update({uri: (ROOT / name).read_text(encoding="utf-8") for uri, name in COPIED.items()})
-    _made["index.md"] = front_page((ROOT / "README.md").read_text(encoding="utf-8"))
+    _made["index.md"] = (ROOT / "README.md").read_text(encoding="utf-8")
+    _places.clear()
+    _places.update(SHOWN | {name: uri for uri, name in COPIED.items()} | {"README.md": "index.md"})
     for board in sorted((ROOT / "results").glob("*/leaderboard.md")):
         if (board.parent / "records").is_dir():  # what lies beside the committed ones is somebody's runs
-            folder = board.parent.relative_to(ROOT)  # of the repository, which has the records too
-            text = board.read_text(encoding="utf-8").replace("[records](records)", f"`{folder}/records`")
-            _made[f"{folder}/leaderboard.md"] = text
+            uri = board.relative_to(ROOT).as_posix()
+            _made[uri], _places[uri] = board.read_text(encoding="utf-8"), uri
     _pictures.update(drawn(docs / "pictures"))
-    _pictures["rank-set.svg"] = _made["pictures/rank-set.svg"] = rank_sets(_made["results/quick/leaderboard.md"])
+    written = [path.relative_to(docs).as_posix() for path in (*docs.rglob("*.md"), *docs.rglob("*.svg"))]
+    _places.update({f"docs/{uri}": uri for uri in written})
+    _places.update({f"docs/{file.relative_to(docs).as_posix()}": uri for uri, file in files.items()})
     config.nav = menu(docs)
     return config
 
@@ -62,16 +75,6 @@ def _from_code() -> dict[str, str]:
 
     makers = (method_pages, data_pages, measure_pages, command_page, suite_page, api_pages)
     return {uri: text for maker in makers for uri, text in maker()}
-
-
-def front_page(readme: str) -> str:
-    """The README, with links from the site's root instead of the repository's."""
-    places = {name: uri for uri, name in COPIED.items()}
-
-    def moved(link: re.Match[str]) -> str:
-        return f"]({places.get(link[1], link[1].removeprefix('docs/'))})"
-
-    return re.sub(r"\]\(([^)]+)\)", moved, readme)
 
 
 def menu(folder: Path) -> list[Any]:
@@ -100,6 +103,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, text in _made.items():
         files.append(File.generated(config, uri, content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links of written pages are those of the repository: lead them to the site's pages."""
+    uri = page.file.src_uri
+    file = next((name for name, place in _places.items() if place == uri and name not in SHOWN), None)
+    return markdown if file is None else for_the_site(markdown, file, uri, _places, ROOT)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:

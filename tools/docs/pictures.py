@@ -12,7 +12,7 @@ from disentangle_bench.evaluation.leaderboard.table import grids
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.evaluation.verify import RECORDS, TABLE
 from disentangle_bench.files import write_file
-from tools.docs.board import content_and_domain
+from tools.docs.board import content_and_domain, rank_sets
 from tools.docs.dial import worst_group_curves
 from tools.docs.heat import CRITERIA, criteria
 
@@ -23,6 +23,7 @@ OF_BOARDS: dict[str, Callable[[], str]] = {
     "board.svg": lambda: content_and_domain(_text("quick")),
     "dial.svg": lambda: worst_group_curves(_text("dial")),
     "heat.svg": lambda: criteria(*map(_grid, HEAT)),
+    "rank-set.svg": lambda: rank_sets(_text("quick")),
 }
 """File -> what draws it from the committed boards, as SVG."""
 
