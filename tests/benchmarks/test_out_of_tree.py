@@ -1,8 +1,8 @@
 """A file of the user's own: its method, data set, measure, backbone and views are in every command."""
 
 import os
-import subprocess
 import re
+import subprocess
 import sys
 
 import pytest
