@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, ELSEWHERE, method_labels, observations, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, GIVEN, method_labels, observations, score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
 from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
 from disentangle_bench.evaluation.records import Problem, Record, find_records
@@ -178,7 +178,7 @@ def compare_records(
     - `better` if such a test finds a gain;
     - `same` if both one-sided tests at 5 % find it within the threshold (TOST; Schuirmann 1987);
     - `underpowered` if none of these, or if nothing is known of the noise: with a single seed, whose outcomes by image
-      say nothing about other seeds. Encoders that were trained elsewhere have none: they are judged by the images.
+      say nothing about other seeds. Encoders that existed already have none: they are judged by the images.
 
     A method of both sides is the same one if its settings are, or else its label.
 
@@ -261,7 +261,7 @@ def _compare(
                     "gain": float(gains[place].mean()),
                     "error": float(np.sqrt(noise.total[k])),
                     "df": float(noise.df[k]),
-                    "one_seed": len(old_runs) == 1 and {side[place][0].budget for side in sides} != {ELSEWHERE},
+                    "one_seed": len(old_runs) == 1 and {side[place][0].tuning for side in sides} != {GIVEN},
                 }
             )
     table = pd.DataFrame.from_records(lines).sort_values(list(_Place._fields), ignore_index=True)

@@ -69,10 +69,10 @@ RUN = (
     "ceiling",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
-ELSEWHERE = "trained elsewhere"
-"""Budget of what existed before."""
+GIVEN = "given"
+"""How an encoder, or features, that existed already came to its options."""
 TRAINING = frozenset({"train_seconds", "images_seen", "forward_passes", "images_per_second"})
-"""Costs that nobody has measured of what was trained elsewhere."""
+"""Costs that nobody has measured of what existed already."""
 CEILING = "supervised"
 """The method that learns just what content measures ask for."""
 SAID = " (says its user)"
@@ -103,7 +103,7 @@ def budget_of(record: Record) -> str:
     """`30 epochs`: what the run was allowed, in the unit that it was allowed in."""
     budget = record["config"].get("budget") or {}
     if not budget and is_pretrained(record):
-        return ELSEWHERE
+        return "trained elsewhere"
     words = [f"{_short(n)} {unit.removesuffix('s') if n == 1 else unit}" for unit, n in sorted(budget.items())]
     return ", ".join(words) or "not recorded"
 
@@ -135,7 +135,7 @@ def tuning_of(record: Record) -> str:
     where the others were tuned.
     """
     if is_pretrained(record):
-        return "given"
+        return GIVEN
     draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
     texts = [f"tuned, {draws} draws"] if draws else []
     if given:
@@ -303,7 +303,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         lines += [
             (*run, "", COST, key, "", float(value), None, (), 0, "")
             for key, value in record["cost"].items()
-            if isinstance(value, int | float) and not (key in TRAINING and allowed[1] == ELSEWHERE)
+            if isinstance(value, int | float) and not (key in TRAINING and is_pretrained(record))
         ]
     frame = pd.DataFrame.from_records(lines, columns=list(COLUMNS))
     frame.attrs["problems"] = problems

@@ -100,7 +100,7 @@ def test_encoders_from_elsewhere_have_no_seeds_and_are_judged_by_images(record, 
     result = compare(tmp_path / "before", tmp_path / "worse")
     assert result.exit_code == 3
     assert "one seed" not in result.text()
-    here = record(options={"weights": "00ff"}, budget={"epochs": 1})
+    here = record(budget={"epochs": 1})
     write_judged(tmp_path / "here", here, images < 300)
     assert compare(tmp_path / "before", tmp_path / "here").exit_code == 4
 
