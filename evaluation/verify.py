@@ -8,16 +8,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
 
 from disentangle_bench.evaluation import outcomes, records
 from disentangle_bench.evaluation.records import Record
-from disentangle_bench.files import file_name, replacing
+from disentangle_bench.files import file_name, printable, replacing
 
 RECORDS, TABLE = "records", "leaderboard.md"
 EXACT, SINGLE = 1e-9, 1e-5
@@ -32,7 +35,7 @@ class Verification:
         records: how many records were read.
         recomputed: figures that were computed again.
         without: figures that the outcomes can't give (no mean over test images, no clusters).
-        findings: what is wrong, a line each.
+        findings: what is wrong, a line each: file, figure, what is recorded, what was recomputed, what to do.
     """
 
     records: int = 0
@@ -45,7 +48,7 @@ class Verification:
         counts = f"{self.records} records, {self.recomputed} figures recomputed from outcomes by image"
         rest = f"{self.without} others stand by their record's digest alone"
         verdict = f"{len(self.findings)} findings" if self.findings else "all as recorded"
-        return "\n".join([*self.findings, f"{counts}; {rest}: {verdict}"]) + "\n"
+        return "\n".join([*map(printable, self.findings), f"{counts}; {rest}: {verdict}"]) + "\n"
 
 
 def export_board(found: Mapping[Path, Record], to: Path) -> Path:
@@ -93,17 +96,47 @@ def verify(folder: Path) -> Verification:
     """Check a board, or a folder of runs: digests, every figure that has outcomes, and (of a board) its table."""
     report = Verification()
     found, problems = records.find_records(folder)
-    report.findings += [problem.reason for problem in problems]
+    report.findings += [
+        f"{problem.reason}. Next: put the file back as it was, or remove its folder and make the run anew"
+        for problem in problems
+    ]
     for path, record in found.items():
         report.records += 1
         _check(path, record, report)
     if (folder / RECORDS).is_dir():
         table = folder / TABLE
-        if not table.exists() or table.read_bytes() != _table(folder / RECORDS).encode():
-            report.findings.append(f"{table}: not the table that the records give")
+        shown = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
+        again = _table(folder / RECORDS)
+        if shown != again:
+            place = _first_difference(shown, again) if shown else "it is missing"
+            command = shlex.join(["bench", "leaderboard", "--out", str(folder / RECORDS), "--board", str(folder)])
+            report.findings.append(
+                f"{table}: not the table that the records give: {place}. Next: if the records are as they should be, "
+                f"`{command}` makes it anew"
+            )
     elif not found:
-        report.findings.append(f"{folder}: no records")
+        report.findings.append(
+            f"{folder}: no records. Next: name a folder of runs or a board (`bench leaderboard --board` makes one)"
+        )
     return report
+
+
+def _first_difference(shown: str, again: str) -> str:
+    """Where a table differs: the first figure, or else the first line; and how many lines differ."""
+    lines = list(zip_longest(shown.splitlines(), again.splitlines(), fillvalue=""))
+    differing = [k for k, (one, other) in enumerate(lines) if one != other]
+    if not differing:
+        return "its line ends differ"
+    rows = [k for k in differing if all(line.startswith("| ") for line in lines[k])]
+    first, more = (rows or differing)[0], f"; {len(differing)} lines differ" if len(differing) > 1 else ""
+    cells = [[cell.strip(" |") for cell in re.split(r"(?<!\\)\|", line.strip("|"))] for line in lines[first]]
+    heads = [one for one, other in lines[:first] if one.startswith("| method") and one == other]
+    if not (heads and lines[first][0].startswith("| ") and len(cells[0]) == len(cells[1])):
+        return f"line {first + 1} is {lines[first][0]!r:.120}, recomputed {lines[first][1]!r:.120}{more}"
+    columns = [cell.strip() for cell in heads[-1].strip("|").split("|")]
+    at = next((k for k, pair in enumerate(zip(*cells, strict=True)) if pair[0] != pair[1]), 0)
+    what = f"{cells[1][0]}, {columns[at]}" if at < len(columns) else cells[1][0]
+    return f"line {first + 1}, {what}: it shows {cells[0][at]!r}, recomputed {cells[1][at]!r}{more}"
 
 
 def _table(folder: Path) -> str:
@@ -115,18 +148,31 @@ def _table(folder: Path) -> str:
 
 def _check(path: Path, record: Record, report: Verification) -> None:
     """The digests and figures of one record."""
-    if record["digest"] != records.digest_of(record):
-        report.findings.append(f"{path}: not as it was sealed: edited by hand (its digest is of another content)")
+    restore = "put both files back as they were (from where the board came, or `git checkout`), or make the run anew: "
+    restore += f"`{record['provenance'].get('command') or 'its command is not recorded'}`"
+    if record["digest"] != (digest := records.digest_of(record)):
+        report.findings.append(
+            f"{path}: not as it was sealed: edited by hand: its digest is recorded as {record['digest']!r:.20}, its "
+            f"content gives {digest!r:.20}. Next: {restore}"
+        )
     code = path.with_name(records.CODE)
-    if records.digest_of_file(code) != record["provenance"].get("own_code"):
-        report.findings.append(f"{code}: not the code that the record was made with")
+    if (now := records.digest_of_file(code)) != record["provenance"].get("own_code"):
+        report.findings.append(
+            f"{code}: not the code that the record was made with: {path} records SHA-256 "
+            f"{record['provenance'].get('own_code')!r:.20}, the file {f'has {now!r:.20}' if now else 'is missing'}. "
+            f"Next: {restore}"
+        )
     beside = path.with_name(outcomes.FILE)
-    if records.digest_of_file(beside) != record.get("outcomes"):
-        report.findings.append(f"{beside}: not the outcomes that the record was made with")
+    if (kept_digest := records.digest_of_file(beside)) != record.get("outcomes"):
+        report.findings.append(
+            f"{beside}: not the outcomes that the record was made with: {path} records SHA-256 "
+            f"{record.get('outcomes')!r:.20}, the file {f'has {kept_digest!r:.20}' if kept_digest else 'is missing'}. "
+            f"Next: {restore}"
+        )
     try:
         kept = outcomes.read_outcomes(beside)
     except outcomes.BadOutcomes as bad:
-        report.findings.append(str(bad))
+        report.findings.append(f"{bad}: no figure of {path} can be recomputed. Next: {restore}")
         return
     for row in record["metrics"]:
         place = (row["measure"], row["space"], row["target"])
@@ -144,7 +190,9 @@ def _check(path: Path, record: Record, report: Verification) -> None:
             figure, slack = again[score]
             if not abs(figure - value) <= slack * max(1.0, abs(value)):
                 name = " ".join(part for part in (*place, score) if part)
-                report.findings.append(f"{path}: {name} is recorded as {value!r}, its outcomes give {figure!r}")
+                report.findings.append(
+                    f"{path}: {name} is recorded as {value!r}, its outcomes give {figure!r}. Next: {restore}"
+                )
 
 
 def _agreement(kept: outcomes.Outcomes, place: tuple[str, str, str]) -> dict[str, float]:

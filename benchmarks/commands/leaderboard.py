@@ -43,9 +43,10 @@ def command(
     """
     from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import budgets, dial, formats, summary
+    from disentangle_bench.evaluation.leaderboard import budgets, dial, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
     from disentangle_bench.evaluation.leaderboard.table import column_names
+    from disentangle_bench.evaluation.leaderboard.writers import formats
 
     preconditions.require_runs(Path(out))
     if to is not None:
@@ -100,7 +101,8 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv", alone: bool 
             rows being marked in what is printed.
     """
     from disentangle_bench.evaluation import records
-    from disentangle_bench.evaluation.leaderboard import formats, requested, summary
+    from disentangle_bench.evaluation.leaderboard import requested, summary
+    from disentangle_bench.evaluation.leaderboard.writers import formats
 
     found, problems = records.find_records(folder, deep=False)
     preconditions.name_skipped(problems)

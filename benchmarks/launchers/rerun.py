@@ -29,12 +29,16 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
         try:
             cell = from_dict(Cell, record["config"], str(path))
         except BadJson as bad:
-            findings.append(str(bad))
+            findings.append(f"{bad}. Next: only runs that this suite has trained can be run again, leave out --retrain")
             continue
         if cell.hash == record["cell"]["hash"]:
             cells[path] = cell
         else:
-            findings.append(f"{path}: its configuration belongs to another run ({cell.hash})")
+            findings.append(
+                f"{path}: its configuration belongs to another run: its hash is recorded as {record['cell']['hash']}, "
+                f"the configuration gives {cell.hash}. Next: put the record back as it was, or run its command with "
+                "the version of the suite that made it"
+            )
     (accelerator, devices), cores = find_devices(), count_cores()
     threads = max((cell.threads or cores for cell in cells.values()), default=cores)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
@@ -50,21 +54,34 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
         reasons = {cell.hash: reason for cell, reason in outcome.failed}
         for path, cell in cells.items():
             if cell.hash in reasons:
-                findings.append(f"{path}: could not be run again: {reasons[cell.hash]}")
+                findings.append(
+                    f"{path}: could not be run again: {reasons[cell.hash]}. Next: mend that, then verify once more"
+                )
                 continue
             try:
                 findings += _differing(path, found[path], read_record(RunFolder(cell.folder(launch.out)).record))
             except BadRecord as bad:
-                findings.append(str(bad))
+                findings.append(f"{path}: run again, its new record is none: {bad}. Next: report it")
     return findings
 
 
 def _differing(path: Path, before: Record, after: Record) -> list[str]:
     """Figures of two records of one cell that differ, after what may explain it."""
-    lines = [f"{path}: {what} was {then!r}, is {now!r}" for what, then, now in different_figures(before, after)]
-    for what in ("git", "versions", "hardware"):
-        then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
-        changed = [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]
-        if lines and changed:
-            lines.append(f"{path}: {what} differ: {', '.join(changed)}")
-    return lines
+    changes = {what: _changed(before, after, what) for what in ("git", "versions", "hardware")}
+    told = [f"{what} differ: {', '.join(changed)}" for what, changed in changes.items() if changed]
+    step = (
+        "with the recorded code, versions and kind of processor (next lines) it should come out the same"
+        if told
+        else "code, versions and hardware are those recorded, so one of the two runs is wrong: run it a third time"
+    )
+    lines = [
+        f"{path}: {what} is recorded as {then!r}, the run again gave {now!r}. Next: {step}"
+        for what, then, now in different_figures(before, after)
+    ]
+    return [*lines, *(f"{path}: {one}" for one in told)] if lines else []
+
+
+def _changed(before: Record, after: Record, what: str) -> list[str]:
+    """What of the code, the versions or the machine is another one."""
+    then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
+    return [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import COST, Key, Record, score_of
+from disentangle_bench.evaluation.leaderboard.writers.formats import amount
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +81,9 @@ def equality(part: pd.DataFrame) -> str:
             continue
         low, high = float(values.min()), float(values.max())
         if high - low <= TOLERANCE * high:
-            equal.append(f"{title} ({high:,.4g})")
+            equal.append(f"{title} ({amount(high)})")
         else:
-            unequal.append(f"{title} ({low:,.4g} to {high:,.4g})")
+            unequal.append(f"{title} ({amount(low)} to {amount(high)})")
     parts = [f"equal within {TOLERANCE:.0%}: {', '.join(equal)}"] if equal else []
     parts += [f"unequal: {', '.join(unequal)}"] if unequal else []
     return "; ".join(parts)

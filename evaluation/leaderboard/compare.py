@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, Group, method_labels, observations, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, GIVEN, Group, method_labels, observations, score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
 from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
 from disentangle_bench.evaluation.records import Problem, Record, find_records
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 THRESHOLD = 0.01
 EXIT_WORSE, EXIT_UNDERPOWERED = 3, 4
 BETTER, WORSE, SAME, UNDERPOWERED = "better", "worse", "same", "underpowered"
+ONE_SEED = "one seed says nothing about other seeds: run at least 3"
+SMALLEST = 0.001
+"""p-values below are not told apart."""
 
 
 class NothingToCompare(ValueError):
@@ -49,7 +52,8 @@ class Comparison:
         table: a line a figure: data set, measure, score, target, method, space, `n` (seeds in common), `before` and
             `after` (means over these seeds), `gain` (difference, positive for the better), `low` and `high` (95 %
             interval of the gain), `p_worse`, `p_better` (one-sided, after Holm's correction), `p_same` (that the
-            difference lies within the threshold), `verdict`.
+            difference lies within the threshold), `one_seed` (whether a single seed is all that is known of something
+            that was trained here: then nothing is tested), `verdict`.
         missing: figures that only the first side has.
         new: figures that only the second side has.
         threshold: a loss up to this is not held against the second side.
@@ -85,7 +89,7 @@ class Comparison:
                 *(f"{r[name]:.4f}" for name in ("before", "after")),
                 f"{r['gain']:+.4f}",
                 "-" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                *("-" if np.isnan(r[name]) else f"{r[name]:.3g}" for name in ("p_worse", "p_same")),
+                *(p_text(r[name]) for name in ("p_worse", "p_same")),
             ]
             for r in told.to_dict("records")
         ]
@@ -115,7 +119,14 @@ class Comparison:
             f"than {self.threshold:g} on average; same: the difference is within {self.threshold:g} (equivalence, "
             f"{LEVEL:.0%}); underpowered: these runs can tell neither"
         )
+        if self.table["one_seed"].any():
+            parts.append(f"n = 1: {ONE_SEED}; an interval there is of the test images alone")
         return "\n".join(parts) + "\n"
+
+
+def p_text(p: float) -> str:
+    """`0.031`, `< 0.001`, or `-` where nothing was tested."""
+    return "-" if np.isnan(p) else f"< {SMALLEST}" if p < SMALLEST else f"{p:.3f}"
 
 
 def compare(a: Path, b: Path, threshold: float = THRESHOLD, only: Collection[str] = ()) -> Comparison:
@@ -174,7 +185,8 @@ def compare_records(
       t-test finds a loss at 5 %, after Holm's correction (1979) over all figures;
     - `better` if such a test finds a gain;
     - `same` if both one-sided tests at 5 % find it within the threshold (TOST; Schuirmann 1987);
-    - `underpowered` if none of these, or if nothing is known of the noise (a single seed without outcomes by image).
+    - `underpowered` if none of these, or if nothing is known of the noise: with a single seed, whose outcomes by image
+      say nothing about other seeds. Encoders that existed already have none: they are judged by the images.
 
     A method of both sides is the same one if its settings are, or else its label.
 
@@ -257,14 +269,16 @@ def _compare(
                     "gain": float(gains[place].mean()),
                     "error": float(np.sqrt(noise.total[k])),
                     "df": float(noise.df[k]),
+                    "one_seed": len(old_runs) == 1 and {side[place][0].tuning for side in sides} != {GIVEN},
                 }
             )
     table = pd.DataFrame.from_records(lines).sort_values(list(_Place._fields), ignore_index=True)
     gain, error, df = (table[name].to_numpy() for name in ("gain", "error", "df"))
+    tested = np.where(table["one_seed"], np.nan, 1.0)
     half = stdtrit(df, (1 + LEVEL) / 2) * error
     table["low"], table["high"] = gain - half, gain + half
-    table["p_better"], table["p_worse"] = _holm(_below(0, gain, error, df)), _holm(_below(0, -gain, error, df))
-    table["p_same"] = np.maximum(_below(-threshold, gain, error, df), _below(-threshold, -gain, error, df))
+    table["p_better"], table["p_worse"] = (_holm(tested * _below(0, sign * gain, error, df)) for sign in (1, -1))
+    table["p_same"] = tested * np.maximum(_below(-threshold, gain, error, df), _below(-threshold, -gain, error, df))
     lost = (table["p_worse"] < 1 - LEVEL) & (gain < -threshold)
     verdicts = np.select(
         [lost, table["p_better"] < 1 - LEVEL, table["p_same"] < 1 - LEVEL], [WORSE, BETTER, SAME], UNDERPOWERED

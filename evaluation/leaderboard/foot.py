@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
 from disentangle_bench.evaluation.leaderboard.frame import BY_HAND, COST, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import Figure
+from disentangle_bench.evaluation.records import SPACE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HOW_TO_READ = (
-    "How to read a cell: 95.4 ± 0.9 (1-3) means that the method reached 95.4 on average; that with other random seeds "
-    "and other test images it would most likely reach between 94.5 and 96.3; and that it may be anything from the "
-    "best to the third of its block, since the runs can't tell. Bold may be the best of its block, which is the "
-    "methods that saw labels of the same kind. ↑: more is better, ↓: less is better, neither: a description. "
-    "\N{EN DASH}: not measured."
-)
+SIGNS = "↑: more is better, ↓: less is better, neither: a description. \N{EN DASH}: not measured."
+HOW_BOLD = "Bold may be the best of its block, which is the methods that saw labels of the same kind."
 HOW_PUBLISHED = (
     "Published: as others report it, read where the note says, not measured here; in brackets what was measured under "
     "another protocol, which the note tells: not to be compared as it stands."
 )
 HOW_COMPUTED = (
     "± is the half-width of the 95 % interval over seeds and test images; how far seeds lie apart is told by all rows "
-    "of a column together, in a description by each row alone. The ranks hold for all rows of a column at once, at "
-    "95 % (Tukey-Kramer)."
+    "of a column together, in a description by each row alone."
 )
+HOW_RANKED = "The ranks hold for all rows of a column at once, at 95 % (Tukey-Kramer)."
 
 
 def foot(
@@ -37,6 +33,7 @@ def foot(
     runs: dict[str, int],
     keys: list[Key],
     chance_of: Callable[[Key], float | None],
+    marks: Sequence[str] = (),
 ) -> list[str]:
     """Lines below the leaderboard of one data set.
 
@@ -46,31 +43,27 @@ def foot(
         runs: method -> how many seeds.
         keys: columns that are shown.
         chance_of: what guessing gives, where a row tells it.
+        marks: spaces that cells are marked with.
     """
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    foot = [HOW_TO_READ] if any(f.n for f in figures) else []
-    few = sorted({f"n = {n}" for n in runs.values() if n < 3})
-    if few:
-        foot.append(f"{' and '.join(few)}: too few seeds to rank; bold there rests on the test images alone.")
-    if 1 in runs.values():
-        foot.append("n = 1: the interval is of the test images alone; other seeds may differ by more.")
     shown = [f for f in figures if f.n and f.key in keys]
-    by_image = {f.key for f in shown if not math.isnan(f.image_part)}
-    alone = [key for key in keys if key not in by_image and any(f.key == key and f.n > 1 for f in shown)]
-    told = ", ".join(dict.fromkeys(f"{title} {score}" for title, score, _ in alone))
-    foot.append(HOW_COMPUTED + (f" Over seeds alone, which is too narrow: {told}." if alone else ""))
+    foot = [how_to_read(shown)] if shown else []
+    if marks:
+        named = ", ".join(f"[{space}]" for space in marks)
+        foot.append(
+            f"{named}: the figure is of that space, which the method declares for the question; without a mark it is "
+            f"of {SPACE}, or of the space that the measure is made for."
+        )
+    foot += _few(shown, runs)
+    foot += [line] if (line := _how_computed(shown, keys)) else []
     words: dict[str, list[str]] = {}
     for title, score, target in keys:
         known = score_of(title, score)
         if known is not None and chance_of((title, score, target)) is None and known.chance != "none":
             words.setdefault(known.chance, []).append(f"{title} {score}")
     chance = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in words.items()]
-    ceiling = sorted({f.method for f in figures if f.block == "content"})
-    foot.append(
-        (f"Chance: {'; '.join(chance)}. " if chance else "")
-        + (f"Ceiling: {', '.join(ceiling)}, which saw the labels that are asked for." if ceiling else "")
-    )
+    foot.append((f"Chance: {'; '.join(chance)}. " if chance else "") + _ceiling(shown, keys))
     if any(f.published for f in shown):
         foot.append(HOW_PUBLISHED)
     options = f"Options: {_shared(part, 'tuning')}.".replace(f"Options: {BY_HAND}", BY_HAND.capitalize())
@@ -80,6 +73,84 @@ def foot(
     if unknown := sorted(set(part["measure"]) - set(MEASURES) - {COST}):
         foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
     return [line.strip() for line in foot if line]
+
+
+def how_to_read(shown: Sequence[Figure]) -> str:
+    """A cell in words, as far as there are intervals, ranks and bold print among the figures."""
+    ranked = any(not math.isnan(f.rank_low) for f in shown)
+    several = any(f.n > 1 for f in shown)
+    average = " on average" if several else ""
+    if any(_has_interval(f) for f in shown):
+        others = "other random seeds and other test images" if several else "other test images"
+        text = (
+            f"95.4 ± 0.9{' (1-3)' if ranked else ''} means that the method reached 95.4{average}; that with {others} "
+            "it would most likely reach between 94.5 and 96.3"
+        )
+        text += (
+            "; and that it may be anything from the best to the third of its block, since the runs can't tell."
+            if ranked
+            else "."
+        )
+    else:
+        text = f"95.4 means that the method reached 95.4{average}; nothing tells how far other seeds would differ."
+    bold = f" {HOW_BOLD}" if any(f.best for f in shown) else ""
+    return f"How to read a cell: {text}{bold} {SIGNS}"
+
+
+def _few(shown: Sequence[Figure], runs: dict[str, int]) -> list[str]:
+    """What a reader misses of rows with one or two seeds."""
+    few = sorted({f"n = {n}" for n in runs.values() if n < 3})
+    if not few:
+        return []
+    bold = "; bold there rests on the test images alone" if any(f.best and runs[f.method] < 3 for f in shown) else ""
+    lines = [f"{' and '.join(few)}: too few seeds to rank{bold}."]
+    alone = [f for f in shown if runs[f.method] == 1]
+    if any(_has_interval(f) for f in alone):
+        lines.append("n = 1: an interval is of the test images alone; other seeds may differ by more.")
+    elif alone:
+        lines.append("n = 1: no interval, since nothing tells how far other seeds and test images would differ.")
+    return lines
+
+
+def _how_computed(shown: Sequence[Figure], keys: list[Key]) -> str:
+    """Where intervals and ranks come from; empty where there are none."""
+    if not any(_has_interval(f) for f in shown):
+        return ""
+    by_image = {f.key for f in shown if not math.isnan(f.image_part)}
+    alone = [key for key in keys if key not in by_image and any(f.key == key and f.n > 1 for f in shown)]
+    told = ", ".join(dict.fromkeys(f"{title} {score}" for title, score, _ in alone))
+    text = "± is the half-width of the 95 % interval over test images."
+    if any(f.n > 1 for f in shown):
+        text = HOW_COMPUTED
+    text += f" {HOW_RANKED}" if any(not math.isnan(f.rank_low) for f in shown) else ""
+    return text + (f" Over seeds alone, which is too narrow: {told}." if alone else "")
+
+
+def _ceiling(shown: Sequence[Figure], keys: list[Key]) -> str:
+    """Which rows are the ceiling, and of which figures they are none."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    names = sorted({f.method for f in shown if f.ceiling})
+    if not names:
+        return ""
+    passed: dict[tuple[str, ...], list[str]] = {}
+    for key in keys:
+        known = score_of(key[0], key[1])
+        if MEASURES[key[0]].aspect != "content" or known is None or known.direction != "up":
+            continue
+        rows = [f for f in shown if f.key == key]
+        top = max((f.mean for f in rows if f.ceiling), default=math.inf)
+        if above := sorted({f.method for f in rows if f.mean > top}):
+            passed.setdefault(tuple(above), []).append(f"{key[0]} {key[1]}")
+    text = f"Ceiling: {', '.join(names)}, which saw the labels that are asked for."
+    return text + "".join(
+        f" Not of {', '.join(dict.fromkeys(figures))}, where {', '.join(above)} reached more."
+        for above, figures in passed.items()
+    )
+
+
+def _has_interval(figure: Figure) -> bool:
+    return not math.isnan(figure.low)
 
 
 def _shared(part: pd.DataFrame, what: str) -> str:

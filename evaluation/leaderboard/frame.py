@@ -46,8 +46,15 @@ RUN = (
     "seed",
     "run",
     "encoder",
+    "ceiling",
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+GIVEN = "given"
+"""How an encoder, or features, that existed already came to its options."""
+TRAINING = frozenset({"train_seconds", "images_seen", "forward_passes", "images_per_second"})
+"""Costs that nobody has measured of what existed already."""
+CEILING = "supervised"
+"""The method that learns just what content measures ask for."""
 SAID = " (says its user)"
 """After the labels that an encoder from elsewhere saw, where that is somebody's word."""
 BY_HAND = "options set by hand"
@@ -77,7 +84,8 @@ def budget_of(record: Record) -> str:
     budget = record["config"].get("budget") or {}
     if not budget and is_pretrained(record):
         return "trained elsewhere"
-    return ", ".join(f"{_short(amount)} {unit}" for unit, amount in sorted(budget.items())) or "not recorded"
+    words = [f"{_short(n)} {unit.removesuffix('s') if n == 1 else unit}" for unit, n in sorted(budget.items())]
+    return ", ".join(words) or "not recorded"
 
 
 def is_pretrained(record: Record) -> bool:
@@ -107,7 +115,7 @@ def tuning_of(record: Record) -> str:
     where the others were tuned.
     """
     if is_pretrained(record):
-        return "given"
+        return GIVEN
     draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
     texts = [f"tuned, {draws} draws"] if draws else []
     if given:
@@ -251,7 +259,8 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         allowed = (labels_of(record), budget_of(record), ways[dataset, cell["method"], settings])
         spaces = (record["primary_space"], record["invariant_space"])
         encoder = str(record["provenance"].get("encoder", ""))
-        run = (dataset, label, settings, *allowed, *spaces, cell["seed"], cell["hash"], encoder)
+        which = (cell["seed"], cell["hash"], encoder, cell["method"] == CEILING)
+        run = (dataset, label, settings, *allowed, *spaces, *which)
         stored, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key, width = (row["measure"], row["space"], row["target"]), row.get("width", 0)
@@ -274,7 +283,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
         lines += [
             (*run, "", COST, key, "", float(value), None, (), 0, "")
             for key, value in record["cost"].items()
-            if isinstance(value, int | float)
+            if isinstance(value, int | float) and not (key in TRAINING and is_pretrained(record))
         ]
     frame = pd.DataFrame.from_records(lines, columns=list(COLUMNS))
     frame.attrs["problems"] = problems

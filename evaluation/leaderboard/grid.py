@@ -33,6 +33,7 @@ class TableCell:
         notes: numbers of the notes that belong to it.
         untrusted: why its figure can't be trusted, where its space is wider than the score is valid for.
         other_protocol: whether it was measured under another protocol.
+        space: that the figure is of, where it isn't `features`.
         share: of the way from the worst to the best that its figure can be; NaN: nobody asked.
     """
 
@@ -45,6 +46,7 @@ class TableCell:
     notes: tuple[int, ...] = ()
     other_protocol: bool = False
     untrusted: str = ""
+    space: str = ""
     share: float = math.nan
 
 
@@ -56,6 +58,10 @@ class Column:
     kind: Literal["text", "count", "cost", "figure", "published"] = "figure"
     key: Key | None = None
     unit: str = ""
+
+
+SPACE_COLUMN = Column("space", "text")
+"""Which space speaks in a row."""
 
 
 @dataclass
@@ -71,7 +77,8 @@ class Grid:
         chance: the last row: what guessing gives.
         notes: numbered from 1.
         foot: what holds for all of it.
-        main: whether it is the leaderboard, and not the table of which space tells what.
+        main: whether it is what is read first, and not a table below it.
+        below: headings of columns that stand in tables below it.
     """
 
     dataset: str
@@ -83,6 +90,7 @@ class Grid:
     notes: list[str] = field(default_factory=list)
     foot: list[str] = field(default_factory=list)
     main: bool = True
+    below: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> int:
         """Number of the note with this text, added where there is none yet."""
@@ -110,6 +118,7 @@ class Figure(NamedTuple):
     rank_low: float
     rank_high: float
     best: bool
+    ceiling: bool
     published: tuple[Published, ...]
     width: int
     missing: int

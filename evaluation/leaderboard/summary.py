@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from disentangle_bench.evaluation.leaderboard import dial, formats
+from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     INVARIANCE,
@@ -20,6 +20,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
 )
 from disentangle_bench.evaluation.leaderboard.grid import Grid
 from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
+from disentangle_bench.evaluation.leaderboard.writers import formats, layout
 from disentangle_bench.evaluation.published import Published
 
 if TYPE_CHECKING:
@@ -64,15 +65,14 @@ def leaderboard(
 def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
     """`leaderboard` of an `observations` frame.
 
-    Columns besides those that name the line: `labels`, `budget` and `tuning` (what the method saw,
-    what it was allowed, how it came to its options), `block`
-    (what it competes with), `row` (space of the row of the main table that the figure stands in; empty: in none), `n`
-    (seeds with a figure), `mean`, `std` (ddof 1, over seeds; NaN for n < 2), all of `statistics.column` (ranks and
-    `best` in the main table only), `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (tuples,
-    a seed each), `published` (figures of others to compare with, in the main table only), `width`
-    (codes of the space, of the widest; 0: not recorded), `missing` (runs without this
-    figure) and `reason` (why; empty where nothing is missing). Costs stand under measure `cost`, with an empty space;
-    they have no interval.
+    Columns besides those that name the line: `labels`, `budget` and `tuning` (what the method saw, what it was allowed,
+    how it came to its options), `block` (what it competes with), `ceiling` (whether it is the table's ceiling), `row`
+    (space of the row of the main table that the figure stands in; empty: in none), `n` (seeds with a figure), `mean`,
+    `std` (ddof 1, over seeds; NaN for n < 2), all of `statistics.column` (ranks and `best` in the main table only),
+    `seeds`, `runs` (hashes of the cells, the names of their folders), `values` (tuples, a seed each), `published`
+    (figures of others to compare with, in the main table only), `width` (codes of the space, of the widest; 0: not
+    recorded), `missing` (runs without this figure) and `reason` (why; empty where nothing is missing). Costs stand
+    under measure `cost`, with an empty space; they have no interval.
     """
     import numpy as np
     import pandas as pd
@@ -106,7 +106,7 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
         own = {"row": line.row(spaces), "n": 0, "width": 0, "missing": len(absent[line]), "reason": absent[line][0]}
         lines.append(line._asdict() | dict.fromkeys(("seeds", "runs", "values", "published"), ()) | own)
     told_of = ["seeds", "runs", "values", "published", "width", "missing", "reason"]
-    order = [*GROUP, "block", "row", "n", "mean", "std", *STATISTICS, *told_of]
+    order = [*GROUP, "block", "ceiling", "row", "n", "mean", "std", *STATISTICS, *told_of]
     table = pd.DataFrame.from_records(lines, columns=order)
     table["block"] = [block_of(labels) for labels in table["labels"]]
     table["best"] = [best is True for best in table["best"]]  # where nothing was told it is not
@@ -143,6 +143,7 @@ class Line(NamedTuple):
     target: str
     primary_space: str
     invariant_space: str
+    ceiling: bool
 
     @property
     def column(self) -> tuple[str, str, str, str]:
@@ -248,9 +249,9 @@ class View:
     transpose: bool = False
 
     def grids(self, frame: pd.DataFrame) -> list[Grid]:
-        """The leaderboard of each data set, and under it which space tells what, unless columns were chosen.
+        """The leaderboard of each data set, and below it further columns and which space tells what.
 
-        Before them curves over the correlation of the data, if there are any.
+        Where columns were chosen, these alone. First come curves over the correlation of the data, if there are any.
         """
         below = {} if self.columns else {grid.dataset: grid for grid in space_grids(frame)}
         asked = not self.columns or bool({dial.MEASURE, dial.AREA} & set(self.columns))
@@ -258,10 +259,16 @@ class View:
         found = [
             grid
             for board in grids(frame, self.columns, self.sort)
-            for grid in (curves.get(board.dataset), board, below.get(board.dataset))
+            for grid in (curves.get(board.dataset), *self._parts(board), below.get(board.dataset))
             if grid is not None
         ]
         return [formats.transposed(grid) for grid in found] if self.transpose else found
+
+    def _parts(self, board: Grid) -> list[Grid]:
+        """All columns, in tables that a page has room for; those that were chosen, or all of them as rows, in one."""
+        if self.transpose:
+            return [board]
+        return [layout.without_space(board)] if self.columns else layout.tables(board)
 
 
 ALL = View()
@@ -283,7 +290,7 @@ def to_console(
     frame: pd.DataFrame, problems: Sequence[Problem] = (), view: View = ALL, *, width: int = 80, colour: bool = False
 ) -> str:
     """As `to_markdown`, for a terminal: the main table alone, and of its columns those that have room."""
-    from disentangle_bench.evaluation.leaderboard.console import console
+    from disentangle_bench.evaluation.leaderboard.writers.console import console
 
     shown = [grid for grid in view.grids(frame) if grid.main]
     skipped = _skipped(frame, problems)

@@ -19,10 +19,11 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     Key,
     score_of,
 )
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Figure, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, SPACE_COLUMN, Column, Figure, Grid, TableCell
 from disentangle_bench.evaluation.measures.base import MOST_FREQUENT
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 from disentangle_bench.evaluation.published import Published
+from disentangle_bench.evaluation.records import SPACE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +131,7 @@ class _Board:
         costs = [Column(title, "cost", (COST, score, "")) for score, title in SHOWN_COSTS.items()]
         chosen = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
         chosen = [beside for c in chosen for beside in (c, self._published_beside(c)) if beside is not None]
-        names = [Column(title, "text") for title in ("method", "space", "labels seen")]
+        names = [Column("method", "text"), SPACE_COLUMN, Column("labels seen", "text")]
         grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *chosen])
         first = next((c.key for c in (*figures, *costs) if c.key and sort and sort in _names(c)), None)
         for row in self._rows(first or next((c.key for c in chosen if c.key), None)):
@@ -147,7 +148,8 @@ class _Board:
         if any(cell.value is not None for cell in chance):
             grid.chance = [TableCell(CHANCE), TableCell(""), TableCell(""), TableCell(), *chance]
         keys = [c.key for c in chosen if c.kind == "figure" and c.key]
-        grid.foot = foot(self.part, list(self.shown.values()), self.runs, keys, self._chance)
+        marks = {cell.space for row in grid.rows for cell in row} - {""}
+        grid.foot = foot(self.part, list(self.shown.values()), self.runs, keys, self._chance, sorted(marks))
         return grid
 
     def space_grid(self) -> Grid | None:
@@ -255,7 +257,7 @@ class _Board:
         if untrusted:
             notes = (*notes, grid.note(untrusted))
         best = found.best and not untrusted
-        return TableCell(found.mean, half, ranks, best, bound, fewer, notes, untrusted=untrusted)
+        return TableCell(found.mean, half, ranks, best, bound, fewer, notes, untrusted=untrusted, space=_mark(found))
 
     def _published(self, grid: Grid, figures: tuple[Published, ...]) -> TableCell:
         """One that was measured as here, if there is one; the notes tell of all."""
@@ -283,6 +285,14 @@ class _Board:
 def _unit(key: Key) -> str:
     known = score_of(key[0], key[1])
     return known.unit if known is not None else ""
+
+
+def _mark(figure: Figure) -> str:
+    """The space of a figure, where a reader would take it for one of `features`."""
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    made_for_it = MEASURES[figure.measure].spaces is not None
+    return "" if made_for_it or figure.space == SPACE else figure.space
 
 
 def _untrusted(figure: Figure) -> str:

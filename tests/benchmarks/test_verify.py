@@ -40,7 +40,9 @@ def test_a_record_that_no_run_gives_is_named(run):
     record["provenance"]["git"] = {"commit": "0" * 40, "dirty": False}
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
     finding, why = rerun.differences(find_records(run.out)[0], 1)
-    assert "knn@1 features class top1 was" in finding
+    figures = row["scores"]["top1"]
+    assert f"{run.record}: knn@1 features class top1 is recorded as {figures!r}, the run again gave 0." in finding
+    assert "Next: with the recorded code, versions" in finding
     assert f"git differ: commit {'0' * 40} -> " in why
 
 
@@ -49,7 +51,8 @@ def test_a_record_of_another_configuration_is_named(run):
     record["config"]["seed"] = 5
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
     (finding,) = rerun.differences(find_records(run.out)[0], 1)
-    assert "its configuration belongs to another run" in finding
+    assert "its configuration belongs to another run: its hash is recorded as" in finding
+    assert "Next: put the record back" in finding
 
 
 def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):

@@ -1,6 +1,7 @@
 """A board is what its records and outcomes give, and what was edited by hand is named."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,32 @@ def test_one_digit_changed_by_hand_is_named(board, capsys):
     edit(path, '"train_seconds": 1', '"train_seconds": 2')
     assert main(["verify", str(board)]) == 1
     said = capsys.readouterr().out
-    assert f"{path}: not as it was sealed: edited by hand" in said
-    assert "not the table that the records give" in said  # it shows training seconds
+    digests = f"its digest is recorded as '{json.loads(path.read_text())['digest'][:19]}, its content gives '"
+    assert f"{path}: not as it was sealed: edited by hand: {digests}" in said
+    assert "Next: put both files back as they were (from where the board came, or `git checkout`), or make" in said
+    assert "or make the run anew: `bench run --dataset digits --method" in said
+    shown = (
+        r"leaderboard\.md: not the table that the records give: line \d+, simclr, train s: it shows '11', recomputed '"
+    )
+    assert re.search(shown, said)
+
+
+def test_a_table_of_which_a_figure_was_changed_is_made_anew_by_the_command_that_is_told(board, capsys):
+    table = board / "leaderboard.md"
+    good = table.read_text()
+    table.write_text(good.replace("90.0 ±", "99.0 ±", 1))
+    assert main(["verify", str(board)]) == 1
+    said = capsys.readouterr().out
+    assert "simclr, linear@1 top1 % ↑: it shows '**99.0 ± " in said
+    assert "', recomputed '**90.0 ± " in said
+    command = said.partition("`bench ")[2].partition("`")[0].split()
+    assert main(command) == 0
+    assert table.read_text() == good
+    assert verify(board).findings == []
+    table.write_text(good + "more\n")
+    assert "is 'more', recomputed ''" in verify(board).text()
+    table.unlink()
+    assert "leaderboard.md: not the table that the records give: it is missing. Next: " in verify(board).text()
 
 
 def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_sealed_anew(board):
@@ -79,7 +104,9 @@ def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_se
     record["metrics"][0]["scores"]["top1"] += 1e-6
     write_json(path, seal(record, path.with_name(OUTCOMES)))
     (finding, *_) = verify(board).findings
-    assert f"{path}: linear@1 features class top1 is recorded as" in finding
+    wrong = record["metrics"][0]["scores"]["top1"]
+    assert f"{path}: linear@1 features class top1 is recorded as {wrong!r}, its outcomes give 0.9" in finding
+    assert "Next: put both files back" in finding
 
 
 def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
@@ -88,8 +115,10 @@ def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
     (board / "leaderboard.md").write_text("| simclr | 100.0 |")
     paths[1].write_text("{")
     text = verify(board).text()
-    assert "not the outcomes that the record was made with" in text
+    assert f"not the outcomes that the record was made with: {paths[0]} records SHA-256 '" in text
+    assert "the file has '" in text
     assert "no readable outcomes" in text
+    assert all("Next: " in line for line in text.splitlines()[:-1])
     assert "not readable as JSON" in text
     assert "not the table" in text
 
@@ -124,7 +153,8 @@ def test_names_in_records_choose_no_folder(runs, tmp_path):
 def test_what_is_no_folder_is_refused(tmp_path, capsys):
     assert main(["verify", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
-    assert verify(tmp_path).findings == [f"{tmp_path}: no records"]
+    (finding,) = verify(tmp_path).findings
+    assert finding.startswith(f"{tmp_path}: no records. Next: name a folder of runs or a board")
 
 
 @pytest.mark.parametrize("moment", range(1, 4))

@@ -20,8 +20,18 @@ FIGURE = re.compile(r"\**([\d.]+)(?: ± ([\d.]+))?")
 
 
 def table(board: str) -> list[list[str]]:
-    """Cells of a board's first table: its head, then its rows."""
-    lines = board[board.index("|") :].split("\n\n")[0].splitlines()
+    """Cells of a board's first table and of those with its further figures: the head, then a row a method."""
+    first, *below = (_cells(part) for part in board.split(": further figures\n"))
+    for further in below:
+        by_method = {cells[0]: cells[1:] for cells in further}
+        nothing = [""] * (len(further[0]) - 1)
+        first = [[*cells, *by_method.get(cells[0], nothing)] for cells in first]
+    return first
+
+
+def _cells(text: str) -> list[list[str]]:
+    """The first table in markdown, without the line below its head."""
+    lines = text[text.index("|") :].split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
 
@@ -44,11 +54,12 @@ def rank_sets(board: str, column: str = "linear@1 top1") -> str:
         ValueError: the board has no such column, or no ranks in it.
     """
     lines = table(board)
-    head, block = _column(lines[0], column), lines[1][2]
+    head, labels = _column(lines[0], column), _column(lines[0], "labels seen")
+    block = lines[1][labels]
     rows = []
     for cells in lines[1:]:
         found = CELL.fullmatch(cells[head].strip("*"))
-        if found is None or cells[2] != block:  # the first block: those that saw the same labels
+        if found is None or cells[labels] != block:  # the first block: those that saw the same labels
             break
         rows.append((cells[0], float(found[1]), float(found[2]), found[3], "**" in cells[head]))
     if not rows:
@@ -123,13 +134,14 @@ def content_and_domain(board: str, measure: str = "kmeans@2") -> str:
     """
     head, *rows = table(board)
     columns = [_column(head, f"{measure} {score} ") for score in ("nmi_domain", "nmi")]
+    labels = _column(head, "labels seen")
     points, chance = [], 0.0
     for cells in rows:
         level, upright = (FIGURE.match(cells[column]) for column in columns)
         if upright and cells[0] == "chance":
             chance = float(upright[1])
         elif level and upright:
-            colour, marker = MARKERS[cells[2]]
+            colour, marker = MARKERS[cells[labels]]
             place = (SIDE + float(level[1]) * WIDTH, TOP + (1 - float(upright[1])) * HEIGHT)
             wide, high = float(level[2] or 0) * WIDTH, float(upright[2] or 0) * HEIGHT
             points.append(Point(cells[0], *place, wide, high, colour, marker))

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.grid import Column, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.writers.formats import spell
 from tools.docs.board import BLUE, COLOURS
 
 CRITERIA = {

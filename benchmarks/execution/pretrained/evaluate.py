@@ -130,7 +130,10 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     loaded.module.to(device_of(launch))
     parameters = sum(p.numel() for p in loaded.module.parameters())
     trained = Trained(loaded.state, loaded.step, 0, Cost(parameters=parameters, encoder_parameters=parameters))
-    _announce(cell, loaded, data, out, said=given.labels is not None)
+    _announce(cell, loaded, data, out)
+    if _seen(run, given, loaded)[0] == [UNKNOWN]:
+        told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"
+        print(told, file=sys.stderr)
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_config(RunConfig(cell, launch))
     try:
@@ -215,7 +218,7 @@ def _load_features(given: GivenEncoder, data: ImageDataModule) -> _Loaded:
     )
 
 
-def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path, said: bool) -> None:
+def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> None:
     """Say in a line what will be measured, on which images, and what it will cost."""
     if isinstance(loaded.module, Encoder):
         try:
@@ -236,9 +239,6 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path, sai
         how = "features as they are"
     line = f"{cell.method} on {cell.dataset}, {how}: {forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
     print(printable(f"bench: {line}"), file=sys.stderr)
-    if loaded.labels is None and not said:
-        told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"
-        print(told, file=sys.stderr)
     if lacking := [title for title in cell.measures if not MEASURES[title].targets.choose(data.targets)]:
         told = f"bench: not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
         print(printable(told), file=sys.stderr)

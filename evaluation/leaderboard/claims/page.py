@@ -10,8 +10,8 @@ from itertools import groupby
 
 from disentangle_bench.evaluation.leaderboard.claims.judging import Claim, Judged, Side
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import counts, in_percent, measured, needed, unfinished
-from disentangle_bench.evaluation.leaderboard.formats import about, one_line
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL
+from disentangle_bench.evaluation.leaderboard.writers.formats import about, one_line
 from disentangle_bench.evaluation.measures.base import ALL
 
 SHORT = (

@@ -17,10 +17,10 @@ from disentangle_bench.evaluation.leaderboard.claims.judging import (
     Claim,
     Judged,
 )
-from disentangle_bench.evaluation.leaderboard.console import screen_of
-from disentangle_bench.evaluation.leaderboard.formats import one_line
 from disentangle_bench.evaluation.leaderboard.frame import score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL
+from disentangle_bench.evaluation.leaderboard.writers.console import screen_of
+from disentangle_bench.evaluation.leaderboard.writers.formats import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.evaluation.leaderboard import dial, formats
+from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell
@@ -16,6 +16,7 @@ from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.table import column_keys
+from disentangle_bench.evaluation.leaderboard.writers import formats
 from disentangle_bench.evaluation.records import display_name
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.formats import csv_text
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY
 from disentangle_bench.evaluation.leaderboard.report import plots
 from disentangle_bench.evaluation.leaderboard.report.output import Output
+from disentangle_bench.evaluation.leaderboard.writers.formats import csv_text
 from disentangle_bench.evaluation.pictures import artefacts
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
 from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
+from disentangle_bench.evaluation.leaderboard.writers.formats import amount, spell
 from disentangle_bench.evaluation.records import UNKNOWN
 
 if TYPE_CHECKING:
@@ -162,4 +162,4 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cost(value: float) -> str:
-    return spell(TableCell(value), Column("", "cost"))
+    return amount(value)

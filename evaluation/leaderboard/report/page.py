@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.leaderboard import dial, formats
+from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judge
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import LEGEND
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
@@ -28,6 +28,7 @@ from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.summary import summarise
 from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
+from disentangle_bench.evaluation.leaderboard.writers import formats
 from disentangle_bench.evaluation.records import Problem, display_name, find_records
 from disentangle_bench.files import replacing
 

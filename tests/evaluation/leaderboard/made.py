@@ -2,8 +2,9 @@
 
 from tests.evaluation.leaderboard.conftest import right_or_wrong, write_judged
 
-LABELS = 2
+LABELS = 1
 """Place of the column that says which labels a method saw."""
+KNN = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
 
 
 def line(frame, **wanted):

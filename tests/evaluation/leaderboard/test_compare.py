@@ -9,6 +9,7 @@ from disentangle_bench.evaluation.leaderboard.compare import (
     compare,
     compare_methods,
     compare_records,
+    p_text,
 )
 from disentangle_bench.evaluation.leaderboard.frame import observations
 from disentangle_bench.evaluation.records import FILE
@@ -76,12 +77,43 @@ def test_one_seed_without_outcomes_tells_nothing(record):
     assert result.table[["low", "high", "p_worse", "p_same"]].isna().all(axis=None)
 
 
-def test_one_seed_with_outcomes_is_judged_by_its_images(record, tmp_path):
+def test_one_seed_says_nothing_about_others_whatever_its_images_say(record, tmp_path):
+    images = np.arange(400)
+    for name, right in (("before", images < 360), ("same", images < 360), ("worse", images < 100)):
+        write_judged(tmp_path / name, record(), right)
+    for after in ("same", "worse"):
+        result = compare(tmp_path / "before", tmp_path / after)
+        assert result.table["verdict"].tolist() == ["underpowered"]
+        assert result.exit_code == 4
+        assert result.table[["p_worse", "p_better", "p_same"]].isna().all(axis=None)
+        assert "n = 1: one seed says nothing about other seeds: run at least 3; an interval" in result.text()
+    assert result.table["low"].iloc[0] < -0.65 < result.table["high"].iloc[0]  # of the images
+
+
+def test_encoders_from_elsewhere_have_no_seeds_and_are_judged_by_images(record, tmp_path):
+    """Two of them, or two versions of one; one against something that was trained here is underpowered."""
     images = np.arange(400)
     for name, right in (("before", images < 360), ("same", images < 360), ("worse", images < 300)):
-        write_judged(tmp_path / name, record(), right)
+        given = record(options={"weights": "00ff"}, budget={})
+        given["config"]["budget"] = {}
+        write_judged(tmp_path / name, given, right)
     assert compare(tmp_path / "before", tmp_path / "same").exit_code == 0
-    assert compare(tmp_path / "before", tmp_path / "worse").exit_code == 3
+    result = compare(tmp_path / "before", tmp_path / "worse")
+    assert result.exit_code == 3
+    assert "one seed" not in result.text()
+    here = record(budget={"epochs": 1})
+    write_judged(tmp_path / "here", here, images < 300)
+    assert compare(tmp_path / "before", tmp_path / "here").exit_code == 4
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0, "< 0.001"), (1e-9, "< 0.001"), (0.0314, "0.031"), (1.0, "1.000")])
+def test_no_probability_is_zero(p, text):
+    assert p_text(p) == text
+
+
+def test_a_certain_loss_has_a_small_probability_and_not_none(record, tmp_path):
+    result = compare(put(tmp_path / "a", side(record)), put(tmp_path / "b", side(record, -0.2)))
+    assert "< 0.001" in result.text()
 
 
 def judged(root, record, rng, methods, accuracy, seeds=3, images=360):

@@ -8,9 +8,9 @@ import warnings
 import pytest
 
 from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, compare_records
-from disentangle_bench.evaluation.leaderboard.formats import csv
 from disentangle_bench.evaluation.leaderboard.frame import cautions
 from disentangle_bench.evaluation.leaderboard.summary import document, leaderboard, to_html, to_latex
+from disentangle_bench.evaluation.leaderboard.writers.formats import csv
 from disentangle_bench.evaluation.records import FILE, find_records
 from disentangle_bench.json_files import write_json
 

@@ -4,7 +4,8 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.commands.leaderboard import show_board
-from disentangle_bench.evaluation.records import FILE, write_json
+from disentangle_bench.evaluation.records import FILE
+from disentangle_bench.json_files import write_json
 
 
 @pytest.fixture

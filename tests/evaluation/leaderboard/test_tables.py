@@ -9,8 +9,6 @@ import sys
 import numpy as np
 import pytest
 
-from disentangle_bench.evaluation.leaderboard.formats import ABSENT
-from disentangle_bench.evaluation.leaderboard.formats import csv as to_csv
 from disentangle_bench.evaluation.leaderboard.frame import cautions, method_labels, provenance
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
@@ -20,9 +18,11 @@ from disentangle_bench.evaluation.leaderboard.summary import (
     to_latex,
     to_markdown,
 )
+from disentangle_bench.evaluation.leaderboard.writers.formats import ABSENT
+from disentangle_bench.evaluation.leaderboard.writers.formats import csv as to_csv
 from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
-from tests.evaluation.leaderboard.made import LABELS, body, judged, leak, line, rows
+from tests.evaluation.leaderboard.made import KNN, LABELS, body, judged, leak, line, rows
 
 
 def test_mean_spread_and_interval_of_known_seeds(record):
@@ -84,11 +84,11 @@ def test_runs_on_other_test_images_cost_nobody_the_table(record, tmp_path):
 
 def test_one_seed_is_not_ranked_and_says_so(record, tmp_path):
     text = to_markdown(leaderboard(at([record(top1=0.5)])))
-    assert body(text)[0][4] == "50.0"
+    assert body(text)[0][3] == "50.0"
     assert "n = 1: too few seeds to rank" in text
     judged(tmp_path, record, (0.5,))
     judged(tmp_path, record, (0.9,), method="vicreg")
-    table = {row[0]: row[4] for row in body(to_markdown(leaderboard(find_records(tmp_path)[0])))}
+    table = {row[0]: row[3] for row in body(to_markdown(leaderboard(find_records(tmp_path)[0])))}
     assert table["vicreg"].startswith("**90.0 ± 3.0**")  # 1.966 sqrt(0.9 0.1 / 399)
     assert table["simclr"].startswith("50.0 ± 4.9")
 
@@ -96,11 +96,13 @@ def test_one_seed_is_not_ranked_and_says_so(record, tmp_path):
 def test_markdown_shows_percent_ranks_and_what_they_mean(record):
     text = to_markdown(leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, 0.92, 0.97))])))
     header = rows(text)[0]
-    assert header[4] == "linear@1 top1 % ↑"
+    assert header[3] == "linear@1 top1 % ↑"
     assert "nll" not in text  # in the record and the csv, not among the protocol's shown scores
     only = body(text)[0]
-    assert only[:5] == ["simclr", "features", "none", "3", "**93.0 ± 9.0 (1)**"]
-    assert only[5:] == ["11", "300", "120,000", "512"]
+    assert only == ["simclr", "none", "3", "**93.0 ± 9.0 (1)**"]
+    costs = rows(text.split("## digits: spaces and costs")[1])
+    assert costs[0] == ["method", "space", "train s", "images/s", "params", "peak MB"]
+    assert costs[2] == ["simclr", "features", "11", "300", "120,000", "512"]
     assert "How to read a cell" in text
     assert "Chance: share of the most frequent class (linear@1 top1)." in text
     assert "Budget: 30 epochs for every method. Options: untuned defaults for every method." in text
@@ -202,10 +204,73 @@ def test_bold_is_inside_blocks_by_labels_seen(record):
     text = to_markdown(leaderboard(at(records)))
     table = body(text)
     assert [row[0] for row in table] == ["simclr", "broken", "domains", "weaker", "supervised"]
-    assert [row[4].split(" ")[0] for row in table] == ["**70.1", "\N{EN DASH}<sup>1</sup>", "**80.1", "60.1", "**99.1"]
-    assert [row[4].endswith("(1)**") for row in table] == [True, False, True, False, True]
-    assert "(2)" in table[3][4]
+    assert [row[3].split(" ")[0] for row in table] == ["**70.1", "\N{EN DASH}<sup>1</sup>", "**80.1", "60.1", "**99.1"]
+    assert [row[3].endswith("(1)**") for row in table] == [True, False, True, False, True]
+    assert "(2)" in table[3][3]
     assert "Ceiling: supervised, which saw the labels that are asked for." in text
+
+
+def test_only_what_is_meant_as_a_ceiling_is_called_one_and_only_where_nothing_lies_above(record):
+    """A method that sees content labels besides for another end is none."""
+    accuracies = {"supervised": (0.8, ("content",)), "odr": (0.9, ("content", "domain")), "simclr": (0.7, ())}
+    knn = {"supervised": 0.5, "odr": 0.4, "simclr": 0.6}
+
+    def found(*methods):
+        return [
+            record(method=m, top1=accuracies[m][0], labels=accuracies[m][1], metrics=[leak(0.5), KNN | top1(knn[m])])
+            for m in methods
+        ]
+
+    said = "Ceiling: supervised, which saw the labels that are asked for."
+    text = to_markdown(leaderboard(at(found(*accuracies))))
+    assert f"{said} Not of linear@1 top1, where odr reached more. Not of knn@1 top1, where simclr reached more." in text
+    assert "Ceiling" not in to_markdown(leaderboard(at(found("odr", "simclr"))))
+    experiment = found("supervised")
+    experiment[0]["config"]["experiments"] = [{"suite": "s", "label": "with labels", "published": []}]
+    assert "Ceiling: with labels, which" in to_markdown(leaderboard(at(experiment)))
+
+
+def top1(value):
+    return {"scores": {"top1": value}}
+
+
+def test_a_foot_explains_no_interval_and_no_rank_that_is_not_there(record, tmp_path):
+    alone = to_markdown(leaderboard(at([record(top1=0.5)])))
+    assert "How to read a cell: 95.4 means that the method reached 95.4; nothing tells how far other seeds" in alone
+    assert "n = 1: no interval" in alone
+    assert not re.search("half-width|Tukey|Bold|on average|best to the third", alone)
+    judged(tmp_path, record, (0.5,))
+    by_image = to_markdown(leaderboard(find_records(tmp_path)[0]))
+    assert "that with other test images it would most likely reach between" in by_image
+    assert "± is the half-width of the 95 % interval over test images." in by_image
+    assert not re.search("random seeds|Tukey|on average|best to the third", by_image)
+    assert "n = 1: too few seeds to rank; bold there rests on the test images alone." in by_image
+    three = to_markdown(leaderboard(at([record(seed=s, top1=0.5 + 0.01 * s) for s in range(3)])))
+    for part in ("95.4 ± 0.9 (1-3)", "Tukey", "Bold", "on average", "over seeds and test images"):
+        assert part in three
+    terminal = to_console(leaderboard(at([record(top1=0.5)])), width=100)
+    assert "93.6: the mean over seeds (n). ↑" in terminal
+
+
+def test_amounts_are_spelt_as_people_do(record):
+    costs = {"images_seen": 12_800, "forward_passes": 25_600}
+    records = [record(method=m, budget={"epochs": 1}, cost=costs) for m in ("simclr", "vicreg")]
+    text = to_markdown(leaderboard(at(records)))
+    assert "Budget: 1 epoch for every method." in text
+    assert "images seen (12,800), forward passes (25,600), training seconds (10)" in text
+
+
+def test_the_training_of_an_encoder_from_elsewhere_was_not_measured(record):
+    """Its record says that nothing was spent on it here; a floor that doesn't train has really taken no time."""
+    none = {"train_seconds": 0.0, "images_per_second": 0.0, "images_seen": 0, "forward_passes": 0}
+    theirs = record(method="theirs", options={"weights": "00ff"}, cost=none)
+    theirs["config"]["budget"] = {}
+    ours = record(method="file of a run", options={"weights": "01ff"}, cost=none)
+    text = to_markdown(leaderboard(at([theirs, ours, record(method="pixels", cost=none)])))
+    costs = {row[0]: row[2:4] for row in rows(text.split("spaces and costs")[1])}
+    assert costs["theirs"] == costs["file of a run"] == [ABSENT, ABSENT]
+    assert costs["pixels"] == ["0", "0"]
+    assert "train_seconds" not in set(leaderboard(at([theirs]))["score"])
 
 
 def test_what_nobody_knows_the_labels_of_is_a_block_of_its_own(record):
@@ -253,11 +318,11 @@ def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(reco
         for s in range(3)
     ]
     text = to_markdown(leaderboard(at(records)))
-    assert rows(text)[0][4:7] == ["linear@1 top1 % ↑", "leakage@4 % ↓", "knn@1 top1 % ↑"]
-    table = {row[0]: row[5] for row in body(text)}
+    assert rows(text)[0][3:6] == ["linear@1 top1 % ↑", "leakage@4 % ↓", "knn@1 top1 % ↑"]
+    table = {row[0]: row[4] for row in body(text)}
     assert table["tight"].startswith("**20.1")
     assert table["leaky"].startswith("70.1")
-    assert next(row for row in rows(text) if row[0] == "chance")[4:6] == [ABSENT, "0.0"]
+    assert next(row for row in rows(text) if row[0] == "chance")[3:5] == [ABSENT, "0.0"]
 
 
 def test_chance_that_was_recorded_stands_in_the_last_row_and_has_no_column(record):
@@ -277,7 +342,7 @@ def test_chance_of_an_accuracy_is_the_share_of_the_most_frequent_class(record, t
     write_run(tmp_path, record())
     found = leaderboard(find_records(tmp_path)[0])
     text = to_markdown(found)
-    assert next(row for row in rows(text) if row[0] == "chance")[4] == "42.9"
+    assert next(row for row in rows(text) if row[0] == "chance")[3] == "42.9"
     assert "linear@1 chance" not in rows(text)[0]
     assert "most frequent class" not in text
 
@@ -293,7 +358,7 @@ def test_a_score_that_no_run_has_gets_no_column(record):
 def test_a_leakage_that_still_rises_is_a_lower_bound(record):
     records = [record(method=m, metrics=[leak(0.5, rising=r)]) for m, r in (("rising", 0.03), ("flat", 0.01))]
     text = to_markdown(leaderboard(at(records)))
-    table = {row[0]: row[5] for row in body(text)}
+    table = {row[0]: row[4] for row in body(text)}
     assert table["rising"] == "≥ 50.0<sup>1</sup>"
     assert table["flat"] == "50.0"
     assert "<sup>1</sup> Still rising" in text
@@ -318,22 +383,36 @@ def test_each_method_has_one_row_and_speaks_by_the_space_that_it_declared(record
         return record(method="styled", seed=seed, top1=0.9, invariant_space="content", metrics=spaces)
 
     frame = leaderboard(at([styled(s) for s in range(3)]))
-    (row,) = body(to_markdown(frame))
-    assert row[1] == "features; invariance: content"
-    assert row[4].startswith("**90.0")
-    assert row[5].startswith("**10.0")
-    matrix = rows(to_markdown(frame).split("which space tells what")[1])
+    text = to_markdown(frame)
+    (row,) = body(text)
+    assert row[3] == "**90.0 ± 0.0 (1)**"
+    assert row[4] == r"**10.0 ± 0.0 (1) \[content\]**"
+    assert "\n\\[content\\]: the figure is of that space, which the method declares for the question" in text
+    assert r"10.0 $\pm$ 0.0 (1) [content]" in to_latex(frame)
+    assert "<b>10.0 ± 0.0 (1) [content]</b>" in to_html(frame)
+    terminal = to_console(frame, width=70)
+    assert re.search(r"styled .* 10\.0 ±0\.0 1 \[content\]", terminal)
+    assert "[content]: the figure is of that space" in terminal
+    assert "| styled   | features; invariance: content |" in text.split("spaces and costs")[1]
+    matrix = rows(text.split("which space tells what")[1])
     assert [r[:2] for r in matrix[2:]] == [["styled", "features"], ["styled", "content"]]
     assert [r[3].split(" ")[0] for r in matrix[2:]] == ["80.0", "10.0"]
     asked = leaderboard(at([styled(s) for s in range(3)]), spaces=["content"])
-    assert [[r[1], r[4].split(" ")[0]] for r in body(to_markdown(asked))] == [["content", "**70.0"]]
+    assert [r[3] for r in body(to_markdown(asked))] == [r"**70.0 ± 0.0 (1) \[content\]**"]
+    both = leaderboard(at([styled(s) for s in range(3)]), spaces=["content", "features"])
+    assert [r[1] for r in body(to_markdown(both))] == ["features", "content"]
+    assert all(
+        table[0].startswith("| method   | space ")
+        for table in re.findall(r"(?:^\|.*\n)+", to_markdown(both), re.MULTILINE)
+        for table in [table.splitlines()]
+    )
 
 
 def test_what_describes_has_no_arrow_no_rank_and_no_bold(record):
     rank = {"measure": "intrinsic@1", "target": "", "scores": {"rankme": 12.0}}
     text = to_markdown(leaderboard(at([record(seed=s, metrics=[rank]) for s in range(3)])))
-    assert rows(text)[0][5] == "intrinsic@1 rankme"
-    assert body(text)[0][5] == "12.000 ± 0.000"
+    further = rows(text.split("## digits: further figures")[1])
+    assert (further[0][1], further[2][1]) == ("intrinsic@1 rankme", "12.000 ± 0.000")
 
 
 def test_columns_measures_and_order_can_be_chosen(record):
@@ -342,7 +421,7 @@ def test_columns_measures_and_order_can_be_chosen(record):
     frame = leaderboard(found)
     assert [row[0] for row in body(to_markdown(frame))] == ["a", "b"]
     assert [row[0] for row in body(to_markdown(frame, view=View(sort="knn")))] == ["b", "a"]
-    assert rows(to_markdown(frame, view=View(["knn@1 top1", "train_seconds"])))[0][4:] == ["knn@1 top1 % ↑", "train s"]
+    assert rows(to_markdown(frame, view=View(["knn@1 top1", "train_seconds"])))[0][3:] == ["knn@1 top1 % ↑", "train s"]
     assert set(leaderboard(found, measures=["knn"])["measure"]) == {"knn@1", "cost"}
 
 
@@ -356,8 +435,8 @@ def test_several_targets_of_a_measure_have_a_column_each(record):
     extra = [{"measure": "linear@1", "target": "shape", "scores": {"top1": 0.4}}]
     text = to_markdown(leaderboard(at([record(seed=s, metrics=extra) for s in range(3)])))
     header, row = rows(text)[0], body(text)[0]
-    assert header[4:6] == ["linear@1 top1 (class) % ↑", "linear@1 top1 (shape) % ↑"]
-    assert row[4:6] == ["**90.0 ± 0.0 (1)**", "**40.0 ± 0.0 (1)**"]
+    assert header[3:5] == ["linear@1 top1 (class) % ↑", "linear@1 top1 (shape) % ↑"]
+    assert row[3:5] == ["**90.0 ± 0.0 (1)**", "**40.0 ± 0.0 (1)**"]
 
 
 def test_other_versions_of_a_protocol_have_no_column_but_are_named(record):
@@ -373,7 +452,7 @@ def test_rows_that_cannot_be_told_from_the_best_share_its_rank(record):
     best, near, far = (0.90, 0.92, 0.91, 0.93), (0.91, 0.90, 0.92, 0.905), (0.50, 0.53, 0.52, 0.53)
     named = {"best": best, "near": near, "far": far}
     records = [record(method=m, seed=s, top1=v) for m, vs in named.items() for s, v in enumerate(vs)]
-    cells = {row[0]: row[4] for row in body(to_markdown(leaderboard(at(records))))}
+    cells = {row[0]: row[3] for row in body(to_markdown(leaderboard(at(records))))}
     assert cells["best"].endswith("(1-2)**")
     assert cells["near"].endswith("(1-2)**")
     assert cells["far"].endswith("(3)")
@@ -409,6 +488,42 @@ def test_a_board_names_commands_without_what_no_figure_follows(record, command, 
 
 def told(space, target, value):
     return {"space": space, "measure": "informativeness@2", "target": target, "scores": {"told": value}}
+
+
+def test_a_page_has_room_for_every_table(record):
+    """What methods are compared by stands first; of many scores the first of each measure, the others below."""
+    scores = {"kmeans@2": ("nmi", "nmi_domain", "ami"), "clusters@2": ("nmi", "nmi_domain"), "mcc@1": ("mcc", "ranked")}
+    metrics = [{"measure": m, "target": "class", "scores": dict.fromkeys(names, 0.5)} for m, names in scores.items()]
+    frame = leaderboard(at([record(seed=s, metrics=[*metrics, KNN, leak(0.5)]) for s in range(3)]))
+    text = to_markdown(frame)
+    board, further, costs = (rows(part)[0] for part in f"\n{text}".split("\n## ")[1:])
+    firsts = ["linear@1 top1 % ↑", "leakage@4 % ↓", "knn@1 top1 % ↑", "kmeans@2 nmi ↑", "clusters@2 nmi ↑", "mcc@1 ↑"]
+    assert board == ["method", "labels seen", "n", *firsts]
+    assert further == [
+        "method",
+        "kmeans@2 nmi_domain ↓",
+        "kmeans@2 ami ↑",
+        "clusters@2 nmi_domain ↓",
+        "mcc@1 ranked ↑",
+    ]
+    assert costs[:3] == ["method", "space", "train s"]
+    chosen = rows(to_markdown(frame, view=View(["kmeans@2", "train_seconds"])))[0]
+    assert chosen == ["method", "labels seen", "n", "kmeans@2 nmi ↑", *further[1:3], "train s"]
+    terminal = to_console(frame, width=200)
+    assert "further figures" not in terminal
+    assert all(title.rstrip(" ↑↓") in terminal.partition("Not shown here: ")[2] for title in further[1:])
+    assert to_csv(frame).count("\n") > len(board) + len(further)
+
+
+def test_notes_go_with_their_cells_into_the_tables_below(record):
+    none = {"measure": "clusters@2", "space": "assignment", "target": "class", "scores": None, "reason": "no clusters"}
+    some = {"measure": "kmeans@2", "target": "class", "scores": dict.fromkeys(("nmi", "nmi_domain", "ami"), 0.5)}
+    many = [some, {"measure": "mcc@1", "target": "class", "scores": {"mcc": 0.5, "ranked": 0.5}}, KNN, none]
+    text = to_markdown(leaderboard(at([record(top1=None, metrics=[*many, leak(0.5, rising=0.03)])])))
+    board, further, *_ = f"\n{text}".split("\n## ")[1:]
+    assert "<sup>3</sup> clusters@2 of class: no clusters" in board
+    assert "<sup>1</sup> clusters@2 of class: no clusters" in further
+    assert "one class only" not in further
 
 
 def test_which_space_tells_what_is_a_table_of_its_own(record):

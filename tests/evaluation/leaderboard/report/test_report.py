@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
-from disentangle_bench.evaluation.leaderboard.formats import spell
 from disentangle_bench.evaluation.leaderboard.report.charts import pair
 from disentangle_bench.evaluation.leaderboard.report.datasets import heat
 from disentangle_bench.evaluation.leaderboard.report.gallery import _shade
@@ -18,6 +17,7 @@ from disentangle_bench.evaluation.leaderboard.report.output import FILES, Output
 from disentangle_bench.evaluation.leaderboard.report.page import build, build_from
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard
 from disentangle_bench.evaluation.leaderboard.table import grids
+from disentangle_bench.evaluation.leaderboard.writers.formats import spell
 from disentangle_bench.evaluation.records import FILE
 from tests.evaluation.leaderboard.conftest import at
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from disentangle_bench.evaluation.leaderboard.formats import EMPTY, one_line, spell
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.writers.formats import EMPTY, one_line, spell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 NARROWEST = 40
 """Columns of a terminal below which lines are cut by the terminal itself."""
 LONGEST_NAME = 34
-LEGEND = (
-    "93.6 ±2.5 1-4: the mean; the half-width of its 95 % interval over seeds and test images; the ranks in its block "
-    "that the runs can't exclude. Green: may be the best of those that saw the same labels. ↑: more is better, "
-    "↓: less. ≥: a lower bound."
-)
 
 
 def console(
@@ -42,10 +38,21 @@ def console(
     for grid in grids:
         _show(screen, grid, chosen)
     if grids:
-        screen.print(LEGEND, style="dim")
+        screen.print(_legend([cell for grid in grids for row in grid.rows for cell in row]), style="dim")
     for problem in problems:
         screen.print(f"skipped {one_line(problem)}", style="yellow")
     return file.getvalue() or f"{EMPTY}\n"
+
+
+def _legend(cells: Sequence[TableCell]) -> str:
+    """How to read a cell, as far as there is something to read."""
+    half = any(not math.isnan(cell.half) for cell in cells)
+    ranked = any(cell.ranks is not None for cell in cells)
+    text = f"93.6{' ±2.5' if half else ''}{' 1-4' if ranked else ''}: the mean over seeds (n)"
+    text += "; the half-width of its 95 % interval" if half else ""
+    text += "; the ranks in its block that the runs can't exclude" if ranked else ""
+    bold = " Green: may be the best of those that saw the same labels." if any(cell.bold for cell in cells) else ""
+    return f"{text}.{bold} ↑: more is better, ↓: less. ≥: a lower bound."
 
 
 def screen_of(width: int, colour: bool) -> tuple[Console, io.StringIO]:
@@ -105,11 +112,11 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
     for number, note in enumerate(grid.notes, 1):
         screen.print(f"[{number}] {one_line(note)}", style="dim")
     for line in grid.foot:
-        if line.startswith("n = "):  # too few seeds to rank
+        if line.startswith(("n = ", "[")):  # too few seeds to rank, marks in cells
             screen.print(one_line(line), style="dim")
-    hidden = [one_line(grid.columns[k].title).rstrip(" ↑↓") for k in range(len(grid.columns)) if k not in shown]
-    if hidden := [name for k, name in enumerate(hidden) if name not in hidden[:k]]:
-        screen.print(f"Too wide for here: {', '.join(hidden)}. Choose with --columns, or --transpose.", style="dim")
+    titles = [*(grid.columns[k].title for k in range(len(grid.columns)) if k not in shown), *grid.below]
+    if hidden := list(dict.fromkeys(one_line(title).rstrip(" ↑↓") for title in titles)):
+        screen.print(f"Not shown here: {', '.join(hidden)}. Choose with --columns, or --transpose.", style="dim")
     screen.print()
 
 
@@ -134,11 +141,13 @@ def _text(cell: TableCell, column: Column) -> tuple[Text, Text]:
     from rich.text import Text
 
     style = "bold green" if cell.bold else ""
-    plain = spell(replace(cell, ranks=None), column).replace(" ± ", " ±")
+    plain = spell(replace(cell, ranks=None, space=""), column).replace(" ± ", " ±")
     tail = Text(style="dim green" if cell.bold else "dim")
     if cell.ranks is not None:
         low, high = cell.ranks
         tail.append(f" {low}" if low == high else f" {low}-{high}")
+    if cell.space:
+        tail.append(f" [{one_line(cell.space)}]")
     for note in cell.notes:
         tail.append(f" [{note}]")
     return Text(one_line(plain), style=style), tail

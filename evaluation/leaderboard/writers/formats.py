@@ -63,14 +63,14 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def spell(cell: TableCell, column: Column) -> str:
-    """`95.4 ± 0.9 (1-3)`: percent with one decimal, other figures with three; costs with thousands set apart."""
+    """`95.4 ± 0.9 (1-3) [code]`: percent with one decimal, other figures with three; costs as `amount`."""
     value = cell.value
     if value is None:
         return ABSENT if column.kind in ("cost", "figure") else ""
     if isinstance(value, str) or column.kind in ("text", "count"):
         return str(value)
     if column.kind == "cost":
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+        return amount(value)
     scale, digits = (100, 1) if column.unit == PERCENT else (1, 3)
     text = f"{value * scale:.{digits}f}"
     text = f"\N{GREATER-THAN OR EQUAL TO} {text}" if cell.bound else text
@@ -79,7 +79,13 @@ def spell(cell: TableCell, column: Column) -> str:
     if cell.ranks is not None:
         low, high = cell.ranks
         text += f" ({low})" if low == high else f" ({low}-{high})"
-    return text if cell.n is None else f"{text} (n = {cell.n})"
+    text += "" if cell.n is None else f" (n = {cell.n})"
+    return f"{text} [{cell.space}]" if cell.space else text
+
+
+def amount(value: float) -> str:
+    """`12,800`, `9.03`: three digits, those above 100 to the last."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def transposed(grid: Grid) -> Grid:
@@ -224,7 +230,7 @@ def environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
-        loader=PackageLoader("disentangle_bench.evaluation.leaderboard"),
+        loader=PackageLoader("disentangle_bench.evaluation.leaderboard.writers"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
