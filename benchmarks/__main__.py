@@ -12,13 +12,14 @@ from importlib import import_module
 from inspect import Parameter, signature
 from itertools import pairwise
 from pathlib import Path
+from textwrap import indent
 from typing import Any, NoReturn
 
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
-from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.errors import RequestError, wrong_value
 from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import TooManyFolders, printable
 from disentangle_bench.registry import nearest
@@ -66,6 +67,12 @@ class HelpFormatter(DefaultHelpFormatter):
         shown = action.option_strings and "default" not in told and action.default not in (None, False, "", SUPPRESS)
         return f"{told} (default: {action.default})" if shown else told
 
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs in lines of the terminal's width; examples as they are written."""
+        if not text.startswith("examples:"):
+            return super()._fill_text(text, width, indent)
+        return text
+
     def _format_action_invocation(self, action: Action) -> str:
         return re.sub(r" \{true,false\}|, --\w+\+ \w+", "", super()._format_action_invocation(action))
 
@@ -78,12 +85,12 @@ class Parser(ArgumentParser):
             wrong = next(iter(message.partition(":")[2].split()), "''")  # an empty one has no letter to show
             options = [option for action in self._all_options() for option in action]
             message = f"unknown option {wrong}{nearest(wrong.partition('=')[0], options)}"
-        sys.exit(_refuse(message))
+        sys.exit(_refuse(wrong_value(message)))
 
     def format_help(self, *given: Any) -> str:
         """Options as they are written: `--dry-run`; without the control characters that jsonargparse puts in."""
         text = super().format_help(*given).replace(" \b", "").replace(" {true,false}", "")
-        return re.sub(r"--[a-z]\w+", lambda option: option[0].replace("_", "-"), text)
+        return re.sub(r"--[a-z]\w+", lambda option: option[0].replace("_", "-"), text).rstrip("\n") + "\n"
 
     def get_completion_script(self, completion_type: str, **given: Any) -> str:
         """With the names of methods, data sets, suites and measures in it."""
@@ -123,7 +130,9 @@ def make_parser() -> ArgumentParser:
     subcommands = parser.add_subcommands(metavar="COMMAND", title="commands", description=None)
     for name, function in COMMANDS.items():
         summary = (function.__doc__ or "").splitlines()[0]
-        subparser = Parser(description=summary, allow_abbrev=False, formatter_class=HelpFormatter)
+        examples = "\n".join(one.description or "" for one in parse_docstring(function.__doc__ or "").examples)
+        epilog = f"examples:\n{indent(examples, '  ')}" if examples else None
+        subparser = Parser(description=summary, epilog=epilog, allow_abbrev=False, formatter_class=HelpFormatter)
         subparser.add_argument("--config", action="config", help="YAML file with options of this command.")
         subparser.add_argument(*QUIET, action="store_true", help="Results and errors only: no progress, no hints.")
         subparser.add_argument(

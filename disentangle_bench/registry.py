@@ -134,10 +134,11 @@ def _reason(error: BaseException, module: str, attribute: str) -> str:
         return f"there is no {absent}.py in {Path.cwd()}, and no package of that name"
     found, part = sys.modules.get(module), attribute.partition(".")[0]
     if isinstance(error, AttributeError) and found is not None and not hasattr(found, part):
-        own = sorted(name for name, value in vars(found).items() if getattr(value, "__module__", "") == module)
+        there = {name: value for name, value in vars(found).items() if not name.startswith("_")}
+        own = sorted(name for name, value in there.items() if getattr(value, "__module__", "") == module)
         near = get_close_matches(part, own, n=3, cutoff=0.5) or own[:20]
-        there = f"did you mean {' or '.join(near)}?" if near else "nothing is defined there"
-        return f"no {part!r} in {getattr(found, '__file__', None) or f'the module {module}'}: {there}"
+        hint = f"did you mean {' or '.join(near)}?" if near else "nothing is defined there"
+        return f"no {part!r} in {getattr(found, '__file__', None) or f'the module {module}'}: {hint}"
     return f"importing it ended with {type(error).__name__}: {error}"
 
 

@@ -31,26 +31,29 @@ def command(
     """Judge an encoder that exists already, without training.
 
     Args:
-        encoder: module:callable (a function of yours that returns a torch.nn.Module), `encoder.safetensors` or the
-            folder of a run of this suite, FILE.ts (TorchScript), timm:NAME with its own weights,
-            timm:NAME,checkpoint=FILE with those of torchvision, lightly, solo-learn or MoCo, or hf:OWNER/NAME.
-        features: a folder with features instead: train.npy, val.npy, test.npy, a row an image.
-        dataset: what to judge it on.
-        suite: whose measures and data settings to use.
-        measures: what to measure instead, comma-separated, such as linear,dci, or `all` (see `bench list measures`).
-        set: KEY=VALUE, may be repeated, such as data.batch_size=64.
+        encoder: my_file.make (a function of yours that returns a torch.nn.Module), a run's folder or
+            encoder.safetensors, FILE.ts (TorchScript), timm:NAME, timm:NAME,checkpoint=FILE, or hf:OWNER/NAME.
+        features: instead of it, a folder of features: train.npy, val.npy, test.npy, a row an image.
+        dataset: what it is judged on.
+        suite: whose measures and settings of the data are used.
+        measures: these instead, comma-separated, such as linear,leakage, or `all` (`bench list measures`).
+        set: data.OPTION=VALUE, a setting of the data; may be repeated.
         out: folder of all runs.
-        name: what tables call it.
-        image_size: edge that images are resized to before they are encoded; default: the only one that the encoder
-            takes, or else that of the images.
-        normalize: statistics that are taken out of pixels first; default: as the encoder's own configuration says, or
-            none: images in [0, 1].
-        untrained: judge a timm encoder with random weights (refused otherwise).
-        labels: what it saw while it was trained, as far as you know: none, or roles of targets, comma-separated:
-            content, domain, style. Tables compare it with methods that saw as much, and say that it is your word;
-            without it they list what nobody knows apart. A file of this suite says it itself.
+        name: that tables call it by; default: as it was named.
+        image_size: edge that images are resized to; default: what the encoder needs, or else the images' own.
+        normalize: data, cifar10, imagenet or none: statistics taken out of pixels; default: as the encoder says, or
+            none (pixels in [0, 1]).
+        untrained: judge random weights.
+        labels: what it saw in training, as far as you know: none, or roles of targets, comma-separated: content,
+            domain, style. Tables compare it with methods that saw as much; without it they list it apart.
 
-    Exits with 1 if no measure gives a figure, as when the features aren't finite.
+    Exits with 1 if no measure gives a figure.
+
+    Examples:
+        bench eval --encoder my_file.make --dataset colored_digits --measures linear,leakage
+        bench eval --encoder timm:resnet18,checkpoint=lightly.ckpt --normalize cifar10 --name lightly
+        bench eval --encoder timm:vit_small_patch16_224 --image-size 224 --dataset digits
+        bench eval --features my_features --dataset digits
     """
     from disentangle_bench.benchmarks.execution.pretrained import encoder_names
 

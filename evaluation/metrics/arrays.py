@@ -23,17 +23,27 @@ def check_array(x: Any, name: str) -> Array:
 
     Raises:
         ValueError: not two-dimensional, or not numbers.
-        MetricUndefined: empty, or with NaN or infinite entries (their number is in the message).
+        MetricUndefined: empty, or with NaN or infinite entries (their number and first row are in the message).
     """
     array = check_real(x, name)
     if array.ndim != 2:
         raise ValueError(f"{name} must have shape [N, D], got {array.shape}")
     if array.size == 0:
         raise MetricUndefined(f"{name} is empty: shape {array.shape}")
-    bad = sum(int((~np.isfinite(array[start : start + ROWS])).sum()) for start in range(0, len(array), ROWS))
-    if bad:
-        raise MetricUndefined(f"{name}: features contain {bad} non-finite values")
+    if (found := not_finite(array)) is not None:
+        raise MetricUndefined(f"{name}: features contain {found[0]} non-finite values, the first in row {found[1]}")
     return array
+
+
+def not_finite(array: Array) -> tuple[int, int] | None:
+    """(How many values of [N, D] are NaN or infinite, the first row that has one); None if all are finite."""
+    count, first = 0, -1
+    for start in range(0, len(array), ROWS):
+        bad = ~np.isfinite(array[start : start + ROWS])
+        if bad.any():
+            first = start + int(bad.any(axis=1).argmax()) if first < 0 else first
+            count += int(bad.sum())
+    return (count, first) if count else None
 
 
 def check_real(x: Any, name: str) -> Array:

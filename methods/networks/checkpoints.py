@@ -73,7 +73,7 @@ def read_state(path: str) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     except Exception as error:  # torch raises many kinds for files that are something else
-        reason = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
+        reason = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())) or type(error).__name__
         raise ValueError(
             f"{path} is not a readable checkpoint: {reason:.200}; nothing in a file is run: save its tensors alone, "
             "torch.save(checkpoint['state_dict'], ...)"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 from zipfile import is_zipfile
 
 from disentangle_bench.methods.pretrained.note import BadFile
-from disentangle_bench.registry import dotted
+from disentangle_bench.registry import dotted, nearest
 
 FORMS = (
     "FILE.safetensors or the folder of a run, FILE.ts (TorchScript), my_file.make (a function of yours), timm:NAME, "
@@ -55,10 +56,27 @@ def told_apart(text: str) -> Named:
     if path.is_file():
         return Named("torchscript", _torchscript(path))
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*[.:][^\W\d][\w.]*", text) and path.suffix not in WEIGHTS:
+        if colon and not _is_there(kind.partition(".")[0]):
+            near = nearest(kind, ("timm", "hf")).partition(" are ")[0]
+            hint = near if "did you mean" in near else ""
+            raise BadFile(f"{kind}: is no kind of encoder (timm:NAME, hf:OWNER/NAME), nor is there a {kind}.py{hint}")
         return Named("code", dotted(text))
     if colon and re.fullmatch(r"[\w-]+", kind):
         raise BadFile(f"{kind}: is no kind of encoder (expected {FORMS})")
+    if re.fullmatch(r"\w+", text) and _is_of_timm(text):
+        raise BadFile(f"no such file; the model of timm is written timm:{text}")
     raise BadFile(f"{'not a regular' if path.exists() else 'no such'} file (expected {FORMS})")
+
+
+def _is_there(module: str) -> bool:
+    """Whether Python may find a module, in this folder or on its path."""
+    return Path(f"{module}.py").is_file() or Path(module).is_dir() or find_spec(module) is not None
+
+
+def _is_of_timm(name: str) -> bool:
+    from timm import is_model  # seconds, and torch: for the sake of a message
+
+    return is_model(name)
 
 
 def _model_and_file(rest: str) -> tuple[str, str]:

@@ -76,6 +76,8 @@ def own_network(path: str) -> OwnNetwork:
     try:
         found = imported(path, "encoder")
     except LookupError as error:
+        if timm.is_model(path):
+            raise BadFile(f"no such file; the model of timm is written timm:{path}") from error
         raise BadFile(str(error)) from error
     if not callable(found):
         raise BadFile("expected a function that returns a torch.nn.Module, or a module")

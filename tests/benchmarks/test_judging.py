@@ -53,6 +53,17 @@ class NotFinite(Mine):
     def forward(self, images):
         return self.layers(images) / 0 * 0
 
+class NotFiniteLater(Mine):
+    # in batches that are larger than the one that speed is told from
+    def forward(self, images):
+        features = self.layers(images)
+        features[40:41] /= 0
+        return features
+
+class Tuple(Mine):
+    def forward(self, images):
+        return self.layers(images), self.head
+
 def for_grey_images():
     return nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten())
 
@@ -150,8 +161,14 @@ def test_a_module_that_is_none(folder, capsys):
         "their_network:fails": "its code ended with KeyError: 'weights.pth'",
         "their_network:nothing": "returned a NoneType, a torch.nn.Module was expected",
         "their_network:min": "their_network.py: did you mean Mine?",
-        "no_such_file:Mine": "there is no no_such_file.py in ",
-        "no_such.package:Mine": "there is no no_such.py in ",
+        "no_such_file:Mine": "no_such_file: is no kind of encoder (timm:NAME, hf:OWNER/NAME), nor is there a no_such",
+        "no_such_file.Mine": "there is no no_such_file.py in ",
+        "no_such.package.Mine": "there is no no_such.py in ",
+        "tim:resnet18": "nor is there a tim.py: did you mean timm?",
+        "resnet18": "no such file; the model of timm is written timm:resnet18",
+        "vit_small_patch16_224.dino": "no such file; the model of timm is written timm:vit_small_patch16_224.dino",
+        "their_network:NotFinite": "its features of image 0 of the test split are NaN or infinite",
+        "their_network:Tuple": "or a dict of spaces with `features`, not a tuple (return the one part of it",
         "their_network:images_of_four_dimensions": "an encoder's features are [B, d], these are (32, 6, 14, 14): pool",
         "their_network:for_grey_images": "takes images of 1 channels, these have 3; `image.mean(1, keepdim=True)`",
         "their_network:ThreeRows": "an encoder's features are [B, d], these are (3, 24) for 32 images",
@@ -162,8 +179,9 @@ def test_a_module_that_is_none(folder, capsys):
 
 def test_an_encoder_of_which_nothing_can_be_measured(folder, capsys):
     """Its record tells why, and so does the exit code."""
-    assert main(["eval", "--encoder", "their_network:NotFinite", *REQUEST, "knn"]) == 1
-    assert "their_network.NotFinite: no measure gave a figure: train_x: features contain" in capsys.readouterr().err
+    assert main(["eval", "--encoder", "their_network:NotFiniteLater", *REQUEST, "knn"]) == 1
+    reason = "their_network.NotFiniteLater: no measure gave a figure: train_x: features contain "
+    assert re.search(rf"{reason}\d+ non-finite values, the first in row 40", capsys.readouterr().err)
     assert len(find_records(Path("results/runs"))[0]) == 1
 
 
@@ -299,6 +317,7 @@ def test_features_alone(folder, capsys):
     for wrong, message in {
         "more rows": (np.zeros((7, 4), np.float32), "test.npy has 7 rows, the split has"),
         "other columns": (origins["test"][:, :2], "the splits have different numbers of columns"),
+        "not finite": (np.where(np.arange(len(origins["test"]))[:, None] == 7, np.nan, origins["test"]), "in row 7"),
         "integers": (np.zeros((7, 4), np.int64), r"test.npy is int64 \(7, 4\), float"),
         "objects": (np.array([{}], dtype=object), "test.npy is no array of numbers"),
     }.values():
@@ -313,6 +332,7 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--features", "b", "--normalize", "data"): "are of an --encoder, not of --features",
         ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
         ("--encoder", "a", "--labels", "class"): "'class' is neither none nor one of content, style, domain",
+        ("--encoder", "a", "--untrained"): "--encoder a: no such file",
         ("--encoder", "a"): "--encoder a: no such file (expected FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)

@@ -1,7 +1,8 @@
 """Run the commands of the documentation, page by page, each in an empty folder: `make docs-commands`.
 
-A fenced block of `bash` holds commands that are run. One with a title isn't: the title says why (it needs a cluster,
-takes long). A block of Python or YAML with a title is a file of that name, for the commands below it.
+A fenced block of `bash` holds commands that are run, `bench` and `python FILE`. One with a title isn't: the title says
+why (it needs a cluster, takes long). A block of Python or YAML with a title is a file of that name, for the commands
+below it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
@@ -56,9 +58,12 @@ def run(page: Path) -> None:
             if block.language in ("python", "yaml") and block.title:
                 Path(block.title).write_text(block.text, encoding="utf-8")
             for words in block.commands if not block.title else ():
-                if words[0] != "bench":
+                if words[0] == "python":
+                    _run_program(page.name, words[1:])
+                elif words[0] == "bench":
+                    _run(page.name, words[1:])
+                else:
                     sys.exit(f"{page.name}: {words[0]!r} is no command of ours: give its block a title that says why")
-                _run(page.name, words[1:])
 
 
 def _run(page: str, arguments: list[str]) -> None:
@@ -74,6 +79,16 @@ def _run(page: str, arguments: list[str]) -> None:
     if code:
         sys.exit(f"{page}: {command} ended with exit code {code}:\n{said.getvalue()}")
     print(f"{page}: {command}  ({time.perf_counter() - started:.1f} s)", flush=True)
+
+
+def _run_program(page: str, arguments: list[str]) -> None:
+    """A program of the page, as its reader runs it."""
+    started = time.perf_counter()
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    command = shlex.join(["python", *arguments])
+    if done.returncode:
+        sys.exit(f"{page}: {command} ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
+    print(f"{page}: {command}  ({time.perf_counter() - started:.1f} s)\n{done.stdout}", end="", flush=True)
 
 
 if __name__ == "__main__":

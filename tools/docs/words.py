@@ -30,7 +30,7 @@ def code(text: object) -> str:
 def about(thing: Any) -> str:
     """The docstring without its sections (`Args:` and so on)."""
     text = inspect.cleandoc(thing.__doc__ or "")
-    return re.split(r"^(?:Args|Attributes|Returns|Raises):$", text, maxsplit=1, flags=re.MULTILINE)[0].strip()
+    return re.split(r"^(?:Args|Attributes|Returns|Raises|Examples):$", text, maxsplit=1, flags=re.MULTILINE)[0].strip()
 
 
 def paragraphs(text: str) -> list[str]:

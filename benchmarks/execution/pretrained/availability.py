@@ -56,7 +56,9 @@ def note_of(text: str, path: Path, untrained: bool) -> Note:
         note = read_note(file)
     except BadFile as bad:
         if path.is_dir() and not file.exists():
-            raise RequestError(f"--encoder {text}: there is no {file.name} in this folder") from bad
+            raise RequestError(
+                f"--encoder {text}: there is no {file.name} in this folder (a run's is DATASET/METHOD/HASH)"
+            ) from bad
         raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad
     if note.step == 0 and not untrained:
         raise RequestError(f"--encoder {text}: this encoder has not been trained; --untrained judges it all the same")

@@ -14,6 +14,7 @@ from disentangle_bench.benchmarks.execution.measure import images_of
 from disentangle_bench.benchmarks.execution.pretrained import encoder_names
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
+from disentangle_bench.evaluation.metrics.arrays import not_finite
 
 
 class PrecomputedFeatures(nn.Module):
@@ -37,7 +38,7 @@ def read_bank(folder: Path, data: ImageDataModule) -> tuple[FeatureBank, str]:
         data: whose images.
 
     Raises:
-        RequestError: a file is missing, isn't such an array, or has another number of rows.
+        RequestError: a file is missing, isn't such an array, has another number of rows, or values that aren't finite.
     """
     origins = images_of(data)
     needed = [split for split in (*SPLITS, *PROBES) if split not in origins]
@@ -71,5 +72,9 @@ def _read(path: Path, rows: int, where: str) -> np.ndarray:
     if len(values) != rows:
         raise RequestError(
             f"{where}: {path.name} has {len(values)} rows, the split has {rows} images: one a row, in their order"
+        )
+    if (found := not_finite(values)) is not None:
+        raise RequestError(
+            f"{where}: {path.name} has {found[0]} values that are NaN or infinite, the first in row {found[1]}"
         )
     return np.asarray(values, np.float32)

@@ -16,6 +16,7 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import device_of, inference_mode
+from disentangle_bench.evaluation.metrics.arrays import not_finite
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.files import printable
 from disentangle_bench.methods.pretrained.encoder import Encoder
@@ -28,12 +29,16 @@ def spaces_of(encoder: Encoder, data: ImageDataModule) -> tuple[dict[str, int], 
     """Width of each space, and seconds that encoding every split will take, from a batch of its images.
 
     Raises:
-        ValueError: the network doesn't take these images, or returns something else than named spaces.
+        ValueError: the network doesn't take these images, or returns something else than named spaces, or values that
+            aren't finite.
     """
     test = data.splits["test"]
     images = torch.from_numpy(test.take(torch.arange(min(SAMPLE, len(test))).numpy())).to(device_of(encoder))
     with inference_mode(encoder):
         spaces = encoder.embed(images)  # the first pass also chooses algorithms
+        for name, values in spaces.items():
+            if (wrong := not_finite(values.float().cpu().numpy())) is not None:
+                raise ValueError(f"its {name} of image {wrong[1]} of the test split are NaN or infinite")
         took = []
         for _ in range(3):
             start = time.perf_counter()

@@ -24,9 +24,9 @@ def put(tmp_path, make_record):
 
 
 def names_in(table: str) -> list[str]:
-    """Names of the rows of a markdown table."""
+    """Names of the rows of markdown tables."""
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
-    return [name for name in rows if name not in ("method", "chance")]
+    return list(dict.fromkeys(name for name in rows if name not in ("method", "chance")))
 
 
 def test_a_request_is_shown_among_all_that_it_can_be_compared_with(tmp_path, put, capsys):
