@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.registry import dotted
 
 ROOT = Path(__file__).parent.parent
 MINE = """
@@ -65,6 +66,18 @@ def test_what_is_no_method_is_told_in_a_line(folder, path, why):
     (folder / "needs.py").write_text("import nowhere\n")
     with pytest.raises(LookupError, match=why):
         methods.find(path)
+
+
+def test_a_colon_says_the_same(folder):
+    (folder / "their_file.py").write_text(MINE)
+    assert methods.find("their_file:Mine") is methods.find("their_file.Mine")
+    for path, form in {
+        "their_file:Mine": "their_file.Mine",
+        "pkg.their_file:Mine": "pkg.their_file.Mine",
+        "simclr": "simclr",
+        "timm:resnet18,checkpoint=a.pth": "timm:resnet18,checkpoint=a.pth",
+    }.items():
+        assert dotted(path) == form
 
 
 def test_a_method_is_no_data_set():

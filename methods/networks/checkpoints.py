@@ -35,6 +35,8 @@ CHILDREN = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "lay
 """Places of a ResNet's parts in `nn.Sequential(*resnet.children())`, as lightly's examples make their backbones."""
 STEM = re.compile(r"(?<![^.])(?<!\d\.)conv1\.weight$")
 """A ResNet's first convolution, which no block's number stands before."""
+DEEP_STEM = re.compile(r"(?<![^.])(?<!\d\.)conv1\.0\.weight$")
+"""The first of a ResNet-D's three, as timm has them for large images."""
 COUNTERS = "num_batches_tracked"
 """Buffers that old files lack and nothing depends on."""
 QUERY = "module.encoder_q."
@@ -91,6 +93,8 @@ def read_state(path: str) -> dict[str, Tensor]:
 
 def stem_of(state: Mapping[str, Tensor]) -> Literal["auto", "small", "imagenet"]:
     """Which stem the ResNet in a state dict has, by its first convolution; `auto` where there is none to be seen."""
+    if any(DEEP_STEM.search(name) for name in state):
+        return "imagenet"
     sizes = {
         value.shape[-1]
         for name, value in state.items()

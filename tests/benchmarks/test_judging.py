@@ -333,9 +333,31 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
         ("--encoder", "a", "--labels", "class"): "'class' is neither none nor one of content, style, domain",
         ("--encoder", "a", "--untrained"): "--encoder a: no such file",
+        ("--encoder", "sys.path", "--untrained"): "--untrained is of timm's models, and of this suite's own files",
         ("--encoder", "a"): "--encoder a: no such file (expected FILE.safetensors",
     }.items():
         assert message in told(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (("--image-size", "wide"), "bench: --image-size wide: expected a whole number\n"),
+        (("--normalize", "imgenet"), "bench: --normalize imgenet: expected one of data, cifar10, imagenet, none\n"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take(option, line, capsys):
+    """Told by its own name, without the types of Python."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["eval", "--encoder", "timm:resnet18", *option])
+    assert capsys.readouterr().err == line
+
+
+def test_its_help_ends_with_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["eval", "--help"])
+    _, examples = capsys.readouterr().out.split("\nexamples:\n")
+    assert all(line.startswith("  bench eval --") for line in examples.splitlines())
 
 
 def test_a_folder_of_few_images(folder, capsys):

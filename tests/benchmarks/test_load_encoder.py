@@ -94,7 +94,7 @@ def test_each_says_its_shape_and_statistics_and_where_it_is_from(run, theirs, mo
         "their_own.Mine": ((3, 24, 24), [0.5] * 3),
         "their_own:Mine": ((3, 24, 24), [0.5] * 3),
         "timm:test_resnet": ((3, 160, 160), [0.5] * 3),
-        f"timm:test_resnet,checkpoint={theirs / 'theirs.pth'}": ((3, 160, 160), [0.5] * 3),
+        f"timm:test_resnet,checkpoint={theirs / 'theirs.pth'}": ((3, 160, 160), [0.5] * 3),  # three first convolutions
     }
     assert 0 < trained[0] < 1
     for name, (shape, mean) in cases.items():
@@ -122,7 +122,7 @@ def test_what_was_made_elsewhere_is_normalised_and_resized(theirs):
     for wrong, message in {
         "their_own.Min": "did you mean Mine",
         "their_own.nn": "expected a function that returns a torch.nn.Module",
-        "tim:resnet18": "no tim.py in .*, and no package of that name",
+        "tim:resnet18": r"tim: is no kind of encoder .*: did you mean timm\?",
         "their.pth": r"no such file \(expected",
         "https://a/b.ts": "an address, which isn't fetched",
         "my-scheme:a/b": "my-scheme: is no kind of encoder",

@@ -11,6 +11,9 @@ import pytest
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.machine import find_devices
+from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import find_records
 from tests.benchmarks.conftest import make_cell, reason_of
 
@@ -24,6 +27,26 @@ class MyMethod(Method):
 
     def training_step(self, batch, batch_idx):
         return self.backbone(self.views(batch, 1)[0]).square().mean()
+"""
+SPELLED = """
+from disentangle_bench.datamodules.datasets.digits import Digits
+from disentangle_bench.evaluation.measures.base import Measure, Score, each
+from disentangle_bench.methods.networks.backbones import ConvNet
+from disentangle_bench.methods.random_init import RandomInit
+
+class Mine(RandomInit):
+    name = source = "spelled"
+
+class Data(Digits):
+    name = source = licence = "spelled"
+
+def make(image_shape):
+    return ConvNet(image_shape[0])
+
+measure = Measure(
+    name="spelled", version=1, targets=each("content"), splits="test", source="a test", aspect="content",
+    scores={"top1": Score("up", 0, 1, "none", unit="percent")}, run=lambda space, target: {"top1": 0.5},
+)
 """
 STEP = "def training_step(self, batch, batch_idx):"
 REQUEST = ["run", "--suite", "smoke", "--dataset", "digits", "--measures", "knn", "--set", "data.batch_size=512"]
@@ -113,6 +136,31 @@ def test_a_file_is_not_yet_a_class(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_file.py").touch()
     assert main([*REQUEST, "--method", "my_file", "--out", "runs"]) == 2
     assert capsys.readouterr().err == "bench: method 'my_file': name the class in my_file.py too, my_file.CLASS\n"
+
+
+def test_a_colon_makes_the_same_cell(tmp_path, monkeypatch):
+    """In every place that names code of one's own: a method, its settings, a backbone, a measure, a data set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "spelled.py").write_text(SPELLED)
+    cells = []
+    try:
+        for mark in (".", ":"):
+            MEASURES.pop("spelled@1", None)
+            settings = [f"spelled{mark}Mine.lr=0.5", f"method.backbone=spelled{mark}make", "data.batch_size=64"]
+            request = choose(
+                "smoke", f"spelled{mark}Mine", f"spelled{mark}Data", None, settings, f"spelled{mark}measure"
+            )
+            cells += plan(request)
+    finally:
+        sys.modules.pop("spelled", None)
+        MEASURES.pop("spelled@1", None)
+    first, second = cells
+    assert first.hash == second.hash
+    assert (first.method, first.dataset, first.imports) == ("spelled.Mine", "spelled.Data", ["spelled.measure"])
+    assert second.imports == first.imports
+    assert second.options["backbone"] == "spelled.make"
+    assert second.options["lr"] == 0.5
 
 
 LOSSES = """

@@ -195,6 +195,15 @@ def test_two_methods_of_one_set_of_records(record):
         compare_methods(found, "simclr", "byol")
 
 
+def test_a_method_of_ones_own_is_compared_by_its_name_or_path(record):
+    theirs = side(record, -0.05, method="my_file.Mine")
+    for one in theirs:
+        one["config"]["names"] = {"method": "mine"}
+    found = at(side(record) + theirs)
+    for name in ("mine", "my_file.Mine", "my_file:Mine"):
+        assert compare_methods(found, "simclr", name).table["method"].tolist() == ["simclr -> mine"]
+
+
 def test_every_method_against_a_baseline(record):
     seen = observations(at(side(record) + side(record, -0.05, method="vicreg") + side(record, 0.05, method="byol")))
     table = against(seen, "simclr")
