@@ -10,9 +10,14 @@ class RequestError(ValueError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
-    known = sorted(set(known))
-    near = get_close_matches(name[:200], known, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known) or 'none'}"
+    known = set(known)
+    return similar(name, known) or f": known are {', '.join(sorted(known)) or 'none'}"
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?` with the most similar names; empty if none is similar."""
+    near = get_close_matches(name[:200], sorted(set(known)), n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else ""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
