@@ -19,10 +19,9 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, terminal
-from disentangle_bench.benchmarks.errors import RequestError, wrong_value
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import TooManyFolders, printable
-from disentangle_bench.registry import nearest
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
@@ -81,11 +80,9 @@ class Parser(ArgumentParser):
     """One line on standard error and exit code 2 for a wrong request."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        if message.startswith("unrecognized arguments:"):
-            wrong = next(iter(message.partition(":")[2].split()), "''")  # an empty one has no letter to show
-            options = [option for action in self._all_options() for option in action]
-            message = f"unknown option {wrong}{nearest(wrong.partition('=')[0], options)}"
-        sys.exit(_refuse(wrong_value(message)))
+        from disentangle_bench.benchmarks import parsing_errors
+
+        sys.exit(_refuse(parsing_errors.in_a_line(message, self)))
 
     def format_help(self, *given: Any) -> str:
         """Options as they are written: `--dry-run`; without the control characters that jsonargparse puts in."""
@@ -100,10 +97,6 @@ class Parser(ArgumentParser):
 
             completion.offer(self, shell)
         return super().get_completion_script(completion_type, **given)
-
-    def _all_options(self) -> list[list[str]]:
-        subcommands = self._subcommands_action.choices.values() if self._subcommands_action else ()
-        return [action.option_strings for parser in (self, *subcommands) for action in parser._actions]
 
 
 class Version(Action):

@@ -21,8 +21,13 @@ T = TypeVar("T")
 def nearest(name: str, known: Iterable[str]) -> str:
     """`: did you mean ...?` with the most similar names, or all of them if none is similar."""
     known = sorted(set(known))
-    near = get_close_matches(name[:200], known, n=3, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else f": known are {', '.join(known) or 'none'}"
+    return similar(name, known) or f": known are {', '.join(known) or 'none'}"
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """`: did you mean ...?` with the most similar names; empty if none is similar."""
+    near = get_close_matches(name[:200], sorted(set(known)), n=3, cutoff=0.5)
+    return f": did you mean {' or '.join(near)}?" if near else ""
 
 
 def dotted(path: str) -> str:

@@ -18,7 +18,7 @@ ALLOWED = {
 ROOMS = {
     "benchmarks": [
         {"__main__"},
-        {"commands", "completion"},
+        {"commands", "completion", "parsing_errors"},
         {"launchers"},
         {"execution"},
         {"runs"},

@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.evaluation.protocol import MEASURES, newest, register
-from disentangle_bench.registry import imported
+from disentangle_bench.registry import imported, similar
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.suite import Suite
@@ -39,7 +39,8 @@ def check_names(suite: Suite) -> None:
                 find_class(registry, kind, name)
         known |= {*there, *names}
     if wrong := [addressee for addressee in suite.settings if addressee not in known]:
-        raise RequestError(f"settings: {unknown('addressee', wrong[0], known)}")
+        other = f": expected data, method, or the name of a method or data set, as in method.{wrong[0]:.200}"
+        raise RequestError(f"settings: unknown addressee {wrong[0]!r:.200}{similar(wrong[0], known) or other}")
     resolve_measures(suite.measures)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from argparse import SUPPRESS
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from types import UnionType
@@ -13,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from jsonargparse import ArgumentParser, Namespace
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.registry import similar
 
 GIVEN_BY_THE_RUN = {"seed", "image_shape", "data"}
 
@@ -69,7 +71,7 @@ def _type_name(hint: Any) -> str:
     """`int | None`, `sgd | adam`, `list[Seed]`."""
     if get_origin(hint) is Literal:
         return " | ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
+    if _is_union(hint):
         return " | ".join(_type_name(part) for part in get_args(hint))
     if hasattr(hint, "_restrictions"):  # jsonargparse's restricted numbers know them as `v>0`
         return f"{hint._type.__name__} {hint._expression.replace('v', ' ').strip()}"
@@ -94,7 +96,8 @@ def resolve(cls: type, options: dict[str, Any], where: str) -> dict[str, Any]:
         parser.instantiate_classes(parsed)  # dataclasses check what types alone cannot say
         resolved = json.loads(parser.dump(parsed, format="json", skip_none=False))
     except Exception as error:  # jsonargparse raises its own and argparse's kinds
-        raise RequestError(f"{where}: {_one_line(error)}") from error
+        hints = {action.dest: action._typehint for action in parser._actions if hasattr(action, "_typehint")}
+        raise RequestError(f"{where}: {explain(error, hints, options)}") from error
     for key, value in resolved.items():
         try:
             json.dumps(value, allow_nan=False)
@@ -136,12 +139,56 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _one_line(error: BaseException) -> str:
-    """Jsonargparse's message without the part on types that aren't meant: `lr: Not of type PositiveFloat: ...`."""
+def explain(error: object, hints: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> str:
+    """What jsonargparse says of a wrong value, in a line: `lr: expected a number >0, got 'fast'`.
+
+    Args:
+        error: of jsonargparse, or its message.
+        hints: types of the options, by their names with dots.
+        given: the options, if they are at hand.
+    """
     text = " ".join(str(error).split())
-    text = re.sub(r'^Parser key "(.+?)": ', r"\1: ", text)
-    if union := re.match(r"(.+?: )Does not validate against any of the Union subtypes .*? Errors: - (.*)", text):
-        wrong, _, given = union[2].partition(" Given value type: ")
-        told = next(part for part in wrong.split(" - ") if "NoneType" not in part)
-        text = f"{union[1]}{told}, got {given.partition(' Given value: ')[2]}"
-    return text
+    if group := re.fullmatch(r"Group '(.+)' does not accept option '(.+)'", text):
+        parts = [name.removeprefix(f"{group[1]}.") for name in hints if name.startswith(f"{group[1]}.")]
+        return str(unknown(f"option of {group[1]}", group[2], parts))
+    found = re.match(r'Parser key "(.+?)": (.*)', text)
+    hint = hints.get(found[1]) if found else None
+    if found is None or hint is None:
+        return f"{found[1]}: {found[2]}" if found else text
+    tail = re.search(r"(?:Got|Given) value: (.*)", found[2]) or re.search(r"base 10: '(.*)'|float: '(.*)'", found[2])
+    value: Any = next(filter(None, tail.groups()), "") if tail else ""
+    for key in found[1].split("."):
+        given = given.get(key) if isinstance(given, Mapping) else None
+    value = value if given is None else given
+    near = similar(value, choices(hint)) if isinstance(value, str) else ""
+    return f"{found[1]}: expected {_expected(hint)}, got {value!r:.80}{near}"
+
+
+def choices(hint: Any) -> list[str]:
+    """Texts that an option may be, if it is one of several."""
+    if get_origin(hint) is Literal:
+        return [str(one) for one in get_args(hint)]
+    return [name for part in get_args(hint) for name in choices(part)] if _is_union(hint) else []
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a mapping"}
+
+
+def _expected(hint: Any) -> str:
+    """A type in words; that a value may be left out goes without saying."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if _is_union(hint):
+        return " or ".join(_expected(part) for part in parts if part is not type(None))
+    if hasattr(hint, "_restrictions"):
+        return f"{_WORDS[hint._type]} {hint._expression.replace('v', '')}"
+    if origin is list:
+        return f"a list, each entry {_expected(parts[0])}"
+    if origin is tuple:
+        return f"a list of {len(parts)} values, each {_expected(parts[0])}"
+    return _WORDS.get(origin or hint, _type_name(hint))

@@ -23,8 +23,8 @@ BAD = {
     "unknown data set": (["--dataset", "digit"], "unknown dataset 'digit': did you mean digits"),
     "unknown suite": (["--suite", "quik"], "unknown suite 'quik': did you mean quick?"),
     "misspelt option": (["--metod", "simclr"], "unknown option --metod: did you mean --method"),
-    "wrong type": (["--devices", "two"], "devices"),
-    "wrong type of a setting": (["--set", "method.lr=fast"], ": lr: Not of type PositiveFloat"),
+    "wrong type": (["--devices", "two"], "--devices: expected a whole number, got 'two'"),
+    "wrong type of a setting": (["--set", "method.lr=fast"], ": lr: expected a number >0, got 'fast'"),
     "an empty argument": ([""], "unknown option ''"),
     "a module as a backbone": (
         ["--set", "method.backbone=os.path"],
@@ -38,7 +38,7 @@ BAD = {
     "batch larger than the data": (["--set", "data.batch_size=5000"], "larger than the 1293 training images"),
     "negative epochs": (
         ["--set", "budget.epochs=-3"],
-        "budget.epochs: Not of type Count",
+        "budget.epochs: expected a whole number >0 and <=1000000, got -3",
     ),
     "two kinds of budget": (["--set", "budget.hours=3"], "unknown key 'hours': known are epochs, minutes, steps"),
     "seeds": (["--seeds", "0,one"], "--seeds must be whole numbers or ranges, such as 0,1,2 or 0-2; got '0,one'"),
@@ -52,10 +52,13 @@ BAD = {
     "no devices": (["--devices", "0"], "at least 1"),
     "several machines": (["--nodes", "2"], "--nodes needs a cluster: --launcher slurm"),
     "misspelt resource": (["--set", "resources.partion=a"], "unknown key 'partion': did you mean partition?"),
-    "no time": (["--set", "resources.timeout_min=0"], "resources.timeout_min: Not of type Count: 0"),
+    "no time": (
+        ["--set", "resources.timeout_min=0"],
+        "timeout_min: expected a whole number >0 and <=1000000, got 0",
+    ),
     "resource of a wrong kind": (
         ["--set", "resources.mem_gb=much"],
-        "resources.mem_gb: Not of type",
+        "resources.mem_gb: expected a number >0 and <=1000000, got 'much'",
     ),
     "no resources": (["--set", "resources=3"], "--set resources=3: expected"),
     "own method that isn't there": (["--method", "no_file.MyMethod"], "no_file.MyMethod"),
@@ -93,18 +96,21 @@ def test_bad_input_is_one_line_and_writes_nothing(case, tmp_path, monkeypatch, c
         ("datasets: [digits]\nmeasures: [linear@9]\nbudget: {epochs: 1}", "unknown measure 'linear@9'"),
         (
             "datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1}\nseeds: [a]",
-            "seeds: Not of type Seed",
+            "seeds: expected a list, each entry a whole number >=0 and <4294967296, got ['a']",
         ),
-        ("datasets: digits\nmeasures: [linear@1]\nbudget: {epochs: 1}", "datasets: Expected a <class 'list'>"),
+        (
+            "datasets: digits\nmeasures: [linear@1]\nbudget: {epochs: 1}",
+            "expected a list, each entry text, got 'digits'",
+        ),
         ("datasets: [digits]\nmeasures: [linear@1]", "budget: exactly one of"),
         ("datasets: [digits]\nmeasures: [linear@1]\nbudget: 3", "budget must hold epochs, minutes, steps, got 3"),
         ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: 1, steps: 2}", "exactly one of epochs, steps"),
-        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .nan}", "budget.minutes: Not of type"),
-        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .inf}", "budget.minutes: Not of type"),
-        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: true}", "budget.epochs: Not of type"),
-        (f"{GOOD}\nthreads: 0", "threads: Not of type Threads"),
-        (f"{GOOD}\nprecision: fp8", "precision: Expected"),
-        (f"{GOOD}\nsettings: {{data: 3}}", "settings: Expected"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .nan}", "budget.minutes: expected a number"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {minutes: .inf}", "budget.minutes: expected a number"),
+        ("datasets: [digits]\nmeasures: [linear@1]\nbudget: {epochs: true}", "budget.epochs: expected a whole number"),
+        (f"{GOOD}\nthreads: 0", "threads: expected a whole number >0 and <=4096, got 0"),
+        (f"{GOOD}\nprecision: fp8", "precision: expected one of auto, fp32, bf16, got 'fp8': did you mean fp32?"),
+        (f"{GOOD}\nsettings: {{data: 3}}", "settings: expected a mapping"),
         (f"{GOOD}\nseeds: []", "`seeds` must not be empty"),
         (f"{GOOD}\nseeds: [0]\nseeds: [1]", "seeds stands twice"),
         (f"{GOOD}\nsettings: {{simclr: {{lr: 1, lr: 2}}}}", "lr stands twice"),
@@ -122,6 +128,61 @@ def test_bad_suite_file(content, message, tmp_path):
         plan(suite.read(str(file)))
     assert message in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+WRONG = {
+    "run --jobs two": "--jobs: expected a whole number, got 'two'",
+    "run --launcher slrm": "--launcher: expected one of local, slurm, got 'slrm': did you mean slurm?",
+    "run --nodes": "--nodes: a value is missing",
+    "run --set": "--set: a value is missing",
+    "run --dry-run=maybe": "--dry-run: expected true or false, got 'maybe'",
+    "run simclr": "'simclr' is not understood: options begin with --, `bench COMMAND --help` lists them",
+    "run --metod simclr": "unknown option --metod: did you mean --method or --set or --tuned?",
+    "run --set augmentation.flip=1": "settings: unknown addressee 'augmentation': expected data, method, or the "
+    "name of a method or data set, as in method.augmentation",
+    "runn": "unknown command 'runn': did you mean run or tune?",
+    "tune --suite quick": "tune: --to must be given",
+    "tune --jobs x": "--jobs: expected a whole number, got 'x'",
+    "list": "list: what (methods, datasets, suites, measures, claims, backbones, views, keys, metrics) must be given",
+    "status --dry-run": "unknown option --dry-run: `bench COMMAND --help` lists those that there are",
+    "cancel --out": "--out: a value is missing",
+    "leaderboard --matched epoch": "--matched: expected one of epochs, images, forward_passes, minutes, got 'epoch': "
+    "did you mean epochs?",
+    "report --logger csv": "--logger: expected one of none, wandb, got 'csv'",
+    "data": "data: action (show, check) and name must be given",
+    "data shw digits": "action: expected one of show, check, got 'shw': did you mean show?",
+    "claims --run=maybe": "--run: expected true or false, got 'maybe'",
+    "clean --weigths": "unknown option --weigths: did you mean --weights or --quiet?",
+    "replay": "replay: folder must be given",
+    "stress --widths a": "--widths: expected a list, each entry a whole number, got 'a'",
+}
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_what_the_parser_refuses_is_told_in_the_words_that_were_typed(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(shlex.split(words))
+    except SystemExit as stop:
+        code = stop.code
+    assert code == 2
+    assert capsys.readouterr().err == f"bench: {WRONG[words]}\n"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("method.augmentation.flp=1", "method simclr: unknown option of augmentation 'flp': did you mean flip?"),
+        ("method.augmentation.flip=2", "method simclr: augmentation.flip: expected a number >=0 and <=1, got 2"),
+        ("method.augmentation.zoom=2", "augmentation.zoom: expected a list of 2 values, each a number, got 2"),
+        ("method.optimizer=adan", "optimizer: expected one of sgd, adam, adamw, lars, got 'adan': did you mean adam"),
+        ("data.batch_size=abc", "data set digits: batch_size: expected a whole number >0, got 'abc'"),
+    ],
+)
+def test_a_wrong_setting_is_told_with_what_would_be_right(assignment, message):
+    with pytest.raises(RequestError) as told:
+        plan(suite.choose("smoke", "simclr", "digits", assignments=[assignment]))
+    assert message in str(told.value)
 
 
 def test_a_suite_is_a_regular_file_of_reasonable_size(tmp_path):

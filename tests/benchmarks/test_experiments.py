@@ -111,7 +111,7 @@ def test_chosen_by_label_method_or_data_set(written):
             for name in ("source", "protocol", "value")
         ),
         (experiment("A", published=[FIGURE | {"source": " "}]), "published: `source` is empty"),
-        (experiment("A", published=[FIGURE | {"value": "high"}]), "value: Expected"),
+        (experiment("A", published=[FIGURE | {"value": "high"}]), "value: expected a number"),
         (experiment("A", published=[FIGURE | {"value": 84.44}]), "linear@1 top1 lies between 0 and 1, got 84.44"),
         (experiment("A", published=[FIGURE | {"measure": "linear"}]), "published: unknown measure 'linear'"),
         (experiment("A", published=[FIGURE | {"score": "top"}]), "published: unknown score 'top'"),

@@ -46,7 +46,7 @@ def test_a_value_that_the_suite_has_anyhow_is_the_same_run():
         (["simcrl.lr=1,2"], "--sweep simcrl.lr: unknown addressee 'simcrl': did you mean simclr"),
         (["simclr.temprature=1,2"], "unknown option 'temprature': did you mean temperature"),
         (["method.lrr=1,2"], "--sweep method.lrr: unknown option 'lrr': did you mean lr?"),
-        (["simclr.lr=fast"], "lr: Not of type PositiveFloat"),
+        (["simclr.lr=fast"], "lr: expected a number >0, got 'fast'"),
         (["simclr.data=all"], "method simclr: `data` may hold"),
         (["simclr.lr"], "expected NAME.OPTION=VALUE,VALUE"),
         (["lr=1,2"], "expected NAME.OPTION=VALUE,VALUE"),
