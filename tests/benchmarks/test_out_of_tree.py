@@ -9,12 +9,11 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution import build
-from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation import protocol
 from disentangle_bench.evaluation.leaderboard.frame import method_labels
 from disentangle_bench.evaluation.records import BadRecord, find_records, read_record
-from disentangle_bench.json_files import from_dict, write_json
+from disentangle_bench.json_files import write_json
 
 MINE = '''
 import numpy as np
@@ -123,7 +122,7 @@ def test_they_are_listed_and_shown(folder, capsys):
         ("methods", "their_file.Mine", "a test"),
         ("datasets", "their_file.Stripes", "drawn here"),
         ("metrics", "their_file.length", "length@1"),
-        ("backbones", "their_file.tiny", "4 features"),
+        ("backbones", "their_file.tiny", "features           4\n"),
         ("views", "their_file.Turned", "Turned by a quarter."),
     ):
         assert main(["list", what, name]) == 0
@@ -174,7 +173,7 @@ def test_what_they_ran_can_be_read_beside_the_record_and_in_a_board(folder, caps
 
 def test_code_that_changed_since_the_run_was_planned_is_not_run_for_it(folder, monkeypatch):
     config = RunFolder(next(path.parent for path in (folder / "runs").rglob("own_code.py"))).read_config()
-    cell = from_dict(Cell, config.cell, "config.json")
+    cell = config.cell
     assert MINE.strip() in build.own_code_of(cell)
     (folder / "their_file.py").write_text(MINE.replace("nn.ReLU()", "nn.GELU()"))
     with pytest.raises(RuntimeError, match=r"their_file\.py: changed since the run was planned"):
@@ -255,7 +254,7 @@ def test_an_installed_package_offers_all_of_it(tmp_path, monkeypatch, capsys):
     for what, told in (
         ("methods", "theirs"),
         ("datasets", "their_stripes"),
-        ("backbones", "their_network  4 features"),
+        ("backbones", "their_network  A sequential container."),
         ("views", "their_views"),
     ):
         assert main(["list", what]) == 0

@@ -133,8 +133,8 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
     assert shlex.split(words)[:2] == ["bench", "run"]
     given = make_parser().parse_args(shlex.split(words)[1:]).run
     handed = plan(choose(given.suite, tuned=given.tuned))
-    assert [cell.as_dict() for cell in handed] == [
-        cell.as_dict() for cell in plan(choose(str(suite(more="tuned: choice.json\n"))))
+    assert [asdict(cell) for cell in handed] == [
+        asdict(cell) for cell in plan(choose(str(suite(more="tuned: choice.json\n"))))
     ]
 
 
