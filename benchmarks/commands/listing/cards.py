@@ -142,8 +142,9 @@ def backbone(name: str) -> str:
         raise RequestError(str(error)) from error
     weights = timm.models.get_pretrained_cfg(name) if timm.is_model(name) else None
     millions = sum(parameter.numel() for parameter in made.parameters()) / 1e6
+    what = f"{type(made).__module__}.{type(made).__qualname__}"
     known = [
-        ("what it is", f"timm's {type(made).__name__}" if timm.is_model(name) else about(made)),
+        ("what it is", about(made) if name == "convnet" else what),
         ("features", str(made.num_features)),
         ("parameters", f"{millions:.2f} M"),
         ("weights", f"--set method.init=timm: {weights.tag or 'timm'}, {weights.license or ''}" if weights else ""),
