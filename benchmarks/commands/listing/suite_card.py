@@ -51,13 +51,17 @@ def _cells(suite: Suite, methods: int) -> str:
     for swept in suite.sweep.values():
         values *= len(swept)
     matrix = methods * len(suite.datasets) if suite.datasets else 0
-    made = [f"{methods} methods x {len(suite.datasets)} data sets"] if matrix else []
+    made = [f"{_several(methods, 'method')} x {_several(len(suite.datasets), 'data set')}"] if matrix else []
     made = [f"{made[0]} x {values} values of the sweep"] if made and values > 1 else made
-    made += [f"{len(suite.experiments)} rows"] if suite.experiments else []
+    made += [_several(len(suite.experiments), "row")] if suite.experiments else []
     count = (matrix * values + len(suite.experiments)) * len(suite.seeds)
     told = " and ".join(made)
     fewer = "; fewer where a data set lacks labels that a method trains with" if matrix else ""
-    return f"{count}: {told}, x {len(suite.seeds)} seeds{fewer}"
+    return f"{count}: {told}, x {_several(len(suite.seeds), 'seed')}{fewer}"
+
+
+def _several(count: int, of: str) -> str:
+    return f"{count} {of}" if count == 1 else f"{count} {of}s"
 
 
 def _own(settings: ExperimentSettings) -> str:

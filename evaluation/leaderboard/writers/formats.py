@@ -155,7 +155,8 @@ def about(title: str) -> str:
     measure = MEASURES[title]
     chance = ", ".join(f"{name}: {score.chance}" for name, score in measure.scores.items() if score.chance != "none")
     told = [measure.summary.rstrip("."), f"Splits: {measure.splits}", f"Chance: {chance}" if chance else ""]
-    return ". ".join(part for part in (*told, f"Source: {measure.source}") if part) + "."
+    parts = [part for part in (*told, f"Source: {measure.source}") if part]
+    return " ".join(part if part.endswith("?") else f"{part}." for part in parts)
 
 
 def best_first(column: Column) -> str:
