@@ -339,20 +339,6 @@ def test_what_cannot_be_asked_for_is_told(folder, capsys):
         assert message in told(capsys, *arguments)
 
 
-@pytest.mark.parametrize(
-    ("option", "line"),
-    [
-        (("--image-size", "wide"), "bench: --image-size wide: expected a whole number\n"),
-        (("--normalize", "imgenet"), "bench: --normalize imgenet: expected one of data, cifar10, imagenet, none\n"),
-    ],
-)
-def test_a_value_that_an_option_does_not_take(option, line, capsys):
-    """Told by its own name, without the types of Python."""
-    with pytest.raises(SystemExit, match="2"):
-        main(["eval", "--encoder", "timm:resnet18", *option])
-    assert capsys.readouterr().err == line
-
-
 def test_its_help_ends_with_examples(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["eval", "--help"])

@@ -93,7 +93,7 @@ def test_the_card_of_a_suite(capsys):
         "about 5 minutes",
         "seeds 0, 1, 2",
         "budget 400 steps",
-        "cells 30: 10 methods x 1 data sets, x 3 seeds",
+        "cells 30: 10 methods x 1 data set, x 3 seeds",
         'domain_contrastive data={"balance": "domain"}',
     ):
         assert words in told, words

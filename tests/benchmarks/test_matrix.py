@@ -87,6 +87,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow  # two whole launchers: 18 s
 def test_two_launchers_share_the_work(launch, tmp_path):
     """Each cell is started once where two launchers meet in one folder, and both see all of them complete."""
     from tests.benchmarks.conftest import make_cell

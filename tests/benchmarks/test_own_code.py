@@ -71,7 +71,8 @@ def bench(folder: Path, *arguments: str, **environment: str) -> subprocess.Compl
     return subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True, timeout=240)
 
 
-@pytest.mark.parametrize("devices", [pytest.param("1", marks=pytest.mark.slow), "2"])
+@pytest.mark.slow  # whole commands, 40 s
+@pytest.mark.parametrize("devices", ["1", "2"])
 def test_files_of_the_users_folder_hide_nothing(folder, devices):
     """Nor does a place among others that the user's shell has from somewhere: the curves are there."""
     if find_devices() < ("cpu", int(devices)):

@@ -63,6 +63,7 @@ def test_style_blocks_keep_hue_and_class_apart(fitted, seed):
     assert digit["content"] > digit["style/appearance"] + 0.2, (hue, digit)
 
 
+@pytest.mark.slow  # half a minute a seed
 @pytest.mark.parametrize("seed", SEEDS)
 def test_domain_contrastive_forgets_the_domain_and_keeps_the_class(fitted, seed):
     simclr, module = fitted("simclr", 24, seed, {})
