@@ -26,7 +26,7 @@ def command(
         measures: only these, comma-separated, such as linear@1,knn@1.
         allow_underpowered: exit code 0 instead of 4.
     """
-    from disentangle_bench.benchmarks.planning.suite import names_in
+    from disentangle_bench.benchmarks.planning.command_line import names_in
     from disentangle_bench.evaluation.leaderboard import compare
     from disentangle_bench.evaluation.records import find_records
 

@@ -30,8 +30,8 @@ def command(
     from disentangle_bench import datamodules, methods
     from disentangle_bench.benchmarks import own_code
     from disentangle_bench.benchmarks.planning import options
+    from disentangle_bench.benchmarks.planning.command_line import assigned
     from disentangle_bench.benchmarks.planning.lookup import find_class
-    from disentangle_bench.benchmarks.planning.suite import assigned
     from disentangle_bench.benchmarks.planning.trial import opened_data
     from disentangle_bench.datamodules import inspection
     from disentangle_bench.evaluation.pictures.artefacts import views_sheet

@@ -71,8 +71,9 @@ def command(
     if features is not None:
         encoder_names.check_features(Path(features))
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
+    from disentangle_bench.benchmarks.planning.command_line import assigned
     from disentangle_bench.benchmarks.planning.lookup import check_names
-    from disentangle_bench.benchmarks.planning.suite import assigned, choose
+    from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.runs import feature_cache
 
     feature_cache.limit()

@@ -41,7 +41,7 @@ def command(
         to: write it to this file; markdown under the commands, commits and hardware that gave it.
         board: write records, outcomes and the table to this folder instead: all that `bench verify` needs.
     """
-    from disentangle_bench.benchmarks.planning.suite import names_in
+    from disentangle_bench.benchmarks.planning.command_line import names_in
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.leaderboard import budgets, dial, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance

@@ -15,6 +15,7 @@ from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.machine import has_bf16
 from disentangle_bench.benchmarks.planning import options, sweep
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
+from disentangle_bench.benchmarks.planning.command_line import merged
 from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.lookup import (
     check_names,
@@ -24,7 +25,7 @@ from disentangle_bench.benchmarks.planning.lookup import (
     resolve_measures,
     source_hash,
 )
-from disentangle_bench.benchmarks.planning.suite import Suite, merged
+from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.planning.trial import check_class, setup_data, try_building
 from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, ImageDataModule

@@ -5,8 +5,6 @@ Reading one needs neither torch nor the methods, so that the command line answer
 
 from __future__ import annotations
 
-import json
-from copy import deepcopy
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +14,17 @@ from jsonargparse.typing import restricted_number_type
 from disentangle_bench.benchmarks import plain_yaml
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import options
+from disentangle_bench.benchmarks.planning.command_line import (
+    MOST_ENTRIES,
+    assigned,
+    holds,
+    keys_of,
+    merged,
+    own_names_in,
+    seeds_in,
+    swept,
+    texts_of,
+)
 from disentangle_bench.benchmarks.planning.experiment import (
     Budget,
     Count,
@@ -26,11 +35,7 @@ from disentangle_bench.evaluation.published import Published
 from disentangle_bench.registry import dotted
 
 FOLDER = Path(__file__).parents[1] / "suites"
-MOST_KEYS = 8
-"""Names with dots between that a setting may have."""
 LISTS = ("datasets", "measures", "methods", "seeds")
-MOST_ENTRIES = 1000
-"""Of a list: of seeds, data sets, methods or measures."""
 
 Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
 Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
@@ -155,9 +160,9 @@ class Suite:
         if self.tune.seed in self.seeds:
             raise ValueError(f"seed {self.tune.seed} is the one that `tune` chooses with, it can't report")
         for path, values in self.sweep.items():
-            if len(keys := _split(path)) < 2 or not all(keys) or not values:
+            if len(keys := keys_of(path)) < 2 or not all(keys) or not values:
                 raise ValueError(f"sweep: {path!r}: {values}; expected NAME.OPTION with values, such as [0.1, 0.2]")
-        self.sweeps = {path: _texts(values) for path, values in self.sweep.items()}
+        self.sweeps = {path: texts_of(values) for path, values in self.sweep.items()}
         places = [(one.dataset, one.label) for one in self.experiments]
         if self.methods != "all":
             places += [(dataset, method) for dataset in self.datasets for method in self.methods]
@@ -196,11 +201,11 @@ def choose(
 ) -> Suite:
     """The suite with the command line's choices in place of its own. Raises RequestError for one that is wrong."""
     content = _content(suite)
-    named = _names(method) if method and method != "all" else []
+    named = own_names_in(method) if method and method != "all" else []
     if named:
         _keep(content, "method", named)
     if dataset:
-        _keep(content, "dataset", _names(dataset))
+        _keep(content, "dataset", own_names_in(dataset))
     if seeds:
         content["seeds"] = seeds_in(seeds)
     if tuned:
@@ -208,7 +213,7 @@ def choose(
     if measures:
         from disentangle_bench.evaluation.protocol import newest
 
-        content["measures"] = list(newest()) if measures == "all" else _names(measures)
+        content["measures"] = list(newest()) if measures == "all" else own_names_in(measures)
     overrides = assigned(assignments or [])
     for head, value in overrides.items():
         if head in ("precision", "threads"):
@@ -221,9 +226,9 @@ def choose(
         elif head == "budget":
             content[head] = value
         else:
-            _merge(content, deepcopy({head: value} if head == "resources" else {"settings": {head: value}}))
+            content = merged(content, {head: value} if head == "resources" else {"settings": {head: value}})
     chosen = _typed(content)
-    set_there = {path for path in chosen.sweep if _holds(overrides, _split(path))}
+    set_there = {path for path in chosen.sweep if holds(overrides, keys_of(path))}
     chosen.sweeps = {p: v for p, v in chosen.sweeps.items() if p not in set_there} | swept(sweeps or [])
     chosen.named = bool(named)
     chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
@@ -248,93 +253,6 @@ def _keep(content: dict[str, Any], key: Literal["method", "dataset"], names: lis
     elif not kept:
         known = labels | {str(one.get(key)) for one in experiments}
         raise unknown(f"{key} of suite {content['name']}", names[0], known)
-
-
-def swept(assignments: list[str]) -> dict[str, list[tuple[str, Any]]]:
-    """`a.b=1,2` as `{"a.b": [("1", 1), ("2", 2)]}`; values are YAML, a list among them stays one: `a.b=[0, 1],[0, 2]`.
-
-    Raises:
-        RequestError: no `KEY=VALUE,VALUE`, a key that stands twice, or values that YAML can't read.
-    """
-    found: dict[str, list[tuple[str, Any]]] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        keys = _split(path.strip())
-        if not equals or len(keys) < 2 or not all(keys) or len(keys) > MOST_KEYS:
-            raise RequestError(
-                f"--sweep {assignment:.80}: expected NAME.OPTION=VALUE,VALUE, such as simclr.lr=0.1,0.01"
-            )
-        values = plain_yaml.parse(f"[{text}]", f"--sweep {assignment:.80}")
-        if not values or not isinstance(values, list):
-            raise RequestError(f"--sweep {assignment:.80}: no values")
-        if path.strip() in found:
-            raise RequestError(f"--sweep {path.strip()} stands twice: name all its values once")
-        found[path.strip()] = _texts(values)
-    return found
-
-
-def _texts(values: list[Any]) -> list[tuple[str, Any]]:
-    """Each value once, with a text that YAML reads it from."""
-    return list({json.dumps(value): value for value in values}.items())
-
-
-def _holds(tree: Any, keys: list[str]) -> bool:
-    """Whether the tree says something about what the keys lead to, or about a part of it."""
-    for key in keys:
-        if not isinstance(tree, dict):
-            return True
-        if key not in tree:
-            return False
-        tree = tree[key]
-    return True
-
-
-def assigned(assignments: list[str], option: str = "--set") -> dict[str, Any]:
-    """`a.b=1` and `a.c=[2, 3]` as `{"a": {"b": 1, "c": [2, 3]}}`; values are YAML.
-
-    Raises:
-        RequestError: no `KEY=VALUE`, or a value that YAML can't read.
-    """
-    tree: dict[str, Any] = {}
-    for assignment in assignments:
-        path, equals, text = assignment.partition("=")
-        keys = _split(path.strip())
-        if not equals or not all(keys) or len(keys) > MOST_KEYS:
-            raise RequestError(f"{option} {assignment:.80}: expected KEY=VALUE, such as method.temperature=0.2")
-        value = plain_yaml.parse(text, f"{option} {assignment:.80}")
-        for key in reversed(keys):
-            value = {key: value}
-        _merge(tree, value)
-    return tree
-
-
-def names_in(text: str) -> list[str]:
-    """Comma-separated names, each once. Raises RequestError for a text that holds none."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if text and not names:
-        raise RequestError(f"{text!r}: expected names, comma-separated")
-    return names
-
-
-def seeds_in(text: str) -> list[int]:
-    """`0,1,2`, or with ranges, both ends included: `0-2,7`. Raises RequestError for anything else."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = (word.strip() for word in part.partition("-"))
-        if not first.isdecimal() or not (last.isdecimal() if dash else True):
-            raise RequestError(f"--seeds must be whole numbers or ranges, such as 0,1,2 or 0-2; got {text!r:.80}")
-        low, high = int(first[:20]), int((last or first)[:20])
-        if high < low:
-            raise RequestError(f"--seeds {part.strip()}: a range goes from the smaller number to the larger one")
-        if high - low >= MOST_ENTRIES:
-            raise RequestError(f"--seeds {part.strip()}: {high - low + 1:,} seeds, at most {MOST_ENTRIES:,} may be")
-        found += range(low, high + 1)
-    return found
-
-
-def _names(text: str) -> list[str]:
-    """Names on the command line; those of somebody's own as a suite's file is read, `my_file.MyMethod`."""
-    return [dotted(name) for name in names_in(text)]
 
 
 def _content(name: str) -> dict[str, Any]:
@@ -427,29 +345,3 @@ def _unknown_key(where: str, key: str, keys: set[str]) -> RequestError:
 
 
 _PARTS: dict[str, Any] = {"budget": Budget, "resources": Resources, "tune": Tuning}
-
-
-def _split(path: str) -> list[str]:
-    """At the dots; a path that names a class (`my_file.MyMethod`, or `my_file:MyMethod`) stays in one piece."""
-    module, colon, rest = path.partition(":")
-    if colon:
-        name, *keys = rest.split(".")
-        return [dotted(f"{module}:{name}"), *keys]
-    words = path.split(".")
-    ends = [number for number, word in enumerate(words) if number and word[:1].isupper()]
-    return [".".join(words[: ends[0] + 1]), *words[ends[0] + 1 :]] if ends else words
-
-
-def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Both, mappings inside of them too; where both say something else, as `new` says."""
-    into = deepcopy(old)
-    _merge(into, new)
-    return into
-
-
-def _merge(into: dict[str, Any], tree: dict[str, Any]) -> None:
-    for key, value in tree.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value

@@ -22,7 +22,7 @@ def command(what: Kind, *names: str) -> int:
         names: only these, in full, apart or comma-separated; one of your own by its path, such as my_file.MyMethod.
     """
     from disentangle_bench.benchmarks import own_code
-    from disentangle_bench.benchmarks.planning.suite import names_in
+    from disentangle_bench.benchmarks.planning.command_line import names_in
 
     own_code.allow(Path.cwd())
     kind = "measures" if what == "metrics" else what

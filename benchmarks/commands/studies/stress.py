@@ -41,8 +41,8 @@ def command(
         jobs: measures side by side; default: as many as there are cores.
         to: write the cards to this markdown file, with its pictures beside it, in a folder of its name.
     """
+    from disentangle_bench.benchmarks.planning.command_line import names_in
     from disentangle_bench.benchmarks.planning.lookup import own_measures, resolve_measures
-    from disentangle_bench.benchmarks.planning.suite import names_in
     from disentangle_bench.evaluation.protocol import newest
     from disentangle_bench.evaluation.stress import page
     from disentangle_bench.evaluation.stress.planted import conditions
