@@ -151,8 +151,10 @@ def _list(cells: list[Cell], launch: Launch, launcher: str, description: str) ->
     print(f"{len(cells)} cells, {len(missing)} to run")
     if missing:
         told = estimate(missing, launch.out, launch.resources.max_parallel if launcher == "slurm" else launch.jobs)
-        of_suite = told.startswith("no ") and "minutes" in description
-        print(f"{told}; of the whole suite its file says: {description}" if of_suite else told)
+        if told is None:
+            told = f"no estimate of the time: none of these methods has a complete run of this kind under {launch.out}"
+            told += f"; of the whole suite its file says: {description}" if "minutes" in description else ""
+        print(told)
     if launcher == "slurm" and missing:
         from disentangle_bench.benchmarks.launchers.slurm import script
 

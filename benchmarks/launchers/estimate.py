@@ -10,7 +10,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.evaluation.records import Record, find_records
 
 
-def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str:
+def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str | None:
     """A line on the time that cells will take.
 
     A cell is taken to be as long as the mean of complete runs with its settings, of other seeds; where there are none,
@@ -20,12 +20,15 @@ def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str:
         missing: cells that are to be run.
         out: folder of all runs.
         side_by_side: how many of them run at once.
+
+    Returns:
+        None where no complete run tells.
     """
     found, _ = find_records(out, deep=False)
     seconds = [_expected(cell, list(found.values())) for cell in missing]
     known = [one for one in seconds if one is not None]
     if not known:
-        return f"no estimate of the time: none of these methods has a complete run of this kind under {out}"
+        return None
     rest = f"; nothing to estimate the other {len(missing) - len(known)} from" if len(known) < len(missing) else ""
     slots = min(side_by_side, len(known))
     which = "" if not rest else f" for {len(known)} of them"
