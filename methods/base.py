@@ -320,9 +320,11 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def configure_optimizers(self) -> Any:
         """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
-        resting = list(self.backbone.parameters()) if self.schedule.heads_first else []
+        resting: list[Tensor] = list(self.backbone.parameters()) if self.schedule.heads_first else []
         optimizer = make_optimizer(self.param_groups(), self.optimizer_name, self.lr, self.momentum, resting)
-        factors = [partial(self._lr_factor, rests=group.get("rests", False)) for group in optimizer.param_groups]
+        factors: list[Any] = [
+            partial(self._lr_factor, rests=group.get("rests", False)) for group in optimizer.param_groups
+        ]
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"},

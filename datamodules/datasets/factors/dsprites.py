@@ -79,8 +79,8 @@ class DSprites(FactorDataModule):
         )
         factors = numbers | {"orientation": values[:, ORIENTATION].astype(np.float32)}
         images, digest, color = self._painted(stored)
-        specs += tuple(TargetSpec(name, "class", len(COLORS), "style") for name in color)
-        return self._finish(images, digest, factors | color, specs, self._seeded(numbers["shape"]))
+        colored = (TargetSpec(name, "class", len(COLORS), "style") for name in color)
+        return self._finish(images, digest, factors | color, (*specs, *colored), self._seeded(numbers["shape"]))
 
     def _painted(self, stored: Stored) -> tuple[Images, str, dict[str, np.ndarray]]:
         """Images, their hash, and the target `color` where they have several."""
