@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +19,8 @@ from disentangle_bench.datamodules.batches.training import TrainingBatches, Trai
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
 from disentangle_bench.datamodules.splits import probe, shifts
 from disentangle_bench.datamodules.splits.checks import check_loaded
-from disentangle_bench.datamodules.splits.stratified import fewer
+from disentangle_bench.datamodules.splits.fingerprint import fingerprint_of
+from disentangle_bench.datamodules.splits.stratified import keep
 from disentangle_bench.datamodules.targets import Role, TargetSpec
 from disentangle_bench.registry import nearest
 
@@ -172,7 +172,7 @@ class ImageDataModule(TrainingBatches):
         if self.shift:
             splits = shifts.apply(self.shift, splits, specs, self._value_names)
         if self.train_images is not None:
-            splits |= self._fewer(splits, specs, self.train_images)
+            splits |= keep(splits, specs, self.train_images, self.split_seed, self.name)
         self._check_count(len(splits["train"]))
         shift, names = self.shift, self._value_names
         splits, made = probe.add(
@@ -184,22 +184,6 @@ class ImageDataModule(TrainingBatches):
             held_out=None if shift is None else lambda split: shifts.held_out(shift, split, specs, names),
         )
         return splits, specs, made
-
-    def _fewer(
-        self, splits: dict[SplitName, Split], specs: tuple[TargetSpec, ...], count: int
-    ) -> dict[SplitName, Split]:
-        """The training and validation split with `count` training images."""
-        share = count / len(splits["train"])
-        if share > 1:
-            raise DataMismatch(f"train_images {count}: {self.name} has {len(splits['train'])} training images")
-        content = next((spec.name for spec in specs if spec.role == "content" and spec.discrete), None)
-        parts: tuple[SplitName, ...] = ("train", "val")
-        return {
-            name: splits[name].select(
-                fewer(splits[name].targets[content] if content else len(splits[name]), share, self.split_seed)
-            )
-            for name in parts
-        }
 
     def _check_count(self, images: int, kind: str = "training images") -> None:
         """Raise DataMismatch if they don't fill a batch; a subclass asks before it decodes them."""
@@ -257,28 +241,10 @@ class ImageDataModule(TrainingBatches):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the data actually used: one changed pixel, label or split position changes it."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(f"probe {probe.VERSION}".encode())  # made of what follows, in the way of this version
-        if self.probe_provenance.held_out:  # they were in the probe splits once, under the same version
-            digest.update(b"without what the shift holds out")
         parts: dict[str, Split] = {name: self.splits[name] for name in SPLITS}
         if self.training is not self.splits["train"]:
             parts["training"] = self.training
-        for split_name, split in parts.items():
-            digest.update(f"{split_name} {len(split)} {self.image_shape}".encode())
-            images_digest = split.images_digest()
-            if images_digest is not None:
-                digest.update(images_digest.encode())
-                rows = np.arange(len(split)) if split.rows is None else split.rows
-                digest.update(np.ascontiguousarray(rows, np.int64).data)
-            else:
-                for start in range(0, len(split), 4096):
-                    positions = np.arange(start, min(start + 4096, len(split)))
-                    digest.update(np.ascontiguousarray(split.take(positions)).data)
-            for spec in self.targets:
-                digest.update(repr(spec).encode())
-                digest.update(np.ascontiguousarray(split.targets[spec.name]).data)
-        return digest.hexdigest()
+        return fingerprint_of(parts, self.targets, self.probe_provenance)
 
     def describe(self) -> dict[str, Any]:
         """What a method may know about the data before it sees any: plain values, no images.

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures import content, domain, encoder, factors, fairness, label_free, own, wide
+from disentangle_bench.evaluation.measures import (
+    clusters,
+    content,
+    domain,
+    encoder,
+    factors,
+    fairness,
+    label_free,
+    own,
+    wide,
+)
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
@@ -25,7 +35,7 @@ __all__ = ["BUILT_IN", "MEASURES", "Measure", "Score", "Space", "evaluate"]
 
 MEASURES: dict[str, Measure] = {
     measure.title: measure
-    for part in (content, domain, fairness, factors, wide, label_free, encoder)
+    for part in (content, clusters, domain, fairness, factors, wide, label_free, encoder)
     for measure in part.MEASURES
 }
 """Every measure by its title, in the order of the table's columns."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal, final
 
@@ -12,19 +10,20 @@ import lightning as L
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 from lightning.pytorch.callbacks import Timer
-from timm.optim import create_optimizer_v2, param_groups_weight_decay
+from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
 
+from disentangle_bench.methods.batches import training_split
 from disentangle_bench.methods.batches.firewall import Firewalled, FirewalledBatch
 from disentangle_bench.methods.batches.own import as_batch, undescribed
+from disentangle_bench.methods.batches.streams import stream_seed
 from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
-from disentangle_bench.methods.networks.batch_statistics import own_batch_statistics
 from disentangle_bench.methods.networks.checkpoints import load_weights
+from disentangle_bench.methods.networks.optimizer import make_optimizer
 from disentangle_bench.methods.objectives.gather import all_gather, from_first
-from disentangle_bench.methods.objectives.inputs import upcast, upload
+from disentangle_bench.methods.objectives.inputs import upload
 from disentangle_bench.methods.schedule import Schedule
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
@@ -34,21 +33,6 @@ STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Mean and deviation by channel, as the authors of many methods take them for any images."""
-
-
-def stream_seed(seed: int, name: str) -> int:
-    """Seed of one named random stream: streams of different names are independent, adding one moves no other."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=7).digest())
-
-
-def _split(groups: list[dict[str, Any]], name: str, chosen: Callable[[Tensor], bool]) -> list[dict[str, Any]]:
-    """Each group of parameters as two, which say under `name` whether theirs are chosen; none is empty."""
-    parts = [
-        group | {"params": [p for p in group["params"] if chosen(p) == value], name: value}
-        for group in groups
-        for value in (True, False)
-    ]
-    return [part for part in parts if part["params"]]
 
 
 class Method(L.LightningModule, metaclass=Firewalled):
@@ -163,14 +147,11 @@ class Method(L.LightningModule, metaclass=Firewalled):
         self.images_seen = 0
         self.forward_passes = 0
         """Images pushed through the encoder for the sake of training, by all processes."""
-        self._encoding_for_training, self._encoded_here = False, 0
         self.backbone.register_forward_pre_hook(self._count_forward)
 
     def _count_forward(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if self.training and not self._encoding_for_training:
+        if self.training:
             self.forward_passes += len(inputs[0]) * self.world_size
-        elif self._encoding_for_training:
-            self._encoded_here += len(inputs[0])
 
     @property
     def world_size(self) -> int:
@@ -257,70 +238,11 @@ class Method(L.LightningModule, metaclass=Firewalled):
         known = getattr(batch, "positions", None)
         return batch["index"].cpu() if known is None else known
 
-    @torch.no_grad()
     def encode_training_split(
         self, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str, batch_statistics: bool = False
     ) -> Tensor:
-        """`encode(images, generator)` of all images trained on, in order, in eval mode: [N, d], alike on all processes.
-
-        For the steps of a method that need the whole split (partitions, cluster centres); the cost is counted.
-        Processes share the batches out. Each batch comes with a generator that depends on nothing but the seed,
-        `stream` and the batch's number. With `batch_statistics` batches are drawn at random and batch norms use those
-        of their batch: for an encoder whose running statistics aren't any yet.
-
-        Raises:
-            RuntimeError: what is trained on can't be taken by position, or isn't the N images that `data` announced.
-        """
-        if self.data["num_train"] is None:
-            self._trained_on([])
-        size, ranks, rank = self.data["num_train"], self.world_size, self.global_rank
-        # Batches, and with them the draws, are the same for one process as for sixteen; none is without a batch.
-        limit = max(1, min(512, size // max(16, ranks)))
-        batches = torch.arange(size).split(limit)
-        if batch_statistics:
-            order = torch.randperm(size, generator=torch.Generator().manual_seed(stream_seed(self.seed, stream)))
-            batches = order.tensor_split(len(batches))  # of two images or more, from 32 on: one has no statistics
-        training = [module for module in self.modules() if module.training]
-        self.eval()
-        self._encoding_for_training, self._encoded_here = True, 0
-        written, encoded = torch.zeros(size, device=self.device), None
-        with own_batch_statistics(self) if batch_statistics else nullcontext():
-            for number, batch in enumerate(self._trained_on(batches[rank::ranks])):
-                generator = torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{rank + number * ranks}"))
-                with self.trainer.precision_plugin.forward_context():
-                    part = upcast(encode(batch["image"].to(self.device), generator))
-                rows = batch["index"].to(self.device)
-                encoded = part.new_zeros(size, part.shape[1]) if encoded is None else encoded
-                encoded[rows] = part
-                written.index_add_(0, rows, written.new_ones(len(rows)))  # also where a row comes twice
-        self._encoding_for_training = False
-        passes = self.trainer.strategy.reduce(torch.tensor(self._encoded_here, device=self.device), reduce_op="sum")
-        self.forward_passes += int(passes)
-        for module in training:
-            module.training = True
-        written = self.trainer.strategy.reduce(written, reduce_op="sum")
-        if not (written == 1).all():
-            raise RuntimeError(f"{stream}: {int((written != 1).sum())} of {size} training images came not once")
-        return self.trainer.strategy.reduce(encoded, reduce_op="sum")
-
-    def _trained_on(self, batches: Sequence[Tensor]) -> Iterable[Batch]:
-        """The images at these positions of what the trainer's batches are drawn from, without their labels."""
-        loader: Any = self.trainer.train_dataloader
-        dataset, size = getattr(loader, "dataset", None), self.data["num_train"]
-        if getattr(self.trainer, "datamodule", None) is None or dataset is None or size is None:
-            raise RuntimeError(
-                f"{type(self).__name__} needs all training images between its steps: "
-                "call trainer.fit(method, datamodule=...), not with a loader of batches"
-            )
-        if len(dataset) != size:
-            raise RuntimeError(f"{type(self).__name__} was told of {size} training images but trains on {len(dataset)}")
-        return DataLoader(
-            dataset,
-            sampler=batches,  # type: ignore[arg-type]  # any iterable of positions will do: batch_size is None
-            batch_size=None,
-            num_workers=loader.num_workers,
-            generator=torch.Generator(),  # its own: looking at the data must not move torch's global stream
-        )
+        """`encode(images, generator)` of all images trained on, in order, [N, d]: see `batches.training_split`."""
+        return training_split.encoded(self, encode, stream, batch_statistics)
 
     # ---- what a method offers ----
 
@@ -398,18 +320,11 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def configure_optimizers(self) -> Any:
         """The chosen optimiser under warm-up and cosine over the whole budget, be it epochs, steps or minutes."""
-        given: dict[str, Any] = {"betas": (self.momentum, 0.999)} if "adam" in self.optimizer_name else {}
-        given |= {"fused": True} if self.optimizer_name != "lars" else {}  # one pass over the weights
-        groups = self.param_groups()
-        if self.optimizer_name == "lars":  # which would adapt the rate of what decays only: none without weight decay
-            groups = _split(groups, "always_adapt", lambda parameter: parameter.ndim > 1)
-        name = {"sgd": "momentum"}.get(self.optimizer_name, self.optimizer_name)  # timm's "sgd" is Nesterov's
-        factors: list[Callable[[int], float]] = [self._lr_factor for _ in groups]
-        if self.schedule.heads_first:
-            resting = {id(parameter) for parameter in self.backbone.parameters()}
-            groups = _split(groups, "rests", lambda parameter: id(parameter) in resting)
-            factors = [partial(self._lr_factor, rests=group["rests"]) for group in groups]
-        optimizer = create_optimizer_v2(groups, opt=name, lr=self.lr, momentum=self.momentum, weight_decay=0.0, **given)
+        resting: list[Tensor] = list(self.backbone.parameters()) if self.schedule.heads_first else []
+        optimizer = make_optimizer(self.param_groups(), self.optimizer_name, self.lr, self.momentum, resting)
+        factors: list[Any] = [
+            partial(self._lr_factor, rests=group.get("rests", False)) for group in optimizer.param_groups
+        ]
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factors), "interval": "step"},

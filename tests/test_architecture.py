@@ -26,7 +26,7 @@ ROOMS = {
         {"signals", "machine", "own_code", "plain_yaml", "terminal"},
         {"errors"},
     ],
-    "methods": [{"*"}, {"base"}, {"views", "networks", "batches", "schedule"}, {"objectives"}],
+    "methods": [{"*"}, {"base"}, {"batches"}, {"views", "networks", "schedule"}, {"objectives"}],
     "datamodules": [
         {"inspection"},
         {"datasets"},

@@ -1,10 +1,13 @@
 """Seeded splits that are the same on every machine."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from disentangle_bench.datamodules.batches.split import SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName
 from disentangle_bench.datamodules.errors import DataMismatch
+from disentangle_bench.datamodules.targets import TargetSpec
 
 
 def stratified_split(labels: np.ndarray, fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -48,19 +51,34 @@ def random_split(size: int, fraction: float, seed: int) -> tuple[np.ndarray, np.
     return np.sort(order[second:]), np.sort(order[:second])
 
 
-def fewer(labels: np.ndarray | int, share: float, seed: int) -> np.ndarray:
-    """Int64, sorted: a drawn share of positions 0..N-1.
+def keep(
+    splits: Mapping[SplitName, Split], specs: Sequence[TargetSpec], count: int, seed: int, name: str
+) -> dict[SplitName, Split]:
+    """The training split with `count` images, drawn by class, and the validation split with the same share of its own.
 
     Args:
-        labels: int [N], of which each keeps its proportion; or N, where there is nothing to stratify by.
-        share: of the positions that are kept, in (0, 1].
+        splits: whole.
+        specs: their targets; the first content target with classes is drawn by, if there is one.
+        count: of training images.
         seed: of the draw.
+        name: of the data set, for the message.
+
+    Raises:
+        DataMismatch: there are not as many, or too few of a class.
     """
-    if share == 1:
-        return np.arange(len(labels) if isinstance(labels, np.ndarray) else labels)
-    if isinstance(labels, np.ndarray):
-        return stratified_split(labels, share, seed)[1]
-    return random_split(labels, share, seed)[1]
+    share = count / len(splits["train"])
+    if share > 1:
+        raise DataMismatch(f"train_images {count}: {name} has {len(splits['train'])} training images")
+    content = next((spec.name for spec in specs if spec.role == "content" and spec.discrete), None)
+    parts: tuple[SplitName, ...] = ("train", "val") if share < 1 else ()
+    found = {}
+    for part in parts:
+        split = splits[part]
+        drawn = (
+            stratified_split(split.targets[content], share, seed) if content else random_split(len(split), share, seed)
+        )
+        found[part] = split.select(drawn[1])
+    return found
 
 
 def three_way(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, GIVEN, Group, method_labels, observations, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, GIVEN, observations, score_of
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of, same_images, terms_of
+from disentangle_bench.evaluation.leaderboard.naming import Group, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
-from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of, same_images, terms_of
 from disentangle_bench.evaluation.records import Problem, Record, find_records
 from disentangle_bench.files import printable
 from disentangle_bench.registry import dotted

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import PERCENT, block_of, labels_of, method_labels
+from disentangle_bench.evaluation.leaderboard.frame import PERCENT, block_of, labels_of
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import column
-from disentangle_bench.evaluation.records import LOCATION_OPTIONS, Record, display_name
+from disentangle_bench.evaluation.records import LOCATION_OPTIONS, Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,9 +79,8 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
     names, rows = method_labels(plain.values()), method_labels(found.values())
     made: dict[tuple[str, ...], Curve] = {}
     for path, bare in plain.items():
-        record, cell = found[path], bare["cell"]
-        dataset = display_name(record, "dataset")
-        label = names[dataset, cell["method"], cell["settings"]]
+        record, group = found[path], group_of(bare)
+        dataset, label = group[0], names[group]
         for row in record["metrics"]:
             value = (row["scores"] or {}).get(SCORE)
             speaks = row["space"] in spaces if spaces else row["space"] == record["primary_space"]
@@ -89,8 +89,8 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
             key = (dataset, label, row["space"], row["measure"], row["target"])
             curve = made.setdefault(key, Curve(dataset, label, labels_of(record), *key[2:]))
             at = float(record["config"]["data"]["correlation"])
-            curve.values.setdefault(at, {})[int(cell["seed"])] = float(value)
-            curve.rows[at] = rows[dataset, cell["method"], record["cell"]["settings"]]
+            curve.values.setdefault(at, {})[record["cell"]["seed"]] = float(value)
+            curve.rows[at] = rows[group_of(record)]
     return [made[key] for key in sorted(made) if len(made[key].values) >= FEWEST]
 
 
@@ -104,6 +104,7 @@ def _without_correlation(record: Record) -> Record | None:
     kept: dict[str, Any] = {key: config.get(key) for key in ("options", "budget", "precision", "threads")}
     kept["data"] = {key: value for key, value in data.items() if key not in LOCATION_OPTIONS | {"correlation"}}
     settings = json.dumps([kept, config.get("source")], sort_keys=True, default=str)
+    kept["names"] = config.get("names") or {}
     return cast(Record, dict(record) | {"cell": dict(record["cell"]) | {"settings": settings}, "config": kept})
 
 

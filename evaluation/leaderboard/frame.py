@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from disentangle_bench.evaluation.leaderboard.naming import Group, experiments_of, group_of, method_labels, short
 from disentangle_bench.evaluation.published import Published
 from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file, display_name
 from disentangle_bench.json_files import from_dict
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from disentangle_bench.evaluation.outcomes import Outcomes
 
 
-Group = tuple[str, str, str]
-"""(data set, method, settings)."""
 Key = tuple[str, str, str]
 """(measure, score, target)."""
 
@@ -63,20 +61,6 @@ CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
 AGREES = 1e-5
 """By which a figure may differ from its outcomes, which are stored in single precision."""
-_SECTIONS = ("options", "budget", "data")
-_NOT_OPTIONS = (
-    "dataset",
-    "method",
-    "seed",
-    "measures",
-    "suite",
-    "experiments",
-    "tuned",
-    "by_hand",
-    "names",
-    "own_measures",
-    "imports",
-)
 
 
 def budget_of(record: Record) -> str:
@@ -84,7 +68,7 @@ def budget_of(record: Record) -> str:
     budget = record["config"].get("budget") or {}
     if not budget and is_pretrained(record):
         return "trained elsewhere"
-    words = [f"{_short(n)} {unit.removesuffix('s') if n == 1 else unit}" for unit, n in sorted(budget.items())]
+    words = [f"{short(n)} {unit.removesuffix('s') if n == 1 else unit}" for unit, n in sorted(budget.items())]
     return ", ".join(words) or "not recorded"
 
 
@@ -119,7 +103,7 @@ def tuning_of(record: Record) -> str:
     draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
     texts = [f"tuned, {draws} draws"] if draws else []
     if given:
-        texts.append(f"{BY_HAND}: " + ", ".join(f"method.{name}={_short(given[name])}" for name in sorted(given)))
+        texts.append(f"{BY_HAND}: " + ", ".join(f"method.{name}={short(given[name])}" for name in sorted(given)))
     return "; ".join(texts) or "untuned defaults"
 
 
@@ -127,10 +111,7 @@ def _tunings(records: Iterable[Record]) -> dict[Group, str]:
     """How each (data set, method, settings) came to its options: by one text, though its seeds may say several."""
     found: dict[Group, set[str]] = {}
     for record in records:
-        cell = record["cell"]
-        found.setdefault((display_name(record, "dataset"), cell["method"], cell["settings"]), set()).add(
-            tuning_of(record)
-        )
+        found.setdefault(group_of(record), set()).add(tuning_of(record))
     return {group: " or ".join(sorted(texts)) for group, texts in found.items()}
 
 
@@ -148,8 +129,8 @@ def cautions(records: Iterable[Record]) -> list[str]:
     for record in records:
         dataset, provenance = display_name(record, "dataset"), record["provenance"]
         data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
-        options = _short(record["config"].get("data") or {})
-        seen.setdefault((f"{dataset}: data with the same options", options), set()).add(_short(data.get("fingerprint")))
+        options = short(record["config"].get("data") or {})
+        seen.setdefault((f"{dataset}: data with the same options", options), set()).add(short(data.get("fingerprint")))
         for package, version in versions.items():
             seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
         if (provenance.get("git") or {}).get("dirty"):
@@ -161,56 +142,6 @@ def cautions(records: Iterable[Record]) -> list[str]:
         for (what, _), values in seen.items()
         if len(values) > 1 or what.endswith(" in")
     )
-
-
-def method_labels(records: Iterable[Record]) -> dict[Group, str]:
-    """Name of each (data set, method, settings).
-
-    An experiment of a suite is called by its label; one that several suites call otherwise by all of them, `a = b`. A
-    method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
-    options in which its settings differ within some data set, `simclr (temperature=0.1)`, the same options on every
-    data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
-    that is no option) get the beginning of their hash.
-    """
-    options: dict[Group, dict[str, str]] = {}
-    given: dict[Group, dict[str, None]] = {}
-    plain: dict[Group, str] = {}
-    for record in records:
-        cell = record["cell"]
-        key = (display_name(record, "dataset"), cell["method"], cell["settings"])
-        plain[key] = display_name(record, "method")
-        options.setdefault(key, _options(record["config"]))
-        given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
-    called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
-    differing: dict[str, list[str]] = {}
-    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for key, values in options.items():
-        groups.setdefault((key[0], called[key]), []).append(values)
-    for (_, name), variants in groups.items():
-        names = dict.fromkeys(name for values in variants for name in values)
-        found = differing.setdefault(name, [])
-        found += [n for n in names if n not in found and len({values.get(n) for values in variants}) > 1]
-    labels = {
-        key: f"{called[key]} ({', '.join(shown)})"
-        if (shown := [f"{_leaf(n)}={values[n]}" for n in sorted(differing[called[key]]) if n in values])
-        else called[key]
-        for key, values in options.items()
-    }
-    taken: dict[tuple[str, str], list[Group]] = {}
-    for key, label in labels.items():
-        taken.setdefault((key[0], label), []).append(key)
-    for (_, label), keys in taken.items():
-        for k, key in enumerate(keys if len(keys) > 1 else ()):
-            beginning = key[2][:8]
-            alone = [other[2][:8] for other in keys].count(beginning) == 1
-            labels[key] = f"{label} [{beginning}{'' if alone else f' {k + 1}'}]"
-    return labels
-
-
-def experiments_of(record: Record) -> list[dict[str, Any]]:
-    """Experiments of suites that the run is one of, as `benchmarks.planning` writes them: label, published figures."""
-    given = record["config"].get("experiments")
-    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
 
 
 def _published(record: Record) -> dict[tuple[str, str], list[Published]]:
@@ -252,15 +183,13 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     problems: list[str] = []
     for path in sorted(found, key=place):
         record = found[path]
-        cell = record["cell"]
-        settings = cell["settings"]
-        dataset = display_name(record, "dataset")
-        label = labels[dataset, cell["method"], settings]
-        allowed = (labels_of(record), budget_of(record), ways[dataset, cell["method"], settings])
+        cell, group = record["cell"], group_of(record)
+        dataset, _, settings = group
+        allowed = (labels_of(record), budget_of(record), ways[group])
         spaces = (record["primary_space"], record["invariant_space"])
         encoder = str(record["provenance"].get("encoder", ""))
         which = (cell["seed"], cell["hash"], encoder, cell["method"] == CEILING)
-        run = (dataset, label, settings, *allowed, *spaces, *which)
+        run = (dataset, labels[group], settings, *allowed, *spaces, *which)
         stored, published = _outcomes(path, record, problems), _published(record)
         for row in record["metrics"]:
             key, width = (row["measure"], row["space"], row["target"]), row.get("width", 0)
@@ -320,26 +249,6 @@ def _outcomes(path: Path, record: Record, problems: list[str]) -> Outcomes:
         reason = str(error)
     problems.append(f"{reason}; its figures have no image part")
     return Outcomes()
-
-
-def _options(config: Mapping[str, Any]) -> dict[str, str]:
-    """Every setting but the seed, flat, as text: `options.temperature` -> `0.1`."""
-    flat = {
-        f"{section}.{key}": _short(value)
-        for section in _SECTIONS
-        for key, value in (config.get(section) or {}).items()
-        if key != "seed"
-    }
-    rest = {f"run.{key}": _short(value) for key, value in config.items() if key not in (*_SECTIONS, *_NOT_OPTIONS)}
-    return flat | rest
-
-
-def _leaf(name: str) -> str:
-    return name.split(".", 1)[1]
-
-
-def _short(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def provenance(records: Iterable[Record]) -> str:

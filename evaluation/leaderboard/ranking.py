@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import score_of
+from disentangle_bench.evaluation.leaderboard.lines import lines_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL
-from disentangle_bench.evaluation.leaderboard.summary import lines_of
 
 if TYPE_CHECKING:
     import pandas as pd

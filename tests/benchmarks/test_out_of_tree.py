@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution import build
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation import protocol
-from disentangle_bench.evaluation.leaderboard.frame import method_labels
+from disentangle_bench.evaluation.leaderboard.naming import method_labels
 from disentangle_bench.evaluation.records import BadRecord, find_records, read_record
 from disentangle_bench.json_files import write_json
 

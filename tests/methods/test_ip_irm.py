@@ -5,6 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from disentangle_bench.methods import ip_irm
+from disentangle_bench.methods.batches import training_split
 from disentangle_bench.methods.ip_irm import IPIRM
 
 
@@ -47,8 +48,8 @@ def test_partitions_use_fresh_views_and_no_label(data, make, trainer, monkeypatc
             assert key in ("image", "index"), f"the partition looked at {key}"
             return super().__getitem__(key)
 
-    trained_on = IPIRM._trained_on
-    monkeypatch.setattr(IPIRM, "_trained_on", lambda *a: map(OnlyImages, trained_on(*a)))
+    loader = training_split.DataLoader
+    monkeypatch.setattr(training_split, "DataLoader", lambda *a, **k: map(OnlyImages, loader(*a, **k)))
     method, seen = make("ip_irm", module, partition_every=1, partition_epochs=2), []
     original = method._two_codes
     monkeypatch.setattr(

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from disentangle_bench.evaluation.leaderboard.grid import Column, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.report.plots import STYLE
 from disentangle_bench.evaluation.leaderboard.writers.formats import spell
-from tools.docs.board import BLUE, COLOURS
 
+BLUE = "#4a90c8"
 CRITERIA = {
     ("linear@1", "top1"): ("linear", True),
     ("knn@1", "top1"): ("kNN", True),
@@ -56,7 +57,7 @@ def criteria(*boards: Grid) -> str:
             [
                 head,
                 '<title id="heat-title">Methods by criteria of the committed boards</title>',
-                COLOURS,
+                STYLE,
                 *names,
                 *parts,
                 f'<text x="{NAMES}" y="{height - 8}" font-size="12" opacity="0.75">{foot}</text>',

@@ -15,7 +15,6 @@ from mkdocs.structure.pages import Page
 from tools.docs import notebooks
 from tools.docs.api import ROOT
 from tools.docs.links import dead, for_the_site
-from tools.docs.pictures import drawn, inlined
 
 FIRST = ("index.md", "quickstart.md", "concepts.md")
 LAST = ("faq.md",)
@@ -59,7 +58,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         if (board.parent / "records").is_dir():  # what lies beside the committed ones is somebody's runs
             uri = board.relative_to(ROOT).as_posix()
             _made[uri], _places[uri] = board.read_text(encoding="utf-8"), uri
-    _pictures.update(drawn(docs / "pictures"))
+    _pictures.update({path.name: path.read_text(encoding="utf-8") for path in (docs / "pictures").glob("*.svg")})
     written = [path.relative_to(docs).as_posix() for path in (*docs.rglob("*.md"), *docs.rglob("*.svg"))]
     _places.update({f"docs/{uri}": uri for uri in written})
     _places.update({f"docs/{file.relative_to(docs).as_posix()}": uri for uri, file in files.items()})
@@ -115,6 +114,23 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put our pictures into the page itself."""
     return inlined(html, _pictures)
+
+
+def inlined(html: str, pictures: dict[str, str]) -> str:
+    """A page with the SVG itself where an image of ours is named: it then follows light and dark.
+
+    Args:
+        html: of the page.
+        pictures: file name -> SVG.
+    """
+
+    def svg(match: re.Match[str]) -> str:
+        alt = re.search(r' alt="[^"]*"', match[0])
+        label = alt[0].replace(" alt", " aria-label") if alt else ""
+        text = pictures[match[1]]
+        return f'<span class="picture" role="img"{label}>{text[text.index("<svg") :]}</span>'
+
+    return re.sub(r'<img [^>]*src="[^"]*pictures/([\w-]+\.svg)"[^>]*>', svg, html)
 
 
 def on_post_build(config: MkDocsConfig) -> None:

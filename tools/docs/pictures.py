@@ -1,59 +1,63 @@
-"""Pictures stand in a page in its own colours; `python -m tools.docs.pictures` draws those of the boards."""
+"""Pictures of the committed boards, as the report draws them; `python -m tools.docs.pictures` draws them anew."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
-from disentangle_bench.evaluation.leaderboard.grid import Grid
+from disentangle_bench.evaluation.leaderboard import dial
+from disentangle_bench.evaluation.leaderboard.report import charts, datasets
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard
 from disentangle_bench.evaluation.leaderboard.table import grids
-from disentangle_bench.evaluation.records import find_records
-from disentangle_bench.evaluation.verify import RECORDS, TABLE
+from disentangle_bench.evaluation.records import Record, find_records
+from disentangle_bench.evaluation.verify import RECORDS
 from disentangle_bench.files import write_file
-from tools.docs.board import content_and_domain, rank_sets
-from tools.docs.dial import worst_group_curves
 from tools.docs.heat import CRITERIA, criteria
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 HEAT = ("quick", "cifar10", "colored_fashion_mnist", "sprites")
-OF_BOARDS: dict[str, Callable[[], str]] = {
-    "board.svg": lambda: content_and_domain(_text("quick")),
-    "dial.svg": lambda: worst_group_curves(_text("dial")),
-    "heat.svg": lambda: criteria(*map(_grid, HEAT)),
-    "rank-set.svg": lambda: rank_sets(_text("quick")),
+CLUSTERS = "kmeans@2"
+
+
+def _records(board: str) -> dict[Path, Record]:
+    return find_records(ROOT / "results" / board / RECORDS)[0]
+
+
+def clusters() -> bytes:
+    """What the clusters in each method's representation follow: the class of an image, or its domain."""
+    frame = leaderboard(_records("quick"), [CLUSTERS])
+    table, _ = datasets.pair(frame, (CLUSTERS, "nmi", "class"), (CLUSTERS, "nmi_domain", "class"))
+    titles = (f"clusters follow the {what} ({CLUSTERS} nmi)" for what in ("domain", "class"))
+    return charts.pair(table, table.iloc[:0], *titles)
+
+
+def ranks() -> bytes:
+    """Rank sets of the default board."""
+    frame = leaderboard(_records("quick"), ["linear@1", "leakage@4", "knn@1"])
+    return datasets.draw_ranks(datasets.rank_sets(frame), grids(frame)[0])
+
+
+def worst_groups() -> bytes:
+    """The shortcut dial of the first data set of its board."""
+    frame = leaderboard(_records("dial"), [dial.MEASURE])
+    curves = frame.attrs["dials"]
+    return datasets.draw_dial(dial.figures([c for c in curves if c.dataset == curves[0].dataset], frame))
+
+
+def heat() -> bytes:
+    """Methods by criteria of several boards."""
+    measures = [measure for measure, _ in CRITERIA]
+    return criteria(*(grids(leaderboard(_records(board), measures))[0] for board in HEAT)).encode()
+
+
+OF_BOARDS: dict[str, Callable[[], bytes]] = {
+    "board.svg": clusters,
+    "dial.svg": worst_groups,
+    "heat.svg": heat,
+    "rank-set.svg": ranks,
 }
-"""File -> what draws it from the committed boards, as SVG."""
-
-
-def _text(board: str) -> str:
-    return (ROOT / "results" / board / TABLE).read_text(encoding="utf-8")
-
-
-def _grid(board: str) -> Grid:
-    found, _ = find_records(ROOT / "results" / board / RECORDS)
-    return grids(leaderboard(found, [measure for measure, _ in CRITERIA]))[0]
-
-
-def inlined(html: str, pictures: dict[str, str]) -> str:
-    """A page with the SVG itself where an image of ours is named: it then follows light and dark.
-
-    Args:
-        html: of the page.
-        pictures: file name -> SVG.
-    """
-
-    def svg(match: re.Match[str]) -> str:
-        return f'<span class="picture">{pictures[match[1]]}</span>'
-
-    return re.sub(r'<img [^>]*src="[^"]*pictures/([\w-]+\.svg)"[^>]*>', svg, html)
-
-
-def drawn(folder: Path) -> dict[str, str]:
-    """File name -> SVG of the pictures in a folder."""
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.svg"))}
+"""File -> what draws it from the records of the committed boards, as SVG."""
 
 
 if __name__ == "__main__":

@@ -78,17 +78,13 @@ class DSprites(FactorDataModule):
             TargetSpec("y", "ordinal", int(numbers["y"].max()) + 1, "style"),
         )
         factors = numbers | {"orientation": values[:, ORIENTATION].astype(np.float32)}
-        return self._seen(stored, factors, specs, self._seeded(numbers["shape"]))
+        images, digest, color = self._painted(stored)
+        colored = (TargetSpec(name, "class", len(COLORS), "style") for name in color)
+        return self._finish(images, digest, factors | color, (*specs, *colored), self._seeded(numbers["shape"]))
 
-    def _seen(
-        self,
-        stored: Stored,
-        factors: dict[str, np.ndarray],
-        specs: tuple[TargetSpec, ...],
-        rows: dict[SplitName, np.ndarray],
-    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """The splits of white sprites."""
-        return self._finish(EqualChannels(stored.images), stored.checksum, factors, specs, rows)
+    def _painted(self, stored: Stored) -> tuple[Images, str, dict[str, np.ndarray]]:
+        """Images, their hash, and the target `color` where they have several."""
+        return EqualChannels(stored.images), stored.checksum, {}
 
 
 class ColorDSprites(DSprites):
@@ -101,20 +97,12 @@ class ColorDSprites(DSprites):
     name = "color_dsprites"
     published_as = "dsprites"
 
-    def _seen(
-        self,
-        stored: Stored,
-        factors: dict[str, np.ndarray],
-        specs: tuple[TargetSpec, ...],
-        rows: dict[SplitName, np.ndarray],
-    ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """The splits of coloured ones."""
+    def _painted(self, stored: Stored) -> tuple[Images, str, dict[str, np.ndarray]]:
         self._value_names = {**self._value_names, "color": tuple(COLORS)}
         generator = np.random.Generator(np.random.PCG64([self.split_seed, 0xC0]))
         color = generator.integers(0, len(COLORS), len(stored.images))
         digest = hashlib.blake2b(stored.checksum.encode() + color.tobytes(), digest_size=16).hexdigest()
-        specs = (*specs, TargetSpec("color", "class", len(COLORS), "style"))
-        return self._finish(Coloured(stored.images, color), digest, factors | {"color": color}, specs, rows)
+        return Coloured(stored.images, color), digest, {"color": color}
 
 
 class Coloured:

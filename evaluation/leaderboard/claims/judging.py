@@ -11,8 +11,8 @@ import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.compare import differences
 from disentangle_bench.evaluation.leaderboard.frame import COST, observations
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of
 from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
-from disentangle_bench.evaluation.leaderboard.summary import Line, Run, lines_of
 from disentangle_bench.evaluation.records import Record
 
 HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (

@@ -64,7 +64,10 @@ def pair(table: pd.DataFrame, others: pd.DataFrame, x: str, y: str) -> bytes:
     with drawing():
         figure = Figure(figsize=(5.4, max(4.2, 1.2 + min(len(table), NAMED) * LINE / 60)))
         axes = figure.add_subplot()
-        axes.plot(others["mean_leak"], others["mean"], "x", color=COLOURS[6], markersize=3.5, label="further spaces")
+        if len(others):
+            axes.plot(
+                others["mean_leak"], others["mean"], "x", color=COLOURS[6], markersize=3.5, label="further spaces"
+            )
         points: list[Point] = []
         for r in table.to_dict("records"):
             marker, colour = LOOKS[r["block"]]
@@ -99,7 +102,9 @@ def rank_sets(panels: Sequence[tuple[str, dict[str, tuple[float, float]]]], rows
                 if method in found:
                     low, high = found[method]
                     colour = LOOKS[block][1]
-                    axes.plot([low, high], [at[method]] * 2, color=colour, linewidth=4, solid_capstyle="round")
+                    axes.plot(
+                        [low, high], [at[method]] * 2, "o-", color=colour, linewidth=4, markersize=4, markeredgewidth=0
+                    )
             axes.set_title(title, fontsize=7)
             most = max([high for _, high in found.values()], default=1)
             axes.set_xlim(0.4, most + 0.6)
@@ -161,14 +166,13 @@ def over(lines: Sequence[tuple[str, str, np.ndarray, np.ndarray, np.ndarray, np.
     with drawing():
         figure = Figure(figsize=(5.4, max(3.6, 1.2 + min(len(lines), NAMED) * LINE / 60)))
         axes = figure.add_subplot()
-        points: list[Point] = []
         for k, (name, block, at, mean, low, high) in enumerate(lines):
             look: Any = style(k) | {"marker": LOOKS[block][0], "markersize": 4, "linewidth": 1.2, "elinewidth": 0.8}
-            axes.errorbar(at, mean, yerr=np.nan_to_num(np.stack([mean - low, high - mean])), **look)
-            points.append((at[-1], mean[-1], name, style(k)["color"]))
+            half = np.nan_to_num(np.stack([mean - low, high - mean]))
+            axes.errorbar(at, mean, yerr=half, label=short(name, 26), **look)
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-        _names_beside(figure, axes, points)
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False)
         return svg(figure)
 
 

@@ -117,7 +117,7 @@ def _axis(key: Key) -> str:
     return f"{key[0]} {key[1]} ({key[2]})" + (", %" if _scale(key) == 100 else "")
 
 
-def _lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
+def lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
     """Lines with one figure, in the unit of the table."""
     here = (part["measure"] == key[0]) & (part["score"] == key[1]) & (part["target"] == key[2]) & (part["n"] > 0)
     found = part[here & ((part["row"] != "") if main else (part["row"] == ""))].copy()
@@ -127,17 +127,24 @@ def _lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
     return found
 
 
+def pair(part: pd.DataFrame, content: Key, leak: Key) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What `charts.pair` draws of two figures: methods with both, and their further spaces."""
+    columns = ["method", "mean", "low", "high"]
+    table = lines(part, content)[["block", *columns]].merge(
+        lines(part, leak)[columns], on="method", suffixes=("", "_leak")
+    )
+    others = lines(part, content, main=False)[["method", "space", "mean"]].merge(
+        lines(part, leak, main=False)[["method", "space", "mean"]], on=["method", "space"], suffixes=("", "_leak")
+    )
+    return table, others
+
+
 def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> list[Picture | None]:
     """What should be there against what should not, a point a method."""
-    content, columns = keys[0], ["method", "mean", "low", "high"]
+    content = keys[0]
     pictures: list[Picture | None] = []
     for leak in headline.leaks(keys):
-        table = _lines(part, content)[["block", *columns]].merge(
-            _lines(part, leak)[columns], on="method", suffixes=("", "_leak")
-        )
-        others = _lines(part, content, main=False)[["method", "space", "mean"]].merge(
-            _lines(part, leak, main=False)[["method", "space", "mean"]], on=["method", "space"], suffixes=("", "_leak")
-        )
+        table, others = pair(part, content, leak)
         if not len(table):
             continue
         drawn = charts.pair(table, others, _axis(leak), _axis(content))
@@ -153,45 +160,60 @@ def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> 
     return pictures
 
 
+def draw_dial(table: pd.DataFrame) -> bytes:
+    """The first curves of `dial.figures` of one data set, a line a method."""
+    heights = table[table["score"] == dial.SCORE].sort_values(["method", "space", "correlation"], kind="stable")
+    curves_ = []
+    for name, part in heights.groupby(["method", "space"], sort=False):
+        mean, low, high = (100 * part[key].to_numpy(float) for key in ("mean", "low", "high"))
+        curves_.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
+    return charts.over(
+        curves_[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"
+    )
+
+
 def _dial(found: list[dial.Curve], frame: pd.DataFrame, files: Output) -> Picture | None:
     """Worst groups over the correlation of the training images, a line a method."""
     table = dial.figures(found, frame)
-    heights = table[table["score"] == dial.SCORE].sort_values(["method", "space", "correlation"], kind="stable")
-    lines = []
-    for name, part in heights.groupby(["method", "space"], sort=False):
-        mean, low, high = (100 * part[key].to_numpy(float) for key in ("mean", "low", "high"))
-        lines.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
-    href = files.add(
-        f"{found[0].dataset} dial.svg",
-        charts.over(lines[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"),
-    )
+    href = files.add(f"{found[0].dataset} dial.svg", draw_dial(table))
     address = files.add(f"{found[0].dataset} dial.csv", formats.csv(table))
     caption = (
         "Accuracy of the worst group of test images, as class and domain go together more and more in training: a "
         "method that takes the shortcut falls. Bars: 95 % intervals over seeds, where there are several."
     )
-    if len(lines) > CURVES:
-        caption += f" The first {CURVES} of {len(lines)}; the csv has all."
+    if (count := len(table[["method", "space"]].drop_duplicates())) > CURVES:
+        caption += f" The first {CURVES} of {count}; the csv has all."
     return None if href is None else Picture("Worst group by correlation", caption, href, address)
 
 
+def rank_sets(part: pd.DataFrame) -> dict[str, dict[str, tuple[float, float]]]:
+    """Heading of each criterion -> method -> first and last rank, where it has any."""
+    return {
+        won.title: {
+            r["method"]: (r["rank_low"], r["rank_high"])
+            for r in headline.rows_of(part, won.key)
+            if not math.isnan(r["rank_low"])
+        }
+        for won in headline.winners(part)
+    }
+
+
+def draw_ranks(found: dict[str, dict[str, tuple[float, float]]], grid: Grid) -> bytes:
+    """The first `rank_sets` of a table's methods; one alone would be the best and the worst."""
+    panels = [("\n".join(title.split(" ")), ranks) for title, ranks in found.items() if len(ranks) > 1]
+    rows = [(str(row[0].value), block) for row, block in zip(grid.rows, grid.blocks, strict=True)]
+    return charts.rank_sets(panels[:PANELS], rows[:POINTS])
+
+
 def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
-    """Rank sets of the first criteria."""
     import pandas as pd
 
-    panels: list[tuple[str, dict[str, tuple[float, float]]]] = []
-    lines: list[tuple] = []
-    for won in headline.winners(part):
-        rows = headline.rows_of(part, won.key)
-        found = {r["method"]: (r["rank_low"], r["rank_high"]) for r in rows if not math.isnan(r["rank_low"])}
-        lines += [(won.title, method, *ranks) for method, ranks in found.items()]
-        if len(found) > 1 and len(panels) < PANELS:  # one alone is the best and the worst
-            panels.append(("\n".join(won.title.split(" ")), found))
-    rows_ = [(str(row[0].value), block) for row, block in zip(grid.rows, grid.blocks, strict=True)][:POINTS]
-    if not panels or len(rows_) < 2:
+    found = rank_sets(part)
+    if len(grid.rows) < 2 or all(len(ranks) < 2 for ranks in found.values()):
         return None
-    href = files.add(f"{grid.dataset} ranks.svg", charts.rank_sets(panels, rows_))
-    table = pd.DataFrame(lines, columns=["figure", "method", "rank_low", "rank_high"])
+    href = files.add(f"{grid.dataset} ranks.svg", draw_ranks(found, grid))
+    lines_ = [(title, method, *ranks) for title, sets in found.items() for method, ranks in sets.items()]
+    table = pd.DataFrame(lines_, columns=["figure", "method", "rank_low", "rank_high"])
     address = files.add(f"{grid.dataset} ranks.csv", formats.csv(table))
     caption = (
         "A bar reaches over all ranks that the runs can't exclude, at 95 % for all methods of a criterion at once. "
@@ -202,7 +224,7 @@ def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
 
 def _points(grid: Grid, part: pd.DataFrame, key: Key, files: Output) -> Picture | None:
     order = {row[0].value: k for k, row in enumerate(grid.rows)}
-    found = _lines(part, key).sort_values("method", key=lambda names: names.map(order), kind="stable")
+    found = lines(part, key).sort_values("method", key=lambda names: names.map(order), kind="stable")
     if not len(found):
         return None
     columns = ["method", "space", "labels", "n", "mean", "low", "high", "rank_low", "rank_high", "seeds", "values"]

@@ -18,10 +18,10 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     PERCENT,
     Record,
     cautions,
-    method_labels,
     observations,
     score_of,
 )
+from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
@@ -85,7 +85,7 @@ def build_from(
     chosen = baseline or next((name for name in BASELINES if name in methods), None)
     compared = None if chosen is None else against(seen, chosen)
     with Output(out) as files:
-        named = [(labels[_key(r)], r, path.parent if path.parent.is_dir() else None) for path, r in found.items()]
+        named = [(labels[group_of(r)], r, path.parent if path.parent.is_dir() else None) for path, r in found.items()]
         made = cards.build(named, methods)
         judged = [one for one in judge(claims, found) if one.verdict != NOT_RUN]
         ranking = overall(seen)
@@ -125,10 +125,6 @@ def build_from(
             beside.write_text(text, encoding="utf-8")
             files.exchange()
     return index
-
-
-def _key(record: Record) -> tuple[str, str, str]:
-    return display_name(record, "dataset"), record["cell"]["method"], record["cell"]["settings"]
 
 
 def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:

@@ -15,7 +15,7 @@ from PIL import Image
 
 INK = "#010203"
 """Stands for the page's text colour."""
-STYLE = "<style>svg{color:#1b1b1b}@media (prefers-color-scheme:dark){svg{color:#e4e4e4}}</style>"
+STYLE = "<style>svg:root{color:#1b1b1b}@media (prefers-color-scheme:dark){svg:root{color:#e4e4e4}}</style>"
 SHOWN_ON_BOTH = "#7d7d7d"
 """Ink of pictures that can't follow the page's scheme."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C")

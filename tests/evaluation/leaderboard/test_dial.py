@@ -39,6 +39,15 @@ def runs(make_record):
     ]
 
 
+def test_data_from_outside_have_curves_under_their_own_name(runs):
+    """As the leaderboard calls them, which the curves' intervals come from."""
+    for record in runs:
+        record["config"]["names"] = {"dataset": "mine"}
+    curves = dial.curves(at(runs))
+    assert {curve.dataset for curve in curves} == {"mine"}
+    assert set(dial.figures(curves, summary.leaderboard(at(runs)))["dataset"]) == {"mine"}
+
+
 def test_the_area_is_the_mean_height_of_each_seeds_curve(runs):
     falls, holds = dial.curves(at(runs))
     assert (falls.method, holds.method) == ("falls", "holds")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from disentangle_bench.evaluation.leaderboard.frame import method_labels
+from disentangle_bench.evaluation.leaderboard.naming import method_labels
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
     leaderboard,

@@ -1,0 +1,101 @@
+"""What tables call a method: by its settings as far as they differ, so that no two settings share a name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from disentangle_bench.evaluation.records import Record, display_name
+
+Group = tuple[str, str, str]
+"""(data set, method, settings)."""
+_SECTIONS = ("options", "budget", "data")
+_NOT_OPTIONS = (
+    "dataset",
+    "method",
+    "seed",
+    "measures",
+    "suite",
+    "experiments",
+    "tuned",
+    "by_hand",
+    "names",
+    "own_measures",
+    "imports",
+)
+
+
+def group_of(record: Record) -> Group:
+    """What a run's figures are averaged with those of its other seeds by."""
+    cell = record["cell"]
+    return display_name(record, "dataset"), cell["method"], cell["settings"]
+
+
+def method_labels(records: Iterable[Record]) -> dict[Group, str]:
+    """Name of each (data set, method, settings).
+
+    An experiment of a suite is called by its label; one that several suites call otherwise by all of them, `a = b`. A
+    method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
+    options in which its settings differ within some data set, `simclr (temperature=0.1)`, the same options on every
+    data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
+    that is no option) get the beginning of their hash.
+    """
+    options: dict[Group, dict[str, str]] = {}
+    given: dict[Group, dict[str, None]] = {}
+    plain: dict[Group, str] = {}
+    for record in records:
+        key = group_of(record)
+        plain[key] = display_name(record, "method")
+        options.setdefault(key, _options(record["config"]))
+        given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
+    called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
+    differing: dict[str, list[str]] = {}
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for key, values in options.items():
+        groups.setdefault((key[0], called[key]), []).append(values)
+    for (_, name), variants in groups.items():
+        names = dict.fromkeys(name for values in variants for name in values)
+        found = differing.setdefault(name, [])
+        found += [n for n in names if n not in found and len({values.get(n) for values in variants}) > 1]
+    labels = {
+        key: f"{called[key]} ({', '.join(shown)})"
+        if (shown := [f"{_leaf(n)}={values[n]}" for n in sorted(differing[called[key]]) if n in values])
+        else called[key]
+        for key, values in options.items()
+    }
+    taken: dict[tuple[str, str], list[Group]] = {}
+    for key, label in labels.items():
+        taken.setdefault((key[0], label), []).append(key)
+    for (_, label), keys in taken.items():
+        for k, key in enumerate(keys if len(keys) > 1 else ()):
+            beginning = key[2][:8]
+            alone = [other[2][:8] for other in keys].count(beginning) == 1
+            labels[key] = f"{label} [{beginning}{'' if alone else f' {k + 1}'}]"
+    return labels
+
+
+def experiments_of(record: Record) -> list[dict[str, Any]]:
+    """Experiments of suites that the run is one of, as `benchmarks.planning` writes them: label, published figures."""
+    given = record["config"].get("experiments")
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, str]:
+    """Every setting but the seed, flat, as text: `options.temperature` -> `0.1`."""
+    flat = {
+        f"{section}.{key}": short(value)
+        for section in _SECTIONS
+        for key, value in (config.get(section) or {}).items()
+        if key != "seed"
+    }
+    rest = {f"run.{key}": short(value) for key, value in config.items() if key not in (*_SECTIONS, *_NOT_OPTIONS)}
+    return flat | rest
+
+
+def _leaf(name: str) -> str:
+    return name.split(".", 1)[1]
+
+
+def short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
