@@ -6,6 +6,7 @@ import pytest
 from disentangle_bench.evaluation.leaderboard.budgets import equality, front, match, spent, tradeoff
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_markdown
 from tests.evaluation.leaderboard.conftest import at
+from tests.evaluation.leaderboard.made import leak
 
 
 def test_front_of_known_points():
@@ -82,6 +83,14 @@ def test_tradeoff_joins_figures_with_costs(record):
     table = tradeoff(frame, ("linear@1", "top1", "class"), "forward_passes")
     assert table["cost"].tolist() == [0, 2000, 4000, 4000, 8000, 8000, 16000]
     assert table["front"].tolist() == [True] + 6 * [False]  # all are equally accurate: the free one beats them
+
+
+def test_of_what_should_be_low_the_lowest_is_in_front(record):
+    costs = {"a": 1.0, "b": 2.0, "c": 3.0}
+    leaks = {"a": 0.5, "b": 0.6, "c": 0.2}
+    found = [record(method=m, cost={"train_seconds": costs[m]}, metrics=[leak(leaks[m])]) for m in costs]
+    table = tradeoff(leaderboard(at(found)), ("leakage@4", "leakage", "color"), "train_seconds")
+    assert dict(zip(table["method"], table["front"], strict=True)) == {"a": True, "b": False, "c": True}
 
 
 def test_settings_that_two_methods_share_are_no_error(record):

@@ -86,6 +86,14 @@ def test_no_worse_than_so_much():
     assert verdict(0.1, np.nan, np.nan, 0.0) == NOT_SHOWN
 
 
+def test_a_side_may_be_measured_on_a_target_of_its_own(record):
+    """One method that tells the class better than the hue."""
+    hue = {"measure": "linear@1", "target": "hue"}
+    found = [record(method="ip_irm", seed=s, top1=0.8, metrics=[hue | {"scores": {"top1": 0.6}}]) for s in range(5)]
+    (one,) = judge([replace(CLAIM, b=Side(row="ip_irm", target="hue"))], at(found))
+    assert (one.verdict, one.b) == (HOLDS, pytest.approx(0.6))
+
+
 def test_against_a_constant(record):
     low = replace(CLAIM, b=Side(value=0.9), direction="down", at_least=0.0)
     assert judge([low], at(runs(record, 0.05)))[0].verdict == HOLDS

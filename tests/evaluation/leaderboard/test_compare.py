@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from disentangle_bench.evaluation.leaderboard.compare import (
     NothingToCompare,
+    _holm,
     against,
     compare,
     compare_methods,
@@ -53,6 +55,34 @@ def test_a_gain_is_better_and_not_held_against(record):
     result = compare_records(at(side(record)), at(side(record, 0.05)))
     assert result.table["verdict"].tolist() == ["better"]
     assert result.exit_code == 0
+    assert result.table["p_same"].iloc[0] > 0.95  # to be the same it must not be better either
+    assert compare_records(at(side(record)), at(side(record, 0.005))).table["verdict"].tolist() == ["better"]
+
+
+def test_rounding_is_no_gain(record):
+    before, after = ([record(seed=s, top1=value) for s in range(3)] for value in (0.3, 0.1 + 0.2))
+    assert compare_records(at(before), at(after)).table["verdict"].tolist() == ["same"]
+
+
+def test_runs_are_paired_by_their_seeds(record):
+    only = compare_records(at(side(record)), at(side(record, seeds=(3, 1, 2)))).table.iloc[0]
+    assert only[["n", "before", "after", "gain"]].tolist() == pytest.approx([3, 0.82, 0.82, 0])
+
+
+def test_what_seeds_do_is_pooled_over_the_methods_of_a_column(record):
+    """A method whose seeds happen to agree is not more certain than the others."""
+    steady = side(record, method="vicreg")
+    table = compare_records(at(side(record) + steady), at(side(record, 0.05) + steady)).table
+    half = ((table["high"] - table["low"]) / 2).tolist()
+    pooled = np.sqrt(np.var(NOISE, ddof=1) / 2 / 4)
+    assert half == pytest.approx([2.446912 * pooled] * 2)  # t quantile with 6 degrees of freedom, from a table
+
+
+def test_holms_correction_is_that_of_statsmodels_and_leaves_out_what_was_not_tested():
+    p = np.array([0.04, np.nan, 0.011, 0.6, 0.012, np.nan, 0.02, 0.9])
+    tested = np.isfinite(p)
+    assert _holm(p)[tested] == pytest.approx(multipletests(p[tested], method="holm")[1])
+    assert np.isnan(_holm(p)[~tested]).all()
 
 
 def test_a_loss_below_the_threshold_passes(record):

@@ -96,6 +96,8 @@ def test_a_figure_has_the_same_interval_on_its_curve_and_in_the_leaderboard(make
 def test_runs_that_differ_in_more_than_the_correlation_are_no_curve(make_record, runs):
     other = [run(make_record, "falls", c, 0, 0.5, options={"lr": 0.5}) for c in CORRELATIONS]
     assert [c.method for c in dial.curves(at(runs + other))] == ["falls", "falls (lr=0.5)", "holds"]
+    longer = [run(make_record, "falls", c, 0, 0.5, budget={"epochs": 60}) for c in CORRELATIONS]
+    assert len(dial.curves(at(runs + longer))) == 3
     two = [run(make_record, "short", c, 0, 0.5) for c in CORRELATIONS[:2]]
     assert "short" not in {curve.method for curve in dial.curves(at(runs + two))}
     moved = copy.deepcopy(runs)

@@ -51,6 +51,18 @@ def test_intervals_of_four_data_sets(record):
     assert table.loc["x", "iqm_low"] < table.loc["x", "iqm"] <= table.loc["x", "iqm_high"]
 
 
+def test_intervals_are_at_the_expanded_percentiles_of_all_resamples():
+    """Six data sets of one seed: all 6^6 resamples, at Phi(t sqrt(6 / 5)), t of five degrees of freedom."""
+    x = np.array([0.05, 0.12, 0.3, 0.5, 0.61, 0.95])
+    found = _overall(
+        [[np.array([value]) for value in row] for row in (x, x * 0, x * 0 + 1)], 50_000, np.random.default_rng(0)
+    )
+    every = stats.trim_mean(x[np.indices([6] * 6).reshape(6, -1)], 0.25, axis=0)
+    tail = 0.002429  # the normal distribution at -2.570582 sqrt(6 / 5), from a table
+    low, high = np.quantile(every, [tail, 1 - tail])
+    assert (found["iqm_low"][0], found["iqm_high"][0]) == pytest.approx((low, high), abs=0.01)
+
+
 @pytest.mark.parametrize("spread", [0.03, 0.1])
 def test_intervals_hold_the_mean_rank_on_data_sets_like_these(spread):
     """Methods that differ by 1 point, whose order varies with the data set; five data sets, three seeds."""
@@ -97,7 +109,8 @@ def test_data_sets_with_more_seeds_weigh_no_more_and_keep_their_certainty(record
         table = overall(runs(record, figures)).set_index("method")
         widths[name] = (table["iqm_high"] - table["iqm_low"])["x"]
     assert widths["ten"] < widths["mixed"] < 0.7 * widths["two"]
-    doubled = {d: {"x": [0.9 - 0.1 * int(d)] * (1 + int(d)), "z": [0.1] * (1 + int(d))} for d in "0123"}
+    heights = {d: {"top": 1.0, "x": 0.9 - 0.1 * int(d), "z": 0.1} for d in "0123"}
+    doubled = {d: {name: [y] * (1 + int(d)) for name, y in found.items()} for d, found in heights.items()}
     once = {d: {name: values[:1] for name, values in found.items()} for d, found in doubled.items()}
     iqm = [overall(runs(record, figures)).set_index("method")["iqm"]["x"] for figures in (doubled, once)]
     assert iqm[0] == pytest.approx(iqm[1])

@@ -231,3 +231,20 @@ def test_inputs_stay_as_they_were_and_order_makes_no_difference():
     found, turned = column(rows), column(dict(reversed(rows.items())))
     pd.testing.assert_frame_equal(turned.loc[found.index], found)
     assert all((rows[name] == before[name]).all() for name in rows)
+
+
+def test_a_variance_is_at_least_its_larger_part():
+    """Seeds that are right equally often, on other images: what both parts count is more than the seeds' part."""
+    rng = np.random.default_rng(0)
+    right = np.stack([rng.permutation(np.arange(40) < 20) for _ in range(3)])
+    only = column({"only": right}).iloc[0]
+    assert only["seed_part"] == 0
+    half = stats.t.ppf(0.975, only["df"]) * np.sqrt(only["image_part"])
+    assert only["high"] - only["mean"] == pytest.approx(half)
+
+
+def test_two_seeds_are_compared_by_their_images_whatever_seeds_do_to_other_rows():
+    images = np.arange(400)
+    rows = {name: np.tile(images < count, (2, 1)) for name, count in (("right", 390), ("wrong", 300))}
+    noisy = np.stack([images < count for count in (0, 200, 390)])
+    assert column(rows | {"noisy": noisy})["best"].tolist() == [True, False, True]
