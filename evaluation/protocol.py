@@ -7,6 +7,7 @@ in `measures/` (its maths lives in `metrics/`) and one entry beside it.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from disentangle_bench.evaluation.measures import (
 )
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
-from disentangle_bench.evaluation.outcomes import Outcomes, has_outcomes
+from disentangle_bench.evaluation.outcomes import Outcomes
 from disentangle_bench.registry import offered
 
 if TYPE_CHECKING:  # tables read MEASURES too, and should not wait for torch
@@ -51,13 +52,15 @@ def register(measure: Any, where: str) -> str:
         where: its path or name, for messages.
 
     Raises:
-        ValueError: it is no `Measure`, or another one has its name and version.
+        ValueError: it is no `Measure`, not a whole one, or another one has its name and version.
     """
     if not isinstance(measure, Measure):
         raise ValueError(
             f"{where!r} is no measure: expected a disentangle_bench.evaluation.measures.base.Measure, found a "
             f"{type(measure).__name__}"
         )
+    if problem := next(own.wrong(measure), None):
+        raise ValueError(f"measure {where!r}: {problem}")
     known = MEASURES.get(measure.title)
     if known is not None and known is not measure and known.run is not own.not_here:
         raise ValueError(f"{where!r}: another measure is called {measure.title}, choose another name or version")
@@ -66,7 +69,10 @@ def register(measure: Any, where: str) -> str:
 
 
 for _name, _measure in offered("disentangle_bench.measures").items():  # of installed packages
-    register(_measure, _name)
+    try:
+        register(_measure, _name)
+    except ValueError as error:  # every command would end with it
+        warnings.warn(f"left out: {error}", stacklevel=1)
 
 
 def newest() -> list[str]:
@@ -107,7 +113,7 @@ def evaluate(
                 start = time.perf_counter()
                 scores, reason = None, None
                 try:
-                    found = has_outcomes(measure.run(space, *specs))
+                    found = own.accepted(measure, measure.run(space, *specs))
                     scores = found.scores
                     outcomes.add(measure.title, name, subject, found)
                 except MetricUndefined as undefined:

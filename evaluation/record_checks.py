@@ -12,8 +12,6 @@ from disentangle_bench.json_files import BadJson, from_dict
 if TYPE_CHECKING:
     from disentangle_bench.evaluation.measures.base import Measure
 
-ROUNDING = 1e-6
-"""By which a figure may leave its range."""
 _TEXT, _MAYBE = (str,), (str, type(None))
 _PARTS: dict[str, tuple[type, ...]] = {
     "cell": (dict,),
@@ -104,8 +102,8 @@ def wrong(record: dict[str, Any]) -> Iterator[str]:
         for score, value in (row["scores"] or {}).items():
             if not _finite(value):
                 yield f"{row['measure']} of {row['space']} has a score that is not a finite number"
-            low, high = (ranges[score].low, ranges[score].high) if score in ranges else (-math.inf, math.inf)
-            if not low - ROUNDING <= value <= high + ROUNDING:
+            if score in ranges and not ranges[score].has(value):
+                low, high = ranges[score].low, ranges[score].high
                 yield f"{row['measure']} of {row['space']}: {score} is {value}, outside {low:g} to {high:g}"
 
 

@@ -26,11 +26,11 @@ from disentangle_bench.benchmarks.planning.lookup import (
     source_hash,
 )
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.planning.trial import check_class, setup_data, try_building
+from disentangle_bench.benchmarks.planning.trial import check_class, setup_data, try_building, try_measure
 from disentangle_bench.benchmarks.planning.tuning import read_choice
 from disentangle_bench.datamodules.base import DataMismatch, ImageDataModule
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.protocol import MEASURES
+from disentangle_bench.evaluation.protocol import BUILT_IN, MEASURES
 from disentangle_bench.registry import dotted
 
 BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"self", "roles"}
@@ -217,6 +217,9 @@ class _Planner:
         key = content_hash([dataset, images])
         if key not in self.loaded:
             self.loaded[key] = setup_data(self.data_classes[dataset], images, dataset)
+            for title in self.measures:
+                if title not in BUILT_IN:
+                    try_measure(MEASURES[title], self.loaded[key].targets)
         return self.loaded[key]
 
 

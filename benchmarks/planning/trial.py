@@ -7,12 +7,22 @@ from contextlib import contextmanager, nullcontext
 from inspect import signature
 from typing import Any
 
+import numpy as np
+
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import options
 from disentangle_bench.benchmarks.planning.lookup import is_outside
-from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule
+from disentangle_bench.datamodules.base import PROBES, SPLITS, DataNotFound, ImageDataModule
+from disentangle_bench.datamodules.targets import TargetSpec
+from disentangle_bench.evaluation.measures.base import Measure, Space
+from disentangle_bench.evaluation.measures.own import accepted
+from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.methods.networks.backbones import require_pretrained
 from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
+
+ROWS, CODES = 400, 16
+"""Of the random codes that measures are tried on: rows of each split, more where a target has many values."""
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:
@@ -103,3 +113,42 @@ def _try_embedding(method: Any, image_shape: tuple[int, int, int]) -> None:
     for attribute in ("primary_space", "invariant_space"):
         if (space := getattr(method, attribute)) not in spaces:
             raise ValueError(f"{attribute} is {space!r}, but embed returns {', '.join(spaces)}")
+
+
+def try_measure(measure: Measure, targets: tuple[TargetSpec, ...]) -> None:
+    """Take somebody's own measure on random codes: it would else fail only after training.
+
+    Args:
+        measure: of somebody's own.
+        targets: of the data set; every value of each is there.
+
+    Raises:
+        RequestError: its code fails, or gives what no record can hold.
+    """
+    rng = np.random.default_rng(0)
+    rows = max(ROWS, *(4 * target.size for target in targets))
+    splits: tuple[str, ...] = (*SPLITS, *PROBES)
+    x = {split: rng.normal(size=(rows, CODES)).astype(np.float32) for split in splits}
+    y = {split: {target.name: _some_values(target, rows, rng) for target in targets} for split in splits}
+    space = Space(measure.spaces[0] if measure.spaces else "features", x, y)
+    for _, specs in measure.targets.choose(targets):
+        try:
+            accepted(measure, measure.run(space, *specs))
+        except MetricUndefined:
+            continue
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
+            place = own_code.place_of(error)
+            what = f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+            raise RequestError(
+                f"measure {measure.title}: tried on {rows} random codes of width {CODES}, without an encoder, its code "
+                f"ended with {what}"
+            ) from error
+
+
+def _some_values(target: TargetSpec, rows: int, rng: np.random.Generator) -> np.ndarray:
+    """Values [rows] of a target in random order, as a data set's are."""
+    if target.discrete:
+        return rng.permutation(np.arange(rows) % target.size)
+    return (rng.uniform(0, 2 * np.pi, rows) if target.kind == "circular" else rng.normal(size=rows)).astype(np.float32)

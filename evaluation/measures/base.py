@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # tables read measures too, and should not wait for torch
 T = TypeVar("T")
 ALL = "all factors"
 """Stands for the target where a measure looks at every factor at once."""
+ROUNDING = 1e-6
+"""By which a figure may leave its range."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,10 @@ class Score:
     chance: str
     unit: Literal["percent", "plain"] = "plain"
     most_codes: int | None = None
+
+    def has(self, figure: float) -> bool:
+        """Whether a figure is in its range, but for rounding."""
+        return self.low - ROUNDING <= figure <= self.high + ROUNDING
 
 
 @dataclass(frozen=True)

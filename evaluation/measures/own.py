@@ -1,16 +1,90 @@
-"""Measures from outside of this package, as records carry them: enough to read and show figures, not to take them."""
+"""Measures from outside of this package: whether one is whole, what it gave, and how records carry it.
+
+What a record says of one is enough to read and show its figures, not to take them.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from disentangle_bench.evaluation.measures.base import Measure, Score, Space, TargetSelection
+from disentangle_bench.evaluation.outcomes import Measured, has_outcomes
 
 ASPECTS = ("content", "domain", "factors", "descriptive")
 UNITS = ("percent", "plain")
 DIRECTIONS = (None, "up", "down")
+
+
+def wrong(measure: Measure) -> Iterator[str]:
+    """What is wrong with what a measure declares; whoever asks stops at the first."""
+    if not isinstance(measure.name, str) or not re.fullmatch(r"[^\W\d][\w-]*", measure.name):
+        yield f"name {measure.name!r}: letters, digits, _ and - are expected"
+    if not isinstance(measure.version, int) or isinstance(measure.version, bool) or measure.version < 1:
+        yield f"version {measure.version!r}: a whole number from 1 on is expected"
+    if not isinstance(measure.targets, TargetSelection):
+        yield f"targets {measure.targets!r}: each('content'), FACTORS, NO_TARGET or another TargetSelection is expected"
+    for part in ("splits", "source"):
+        if not isinstance(getattr(measure, part), str):
+            yield f"{part} {getattr(measure, part)!r}: a text is expected"
+    if measure.aspect not in ASPECTS:
+        yield f"aspect {measure.aspect!r}: one of {', '.join(ASPECTS)} is expected"
+    spaces = measure.spaces
+    if spaces is not None and not (isinstance(spaces, tuple) and all(isinstance(space, str) for space in spaces)):
+        yield f"spaces {spaces!r}: a tuple of names, ('features',), or None is expected"
+    if not callable(measure.run):
+        yield f"run {measure.run!r}: a function (space, *targets) -> {{score: figure}} is expected"
+    if not isinstance(measure.scores, dict) or not measure.scores:
+        yield f"scores {measure.scores!r}: a dict of name -> Score is expected"
+        return
+    for name, score in measure.scores.items():
+        yield from (f"score {name!r}: {problem}" for problem in _wrong_score(score))
+
+
+def _wrong_score(score: Any) -> Iterator[str]:
+    if not isinstance(score, Score):
+        yield f"{score!r}: a Score(direction, low, high, chance) is expected"
+        return
+    if score.direction not in DIRECTIONS:
+        yield f"direction {score.direction!r}: 'up', 'down' or None is expected"
+    for bound in (score.low, score.high):
+        if not isinstance(bound, int | float) or isinstance(bound, bool) or math.isnan(bound):
+            yield f"low {score.low!r}, high {score.high!r}: numbers are expected, inf where there is no bound"
+            return
+    if score.low > score.high:
+        yield f"low {score.low!r} is more than high {score.high!r}"
+    if not isinstance(score.chance, str):
+        yield f"chance {score.chance!r}: words are expected, what a guess gets"
+    if score.unit not in UNITS:
+        yield f"unit {score.unit!r}: one of {', '.join(UNITS)} is expected"
+
+
+def accepted(measure: Measure, found: Any) -> Measured:
+    """What a measure returned, with plain numbers for scores, so that a record can hold it.
+
+    Raises:
+        ValueError: it is no dict of numbers, has none of the scores that the measure declares, or has one that is not
+            finite or not in its range.
+    """
+    if not isinstance(found, Measured | Mapping):
+        raise ValueError(f"{measure.title} returned {found!r:.80}: a dict of its scores is expected")
+    found = has_outcomes(found)
+    if measure.scores.keys().isdisjoint(found.scores):
+        gave = ", ".join(map(str, found.scores)) or "nothing"
+        raise ValueError(f"{measure.title} returned {gave}: {', '.join(measure.scores)} is expected")
+    for name, value in found.scores.items():
+        plain = value.item() if getattr(value, "ndim", None) == 0 else value  # of NumPy or torch
+        if not isinstance(plain, int | float):
+            raise ValueError(f"{measure.title}: {name} is {plain!r:.80}, a number is expected")
+        if not math.isfinite(plain):
+            raise ValueError(f"{measure.title}: {name} is {plain}; what has no value raises MetricUndefined(reason)")
+        score = measure.scores.get(name)
+        if score and not score.has(plain):
+            raise ValueError(f"{measure.title}: {name} is {plain}, outside {score.low:g} to {score.high:g}")
+        found.scores[name] = plain
+    return found
 
 
 def describe(measure: Measure) -> dict[str, Any]:

@@ -16,12 +16,14 @@ from disentangle_bench.evaluation.records import BadRecord, find_records, read_r
 from disentangle_bench.json_files import write_json
 
 MINE = '''
+from dataclasses import replace
+
 import numpy as np
 from torch import nn
 
 from disentangle_bench.datamodules.base import ImageDataModule, Split
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import Measure, NO_TARGET, Score
+from disentangle_bench.evaluation.measures.base import Measure, NO_TARGET, Score, each
 from disentangle_bench.methods.base import Method
 from disentangle_bench.methods.views import Augmentation
 
@@ -71,6 +73,10 @@ length = Measure(
     name="length", version=1, targets=NO_TARGET, splits="test", source="a test", aspect="descriptive",
     scores={"length": Score(None, 0, float("inf"), "none")}, run=_length,
 )
+unbounded = replace(length, name="unbounded", scores={"length": Score(None, 0, None, "none")})
+of_a_target = replace(length, name="of_a_target", targets=each("content"))
+misnamed = replace(length, name="misnamed", scores={"width": Score(None, 0, 1, "none")})
+too_long = replace(length, name="too_long", scores={"length": Score(None, 0, 1, "none")})
 not_a_measure = 3
 '''
 CHOICES = ["--suite", "smoke", "--dataset", "their_file.Stripes", "--method", "their_file.Mine,random_init"]
@@ -190,6 +196,10 @@ def test_code_that_changed_since_the_run_was_planned_is_not_run_for_it(folder, m
     [
         (["--measures", "their_file.not_a_measure"], "'their_file.not_a_measure' is no measure: expected a"),
         (["--measures", "their_file.absent"], "no measure at 'their_file.absent'"),
+        (["--measures", "their_file.unbounded"], "'length': low 0, high None: numbers are expected, inf where there"),
+        (["--measures", "their_file.of_a_target"], "TypeError: _length() takes 1 positional argument but 2 were given"),
+        (["--measures", "their_file.misnamed"], "misnamed@1 returned length: width is expected"),
+        (["--measures", "their_file.too_long"], "outside 0 to 1"),
         (["--set", "method.backbone=their_file.Mine"], "a function that maps an image shape"),
         (["--set", "method.backbone=their_file.absent"], "no backbone at 'their_file.absent'"),
         (["--set", "method.own_views=their_file.Mine"], "own_views 'their_file.Mine': expected a class derived from"),

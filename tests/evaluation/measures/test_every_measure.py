@@ -10,7 +10,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation import protocol
-from disentangle_bench.evaluation.measures.own import describe, described
+from disentangle_bench.evaluation.measures.base import Score
+from disentangle_bench.evaluation.measures.own import accepted, describe, described, wrong
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import read_outcomes, write_outcomes
 from tests.evaluation.measures.planted import (
@@ -154,3 +155,46 @@ def test_every_figure_with_terms_is_exactly_their_mean(network_too, tmp_path, mo
         tested = [m for m in protocol.MEASURES.values() if m.name != "validation"]  # which looks at no test image
         shown = {(m.name, s) for m in tested for s in m.scores if s == "top1"}
         assert {pair for pair in shown if pair[0] not in NEED_ENCODER} <= seen
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": "a@b"}, "name 'a@b'"),
+        ({"version": "1"}, "version '1'"),
+        ({"targets": "content"}, "targets 'content'"),
+        ({"aspect": "quality"}, "aspect 'quality'"),
+        ({"spaces": "features"}, "spaces 'features': a tuple"),
+        ({"run": 3}, "run 3"),
+        ({"scores": {}}, "scores {}"),
+        ({"scores": {"top1": Score("higher", 0, 1, "none")}}, "direction 'higher'"),
+        ({"scores": {"top1": Score("up", 1, 0, "none")}}, "low 1 is more than high 0"),
+        ({"scores": {"top1": Score("up", 0, 1, 0.1)}}, "chance 0.1"),
+        ({"scores": {"top1": Score("up", 0, 1, "none", "%")}}, "unit '%'"),
+    ],
+)
+def test_what_is_wrong_with_a_declaration_is_told(change, told):
+    linear = protocol.MEASURES["linear@1"]
+    assert not list(wrong(linear))
+    assert told in next(wrong(replace(linear, **change)))
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (0.5, "a dict of its scores"),
+        ({"accuracy": 0.5}, "returned accuracy: top1"),
+        ({"top1": float("nan")}, "raises MetricUndefined"),
+        ({"top1": 1.5}, "outside 0 to 1"),
+        ({"top1": "half"}, "a number is expected"),
+    ],
+)
+def test_what_no_record_can_hold_is_refused(found, told):
+    with pytest.raises(ValueError, match=told):
+        accepted(protocol.MEASURES["linear@1"], found)
+
+
+def test_figures_of_numpy_and_torch_are_taken_as_plain_numbers():
+    for figure in (np.float32(0.5), np.array(0.5), torch.tensor(0.5)):
+        (value,) = accepted(protocol.MEASURES["linear@1"], {"top1": figure}).scores.values()
+        assert json.dumps(value) == "0.5"
