@@ -5,6 +5,7 @@ from __future__ import annotations
 import lightning as L
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import lookup, options
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.datamodules.base import ImageDataModule
@@ -19,12 +20,12 @@ def build_data(cell: Cell) -> ImageDataModule:
     """The cell's data set; its batches come in an order that depends on the cell's seed alone.
 
     Raises:
-        RuntimeError: the data are no longer those that the cell was planned with.
+        RequestError: the data are no longer those that the cell was planned with.
     """
     cls = datamodules.find(cell.dataset)
     data = cls(seed=stream_seed(cell.seed, "batches"), **options.instantiate(cls, cell.data))
     if data.fingerprint != cell.fingerprint:
-        raise RuntimeError(
+        raise RequestError(
             f"the data have changed since the run was planned: {data.fingerprint}, was {cell.fingerprint}"
         )
     return data
@@ -48,13 +49,13 @@ def own_code_of(cell: Cell) -> str:
         The text; empty where all is this package's.
 
     Raises:
-        RuntimeError: files that decide the result are no longer those that the cell was planned with.
+        RequestError: files that decide the result are no longer those that the cell was planned with.
     """
     parts = (datamodules.find(cell.dataset), methods.find(cell.method), *lookup.own_parts(cell.options, ""))
     deciding = lookup.own_texts(*parts)
     if cell.source != (content_hash([text for _, text in deciding]) if deciding else ""):
         names = ", ".join(name for name, _ in deciding) or "code of your own"
-        raise RuntimeError(
+        raise RequestError(
             f"{names}: changed since the run was planned; the same command makes a run of it as it is now"
         )
     measures = lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(cell.imports).values()))

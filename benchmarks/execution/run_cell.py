@@ -10,7 +10,9 @@ import threading
 import traceback
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -18,12 +20,13 @@ from lightning.pytorch.loggers import Logger
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution import loggers as log
 from disentangle_bench.benchmarks.execution.build import build_data, build_method, own_code_of
 from disentangle_bench.benchmarks.execution.distributed import device_of, rank
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
-from disentangle_bench.benchmarks.execution.record import make_record, now, write_results
+from disentangle_bench.benchmarks.execution.record import git_state, make_record, now, write_results
 from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, train
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.lookup import import_measures
@@ -39,8 +42,12 @@ WITH_PARENT = "--with-parent"
 """Argument of this module: die with the process that started it."""
 
 
-def main(run: RunFolder) -> ExitStatus:
+def main(run: RunFolder, git: dict[str, Any] | None = None) -> ExitStatus:
     """Run the cell whose configuration lies in a folder; the reason of a failure is left there.
+
+    Args:
+        run: the folder.
+        git: commit of the code, where this process has loaded it anew; None: it is that of whoever started the cell.
 
     Returns:
         Exit status of the process.
@@ -54,21 +61,24 @@ def main(run: RunFolder) -> ExitStatus:
         return ExitStatus.DONE
     try:
         with lock.hold(run.lock):
-            return _attempt(run)
+            return _attempt(run, git)
     except lock.Taken:
         return ExitStatus.LOCKED
 
 
-def _attempt(run: RunFolder) -> ExitStatus:
+def _attempt(run: RunFolder, git: dict[str, Any] | None) -> ExitStatus:
     try:
-        run_cell(run)
+        run_cell(run, git)
     except BaseException as error:
         if signals.requested() or isinstance(error, signals.Interrupted):
             with suppress(OSError):
                 ProgressFile(run).stopped(signals.requested() or str(error))  # whatever else it ended with: no failure
             return ExitStatus.INTERRUPTED
         with suppress(OSError):
-            traceback.print_exc()  # also of a file of the user's own that exits
+            if isinstance(error, RequestError):  # says all in a line
+                print(error, file=sys.stderr)
+            else:
+                traceback.print_exc()  # also of a file of the user's own that exits
         with suppress(OSError):  # a full disk takes no word of it: whoever started the cell says so
             run.fail(explain(error, run.path), traceback.format_exc())
         return ExitStatus.FAILED
@@ -81,10 +91,10 @@ def set_threads(count: int) -> None:
     threadpool_limits(count)
 
 
-def run_cell(run: RunFolder) -> None:
-    """Bring the cell in a folder to completion from wherever an earlier process left it."""
+def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
+    """Bring the cell in a folder to completion from wherever an earlier process left it; arguments as of `main`."""
     config = run.read_config()
-    cell, launch = config.cell, config.launch
+    cell, launch = config.cell, replace(config.launch, git=git or config.launch.git)
     if run.is_complete(cell.measures):
         return
     own_code.allow(Path(launch.code))
@@ -169,4 +179,4 @@ if __name__ == "__main__":
     signals.install()
     if WITH_PARENT in sys.argv:
         die_with_parent()
-    os._exit(main(RunFolder(Path(sys.argv[1]))))
+    os._exit(main(RunFolder(Path(sys.argv[1])), git_state()))

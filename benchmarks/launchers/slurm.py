@@ -10,7 +10,8 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import redirect_stderr, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ ENVIRONMENT = [
     *(f"unset {name}" for name in sorted(RANK_VARIABLES) if not name.startswith("SLURM")),
 ]
 """Lines of shell before a job's command: what the shell that gave it in was itself among others is not the job's."""
+KEPT = {"SLURM_CONF", "SLURM_CLUSTERS"}
+"""Variables of SLURM's own that say which cluster is meant, not which job this is."""
 
 
 class CellJob(Checkpointable):
@@ -66,6 +69,7 @@ class CellJob(Checkpointable):
     def __call__(self) -> None:
         """Run the cell, in every task of the job."""
         from disentangle_bench.benchmarks.execution import run_cell
+        from disentangle_bench.benchmarks.execution.record import git_state
 
         requeue_handler = signal.getsignal(signal.SIGUSR2)  # submitit's: queue this job again, and exit
         job = submitit.JobEnvironment()
@@ -75,7 +79,8 @@ class CellJob(Checkpointable):
         os.dup2(log, 1)
         os.dup2(log, 2)
         signals.install()
-        self.end(run_cell.main(self.run), requeue_handler)
+        # the code as this job has loaded it, which may be newer than what gave it in
+        self.end(run_cell.main(self.run, git_state()), requeue_handler)
 
     def end(self, status: ExitStatus, requeue_handler: Any) -> None:
         """Exit with the cell's status; one that was stopped for want of time is queued again first.
@@ -294,7 +299,7 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
         with suppress(OSError):  # which is said when it would start
             runs[cell.hash] = prepare(cell, launch)
     try:
-        with redirect_stderr(StringIO()), executor.batch():  # sbatch's own lines are in the error
+        with redirect_stderr(StringIO()), outside_of_jobs(), executor.batch():  # sbatch's own lines are in the error
             jobs = [executor.submit(CellJob(run.path.resolve())) for run in runs.values()]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         for folder in fresh:
@@ -310,6 +315,25 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
     for name, job in given_in.items():
         slurm_queue.note_job(runs[name], job)
     return given_in
+
+
+@contextmanager
+def outside_of_jobs() -> Iterator[None]:
+    """Within it, jobs are given in as from a machine outside of all jobs.
+
+    Who works in an interactive job has its sizes in the environment; a new job inherits them, and where it names its
+    memory in another way its srun refuses both (SLURM_MEM_PER_CPU beside SLURM_MEM_PER_NODE).
+    """
+    before = dict(os.environ)
+    if "SLURM_JOB_ID" in before:
+        for name in before:
+            if name.startswith(("SLURM_", "SLURMD_", "SUBMITIT_")) and name not in KEPT:
+                del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def tidy(out: Path, jobs: set[str]) -> None:

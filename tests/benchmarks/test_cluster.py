@@ -1,6 +1,7 @@
 """What is given to SLURM and asked of it, with stand-ins for its commands (test_slurm.py has the real ones)."""
 
 import json
+import os
 import signal
 import sys
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import pytest
 
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
@@ -91,6 +93,45 @@ def test_several_gpus_and_machines(stub, tmp_path):
     (config,) = (tmp_path / "runs").rglob("config.json")
     launch = json.loads(config.read_text())["launch"]
     assert (launch["accelerator"], launch["devices"], launch["nodes"]) == ("gpu", 4, 2)
+
+
+def test_jobs_given_in_from_within_a_job_inherit_nothing_of_it(stub, tmp_path, monkeypatch):
+    """Else srun refuses the memory of the one beside that of the other. What a user says to sbatch stays."""
+    environment = tmp_path / "environment"
+    (tmp_path / "bin" / "sbatch").write_text(f'#!/bin/sh\nenv > {environment}; echo "Submitted batch job 42"\n')
+    given = {"SLURM_JOB_ID": "7", "SLURM_MEM_PER_CPU": "4000", "SUBMITIT_EXECUTOR": "slurm"}
+    for name, value in (given | {"SLURM_CONF": "theirs.conf", "SBATCH_ACCOUNT": "lab"}).items():
+        monkeypatch.setenv(name, value)
+    request = [*REQUEST, "--out", str(tmp_path / "runs"), "--detach"]
+    assert main(request) == 0
+    seen = dict(line.split("=", 1) for line in environment.read_text().splitlines() if "=" in line)
+    assert not given.keys() & seen.keys()
+    assert (seen["SLURM_CONF"], seen["SBATCH_ACCOUNT"]) == ("theirs.conf", "lab")
+    assert os.environ["SLURM_JOB_ID"] == "7"
+
+
+def test_a_job_records_the_commit_of_the_code_that_it_loads(stub, tmp_path, monkeypatch, capfd):
+    """Code may have changed while it waited in the queue."""
+    from disentangle_bench.benchmarks.execution import record, run_cell
+    from disentangle_bench.benchmarks.launchers import slurm as cluster
+
+    assert main([*REQUEST, "--out", str(tmp_path / "runs"), "--detach"]) == 0
+    (config,) = (tmp_path / "runs").rglob("config.json")
+    told = []
+
+    def stop(*given):
+        told.append(given[4].git)
+        raise RequestError("seen")
+
+    monkeypatch.setattr(record, "git_state", lambda: {"commit": "later", "dirty": False})
+    monkeypatch.setattr(run_cell, "_train_or_load", stop)
+    monkeypatch.setattr(cluster.os, "dup2", lambda *_: None)
+    monkeypatch.setattr(cluster.signals, "install", lambda: None)
+    monkeypatch.setattr(cluster.submitit, "JobEnvironment", lambda: SimpleNamespace(global_rank=0, job_id="42"))
+    with pytest.raises(SystemExit):
+        cluster.CellJob(config.parent)()
+    assert told == [{"commit": "later", "dirty": False}]
+    assert capfd.readouterr().err.splitlines()[-1] == "seen", "what says all in a line has no traceback in the log"
 
 
 @pytest.mark.parametrize("seeds", ["0", "0,1"])

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution import build
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation import protocol
@@ -182,7 +183,7 @@ def test_code_that_changed_since_the_run_was_planned_is_not_run_for_it(folder, m
     cell = config.cell
     assert MINE.strip() in build.own_code_of(cell)
     (folder / "their_file.py").write_text(MINE.replace("nn.ReLU()", "nn.GELU()"))
-    with pytest.raises(RuntimeError, match=r"their_file\.py: changed since the run was planned"):
+    with pytest.raises(RequestError, match=r"their_file\.py: changed since the run was planned"):
         build.own_code_of(cell)
     (folder / "their_file.py").write_text(MINE)
     monkeypatch.setattr(build, "MOST_CODE", 100)
