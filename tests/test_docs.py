@@ -188,13 +188,15 @@ def test_boards_side_by_side_are_coloured_column_by_column():
         "mine",
         [leakage, nmi],
         first=[replace(low, bold=True), high],
-        second=[replace(high, bold=False), low],
+        second=[replace(high, bold=False, space="code"), low],
         third=[none, none],
     )
     svg = heat.criteria(mine, grid("yours", [nmi], first=[high], other=[low]))
     colours = re.findall(r'fill-opacity="([\d.]+)"( stroke)?', svg)
     assert colours == [("0.70", " stroke"), ("0.06", ""), ("0.70", " stroke"), ("0.06", ""), ("0.70", " stroke")]
     assert svg.count(">\N{EN DASH}<") == 4, "what a board has no figure of"
+    assert svg.count(">0.500*<") == 1, "of another space than features; its name has no room"
+    assert "code" not in svg
     assert ">mine<" in svg
     assert ">yours<" in svg
 

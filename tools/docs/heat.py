@@ -19,7 +19,7 @@ CRITERIA = {
     ("mcc@1", "mcc"): ("MCC", True),
 }
 """Measure and score -> its name, and whether more is better."""
-NAMES, WIDE, HIGH, HEAD, GAP = 170, 60, 26, 52, 14
+NAMES, WIDE, HIGH, HEAD, GAP = 170, 66, 26, 52, 14
 """Pixels: width of the names, of a cell; height of a cell, of the head; between two boards."""
 
 
@@ -51,7 +51,10 @@ def criteria(*boards: Grid) -> str:
         f'<text x="{NAMES - 12}" y="{HEAD + HIGH * k + 17}" text-anchor="end">{method}</text>'
         for k, method in enumerate(methods)
     ]
-    foot = "darker: better in its column; in a frame: may be the best of those that saw the same labels"
+    foot = (
+        "darker: better in its column; in a frame: may be the best of those that saw the same labels; "
+        "*: of another space than features"
+    )
     return (
         "\n".join(
             [
@@ -82,5 +85,5 @@ def _column(cells: list[TableCell], column: Column, x: float, up: bool) -> Itera
                 + (f' stroke="{BLUE}" stroke-width="2"' if cell.bold else "")
                 + "/>"
             )
-        text = spell(replace(cell, half=math.nan, ranks=None, n=None), column)
+        text = spell(replace(cell, half=math.nan, ranks=None, n=None, space=""), column) + "*" * bool(cell.space)
         yield f'<text x="{x + WIDE / 2}" y="{y + 17}" text-anchor="middle">{text}</text>'
