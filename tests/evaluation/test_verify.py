@@ -11,7 +11,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import FILE, find_records, seal
+from disentangle_bench.evaluation.records import CODE, FILE, find_records, seal
 from disentangle_bench.evaluation.verify import export_board, verify
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record, right_or_wrong, write_judged
@@ -101,12 +101,25 @@ def test_a_table_of_which_a_figure_was_changed_is_made_anew_by_the_command_that_
 def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_sealed_anew(board):
     path = sorted(board.rglob(FILE))[0]
     record = json.loads(path.read_text())
-    record["metrics"][0]["scores"]["top1"] += 1e-6
+    record["metrics"][0]["scores"]["top1"] += 1e-8  # of right or wrong more than rounding
     write_json(path, seal(record, path.with_name(OUTCOMES)))
     (finding, *_) = verify(board).findings
     wrong = record["metrics"][0]["scores"]["top1"]
     assert f"{path}: linear@1 features class top1 is recorded as {wrong!r}, its outcomes give 0.9" in finding
     assert "Next: put both files back" in finding
+
+
+def test_code_that_a_record_was_not_made_with_is_named(board):
+    first, second, *_ = sorted(board.rglob(FILE))
+    record = json.loads(second.read_text())
+    record["provenance"]["own_code"] = "00ff" * 16
+    write_json(second, seal(record, second.with_name(OUTCOMES)))
+    first.with_name(CODE).write_text("class Mine: ...\n")
+    added, missing = (line for line in verify(board).findings if "not the code that the record was made with" in line)
+    assert added.startswith(f"{first.with_name(CODE)}: ")
+    assert "records SHA-256 None, the file has '" in added
+    assert missing.startswith(f"{second.with_name(CODE)}: ")
+    assert "the file is missing" in missing
 
 
 def test_other_outcomes_a_missing_record_and_another_table_are_found(board):

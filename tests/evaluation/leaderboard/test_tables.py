@@ -24,6 +24,8 @@ from disentangle_bench.evaluation.records import find_records
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
 from tests.evaluation.leaderboard.made import KNN, LABELS, body, judged, leak, line, rows
 
+IRS = {"measure": "irs@2", "target": "all factors"}
+
 
 def test_mean_spread_and_interval_of_known_seeds(record):
     values = [0.90, 0.92, 0.97]
@@ -228,6 +230,29 @@ def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(reco
     assert table["tight"].startswith("**20.1")
     assert table["leaky"].startswith("70.1")
     assert next(row for row in rows(text) if row[0] == "chance")[3:5] == [ABSENT, "0.0"]
+
+
+def test_a_figure_outside_of_what_its_score_is_valid_for_is_never_bold_and_says_why(record):
+    """IRS follows what it should up to four codes."""
+    found = [
+        record(method=m, seed=s, metrics=[IRS | {"width": width, "scores": {"irs": value + 0.001 * s}}])
+        for m, width, value in (("narrow", 4, 0.5), ("wide", 64, 0.9))
+        for s in range(3)
+    ]
+    text = to_markdown(leaderboard(at(found)))
+    place = rows(text)[0].index("irs@2 ↑")
+    assert {row[0]: "**" in row[place] for row in body(text)} == {"narrow": False, "wide": False}
+    assert text.count("the space is wider than the 4 codes") == 1
+    for one in found:
+        one["metrics"][1]["width"] = 4
+    assert {row[0]: "**" in row[place] for row in body(to_markdown(leaderboard(at(found))))}["wide"]
+
+
+def test_rows_are_sorted_by_a_column_best_first(record):
+    values = {"leaky": (0.9, 0.7), "tight": (0.5, 0.2)}
+    found = [record(method=m, top1=top1, metrics=[leak(leakage)]) for m, (top1, leakage) in values.items()]
+    for column, order in (("", ["leaky", "tight"]), ("leakage", ["tight", "leaky"])):
+        assert [row[0] for row in body(to_markdown(leaderboard(at(found)), view=View(sort=column)))] == order
 
 
 def test_chance_that_was_recorded_stands_in_the_last_row_and_has_no_column(record):

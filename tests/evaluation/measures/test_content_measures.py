@@ -2,9 +2,22 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import normalized_mutual_info_score
 
 from disentangle_bench.evaluation.features import FeatureBank
-from tests.evaluation.measures.planted import bank, content_only, labels, measured, noise, onehot, scores
+from disentangle_bench.evaluation.measures.base import Space
+from disentangle_bench.evaluation.measures.content import few_shot, kmeans
+from tests.evaluation.measures.planted import (
+    CLASS,
+    COLOR,
+    bank,
+    content_only,
+    labels,
+    measured,
+    noise,
+    onehot,
+    scores,
+)
 
 PERFECT = {
     "linear@1": {"top1": 1},
@@ -65,6 +78,44 @@ def test_few_labels_are_as_many_as_the_name_says():
     assert found["labels"] == pytest.approx(60, abs=3)
     assert scores(bank(content_only), "linear_1pct@1")["labels"] == 8  # two of each class at least
     assert found["spread"] == 0
+
+
+def test_few_labels_are_drawn_anew_and_the_figure_is_the_mean_over_the_draws():
+    faint = bank(lambda y: onehot(y["class"], 4, 2) + noise(y)[:, :4])
+    space = Space("features", faint.features["features"], faint.targets)
+    found = few_shot(space, CLASS, share=0.05)
+    accuracy = (found.ids["predicted"] == found.ids["labels"]).mean(axis=1)
+    assert len(set(map(bytes, found.ids["predicted"]))) == 5
+    assert found.scores["top1"] == pytest.approx(accuracy.mean())
+    assert found.scores["spread"] == pytest.approx(accuracy.std(ddof=1))
+
+
+def test_clusters_are_those_of_ten_seeds_each_scored_by_scikit_learn():
+    faint = bank(lambda y: onehot(y["class"], 4, 2) + noise(y)[:, :4])
+    space = Space("features", faint.features["features"], faint.targets)
+    found = kmeans(space, CLASS, COLOR)
+    nmi = [normalized_mutual_info_score(found.ids["labels"], group) for group in found.ids["clusters"]]
+    assert len(set(nmi)) > 1
+    assert found.scores["nmi"] == pytest.approx(np.mean(nmi))
+    assert found.scores["nmi_spread"] == pytest.approx(np.std(nmi, ddof=1))
+    rng = np.random.default_rng(0)
+    guesses = [
+        normalized_mutual_info_score(rng.permutation(found.ids["labels"]), found.ids["clusters"][0]) for _ in range(99)
+    ]
+    assert found.scores["chance"] == pytest.approx(np.mean(guesses), rel=0.2)
+
+
+def test_options_are_chosen_by_images_in_which_the_class_goes_with_nothing():
+    """Three of four validation images go with the colour; under weights they count as much as the fourth."""
+    y = labels()
+    for split in ("train", "probe_val"):
+        y[split]["color"] = y[split]["class"] % 3
+    y["probe_val"]["color"][::4] = (y["probe_val"]["class"][::4] + 1) % 3
+    weights = np.where(np.arange(len(y["probe_val"]["class"])) % 4, 1 / 3, 1.0).astype(np.float32)
+    colours = bank(lambda y: onehot(y["color"], 3), y).features
+    plain, weighed = (scores(FeatureBank(colours, y, w), "validation@1")["top1"] for w in ({}, {"probe_val": weights}))
+    assert plain > 0.5
+    assert weighed < plain - 0.1
 
 
 def test_clusters_of_the_domain_are_told_from_clusters_of_the_class():

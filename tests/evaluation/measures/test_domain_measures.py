@@ -1,13 +1,17 @@
 """Leakage, groups, unseen domains and retrieval, on codes whose domain is told, hidden or confounded."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
-from disentangle_bench.evaluation.measures.base import ALL
+from disentangle_bench.evaluation.measures.base import ALL, Space
+from disentangle_bench.evaluation.measures.domain import unseen_domain, worst_group
+from disentangle_bench.evaluation.metrics import probes
 from disentangle_bench.evaluation.metrics.invariance import domain_leakage
 from tests.evaluation.measures.planted import (
+    CLASS,
     COLOR,
     COUNTS,
     all_told,
@@ -134,6 +138,53 @@ def test_worst_group_and_the_gap_of_a_shifted_correlation():
 
     torn = scores(bank(both, y), "worst_group@2", "class by color")
     assert torn["refitted_top1"] > torn["top1"] - 0.01
+
+
+def faint_space(rare):
+    """Of colour 2 some test images alone, and codes that tell the class of three in four or so."""
+    y = labels()
+    rows = np.flatnonzero(y["test"]["color"] == 2)
+    y["test"]["color"][rows[rare:]] = 0
+    faint = bank(lambda y: onehot(y["class"], 4, 2) + noise(y)[:, :4] + 0.6 * y["color"][:, None], y)
+    return Space("features", faint.features["features"], y)
+
+
+def test_groups_are_of_one_class_and_one_domain_and_of_enough_images():
+    space = faint_space(rare=24)
+    found = worst_group(space, CLASS, COLOR)
+    images = pd.DataFrame({"class": found.ids["labels"], "color": space.y["test"]["color"]})
+    assert (images.value_counts() < 10).any()
+    for name, ids in (("", "predicted"), ("refitted_", "refitted")):
+        images["right"] = found.ids[ids] == found.ids["labels"]
+        group = images.groupby(["class", "color"])["right"].agg(["mean", "size"])
+        counted = group[group["size"] >= 10]["mean"]
+        assert found.scores[f"{name}worst_group"] == pytest.approx(counted.min())
+        assert found.scores[f"{name}worst_domain"] == pytest.approx(images.groupby("color")["right"].mean().min())
+        assert (found.scores["groups"], found.scores["groups_left_out"]) == (len(counted), len(group) - len(counted))
+    assert found.scores["gap"] == pytest.approx(found.scores["in_distribution"] - found.scores["top1"])
+
+
+def test_the_validation_images_that_pick_the_strength_are_not_those_that_are_scored(monkeypatch):
+    space, picked = faint_space(rare=24), []
+    fitted = probes.fit_linear
+    monkeypatch.setattr(probes, "fit_linear", lambda *a, val, **k: picked.append(val[0]) or fitted(*a, val=val, **k))
+    found = worst_group(space, CLASS, COLOR)
+    (used,) = picked
+    rest = ~(space.x["val"][:, None] == used).all(axis=2).any(axis=1)
+    assert (len(used), rest.sum()) == (50, 50)
+    head = fitted(
+        space.x["train"], space.y["train"]["class"], num_classes=4, val=(used, space.y["val"]["class"][~rest])
+    )
+    right = head.predict(space.x["val"][rest]) == space.y["val"]["class"][rest]
+    assert found.scores["in_distribution"] == pytest.approx(right.mean(), abs=0.03)
+
+
+def test_every_domain_that_is_left_out_counts_alike():
+    found = unseen_domain(faint_space(rare=24), CLASS, COLOR).scores
+    domains = [found[f"color {value}"] for value in range(3)]
+    assert len(set(domains)) == 3
+    assert found["top1"] == pytest.approx(np.mean(domains))
+    assert found["worst"] == min(domains)
 
 
 def test_a_domain_that_the_probe_has_not_seen():

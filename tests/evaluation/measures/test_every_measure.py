@@ -1,6 +1,7 @@
 """What holds for every measure: its card, undefined inputs, threads, and the outcomes behind its figures."""
 
 import json
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -10,11 +11,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation import protocol
-from disentangle_bench.evaluation.measures.base import Score
+from disentangle_bench.evaluation.measures.base import Score, Space
 from disentangle_bench.evaluation.measures.own import accepted, describe, described, wrong
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import read_outcomes, write_outcomes
 from tests.evaluation.measures.planted import (
+    COUNTS,
     NEED_ENCODER,
     ON_FEATURES,
     PATTERN,
@@ -50,6 +52,29 @@ def test_every_measure_is_described_and_its_parameters_can_be_written():
         )
     assert protocol.newest()[-1].partition("@")[0] == "finetune"
     assert "leakage@4" in protocol.newest()
+
+
+class Watched(dict):
+    """Splits of a space, which remember what was taken of them."""
+
+    def __init__(self, splits):
+        super().__init__(splits)
+        self.taken = set()
+
+    def __getitem__(self, split):
+        self.taken.add(split)
+        return super().__getitem__(split)
+
+
+@pytest.mark.parametrize("title", QUICK)
+def test_a_measure_takes_the_splits_that_it_says_and_no_other(title):
+    """Who learns on the test images, or chooses on those that report, has another figure than the docs say."""
+    measure = protocol.MEASURES[title]
+    features = bank(all_told, labels(counts=dict.fromkeys(COUNTS, 240)))
+    space = Space("features", Watched(features.features["features"]), features.targets)
+    small = {"hidden": 8, "layers": 1} if measure.name == "mlp" else {}
+    measure.run(space, *measure.targets.choose(TARGETS)[0][1], **small)
+    assert space.x.taken == set(re.findall(r"\w+", measure.splits.replace("never on test", ""))) & set(COUNTS)
 
 
 @pytest.mark.parametrize("title", ON_FEATURES)

@@ -9,6 +9,8 @@ import torch
 from disentangle_bench.evaluation.metrics import MetricUndefined
 from disentangle_bench.evaluation.metrics.invariance import alignment, domain_leakage, transform_invariance, uniformity
 
+leakage = sys.modules[domain_leakage.__module__]
+
 
 def domains(share: float = 0.75, n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
@@ -45,6 +47,40 @@ def test_domain_leakage_is_of_the_strongest_adversary_on_a_scale_above_chance():
     x, d = spots[which] + 0.001 * rng.normal(size=(4000, 2)), (which * 7919 % 200) % 2
     found = domain_leakage(x[:3000], d[:3000], x[rows], d[rows], num_domains=2)
     assert (found["adversary"], found["knn"], found["normalized"]) == (2, 1, 1)
+
+
+def test_the_adversary_is_picked_by_the_weighted_validation_samples_and_its_curve_is_of_parts(monkeypatch):
+    """Each adversary here names other samples right; what they do on the test samples picks none of them."""
+    x, d = np.zeros((80, 2)) + np.arange(80)[:, None], np.arange(80) % 2
+    val, test = slice(40, 60), slice(60, 80)
+    wrong = {
+        "linear": (slice(0, 8), slice(0, 0)),
+        "mlp": (slice(8, 14), slice(0, 4)),
+        "knn": (slice(8, 20), slice(0, 2)),
+    }
+    rows = {name: [] for name in wrong}
+
+    def named(truth, turned):
+        guess = truth.copy()
+        guess[turned] = 1 - guess[turned]
+        return guess
+
+    def adversary(name):
+        def answer(task):
+            rows[name].append(len(task.x))
+            return leakage._Predictions(*map(named, (d[val], d[test]), wrong[name]))
+
+        return answer
+
+    for name in wrong:
+        monkeypatch.setattr(leakage, f"_{name}", adversary(name))
+    options = {"num_domains": 2, "val": (x[val], d[val])}
+    found = domain_leakage(x[:40], d[:40], x[test], d[test], **options)
+    assert (found["adversary"], found["strongest"], found["normalized"]) == (1, 0.8, pytest.approx(0.6))
+    assert {name: counts[1:] for name, counts in rows.items()} == {"linear": [], "mlp": [10, 20], "knn": []}
+    first = np.where(np.arange(20) < 8, 9.0, 1.0)  # on which the linear one alone is wrong
+    heavy = domain_leakage(x[:40], d[:40], x[test], d[test], **options, weights=(None, 10 - first, None))
+    assert heavy["adversary"] == 0
 
 
 def hidden_hue(kind, count, seed=0):

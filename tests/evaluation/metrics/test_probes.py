@@ -163,6 +163,22 @@ def test_ridge_probe_takes_the_strength_of_lowest_validation_error():
     assert weighed == pytest.approx(found, abs=1e-9)
 
 
+def test_what_weighs_nothing_is_not_fitted_not_picked_on_and_not_scored():
+    """Of every part a second half with targets turned round, under weights of 0."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(120, 3)), rng.normal(size=120)
+    y = x @ [1.0, 2.0, 3.0] + 0.5 * y
+    parts = [slice(0, 40), slice(40, 80), slice(80, 120)]
+    alone = [(x[part], y[part]) for part in parts]
+    both = [(np.r_[a, a], np.r_[b, 2 * b.mean() - b]) for a, b in alone]
+    weights = tuple(np.repeat([1.0, 0.0], 40) for _ in parts)
+    found = ridge_probe(*both[0], *both[2], val=both[1], weights=weights)["r2"]
+    assert found == pytest.approx(ridge_probe(*alone[0], *alone[2], val=alone[1])["r2"], abs=0.01)
+    assert found > 0.9
+    test_alone = ridge_probe(*alone[0], *both[2], val=alone[1], weights=(None, None, weights[2]))["r2"]
+    assert test_alone == pytest.approx(ridge_probe(*alone[0], *alone[2], val=alone[1])["r2"], abs=1e-9)
+
+
 def test_weights_count_a_sample_as_often_as_they_say():
     train_x, train_y, _, _ = blobs(n=300, spread=1.5)
     times = np.random.default_rng(3).integers(0, 4, size=len(train_x))
