@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from disentangle_bench.benchmarks.commands import preconditions
+
 
 def command(*cells: str, out: str = "results/runs") -> int:
     """Stop cells that run, each with a checkpoint, and take waiting ones out of the cluster's queue.
@@ -15,6 +17,7 @@ def command(*cells: str, out: str = "results/runs") -> int:
     """
     from disentangle_bench.benchmarks.launchers import survey
 
+    preconditions.require_folder(Path(out))
     asked, out_of_reach = survey.cancel(Path(out), list(cells))
     for title in asked:
         print(f"asked to stop: {title}")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from disentangle_bench.evaluation.records import Problem
 
 
+RUNS = "results/runs"
+"""Where runs lie unless `--out` says otherwise."""
 MOST_JOBS = 1024
 """Cells side by side, and machines or devices for one: more is a mistake."""
 
@@ -164,3 +166,11 @@ def require_runs(folder: Path, advice: str = "") -> None:
 
     if not folder.is_dir() or not find_files(folder, FILE):
         raise RequestError(f"no complete runs under {folder}: {advice or f'`bench run --out {folder}` makes some'}")
+
+
+def require_folder(folder: Path) -> None:
+    """Raise RequestError if a folder of runs that was named isn't there; where they lie by default none may be yet."""
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"--out {folder}: not a folder, name the one that was given to `bench run --out`")
+    if folder != Path(RUNS) and not folder.exists():
+        raise RequestError(f"--out {folder}: no such folder, name the one that was given to `bench run --out`")

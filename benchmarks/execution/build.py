@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import lightning as L
 
 from disentangle_bench import datamodules, methods
@@ -58,9 +60,18 @@ def own_code_of(cell: Cell) -> str:
         raise RequestError(
             f"{names}: changed since the run was planned; the same command makes a run of it as it is now"
         )
-    measures = lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(cell.imports).values()))
+    return as_text([*deciding, *own_measures_of(cell)])
+
+
+def own_measures_of(cell: Cell) -> list[tuple[str, str]]:
+    """(name, content) of the files of the cell's measures that aren't this package's."""
+    return lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(cell.imports).values()))
+
+
+def as_text(files: Iterable[tuple[str, str]]) -> str:
+    """(name, content) of files, each once, as one text: see `own_code_of`."""
     pieces = []
-    for name, text in dict.fromkeys([*deciding, *measures]):
+    for name, text in dict.fromkeys(files):
         kept = text if len(text) <= MOST_CODE else f"# left out: {len(text):,} characters, more than {MOST_CODE:,}"
         pieces.append(f"# ---- {name} ----\n{kept.rstrip()}\n")
     return "\n".join(pieces)

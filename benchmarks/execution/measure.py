@@ -64,27 +64,23 @@ def measure(
         run: its folder.
         encoder: hash of the method's weights.
         progress: kept up to date.
-        bank: features that were computed elsewhere: `method` then encodes nothing.
+        bank: features that are there already; `method` then encodes nothing but what measures of the network ask for.
 
     Raises:
         signals.Interrupted: the process was asked to stop.
     """
 
-    def report(phase: str, done: int = 0, total: int = 0) -> None:
+    def report(phase: str) -> None:
         signals.check()
-        progress.update(phase, done, total)
-
-    def follow(batches: Iterable, split: str) -> Iterator:
-        total = len(batches)  # type: ignore[arg-type]
-        for done, batch in enumerate(batches):
-            report(f"encode {split}", done, total)
-            yield batch
+        progress.update(phase)
 
     start = time.perf_counter()
-    network = method if bank is None and isinstance(method, Method | Encoder) else None
-    encoded = bank if network is None else encode_splits(network, data, run, encoder, follow)
+    network = method if isinstance(method, Method | Encoder) else None
+    encoded = bank
     if encoded is None:
-        raise TypeError(f"{type(method).__name__} encodes nothing, and no features are given")
+        if network is None:
+            raise TypeError(f"{type(method).__name__} encodes nothing, and no features are given")
+        encoded = encode_splits(network, data, run, encoder, followed(progress))
     before = _earlier(cell, run, encoder)
     missing = [title for title in cell.measures if title not in before.measures]
     itself = None if network is None else as_network(network, data)
@@ -109,6 +105,19 @@ def measure(
         names=data.value_names,
     )
     return measured
+
+
+def followed(progress: ProgressFile) -> Callable[[Iterable, str], Iterator]:
+    """What passes the batches of a split on, keeps progress up to date, and stops where the process was asked to."""
+
+    def follow(batches: Iterable, split: str) -> Iterator:
+        total = len(batches)  # type: ignore[arg-type]
+        for done, batch in enumerate(batches):
+            signals.check()
+            progress.update(f"encode {split}", done, total)
+            yield batch
+
+    return follow
 
 
 def images_of(data: ImageDataModule) -> dict[SplitName, SplitName]:

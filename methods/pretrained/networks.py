@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -90,11 +91,16 @@ def own_network(path: str) -> OwnNetwork:
     if not isinstance(network, nn.Module):
         raise BadFile(f"returned a {type(network).__name__}, a torch.nn.Module was expected")
     said = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
+    return OwnNetwork(network, wishes_of(said if isinstance(said, Mapping) else None), _file_of(found, path))
+
+
+def _file_of(found: Any, path: str) -> str:
+    """The file that what lies at a path was written in; "" if it is of none."""
     try:
-        file = inspect.getsourcefile(found) or ""  # type: ignore[arg-type]
-    except TypeError:  # an instance, or made without a file
-        file = ""
-    return OwnNetwork(network, wishes_of(said if isinstance(said, Mapping) else None), file)
+        return inspect.getsourcefile(found) or ""
+    except TypeError:  # an instance, or a function wrapped in another: the file where the path finds it
+        module = sys.modules.get(path.replace(":", ".").rpartition(".")[0])
+        return getattr(module, "__file__", None) or ""
 
 
 def check_timm(name: str) -> None:

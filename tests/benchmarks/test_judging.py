@@ -18,7 +18,8 @@ from torch import nn
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.pretrained import availability, downloads, encoder_names, sources
-from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.protocol import MEASURES
+from disentangle_bench.evaluation.records import digest_of_file, find_records
 from disentangle_bench.evaluation.verify import verify
 
 NETWORK = """
@@ -60,6 +61,16 @@ class NotFiniteLater(Mine):
         features[40:41] /= 0
         return features
 
+class FailsLater(Mine):
+    def forward(self, images):
+        if len(images) > 32:
+            raise IndexError("no such channel")
+        return self.layers(images)
+
+class Constant(Mine):
+    def forward(self, images):
+        return torch.ones(len(images), 4)
+
 class Tuple(Mine):
     def forward(self, images):
         return self.layers(images), self.head
@@ -72,6 +83,14 @@ def fails():
 
 def nothing():
     return None
+"""
+MEASURE = """
+from disentangle_bench.evaluation.measures.base import Measure, NO_TARGET, Score
+
+width = Measure(
+    name="width", version=1, targets=NO_TARGET, splits="test", source="a test", aspect="descriptive",
+    scores={"width": Score(None, 0, 99, "none")}, run=lambda space: {"width": float(space.x["test"].shape[1])},
+)
 """
 REQUEST = ["--dataset", "digits", "--suite", "smoke", "--measures"]
 
@@ -179,10 +198,51 @@ def test_a_module_that_is_none(folder, capsys):
 
 def test_an_encoder_of_which_nothing_can_be_measured(folder, capsys):
     """Its record tells why, and so does the exit code."""
-    assert main(["eval", "--encoder", "their_network:NotFiniteLater", *REQUEST, "knn"]) == 1
-    reason = "their_network.NotFiniteLater: no measure gave a figure: train_x: features contain "
-    assert re.search(rf"{reason}\d+ non-finite values, the first in row 40", capsys.readouterr().err)
+    assert main(["eval", "--encoder", "their_network:Constant", *REQUEST, "knn"]) == 1
+    assert "their_network.Constant: no measure gave a figure: train_x is constant" in capsys.readouterr().err
     assert len(find_records(Path("results/runs"))[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            "NotFiniteLater",
+            r"its features have \d+ NaN or infinite values in the train split, the first of image 40$",
+        ),
+        (
+            "FailsLater",
+            r"fails with images 0 to \d+ of the train split: IndexError: no such channel \(their_network.py, line",
+        ),
+    ],
+)
+def test_a_network_that_breaks_beyond_the_first_images(network, message, folder, capsys):
+    """It is refused as one that breaks at once is, and nothing of it is left."""
+    arguments = ["eval", "--encoder", f"their_network:{network}", *REQUEST, "knn", "--out", "made/runs"]
+    assert main(arguments) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(rf"bench: --encoder their_network:{network}: {message}", last), last
+    assert not Path("made").exists()
+    Path("made").mkdir()
+    assert main(arguments) == 2
+    assert not list(Path("made").iterdir()), "a folder that was there stays"
+
+
+def test_a_copy_of_the_users_own_code_lies_beside_the_record(folder):
+    (folder / "my_measure.py").write_text(MEASURE)
+    (folder / "instance.py").write_text("from their_network import Mine\n\nnetwork = Mine()\n")
+    record = judged("--encoder", "their_network:Mine", measures="knn,my_measure.width")
+    kept = next(folder.rglob("own_code.py"))
+    assert NETWORK.strip() in kept.read_text()
+    assert "# ---- their_network.py ----" in kept.read_text()
+    assert MEASURE.strip() in kept.read_text()
+    assert record["provenance"]["own_code"] == digest_of_file(kept)
+    judged("--encoder", "instance.network", "--image-size", "20", measures="knn")
+    (other,) = set(folder.rglob("own_code.py")) - {kept}
+    assert other.read_text() == "# ---- instance.py ----\nfrom their_network import Mine\n\nnetwork = Mine()\n"
+    MEASURES.pop("width@1")
+    for name in ("my_measure", "instance"):
+        sys.modules.pop(name)
 
 
 def test_torchscript(folder, capsys):

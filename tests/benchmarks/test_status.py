@@ -74,14 +74,26 @@ def test_states_of_cells(folders, launch, capsys):
 
 
 def test_nothing_to_show_or_to_cancel(tmp_path, capsys):
-    out = ["--out", str(tmp_path / "none")]
+    out = ["--out", str(tmp_path)]
     assert main(["status", *out]) == 0
     assert "no cells under" in capsys.readouterr().out
     assert main(["cancel", *out]) == 0
     assert "nothing is running or queued" in capsys.readouterr().out
     assert main(["cancel", "simclr", *out]) == 2
     assert "cancel simclr: no such cell is running or queued" in capsys.readouterr().err
-    assert not (tmp_path / "none").exists()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["status", "cancel", "du", "clean"])
+def test_a_folder_that_was_named_has_to_be_there(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([command, "--out", "mistyped"]) == 2
+    assert capsys.readouterr().err.startswith("bench: --out mistyped: no such folder, name ")
+    (tmp_path / "file").touch()
+    assert main([command, "--out", "file"]) == 2
+    assert capsys.readouterr().err.startswith("bench: --out file: not a folder, name ")
+    assert main([command]) == 0, "before the first run there is no results/runs, which is no mistake"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def wait_for(condition, process):

@@ -20,6 +20,7 @@ def command(*, out: str = "results/runs", weights: bool = False, failed: bool = 
     from disentangle_bench.benchmarks.runs import storage
     from disentangle_bench.benchmarks.runs.folder import RunFolder
 
+    preconditions.require_folder(Path(out))
     preconditions.check_writable(Path(out))
     freed, runs = 0, list(RunFolder.all_in(Path(out)))
     jobs = slurm_queue.ask_queue(needed=failed and any(run.job.exists() for run in runs)).jobs

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from disentangle_bench.benchmarks.commands import preconditions
+
 
 def command(*, out: str = "results/runs") -> int:
     """Say what takes how much room in a folder of runs, and what `bench clean` would give back.
@@ -16,6 +18,7 @@ def command(*, out: str = "results/runs") -> int:
     from disentangle_bench.benchmarks.runs import storage
     from disentangle_bench.benchmarks.runs.folder import RunFolder
 
+    preconditions.require_folder(Path(out))
     rows: dict[tuple[str, str], dict[str, int]] = {}
     for run in RunFolder.all_in(Path(out)):
         taken = rows.setdefault((run.path.parts[-3], run.path.parts[-2]), {"runs": 0})

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,18 +15,26 @@ from torch import nn
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.build import as_text, own_measures_of
 from disentangle_bench.benchmarks.execution.costs import Cost
 from disentangle_bench.benchmarks.execution.distributed import device_of
-from disentangle_bench.benchmarks.execution.measure import measure
+from disentangle_bench.benchmarks.execution.measure import Measurements, measure
 from disentangle_bench.benchmarks.execution.pretrained import encoder_names, sources
+from disentangle_bench.benchmarks.execution.pretrained.encoding import encode, withdrawn_if_refused
 from disentangle_bench.benchmarks.execution.pretrained.features import PrecomputedFeatures, read_bank
 from disentangle_bench.benchmarks.execution.pretrained.forecast import ProgressBar, forecast, spaces_of
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now, write_results
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.machine import find_devices
 from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.lookup import find_class, own_measures, resolve_measures, source_hash
+from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
+from disentangle_bench.benchmarks.planning.lookup import (
+    find_class,
+    own_measures,
+    own_texts,
+    resolve_measures,
+    source_hash,
+)
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.planning.trial import setup_data
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
@@ -80,7 +89,7 @@ class _Loaded:
     budget: dict[str, float]
     step: int
     bank: FeatureBank | None = None
-    code: str = ""
+    code: tuple[str, str] | None = None
     labels: list[str] | None = None
 
 
@@ -114,7 +123,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
         seed=0,
         data=data_options,
         fingerprint=data.fingerprint,
-        source=source_hash(data_class) + loaded.code,
+        source=source_hash(data_class) + (content_hash(loaded.code[1]) if loaded.code else ""),
         options=loaded.options,
         budget=loaded.budget,
         precision="32-true",
@@ -134,23 +143,35 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     if _seen(run, given, loaded)[0] == [UNKNOWN]:
         told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"
         print(told, file=sys.stderr)
+    code = as_text([*([loaded.code] if loaded.code else []), *own_texts(data_class), *own_measures_of(cell)])
+    made = [path for path in (run.path, *run.path.parents) if not path.exists()]
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_config(RunConfig(cell, launch))
     try:
-        with lock.hold(run.lock):
-            progress = ProgressBar(run)
-            try:
-                measured = measure(cell, loaded.module, data, run, loaded.state, progress, loaded.bank)
-            finally:
-                progress.close()
+        with lock.hold(run.lock), withdrawn_if_refused(run, made):
+            measured = _measured(given, loaded, cell, data, run)
             record = make_record(cell, loaded.module, data, trained, measured, launch, started)
             record["labels"], record["provenance"]["labels_from"] = _seen(run, given, loaded)
-            sealed = write_results(run, record, measured.outcomes)
+            sealed = write_results(run, record, measured.outcomes, code)
             cleanup.clear(run)
     except lock.Taken:
         raise RequestError(f"{loaded.label}: another process is judging it into {run.path}, wait for that") from None
     feature_cache.prune(out)
     return sealed
+
+
+def _measured(given: GivenEncoder, loaded: _Loaded, cell: Cell, data: ImageDataModule, run: RunFolder) -> Measurements:
+    """What was measured, and the seconds of encoding with it. Raises RequestError."""
+    start, bank = time.perf_counter(), loaded.bank
+    progress = ProgressBar(run)
+    try:
+        if isinstance(loaded.module, Encoder):
+            bank = encode(loaded.module, data, run, loaded.state, progress, str(given))
+        encoding = time.perf_counter() - start
+        measured = measure(cell, loaded.module, data, run, loaded.state, progress, bank)
+    finally:
+        progress.close()
+    return replace(measured, seconds=measured.seconds + encoding)
 
 
 def _seen(run: RunFolder, given: GivenEncoder, loaded: _Loaded) -> tuple[list[str], str]:

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.methods.base import STATISTICS
 from disentangle_bench.methods.pretrained import networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
@@ -35,7 +34,7 @@ class Source:
         step: steps that it was trained for; -1: elsewhere; 0: not at all.
         budget: that it was trained within, where that is known.
         note: of a file of this suite.
-        code: hash of somebody's own code that it is made by.
+        code: (name, content) of the file of somebody's own that it is made by; None: there is none.
     """
 
     label: str
@@ -46,7 +45,7 @@ class Source:
     step: int = -1
     budget: dict[str, float] = field(default_factory=dict)
     note: Note | None = None
-    code: str = ""
+    code: tuple[str, str] | None = None
 
 
 def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
@@ -94,7 +93,8 @@ def of_function(path: str) -> Source:
         _, *sides = network.image_shape
         size, fixed = (None, False) if None in sides else (tuple(sides), True)  # type: ignore[assignment]
         statistics = network.spec.mean, network.spec.std
-    code = content_hash(Path(file).read_text(encoding="utf-8", errors="replace")) if Path(file).is_file() else ""
+    own = Path(file)
+    code = (own.name, own.read_text(encoding="utf-8", errors="replace")) if own.is_file() else None
     return Source(path, lambda channels, shape: network, size, fixed, statistics, code=code)
 
 
