@@ -8,6 +8,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import ALL, Space
 from disentangle_bench.evaluation.measures.domain import unseen_domain, worst_group
+from disentangle_bench.evaluation.measures.probing import share_unknown
 from disentangle_bench.evaluation.metrics import probes
 from disentangle_bench.evaluation.metrics.invariance import domain_leakage
 from tests.evaluation.measures.planted import (
@@ -45,6 +46,14 @@ def test_domains_that_nobody_could_learn_are_not_called_hidden():
     assert "100% of the test images have a class that no image of probe has" in found["leakage@4", "class"]["reason"]
     assert "no image of probe has" in found["informativeness@2", "class"]["reason"]
     assert "1 of the targets varies" in found["mig@2", ALL]["reason"]
+
+
+def test_domains_of_images_that_weigh_nothing_are_neither_learnt_nor_asked_for():
+    y = {"probe": {"color": np.array([0, 1, 2])}, "test": {"color": np.array([0, 1, 2, 2])}}
+    weights = {"probe": np.array([1, 1, 0]), "test": np.array([1, 1, 1, 0])}
+    x = {split: np.zeros((len(values["color"]), 1)) for split, values in y.items()}
+    assert share_unknown(Space("features", x, y), COLOR) == 0
+    assert share_unknown(Space("features", x, y, weights=weights), COLOR) == pytest.approx(1 / 3)
 
 
 def test_a_neighbour_that_weighs_nothing_takes_nobodys_place():
