@@ -214,3 +214,11 @@ def test_retrieval_across_domains():
     found = scores(bank(content_only), "retrieval@1", "class by color")
     assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
     assert scores(bank(noise), "retrieval@1", "class by color")["recall@1"] == pytest.approx(0.25, abs=0.08)
+
+
+def test_queries_whose_class_no_other_domain_has_do_not_count():
+    y = labels()
+    y["test"]["color"][y["test"]["class"] == 3] = 0
+    found = scores(bank(content_only, y), "retrieval@1", "class by color")
+    assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
+    assert found["queries"] == (y["test"]["class"] != 3).sum()
