@@ -75,7 +75,14 @@ def test_leakage_is_that_of_the_strongest_adversary_above_chance():
     def faint(y):
         return onehot(y["color"], 3, 1.5) + noise(y)[:, :3]
 
-    found = scores(bank(faint), "leakage@4", "color")
+    uneven = {"test": np.random.default_rng(0).random(COUNTS["test"])}
+    plain = bank(faint)
+    for weights in ({}, uneven):
+        found = scores(FeatureBank(plain.features, plain.targets, weights), "leakage@4", "color")
+        check_curve(found)
+
+
+def check_curve(found):
     strongest = (found["linear"], found["mlp"], found["knn"])[int(found["adversary"])]
     assert 0.05 < found["leakage"] < 0.95
     assert found["leakage"] == pytest.approx((strongest - found["chance"]) / (1 - found["chance"]), abs=1e-12)
