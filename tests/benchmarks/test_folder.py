@@ -18,6 +18,7 @@ from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.files import LONGEST_NAME, file_name
 from disentangle_bench.json_files import BadJson, from_dict, write_json
 from tests.benchmarks.conftest import make_cell, reason_of
+from tests.evaluation.leaderboard.conftest import make_record
 
 SPOILT = ("", "[", "[]", "3", '"text"', "null", "{}", '{"reason": 3, "time": "now"}', "[" * 20_000)
 PROCESS = asdict(lock.ProcessId.this())
@@ -81,6 +82,17 @@ def test_configuration_goes_through_json_unchanged(cell, launch):
         from_dict(RunConfig, plain | {"launch": {"command": "", "devices": "2"}}, "config")
     with pytest.raises(BadJson, match="command is missing"):
         from_dict(CellLaunch, {}, "config")
+
+
+def test_a_record_completes_its_own_cell_alone_and_no_more_measures_than_it_has(started):
+    record = make_record()
+    assert not started.is_complete(["linear@1"])
+    write_json(started.record, record)
+    assert not started.is_complete(["linear@1"])  # of another cell
+    record["cell"]["hash"] = started.hash
+    write_json(started.record, record)
+    assert started.is_complete(["linear@1"])
+    assert not started.is_complete(["linear@1", "knn@1"])
 
 
 def test_a_cell_that_waited_is_started_by_the_same_configuration(cell, launch):

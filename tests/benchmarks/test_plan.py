@@ -25,6 +25,8 @@ def test_hash_is_of_what_decides_the_result():
         assert planned("simclr", "colored_digits", setting)[0].hash != cell.hash, setting
     assert replace(cell, seed=1).hash != cell.hash
     assert replace(cell, seed=1).settings == cell.settings
+    for change in ({"precision": "bf16-mixed"}, {"threads": 7}, {"source": "other code"}):
+        assert replace(cell, **change).settings != cell.settings, change
 
 
 def test_hash_is_not_of_where_data_lie_or_what_is_measured():

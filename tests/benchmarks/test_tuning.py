@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -186,6 +186,10 @@ def test_what_was_chosen_with_is_not_reported_with(suite, tmp_path):
         (tmp_path / "choice.json").write_text(json.dumps(asdict(made) | change))
         with pytest.raises(RequestError, match=words):
             plan(choose(str(suite(more="tuned: choice.json\n"))))
+    chosen = replace(made, seed=9, methods={"simclr": [TrialResult({"lr": 0.004}, 0.9, [])]})
+    (tmp_path / "choice.json").write_text(json.dumps(asdict(chosen)))  # the suite's own settings give way to it
+    cells = plan(choose(str(suite(more="  simclr: {lr: 0.5, weight_decay: 0.25}\ntuned: choice.json\n")), "simclr"))
+    assert {(cell.options["lr"], cell.options["weight_decay"]) for cell in cells} == {(0.004, 0.25)}
     with pytest.raises(RequestError, match="other"):
         plan(choose(str(suite(more="tuned: other.json\n"))))
 

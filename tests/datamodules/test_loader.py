@@ -182,3 +182,14 @@ def test_looking_at_the_data_leaves_the_global_stream_alone(root):
     before = torch.get_rng_state()
     list(build(root).train_dataloader())
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 5])
+def test_processes_that_judge_together_take_every_image_once(processes):
+    """Seven batches, which no number of these processes but one shares out evenly."""
+    module = datamodules.build("digits", batch_size=8)
+    size = -(-len(module.splits["val"]) // 7)
+    parts = [module.eval_dataloader("val", size, rank=rank, num_replicas=processes) for rank in range(processes)]
+    seen = [batch["index"] for part in parts for batch in part]
+    assert len(seen) == 7
+    assert torch.cat(seen).tolist() == list(range(len(module.splits["val"])))

@@ -107,6 +107,12 @@ def test_the_draw_is_the_same_each_time_and_follows_the_seed_alone():
     assert drawn(shift="correlation:0.5") == first
 
 
+def test_each_probe_split_has_random_numbers_of_its_own():
+    module = datamodules.build("colored_digits")
+    learn, choose = (module.probe_generator(name).random() for name in PROBES)
+    assert learn != choose
+
+
 @pytest.mark.parametrize(("kind", "values"), [("color", 10), ("rotation", 6)])
 def test_mnist_is_drawn_once_where_there_are_enough_and_looks_as_in_test(tmp_path, kind, values, monkeypatch):
     monkeypatch.setitem(probe.LEAST, "probe", 1_000)
@@ -201,6 +207,15 @@ def test_images_that_cannot_be_drawn_again_are_weighted(uneven):
     assert module.splits["train"].weights is None
     assert module.describe()["probe"]["how"].endswith("weighted by p(class) p(domain) / p(class, domain)")
     assert uneven(shift="leave_out:sketch").splits["test"].weights is None  # one domain only
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5])
+def test_test_images_whose_hue_goes_with_the_class_are_weighted(correlation):
+    split = datamodules.build("colored_digits", shift=f"correlation:{correlation}").splits["test"]
+    assert (split.weights is None) == (correlation == 0)
+    if correlation:
+        table = table_of(split, "class", "color")
+        assert np.allclose(table, np.outer(table.sum(1), table.sum(0)) / table.sum(), rtol=1e-5)
 
 
 def test_a_class_that_a_domain_lacks_is_left_out_and_named(class_folders, tmp_path):

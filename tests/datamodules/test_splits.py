@@ -151,5 +151,7 @@ def test_fewer_training_images_keep_classes_and_leave_the_test_split_alone():
     assert {image.tobytes() for image in part.splits["train"].take(np.arange(100))} <= given
     assert set(np.bincount(part.splits["train"].targets["class"])) <= {9, 10, 11}
     assert np.array_equal(part.splits["test"].targets["class"], whole.splits["test"].targets["class"])
+    again = datamodules.build("digits", batch_size=8, train_images=100, seed=5)
+    assert again.fingerprint == part.fingerprint  # seeds of runs share their images
     with pytest.raises(DataMismatch, match="train_images 100000"):
         datamodules.build("digits", train_images=100_000, batch_size=8).setup()

@@ -8,6 +8,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import ALL, Space
 from disentangle_bench.evaluation.measures.domain import unseen_domain, worst_group
+from disentangle_bench.evaluation.measures.probing import share_unknown
 from disentangle_bench.evaluation.metrics import probes
 from disentangle_bench.evaluation.metrics.invariance import domain_leakage
 from tests.evaluation.measures.planted import (
@@ -47,6 +48,14 @@ def test_domains_that_nobody_could_learn_are_not_called_hidden():
     assert "1 of the targets varies" in found["mig@2", ALL]["reason"]
 
 
+def test_domains_of_images_that_weigh_nothing_are_neither_learnt_nor_asked_for():
+    y = {"probe": {"color": np.array([0, 1, 2])}, "test": {"color": np.array([0, 1, 2, 2])}}
+    weights = {"probe": np.array([1, 1, 0]), "test": np.array([1, 1, 1, 0])}
+    x = {split: np.zeros((len(values["color"]), 1)) for split, values in y.items()}
+    assert share_unknown(Space("features", x, y), COLOR) == 0
+    assert share_unknown(Space("features", x, y, weights=weights), COLOR) == pytest.approx(1 / 3)
+
+
 def test_a_neighbour_that_weighs_nothing_takes_nobodys_place():
     rng = np.random.default_rng(0)
     x, d = rng.normal(size=(300, 5)), rng.integers(2, size=300)
@@ -66,7 +75,14 @@ def test_leakage_is_that_of_the_strongest_adversary_above_chance():
     def faint(y):
         return onehot(y["color"], 3, 1.5) + noise(y)[:, :3]
 
-    found = scores(bank(faint), "leakage@4", "color")
+    uneven = {"test": np.random.default_rng(0).random(COUNTS["test"])}
+    plain = bank(faint)
+    for weights in ({}, uneven):
+        found = scores(FeatureBank(plain.features, plain.targets, weights), "leakage@4", "color")
+        check_curve(found)
+
+
+def check_curve(found):
     strongest = (found["linear"], found["mlp"], found["knn"])[int(found["adversary"])]
     assert 0.05 < found["leakage"] < 0.95
     assert found["leakage"] == pytest.approx((strongest - found["chance"]) / (1 - found["chance"]), abs=1e-12)
@@ -205,3 +221,11 @@ def test_retrieval_across_domains():
     found = scores(bank(content_only), "retrieval@1", "class by color")
     assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
     assert scores(bank(noise), "retrieval@1", "class by color")["recall@1"] == pytest.approx(0.25, abs=0.08)
+
+
+def test_queries_whose_class_no_other_domain_has_do_not_count():
+    y = labels()
+    y["test"]["color"][y["test"]["class"] == 3] = 0
+    found = scores(bank(content_only, y), "retrieval@1", "class by color")
+    assert (found["recall@1"], found["map"]) == (1, pytest.approx(1))
+    assert found["queries"] == (y["test"]["class"] != 3).sum()

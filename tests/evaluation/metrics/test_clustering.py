@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import normalized_mutual_info_score
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics import MetricUndefined
-from disentangle_bench.evaluation.metrics.clustering import cluster_scores, kmeans_scores, silhouette
+from disentangle_bench.evaluation.metrics.clustering import (
+    chance_nmi,
+    cluster_scores,
+    kmeans_clusters,
+    kmeans_scores,
+    silhouette,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -102,3 +109,20 @@ def test_undefined_cases_say_why():
         kmeans_scores(features, labels[1:], 4)
     with pytest.raises(ValueError, match="integers"):
         cluster_scores(labels, labels + 0.5)
+
+
+def test_chance_is_the_mean_nmi_of_permuted_labels_also_of_few_groups():
+    rng = np.random.default_rng(0)
+    labels, groups = np.arange(60) % 10, np.arange(60) // 30
+    permuted = [normalized_mutual_info_score(rng.permutation(labels), groups) for _ in range(400)]
+    assert chance_nmi(labels, groups) == pytest.approx(np.mean(permuted), rel=0.05)
+
+
+def test_of_several_starts_the_tightest_clusters_are_kept():
+    x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+
+    def spread(starts):
+        groups = kmeans_clusters(x, 12, [0], n_init=starts)[0]
+        return sum(((x[groups == k] - x[groups == k].mean(axis=0)) ** 2).sum() for k in np.unique(groups))
+
+    assert spread(20) < 0.98 * spread(1)

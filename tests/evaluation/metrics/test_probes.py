@@ -13,6 +13,7 @@ from disentangle_bench.evaluation.metrics import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import nearest, products
 from disentangle_bench.evaluation.metrics.probes import (
     L2_GRID,
+    informativeness,
     knn,
     knn_scores,
     linear_probe,
@@ -20,6 +21,7 @@ from disentangle_bench.evaluation.metrics.probes import (
     mlp_probe,
     ridge_probe,
 )
+from disentangle_bench.evaluation.metrics.probes.scoring import joint_weights
 from tests.evaluation.metrics.made import blobs, halves, noise
 
 # ---- nearest neighbours
@@ -177,6 +179,19 @@ def test_what_weighs_nothing_is_not_fitted_not_picked_on_and_not_scored():
     assert found > 0.9
     test_alone = ridge_probe(*alone[0], *both[2], val=alone[1], weights=(None, None, weights[2]))["r2"]
     assert test_alone == pytest.approx(ridge_probe(*alone[0], *alone[2], val=alone[1])["r2"], abs=1e-9)
+
+
+def test_each_part_has_as_much_weight_as_it_has_rows():
+    joint = joint_weights(np.array([1.0, 3.0]), np.array([10.0, 10.0, 10.0]), 2, 3)
+    assert joint.tolist() == [0.5, 1.5, 1, 1, 1]
+    assert joint_weights(None, np.array([2.0, 0.0]), 1, 2).tolist() == [1, 2, 0]
+    assert joint_weights(None, None, 1, 2) is None
+
+
+def test_what_misleads_is_as_informative_as_a_constant_guess():
+    x, y = np.eye(2)[np.arange(100) % 2], np.arange(100) % 2
+    assert informativeness(x, y, x, y, num_classes=2)["told"] == 1
+    assert informativeness(x, y, x, 1 - y, num_classes=2)["told"] == 0
 
 
 def test_weights_count_a_sample_as_often_as_they_say():
