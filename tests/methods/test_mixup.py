@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 from torch.testing import assert_close
 
-from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss
+from disentangle_bench.methods.objectives import mixup
+from disentangle_bench.methods.objectives.mixup import draw_partners, mixed_invariant_loss, mixed_loss
 
 
 def test_partners_are_a_permutation_inside_each_subset():
@@ -42,6 +43,26 @@ def test_value_is_the_definition_by_autograd_over_column_weights():
     loss, penalty = mixed_invariant_loss(mixed, plain, partner, share, assignment, num_subsets=4)
     assert_close(loss, torch.stack(losses).mean())
     assert_close(penalty, torch.stack(penalties).mean())
+
+
+@pytest.mark.parametrize(
+    ("partitions", "options", "expected"),
+    [
+        (2, {}, (1 + 2) / 2 + 0.5 * (10 + 20) / 2 + 4),
+        (2, {"sum_partitions": True}, (1 + 2) + 0.5 * (10 + 20) + 4),
+        (2, {"keep_global": False}, (1 + 2) / 2 + 0.5 * (10 + 20) / 2),
+        (2, {"penalty_weight": 8.0}, ((1 + 2) / 2 + 8 * (10 + 20) / 2 + 4) / 8),
+        (0, {}, 1),  # the whole batch's, without a penalty
+    ],
+)
+def test_the_losses_and_penalties_of_partitions_are_put_together_as_written(partitions, options, expected, monkeypatch):
+    told = iter([(1.0, 10.0), (2.0, 20.0), (4.0, 40.0)])
+    monkeypatch.setattr(mixup, "mixed_invariant_loss", lambda *_, **__: map(torch.tensor, next(told)))
+    views = torch.rand(2, 6, 3, 4, 4)
+    assignments = [torch.arange(6) % 2] * partitions
+    options = {"penalty_weight": 0.5, "generator": torch.Generator()} | options
+    loss = mixed_loss(lambda image: normalize(image.flatten(1)), *views, assignments, **options)
+    assert float(loss) == pytest.approx(expected)
 
 
 def test_a_partner_of_another_subset_is_an_error():

@@ -53,9 +53,9 @@ def test_starts_are_compared_on_a_part_and_all_images_are_learnt_from(digits, mo
 
 
 def test_a_cluster_without_images_starts_again_from_the_one_that_is_worst_off():
-    features = torch.tensor([[0.0], [1.0], [10.0]])
-    centers, _ = lloyd(features, torch.tensor([[0.5], [100.0], [200.0]]), 50, torch.tensor(0.0))
-    assert centers.flatten().sort().values.tolist() == [0.0, 1.0, 10.0]
+    features = torch.tensor([[5.0], [6.0], [15.0]])
+    centers, _ = lloyd(features, torch.tensor([[5.5], [100.0], [200.0]]), 50, torch.tensor(0.0))
+    assert centers.flatten().sort().values.tolist() == [5.0, 6.0, 15.0]
 
 
 def test_starts_lie_apart():
