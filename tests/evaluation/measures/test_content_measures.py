@@ -6,7 +6,8 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import Space
-from disentangle_bench.evaluation.measures.content import few_shot, kmeans
+from disentangle_bench.evaluation.measures.clusters import kmeans
+from disentangle_bench.evaluation.measures.content import few_shot
 from tests.evaluation.measures.planted import (
     CLASS,
     COLOR,
