@@ -75,12 +75,13 @@ class Stop(Exception):
 def test_a_run_and_an_evaluation_judge_where_they_are_launched(launch, cell, monkeypatch):
     seen = []
 
-    def measure(cell, method, *_):
-        seen.append(features.device_of(method).type)
+    def judge(network):
+        seen.append(features.device_of(network).type)
         raise Stop
 
+    monkeypatch.setattr(run_cell, "measure", lambda cell, method, *_: judge(method))
+    monkeypatch.setattr(evaluate, "encode", lambda encoder, *_: judge(encoder))
     for part in (run_cell, evaluate):
-        monkeypatch.setattr(part, "measure", measure)
         monkeypatch.setattr(part, "device_of", lambda launch: torch.device("meta"))
     monkeypatch.setattr(run_cell, "_train_or_load", lambda *_: Trained("e", 0, 0, Cost()))
     monkeypatch.setattr(evaluate, "state_hash", lambda state: "e")
