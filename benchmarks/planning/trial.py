@@ -126,7 +126,7 @@ def try_measure(measure: Measure, targets: tuple[TargetSpec, ...]) -> None:
         RequestError: its code fails, or gives what no record can hold.
     """
     rng = np.random.default_rng(0)
-    rows = max(ROWS, *(4 * target.size for target in targets))
+    rows = max([ROWS, *(4 * target.size for target in targets)])
     splits: tuple[str, ...] = (*SPLITS, *PROBES)
     x = {split: rng.normal(size=(rows, CODES)).astype(np.float32) for split in splits}
     y = {split: {target.name: _some_values(target, rows, rng) for target in targets} for split in splits}

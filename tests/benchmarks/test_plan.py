@@ -12,6 +12,8 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.planning.trial import try_measure
+from disentangle_bench.evaluation.measures.base import NO_TARGET, Measure, Score
 
 
 def planned(method, dataset="colored_digits", *settings):
@@ -156,3 +158,19 @@ def test_cells_side_by_side_share_the_cores(asked, threads, tmp_path, monkeypatc
     suite.write_text(f"description: x\n{four}budget: {{epochs: 1}}\nmeasures: [linear]\n")
     assert main(["run", "--suite", str(suite), "--out", str(tmp_path / "runs"), *asked]) == 0
     assert set(started) == {threads}
+
+
+def test_a_measure_of_ones_own_is_tried_on_data_without_targets():
+    spread = Measure(
+        name="spread",
+        version=1,
+        targets=NO_TARGET,
+        splits="scored on test",
+        source="own",
+        scores={"spread": Score(None, 0, float("inf"), "none")},
+        aspect="descriptive",
+        run=lambda space: {"spread": float(space.x["test"].std())},
+    )
+    try_measure(spread, ())
+    with pytest.raises(RequestError, match=r"measure slip@1: .* ended with KeyError"):
+        try_measure(replace(spread, name="slip", run=lambda space: {"spread": space.x["tset"]}), ())

@@ -163,12 +163,12 @@ def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> 
 def draw_dial(table: pd.DataFrame) -> bytes:
     """The first curves of `dial.figures` of one data set, a line a method."""
     heights = table[table["score"] == dial.SCORE].sort_values(["method", "space", "correlation"], kind="stable")
-    curves_ = []
+    drawn = []
     for name, part in heights.groupby(["method", "space"], sort=False):
         mean, low, high = (100 * part[key].to_numpy(float) for key in ("mean", "low", "high"))
-        curves_.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
+        drawn.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
     return charts.over(
-        curves_[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"
+        drawn[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"
     )
 
 
@@ -212,8 +212,8 @@ def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
     if len(grid.rows) < 2 or all(len(ranks) < 2 for ranks in found.values()):
         return None
     href = files.add(f"{grid.dataset} ranks.svg", draw_ranks(found, grid))
-    lines_ = [(title, method, *ranks) for title, sets in found.items() for method, ranks in sets.items()]
-    table = pd.DataFrame(lines_, columns=["figure", "method", "rank_low", "rank_high"])
+    ranked = [(title, method, *ranks) for title, sets in found.items() for method, ranks in sets.items()]
+    table = pd.DataFrame(ranked, columns=["figure", "method", "rank_low", "rank_high"])
     address = files.add(f"{grid.dataset} ranks.csv", formats.csv(table))
     caption = (
         "A bar reaches over all ranks that the runs can't exclude, at 95 % for all methods of a criterion at once. "
