@@ -24,6 +24,10 @@ def test_shuffled_batches_are_the_same_on_every_machine():
     assert next(iter(ShuffledBatches(1000, 8, seed=0))).tolist() == [893, 283, 662, 625, 469, 202, 423, 761]
 
 
+def test_balanced_batches_are_the_same_on_every_machine():
+    assert next(iter(BalancedBatches(np.arange(60) % 3, 6, 3, seed=0))).tolist() == [55, 47, 45, 13, 41, 51]
+
+
 def samplers(groups, batch_size, per_batch, replicas, **options):
     return [BalancedBatches(groups, batch_size, per_batch, 0, rank, replicas, **options) for rank in range(replicas)]
 

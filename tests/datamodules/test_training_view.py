@@ -187,6 +187,15 @@ def test_what_is_trained_on_is_a_setting_apart_from_the_probes(name, tmp_path):
         assert (module.fingerprint == plain.fingerprint) == (chosen == "train")
 
 
+@pytest.mark.parametrize("chosen", ["train", "train+val"])
+def test_mean_and_deviation_are_those_of_the_images_that_are_trained_on(chosen):
+    module = datamodules.build("colored_digits", pretrain_on=chosen)
+    images = module.training.take(np.arange(len(module.training))) / 255
+    described = module.training_view(NONE).describe()
+    assert described["mean"] == pytest.approx(images.mean((0, 2, 3)), abs=1e-6)
+    assert described["std"] == pytest.approx(images.std((0, 2, 3)), abs=1e-6)
+
+
 def test_images_that_are_not_there_are_not_trained_on():
     with pytest.raises(DataMismatch, match=r"pretrain_on 'train\+unlabeled': digits has no unlabelled images"):
         datamodules.build("digits", pretrain_on="train+unlabeled").setup()

@@ -195,3 +195,14 @@ def test_the_encoder_can_start_from_a_file(data, make, tmp_path):
     save_file({key: value.contiguous() for key, value in other.items()}, tmp_path / "f.safetensors")
     with pytest.raises(ValueError, match=r"1 of 20 tensors are not in there, such as layers\.0\.weight"):
         make("simclr", module, init=str(tmp_path / "f.safetensors"))
+
+
+@pytest.mark.parametrize("name", TRAINING)
+def test_a_seed_decides_weights_and_views(name, data, make):
+    module, image = data(), torch.arange(4 * 3 * 16 * 16).view(4, 3, 16, 16).to(torch.uint8)
+    first, again, other = (make(name, module, seed=seed, **SMALL_OPTIONS.get(name, {})) for seed in (0, 0, 1))
+    weights = [torch.cat([p.detach().flatten() for p in one.backbone.parameters()]) for one in (first, again, other)]
+    views = [one.views({"image": image})[0] for one in (first, again, other)]
+    for drawn in (weights, views):
+        assert torch.equal(drawn[0], drawn[1])
+        assert not torch.equal(drawn[0], drawn[2])

@@ -52,6 +52,18 @@ def test_only_declared_targets_reach_the_step(name, data, monkeypatch):
     assert {key for key in seen if key.startswith("target/")} == {k for k, r in roles.items() if r in cls.uses_targets}
 
 
+@pytest.mark.parametrize("name", SELF_SUPERVISED)
+def test_no_undeclared_label_goes_to_the_device(name, data):
+    """Neither of this suite's batches, nor of a loader that has labels which the data set never described."""
+    method = methods.build(name, image_shape=data.image_shape, data=data.describe())
+    batch = next(iter(data.train_dataloader())) | {"target/other": torch.zeros(16)}
+    roles = {"target/class": "content", "target/color": "domain"}
+    sent = method.on_before_batch_transfer(batch, 0)
+    assert {key for key in sent if key.startswith("target/")} == {
+        k for k, r in roles.items() if r in method.uses_targets
+    }
+
+
 @pytest.mark.parametrize("read", [lambda batch: batch["target/class"], lambda batch: batch.get("target/class")])
 def test_reading_an_undeclared_label_names_the_firewall_and_the_fix(read, data):
     class Peeking(Method):

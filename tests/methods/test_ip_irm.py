@@ -99,3 +99,19 @@ def test_a_random_partition_costs_no_pass_over_the_images(data, make, trainer):
     again = make("ip_irm", module, partition_every=1, partition_epochs=0)
     trainer(max_epochs=1, limit_train_batches=1).fit(again, datamodule=module)
     assert torch.equal(again.partitions[0], first)
+
+
+def test_each_image_of_a_batch_goes_by_its_own_subset(data, make, trainer, monkeypatch):
+    module, given = data(), []
+    method = make("ip_irm", module)
+    logits = torch.nn.functional.one_hot(torch.arange(160) * 7 % 160 // 80, 2).float()
+    monkeypatch.setattr(method, "find_partition", lambda: (logits, 0.0))
+    monkeypatch.setattr(ip_irm, "invariant_loss", lambda z1, z2, subsets, **_: given.extend(subsets) or z1.sum())
+    step = method.training_step
+    monkeypatch.setattr(
+        method, "training_step", lambda batch, batch_idx: given.append(batch["index"]) or step(batch, batch_idx)
+    )
+    trainer(max_epochs=1, limit_train_batches=2).fit(method, datamodule=module)
+    assert len(given) == 4
+    for index, subset in zip(given[::2], given[1::2], strict=True):
+        assert_close(subset, index * 7 % 160 // 80)

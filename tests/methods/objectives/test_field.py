@@ -197,6 +197,13 @@ def test_queries_are_classified_among_their_key_and_the_queue():
         contrastive.momentum_info_nce(query, key, queue[:, :3])
 
 
+def test_keys_and_stored_codes_get_no_gradient():
+    codes = [torch.randn(5, 3, requires_grad=True) for _ in range(3)]
+    first, *others = torch.autograd.grad(contrastive.momentum_info_nce(*codes), codes, allow_unused=True)
+    assert first is not None
+    assert others == [None, None]
+
+
 def test_the_targets_of_a_prediction_get_no_gradient():
     p, z = (torch.randn(5, 3, dtype=torch.float64, requires_grad=True) for _ in "pz")
     loss = contrastive.negative_cosine(p, z)
