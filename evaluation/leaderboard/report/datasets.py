@@ -167,9 +167,7 @@ def draw_dial(table: pd.DataFrame) -> bytes:
     for name, part in heights.groupby(["method", "space"], sort=False):
         mean, low, high = (100 * part[key].to_numpy(float) for key in ("mean", "low", "high"))
         drawn.append((str(name[0]), str(part["block"].iloc[0]), part["correlation"].to_numpy(float), mean, low, high))
-    return charts.over(
-        drawn[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %"
-    )
+    return charts.over(drawn[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %")
 
 
 def _dial(found: list[dial.Curve], frame: pd.DataFrame, files: Output) -> Picture | None:
