@@ -84,6 +84,13 @@ def score_of(measure: str, score: str) -> Score | None:
     return MEASURES[measure].scores.get(score) if measure in MEASURES else None
 
 
+def exceeded_width(measure: str, score: str, width: int) -> int | None:
+    """The most codes up to which a score follows what it should, where a space of `width` codes has more; else None."""
+    known = score_of(measure, score)
+    most = known.most_codes if known is not None else None
+    return most if most is not None and width > most else None
+
+
 def block_of(labels: str) -> str:
     """What competes with what: methods that saw `content` labels, others that saw `domain` ones, none, or who knows."""
     roles = set(labels.removesuffix(SAID).split(", "))

@@ -12,6 +12,7 @@ from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.frame import (
     COST,
     block_of,
+    exceeded_width,
     observations,
     provenance,
     score_of,
@@ -113,7 +114,11 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
 
 
 def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -> dict[Line, dict[str, Any]]:
-    """What `statistics.column` says of one column: of the main table's lines, and apart from them of the others."""
+    """What `statistics.column` says of one column.
+
+    Of the main table's lines together, and apart from them of the others. A line whose space is wider than its score
+    is valid for competes with none.
+    """
     from disentangle_bench.evaluation.leaderboard import statistics
 
     first = next(iter(found))
@@ -123,10 +128,12 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     outcomes = same_images({line: terms_of(runs) for line, runs in found.items()})
     described = score is not None and score.direction is None
     told: dict[Line, dict[str, Any]] = {}
-    if described:  # its spread goes with its size: rows tell nothing of each other's
-        together = [[line] for line in found]
-    else:
-        together = [[line for line in found if bool(rows[line]) == main] for main in (True, False)]
+    ranked, outside, others = [], [], []
+    for line, runs in found.items():
+        wide = exceeded_width(line.measure, line.score, max(run.width for run in runs)) is not None
+        (others if not rows[line] else outside if wide else ranked).append(line)
+    # of what is only described the spread goes with the size: rows tell nothing of each other's
+    together = [[line] for line in found] if described else [ranked, outside, others]
     for lines in together:
         table = statistics.column(
             {str(k): outcomes[line] for k, line in enumerate(lines)},
@@ -134,7 +141,7 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
             blocks={str(k): block_of(line.labels) for k, line in enumerate(lines)},
             fixed={str(k) for k, line in enumerate(lines) if _is_fixed(found[line], outcomes[line])},
         )
-        competes = score is not None and not described and any(rows[line] for line in lines)
+        competes = score is not None and not described and lines is ranked
         kept = STATISTICS if competes else STATISTICS[: STATISTICS.index("rank_low")]
         for line, *values in zip(lines, *(table[name].tolist() for name in kept), strict=True):
             told[line] = dict(zip(kept, values, strict=True))

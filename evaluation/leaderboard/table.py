@@ -17,6 +17,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     LEAKAGE,
     PERCENT,
     Key,
+    exceeded_width,
     score_of,
 )
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, SPACE_COLUMN, Column, Figure, Grid, TableCell
@@ -256,8 +257,9 @@ class _Board:
         half, untrusted = (found.high - found.low) / 2, _untrusted(found)
         if untrusted:
             notes = (*notes, grid.note(untrusted))
-        best = found.best and not untrusted
-        return TableCell(found.mean, half, ranks, best, bound, fewer, notes, untrusted=untrusted, space=_mark(found))
+        return TableCell(
+            found.mean, half, ranks, found.best, bound, fewer, notes, untrusted=untrusted, space=_mark(found)
+        )
 
     def _published(self, grid: Grid, figures: tuple[Published, ...]) -> TableCell:
         """One that was measured as here, if there is one; the notes tell of all."""
@@ -297,13 +299,12 @@ def _mark(figure: Figure) -> str:
 
 def _untrusted(figure: Figure) -> str:
     """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
-    known = score_of(figure.measure, figure.score)
-    most = known.most_codes if known is not None else None
-    if most is None or figure.width <= most:
+    most = exceeded_width(figure.measure, figure.score, figure.width)
+    if most is None:
         return ""
     return (
         f"{figure.measure} {figure.score}: the space is wider than the {most} codes up to which the score follows what "
-        "it should (results/measures.md)."
+        "it should (results/measures.md); it is not ranked."
     )
 
 

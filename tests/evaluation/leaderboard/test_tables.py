@@ -232,16 +232,20 @@ def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(reco
     assert next(row for row in rows(text) if row[0] == "chance")[3:5] == [ABSENT, "0.0"]
 
 
-def test_a_figure_outside_of_what_its_score_is_valid_for_is_never_bold_and_says_why(record):
-    """IRS follows what it should up to four codes."""
+def test_a_figure_outside_of_what_its_score_is_valid_for_competes_with_none_and_says_why(record):
+    """IRS follows what it should up to four codes: a better figure of 64 takes neither the bold print nor a rank."""
     found = [
         record(method=m, seed=s, metrics=[IRS | {"width": width, "scores": {"irs": value + 0.001 * s}}])
         for m, width, value in (("narrow", 4, 0.5), ("wide", 64, 0.9))
         for s in range(3)
     ]
-    text = to_markdown(leaderboard(at(found)))
+    frame = leaderboard(at(found))
+    text = to_markdown(frame)
     place = rows(text)[0].index("irs@2 ↑")
-    assert {row[0]: "**" in row[place] for row in body(text)} == {"narrow": False, "wide": False}
+    assert {row[0]: "**" in row[place] for row in body(text)} == {"narrow": True, "wide": False}
+    ranks = frame[frame["score"] == "irs"].set_index("method")["rank_low"].to_dict()
+    assert ranks["narrow"] == 1
+    assert math.isnan(ranks["wide"])
     assert text.count("the space is wider than the 4 codes") == 1
     for one in found:
         one["metrics"][1]["width"] = 4
