@@ -128,7 +128,9 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     outcomes = same_images({line: terms_of(runs) for line, runs in found.items()})
     described = score is not None and score.direction is None
     told: dict[Line, dict[str, Any]] = {}
-    ranked, outside, others = [], [], []
+    ranked: list[Line] = []
+    outside: list[Line] = []
+    others: list[Line] = []
     for line, runs in found.items():
         wide = exceeded_width(line.measure, line.score, max(run.width for run in runs)) is not None
         (others if not rows[line] else outside if wide else ranked).append(line)
