@@ -49,6 +49,8 @@ def command(
     method_class = find_class(methods, "method", method) if method else None
     options_alone = [one.removeprefix("data.").removeprefix(f"{dotted(name)}.") for one in set or []]
     given = assigned([f"data.{one}" for one in options_alone]).get("data", {})
+    if not method and "balance" not in given:  # no batch is drawn: fewer images than a usual one are no fault here
+        given = {"batch_size": 1} | given
     with opened_data(data_class, options.resolve(data_class, given, f"data set {name}"), name) as data:
         if action == "check":
             print(inspection.check(data).text())

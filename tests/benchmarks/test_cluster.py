@@ -78,6 +78,17 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     assert "2 jobs submitted" in capsys.readouterr().err
 
 
+def test_tuning_leaves_its_jobs_to_the_cluster_too(stub, tmp_path, capsys):
+    asked = ["tune", "--suite", "smoke", "--method", "simclr", "--set", "tune.draws=2", "--launcher", "slurm"]
+    asked += ["--to", str(tmp_path / "choice.json"), "--out", str(tmp_path / "runs"), "--detach"]
+    assert main([*asked, "--devices", "2", "--set", "resources.gpus_per_node=0"]) == 0
+    told = capsys.readouterr()
+    assert "2 jobs submitted" in told.err
+    assert "2 of 2 runs are still on their way; the same command chooses once they are there" in told.out
+    assert "--ntasks-per-node=2" in (stub / "submitted-0").read_text()
+    assert not (tmp_path / "choice.json").exists()
+
+
 def test_what_a_shell_says_of_squeue_hides_no_job(stub, tmp_path, monkeypatch):
     """A user who has it list running jobs only, or a site that greets, must not have jobs given in twice."""
     hiding = 'echo "Welcome"; test -z "$SQUEUE_STATES" && echo "42|PENDING|Priority"; true'
