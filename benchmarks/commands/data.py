@@ -24,7 +24,8 @@ def command(
         action: show or check.
         name: of the data set.
         method: show the views that this method trains on instead: a row an image, the image itself first.
-        set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER.
+        set: KEY=VALUE of the data set's options, may be repeated, such as correlation=0.5 or root=FOLDER; also as
+            `bench run` has them, data.root or image_folder.root.
         to: the picture; default: results/data/NAME.png, or NAME-METHOD.png.
     """
     from disentangle_bench import datamodules, methods
@@ -35,6 +36,7 @@ def command(
     from disentangle_bench.benchmarks.planning.trial import opened_data
     from disentangle_bench.datamodules import inspection
     from disentangle_bench.evaluation.pictures.artefacts import views_sheet
+    from disentangle_bench.registry import dotted
 
     own_code.allow(Path.cwd())
     stem = "-".join(file_name(part) for part in (name, method) if part)
@@ -45,7 +47,10 @@ def command(
         raise RequestError("data check: --to and --method belong to `bench data show`")
     data_class = find_class(datamodules, "dataset", name)
     method_class = find_class(methods, "method", method) if method else None
-    given = assigned([f"data.{assignment}" for assignment in set or []]).get("data", {})
+    options_alone = [one.removeprefix("data.").removeprefix(f"{dotted(name)}.") for one in set or []]
+    given = assigned([f"data.{one}" for one in options_alone]).get("data", {})
+    if not method and "balance" not in given:  # no batch is drawn: fewer images than a usual one are no fault here
+        given = {"batch_size": 1} | given
     with opened_data(data_class, options.resolve(data_class, given, f"data set {name}"), name) as data:
         if action == "check":
             print(inspection.check(data).text())

@@ -17,7 +17,7 @@ from disentangle_bench.files import find_files, write_file
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
     from disentangle_bench.benchmarks.planning.suite import Suite
-    from disentangle_bench.evaluation.records import Problem
+    from disentangle_bench.evaluation.records import Problem, Record
 
 
 RUNS = "results/runs"
@@ -134,6 +134,14 @@ def name_skipped(problems: Iterable[Problem]) -> None:
     """Say on standard error which records are left out, and why."""
     for problem in problems:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
+
+
+def name_older_code(records: Iterable[Record]) -> None:
+    """Say on standard error which rows of a table come from code of the user's own as it was before."""
+    from disentangle_bench.evaluation.leaderboard.naming import older_code
+
+    for line in older_code(list(records)):
+        print(f"bench: {line}", file=sys.stderr)
 
 
 def require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import signal
 import sys
 import threading
@@ -139,6 +140,11 @@ def _train_or_load(
     progress: ProgressFile,
 ) -> Trained:
     """The method with trained weights; what is damaged of them means training on from the last checkpoint."""
+    if launch.accelerator == "gpu" and not torch.cuda.is_available():
+        raise RequestError(
+            f"the run shall compute on a GPU, and torch finds none on {platform.node()}: on a cluster name a partition "
+            "that has them, --set resources.partition=NAME, or ask for none, --set resources.gpus_per_node=0"
+        )
     try:
         if (trained := read(Trained, run.trained)) is not None:
             method.load_state_dict(read_weights(run.weights, trained.encoder))

@@ -52,13 +52,18 @@ def jobs() -> dict[str, str]:
 
 
 def exit_state(job: str) -> str:
-    """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes)."""
+    """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes).
+
+    One that was killed for want of memory could leave no word itself, so the advice is here.
+    """
     try:
         shown = _call("scontrol", "show", "job", job, "--oneliner")
     except NotAnswering:
         return ""
     known = dict(word.split("=", 1) for word in shown.split() if "=" in word)
-    return f"{known.get('JobState', '')}, exit code {known.get('ExitCode', '?')}"
+    state = known.get("JobState", "")
+    advice = "; more memory: --set resources.mem_gb=GIGABYTES" if state == "OUT_OF_MEMORY" else ""
+    return f"{state}, exit code {known.get('ExitCode', '?')}{advice}"
 
 
 def cancel(jobs: Iterable[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.evaluation.leaderboard.claims import Claim, Side
@@ -63,20 +65,33 @@ def read(chosen: list[str]) -> list[Claim]:
             raise unknown("claim", name, [*files, *known])
         found |= {claim.name: claim for claim in picked}
     suites = {name: suite.read(name) for name in dict.fromkeys(claim.suite for claim in found.values())}
-    for claim in found.values():
-        _check(claim, suites[claim.suite])
-    return list(found.values())
+    return [_checked(claim, suites[claim.suite]) for claim in found.values()]
 
 
-def _check(claim: Claim, of: suite.Suite) -> None:
-    """Raise RequestError unless the rows, measures and scores of a claim are those of its suite."""
-    from disentangle_bench import methods
+def _checked(claim: Claim, of: suite.Suite) -> Claim:
+    """The claim with somebody's own named as tables do, for their paths.
+
+    Raises:
+        RequestError: its rows, measures or scores are not those of its suite.
+    """
+    from disentangle_bench import datamodules, methods
+    from disentangle_bench.benchmarks.planning.lookup import resolve_measures
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    matrix = methods.available() if of.methods == "all" else of.methods
-    rows = {name for name in matrix if claim.dataset in of.datasets}
-    rows |= {one.label for one in of.experiments if one.dataset == claim.dataset}
     where = f"claim {claim.name}: "
+    own_code.allow(Path.cwd())
+    called = _called(methods, "method", methods.available() if of.methods == "all" else of.methods)
+    called_data = _called(datamodules, "dataset", [*of.datasets, *(one.dataset for one in of.experiments)])
+    measures = resolve_measures(of.measures)
+    dataset = called_data.get(claim.dataset, claim.dataset)
+    claim = replace(
+        claim,
+        dataset=dataset,
+        a=replace(claim.a, row=called.get(claim.a.row, claim.a.row)),
+        b=replace(claim.b, row=called.get(claim.b.row, claim.b.row)),
+    )
+    rows = set(called.values()) if dataset in [called_data[name] for name in of.datasets] else set()
+    rows |= {one.label for one in of.experiments if called_data[one.dataset] == dataset}
     if strangers := set(claim.seeds) - set(of.seeds):
         raise RequestError(f"{where}suite {claim.suite} has no seed {min(strangers)}")
     for side in (claim.a, claim.b):
@@ -87,10 +102,18 @@ def _check(claim: Claim, of: suite.Suite) -> None:
         measure, score, _ = claim.figure(side)
         if measure == COST:
             continue
-        if measure not in of.measures:
-            raise RequestError(where + str(unknown(f"measure of suite {claim.suite}", measure, of.measures)))
+        if measure not in measures:
+            raise RequestError(where + str(unknown(f"measure of suite {claim.suite}", measure, measures)))
         if score not in MEASURES[measure].scores:
             raise RequestError(where + str(unknown("score", score, MEASURES[measure].scores)))
+    return claim
+
+
+def _called(registry: Any, kind: str, listed: Iterable[str]) -> dict[str, str]:
+    """What tables call methods or data sets, by the names that a suite has for them."""
+    from disentangle_bench.benchmarks.planning.lookup import find_class
+
+    return {name: find_class(registry, kind, name).name if "." in name else name for name in listed}
 
 
 def _file(path: Path) -> list[Claim]:

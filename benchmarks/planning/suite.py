@@ -221,12 +221,12 @@ def choose(
         elif not isinstance(value, dict):
             raise RequestError(
                 f"--set {head}={value}: expected data.OPTION, method.OPTION, NAME.OPTION (of one data set or method), "
-                "budget.UNIT, resources.NAME, precision or threads"
+                "budget.UNIT, resources.NAME, tune.NAME, precision or threads"
             )
         elif head == "budget":
             content[head] = value
         else:
-            content = merged(content, {head: value} if head == "resources" else {"settings": {head: value}})
+            content = merged(content, {head: value} if head in ("resources", "tune") else {"settings": {head: value}})
     chosen = _typed(content)
     set_there = {path for path in chosen.sweep if holds(overrides, keys_of(path))}
     chosen.sweeps = {p: v for p, v in chosen.sweeps.items() if p not in set_there} | swept(sweeps or [])

@@ -16,8 +16,11 @@ from disentangle_bench.datamodules.families.class_folders import (
     refuse_split_folders,
 )
 from disentangle_bench.datamodules.splits.stratified import joint_labels, three_way
-from disentangle_bench.datamodules.storage.image_files import scan, subfolders
+from disentangle_bench.datamodules.storage.image_files import Listing, scan, subfolders
 from disentangle_bench.datamodules.targets import TargetSpec
+
+FEWEST = 3
+"""Images of a class (in each domain) where the splits are drawn: one for each."""
 
 
 class ImageFolder(ClassFolders):
@@ -68,7 +71,7 @@ class ImageFolder(ClassFolders):
         refuse_split_folders(root, classes, "classes")
         listing = scan(root, classes)
         labels = class_numbers(listing.tops(1), classes, root)
-        return self._finish(listing, {"class": (labels, classes)}, self._seeded(labels))
+        return self._finish(listing, {"class": (labels, classes)}, self._seeded(labels, listing, 1))
 
     def _load_domains(self, root: Path) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         domains = subfolders(root)
@@ -83,10 +86,18 @@ class ImageFolder(ClassFolders):
             for folder in subfolders(root / domain):
                 if not ((domain_labels == domains.index(domain)) & (labels == classes.index(folder))).any():
                     raise DataCorrupt(f"{root / domain / folder}: class folder without images; fill or delete it")
-        rows = self._seeded(joint_labels(domain_labels, labels))
+        rows = self._seeded(joint_labels(domain_labels, labels), listing, 2)
         return self._finish(listing, {"class": (labels, classes), "domain": (domain_labels, domains)}, rows)
 
-    def _seeded(self, labels: np.ndarray) -> dict[SplitName, np.ndarray]:
+    def _seeded(self, labels: np.ndarray, listing: Listing, depth: int) -> dict[SplitName, np.ndarray]:
+        counts = np.bincount(labels)
+        if counts.min() < FEWEST:
+            first = int(np.flatnonzero(labels == counts.argmin())[0])
+            folder = listing.root.joinpath(*listing.names[first].split("/")[:depth])
+            raise DataMismatch(
+                f"{folder}: {counts.min()} of the {FEWEST} images that a class needs (in each domain), one for each of "
+                "train, val and test; add some, or take the folder away"
+            )
         return three_way(labels, val=self.val_fraction, test=self.test_fraction, seed=self.split_seed)
 
 

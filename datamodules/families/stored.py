@@ -210,7 +210,8 @@ class ImageFileDataModule(StoredDataModule):
             first = "; ".join(f"{listing.root}/{name}: {reason}" for name, reason in self.unreadable_files[:5])
             raise DataCorrupt(
                 f"{len(unreadable)} of {len(listing)} images of {self.name} cannot be read ({first}"
-                f"{'; ...' if len(unreadable) > 5 else ''}); repair them, or leave them out with unreadable=skip"
+                f"{'; ...' if len(unreadable) > 5 else ''}); repair them, or leave them out with "
+                "data.unreadable=skip"
             )
         bad = np.array([row for row, *_ in unreadable])
         return {name: at[~np.isin(at, bad)] for name, at in rows.items()}

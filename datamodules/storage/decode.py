@@ -1,6 +1,7 @@
 """From an encoded image file to uint8 RGB of one size."""
 
 import io
+import re
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -50,7 +51,7 @@ def decode(data: bytes, size: int | None = None) -> np.ndarray:
             ImageOps.exif_transpose(opened, in_place=True)
             image = _rgb(opened)
     except Exception as error:  # the decoders of many formats raise anything from OSError to struct.error
-        raise UnreadableImage(f"not a readable image: {error}") from error
+        raise UnreadableImage(f"not a readable image: {_told(error)}") from error
     pixels = np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
     return pixels if size is None else fit(pixels, size)
 
@@ -81,7 +82,7 @@ def shorter_side(data: bytes) -> int:
         with Image.open(io.BytesIO(data)) as image:
             return min(image.size)
     except Exception as error:  # as above
-        raise UnreadableImage(f"not a readable image: {error}") from error
+        raise UnreadableImage(f"not a readable image: {_told(error)}") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -98,3 +99,8 @@ def _rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image).convert("RGB")
     return image.convert("RGB")
+
+
+def _told(error: Exception) -> str:
+    """Pillow's words without the name of the buffer that it was given, which says nothing and differs each time."""
+    return re.sub(r" <_io\.BytesIO object at \w+>", "", str(error))

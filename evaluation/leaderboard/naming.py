@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from disentangle_bench.evaluation.records import Record, display_name
 
+CODE_OPTIONS = ("backbone", "own_views")
+"""Options of a method that may name code of the user's own."""
 Group = tuple[str, str, str]
 """(data set, method, settings)."""
 _SECTIONS = ("options", "budget", "data")
@@ -73,6 +75,36 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
             alone = [other[2][:8] for other in keys].count(beginning) == 1
             labels[key] = f"{label} [{beginning}{'' if alone else f' {k + 1}'}]"
     return labels
+
+
+def older_code(records: Collection[Record]) -> list[str]:
+    """A line for each row that comes from other code of the user's own than the newest run of the same classes.
+
+    Whoever edits a file and runs it again has the rows of before in the same folder: they are told apart by `source`,
+    but not which is of the file as it is.
+    """
+    labels = method_labels(records)
+    rows: dict[tuple, dict[Group, list[Record]]] = {}
+    for record in records:
+        if record["config"].get("source"):
+            options = record["config"].get("options") or {}
+            classes = (*group_of(record)[:2], *(short(options.get(name)) for name in CODE_OPTIONS))
+            rows.setdefault(classes, {}).setdefault(group_of(record), []).append(record)
+    told = []
+    for groups in rows.values():
+        newest = max((record for runs in groups.values() for record in runs), key=_finished)
+        for group, runs in groups.items():
+            if runs[0]["config"]["source"] != newest["config"]["source"]:
+                folders = ", ".join(sorted(record["cell"]["hash"] for record in runs))
+                told.append(
+                    f"{group[0]}: {labels[group]} comes from another version of your own code than the newest run, "
+                    f"{labels[group_of(newest)]}; to drop its row remove the folders of its runs: {folders}"
+                )
+    return sorted(told)
+
+
+def _finished(record: Record) -> str:
+    return str(record["provenance"].get("finished", ""))
 
 
 def experiments_of(record: Record) -> list[dict[str, Any]]:

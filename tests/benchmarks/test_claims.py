@@ -31,6 +31,16 @@ def test_claims_are_chosen_by_name_or_by_file():
     assert len(names) == 7
 
 
+OWN = """
+from disentangle_bench.datamodules.datasets.digits import ColoredDigits
+from disentangle_bench.methods.random_init import RandomInit
+
+class Mine(RandomInit):
+    name = source = "claimed"
+
+class Data(ColoredDigits):
+    name = source = licence = "claimed_data"
+"""
 GOOD = """
 paper: somebody
 suite: smoke
@@ -70,6 +80,20 @@ def test_a_file_of_ones_own_is_named_by_the_command_that_judges_it_again(tmp_pat
     file.write_text(GOOD)
     assert [claim.file for claim in claims.read([str(file)])] == [str(file)]
     assert not any(claim.file for claim in SHIPPED)
+
+
+def test_a_method_and_data_of_ones_own_are_called_as_their_table_calls_them(tmp_path, monkeypatch):
+    """Whichever way the file of claims names them."""
+    monkeypatch.chdir(tmp_path)
+    Path("claimed_file.py").write_text(OWN)
+    Path("own_suite.yaml").write_text(
+        "{datasets: [claimed_file.Data], methods: [claimed_file.Mine, pixels], budget: {epochs: 1}, measures: [linear]}"
+    )
+    for dataset, row in (("claimed_file.Data", "claimed_file.Mine"), ("claimed_data", "claimed")):
+        given = GOOD.replace("colored_digits", dataset).replace("row: simclr", f"row: {row}")
+        Path("mine.yaml").write_text(given.replace("suite: smoke", "suite: own_suite.yaml"))
+        (claim,) = claims.read(["mine.yaml"])
+        assert (claim.dataset, claim.a.row, claim.b.row) == ("claimed_data", "claimed", "pixels")
 
 
 def test_each_command_of_the_committed_page_can_be_copied(monkeypatch, capsys):

@@ -23,6 +23,8 @@ COMMANDS = {
     "scontrol": 'echo "JobId=42 JobState=OUT_OF_MEMORY ExitCode=0:125"',
 }
 
+OUT_OF_MEMORY = "OUT_OF_MEMORY, exit code 0:125; more memory: --set resources.mem_gb=GIGABYTES"
+
 
 @pytest.fixture
 def stub(tmp_path, monkeypatch):
@@ -71,9 +73,20 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
 
     (stub / "queue").write_text("")
     assert main(["status", *out]) == 0
-    assert "job 42_1 ended without a word (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().out
+    assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in capsys.readouterr().out
     assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
     assert "2 jobs submitted" in capsys.readouterr().err
+
+
+def test_tuning_leaves_its_jobs_to_the_cluster_too(stub, tmp_path, capsys):
+    asked = ["tune", "--suite", "smoke", "--method", "simclr", "--set", "tune.draws=2", "--launcher", "slurm"]
+    asked += ["--to", str(tmp_path / "choice.json"), "--out", str(tmp_path / "runs"), "--detach"]
+    assert main([*asked, "--devices", "2", "--set", "resources.gpus_per_node=0"]) == 0
+    told = capsys.readouterr()
+    assert "2 jobs submitted" in told.err
+    assert "2 of 2 runs are still on their way; the same command chooses once they are there" in told.out
+    assert "--ntasks-per-node=2" in (stub / "submitted-0").read_text()
+    assert not (tmp_path / "choice.json").exists()
 
 
 def test_what_a_shell_says_of_squeue_hides_no_job(stub, tmp_path, monkeypatch):
@@ -233,7 +246,7 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
     monkeypatch.setattr(cluster, "QUEUE_SECONDS", 0.0)
     monkeypatch.setattr(cluster, "LOOK_SECONDS", 0.01)
     assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 1
-    assert "job 42 ended without a record (OUT_OF_MEMORY, exit code 0:125)" in capsys.readouterr().err
+    assert f"job 42 ended without a record ({OUT_OF_MEMORY})" in capsys.readouterr().err
     assert list((tmp_path / "runs" / ".jobs").glob("42_*")), "what it printed is kept"
 
 

@@ -14,7 +14,7 @@ from disentangle_bench.benchmarks.execution.pretrained import evaluate
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.planning.suite import choose
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunFolder
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.evaluation import features
 from disentangle_bench.evaluation.metrics.invariance import leakage
@@ -66,6 +66,16 @@ def test_a_process_computes_on_its_own_of_the_cells_devices(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert distributed.device_of(gpus) == torch.device("cuda", 3)
     assert distributed.device_of(replace(gpus, device_ids=())) == torch.device("cuda", 1)
+
+
+def test_a_run_for_a_gpu_where_there_is_none_says_what_to_set(launch, cell, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    run = prepare(cell, replace(launch, accelerator="gpu"))
+    assert run_cell.main(run) == ExitStatus.FAILED
+    failure = run.state().failure
+    assert failure is not None
+    assert "torch finds none on" in failure.reason
+    assert "--set resources.gpus_per_node=0" in failure.reason
 
 
 class Stop(Exception):

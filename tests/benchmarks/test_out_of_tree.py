@@ -135,6 +135,8 @@ def test_they_are_listed_and_shown(folder, capsys):
         assert main(["list", what, name]) == 0
         assert told in " ".join(capsys.readouterr().out.split())
     assert main(["data", "check", "their_file.Stripes", "--set", "batch_size=32"]) == 0
+    for spelled in ("data", "their_file.Stripes", "their_file:Stripes"):
+        assert main(["data", "check", "their_file.Stripes", "--set", f"{spelled}.batch_size=32"]) == 0
     assert main(["data", "show", "their_file.Stripes", "--method", "their_file.Mine", "--set", "batch_size=32"]) == 0
 
 

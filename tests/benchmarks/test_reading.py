@@ -124,6 +124,9 @@ def test_data_show_and_check(tmp_path, capsys):
     assert views.read_bytes().startswith(b"\x89PNG")
     assert main(["data", "check", "digits"]) == 0
     assert "1293 train, 144 val, 360 test" in capsys.readouterr().out
+    assert main(["data", "check", "digits", "--set", "train_images=120"]) == 0, "fewer than a usual batch"
+    assert main(["data", "check", "digits", "--set", "train_images=120", "--set", "data.batch_size=128"]) == 2
+    assert "choose a smaller data.batch_size" in capsys.readouterr().err
     assert main(["data", "check", "digit"]) == 2
     assert main(["data", "check", "digits", "--set", "correlation=1"]) == 2
     assert "unknown option 'correlation'" in capsys.readouterr().err

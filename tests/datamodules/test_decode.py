@@ -106,7 +106,7 @@ def jpeg(size=64):
     ("data", "why"),
     [
         (b"", "empty"),
-        (b"not an image at all", "cannot identify"),
+        (b"not an image at all", "cannot identify image file$"),
         (jpeg()[: len(jpeg()) // 2], "truncated"),
         (encoded(Image.fromarray(rgb(64, 64)))[:2000], "truncated|broken|incomplete"),
         (encoded(Image.new("F", (4, 4)), "tiff"), "floating-point"),

@@ -147,6 +147,17 @@ def test_one_class_only_is_refused(class_folders):
         folder(class_folders("a")).setup()
 
 
+@pytest.mark.parametrize(("rare", "domains"), [("rare", False), ("photo/rare", True)])
+def test_a_class_of_too_few_images_for_the_splits_is_named(class_folders, draw, rare, domains):
+    root = class_folders(*(("photo/cat", "sketch/cat", "sketch/rare") if domains else ("cat", "dog")))
+    for image in range(2):
+        draw(root / rare / f"{image}.png", image)
+    with pytest.raises(DataMismatch, match=f"{root / rare}: 2 of the 3 images that a class needs"):
+        folder(root, domains=domains).setup()
+    draw(root / rare / "3.png", 3)
+    folder(root, domains=domains).setup()
+
+
 def test_a_test_class_without_training_images_is_named(class_folders):
     root = class_folders("train/a", "train/b", "test/a", "test/new")
     with pytest.raises(DataMismatch, match="test/new: class without training images"):

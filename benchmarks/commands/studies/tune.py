@@ -23,8 +23,11 @@ def command(
     method: str | None = None,
     set: list[str] | None = None,
     out: str = "results/tuning",
+    devices: int = 1,
+    nodes: int = 1,
     jobs: int | None = None,
     launcher: Literal["local", "slurm"] = "local",
+    detach: bool = False,
     dry_run: bool = False,
 ) -> int:
     """Choose every method's options on validation images, from as many draws of its search space for each.
@@ -37,13 +40,17 @@ def command(
         method: only these, comma-separated.
         set: KEY=VALUE, may be repeated, as in `bench run`.
         out: folder of the runs.
+        devices: processors or GPUs for each cell, as in `bench run`.
+        nodes: machines for each cell (with --launcher slurm).
         jobs: cells side by side; default: as many as the machine has room for.
         launcher: local or slurm.
+        detach: don't wait for the cluster's jobs; the same command chooses once they have run.
         dry_run: only list what would be done.
     """
     from disentangle_bench.benchmarks.commands.carry_out import carry_out
     from disentangle_bench.benchmarks.planning.suite import choose
     from disentangle_bench.benchmarks.planning.tuning import Choice, check_criterion, tuning_suite
+    from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.json_files import write_json
 
     request = choose(suite, method, None, None, set)
@@ -56,10 +63,21 @@ def command(
     if not settings:
         raise RequestError(f"suite {suite}: no method to tune")
     cells, code = carry_out(
-        tuning_suite(request, settings, datasets), Path(out), jobs=jobs, launcher=launcher, dry_run=dry_run, alone=True
+        tuning_suite(request, settings, datasets),
+        Path(out),
+        devices=devices,
+        nodes=nodes,
+        jobs=jobs,
+        launcher=launcher,
+        detach=detach,
+        dry_run=dry_run,
+        alone=True,
     )
     if code or dry_run:
         return code
+    if missing := sum(not RunFolder(cell.folder(Path(out))).is_complete(cell.measures) for cell in cells):
+        print(f"{missing} of {len(cells)} runs are still on their way; the same command chooses once they are there")
+        return 0
     row_of = {(cell.dataset, label): cell for cell in cells for label in cell.labels}
     found = {}
     for name, draws in settings.items():
@@ -80,7 +98,8 @@ def _use(suite: str, method: str | None, assignments: list[str] | None, to: str)
     """The command that runs what was tuned with the options that were chosen."""
     words = ["bench", "run", "--suite", suite, "--tuned", to]
     words += ["--method", method] if method else []
-    return shlex.join([*words, *(word for one in assignments or [] for word in ("--set", one))])
+    kept = [one for one in assignments or [] if not one.startswith("tune.")]
+    return shlex.join([*words, *(word for one in kept for word in ("--set", one))])
 
 
 def _draws(request: Suite) -> tuple[dict[str, list[dict[str, Any]]], dict[str, list[str]]]:

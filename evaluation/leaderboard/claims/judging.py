@@ -29,7 +29,8 @@ class Side:
     """One side of a comparison; what isn't given is the claim's.
 
     Attributes:
-        row: label of a row of the table: a method, or an experiment of the suite.
+        row: label of a row of the table: a method (one of your own by its `name`, or its path), or an experiment of the
+            suite.
         space: in which it is measured; empty: the one that speaks for the method.
         measure: title.
         score: of the measure.

@@ -21,7 +21,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     observations,
     score_of,
 )
-from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels
+from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels, older_code
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
@@ -114,7 +114,7 @@ def build_from(
             compared_total=0 if compared is None else len(compared),
             compared_csv=None if compared is None else files.add("comparison with baseline.csv", formats.csv(compared)),
             galleries=_galleries(named, files),
-            cautions=[*cautions(found.values()), *seen.attrs["problems"]],
+            cautions=[*cautions(found.values()), *older_code(list(found.values())), *seen.attrs["problems"]],
             problems=[problem.reason for problem in problems],
             runs_csv=files.add("runs.csv", cards.runs_csv(named)),
             figures_csv=files.add("leaderboard.csv", formats.csv(frame)),

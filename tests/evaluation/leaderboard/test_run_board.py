@@ -12,9 +12,13 @@ from disentangle_bench.json_files import write_json
 def put(tmp_path, make_record):
     """Writes a record where runs of a folder lie, and returns the cell's hash."""
 
-    def write(method, seed=0, dataset="digits", suite="smoke", cost=None, **given):
+    def write(method, seed=0, dataset="digits", suite="smoke", cost=None, source="", day=1, **given):
         record = make_record(dataset, method, seed, cost=cost, **given)
         record["config"]["suite"] = suite
+        if source:
+            record["config"]["source"] = source
+            record["cell"] |= {"settings": f"{record['cell']['settings']}{source}", "hash": f"{source}{method}{seed}"}
+            record["provenance"]["finished"] = f"2030-01-0{day}T00:01:00+00:00"
         path = tmp_path / dataset / method / record["cell"]["hash"] / FILE
         path.parent.mkdir(parents=True)
         write_json(path, record)
@@ -43,6 +47,27 @@ def test_a_request_is_shown_among_all_that_it_can_be_compared_with(tmp_path, put
     told = capsys.readouterr().out
     assert names_in(told) == ["mine"]
     assert "of this request" not in told
+
+
+def test_a_row_of_code_that_was_edited_since_is_named(tmp_path, put, capsys):
+    put("my_file.Mine", source="aa", day=1)
+    put("my_file.Mine", seed=1, source="aa", day=1)
+    put("simclr")
+    put("vicreg", source="cc", options={"backbone": "my_file.small"})
+    put("vicreg", source="dd", options={"backbone": "my_file.large"})
+    told = (
+        "bench: digits: my_file.Mine (source=aa) comes from another version of your own code than the newest run, "
+        "my_file.Mine (source=bb); to drop its row remove the folders of its runs: aamy_file.Mine0, aamy_file.Mine1\n"
+    )
+    assert main(["leaderboard", "--out", str(tmp_path)]) == 0
+    assert "version of your own code" not in capsys.readouterr().err
+    newest = put("my_file.Mine", source="bb", day=2)
+    assert main(["leaderboard", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == told
+    show_board(tmp_path, {newest}, alone=False)
+    assert capsys.readouterr().err == told
+    show_board(tmp_path, {newest})
+    assert capsys.readouterr().err == "", "the request's own rows alone are shown"
 
 
 def test_a_dry_run_says_how_long_going_by_complete_runs(tmp_path, put, capsys):
