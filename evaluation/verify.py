@@ -72,9 +72,7 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
         shutil.rmtree(left, ignore_errors=True)
     try:
         for path, record in found.items():
-            cell = record["cell"]
-            names = (file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"]))
-            folder = staged.joinpath(*names)
+            folder = staged.joinpath(*_place(record))
             folder.mkdir(parents=True)
             for file in (path, path.with_name(outcomes.FILE), path.with_name(records.CODE)):
                 if file.exists():
@@ -104,6 +102,11 @@ def verify(folder: Path) -> Verification:
         report.records += 1
         _check(path, record, report)
     if (folder / RECORDS).is_dir():
+        report.findings += [
+            f"{path}: its record is that of the run {'/'.join(_place(record))}. Next: give the folder that name again"
+            for path, record in found.items()
+            if path.parts[-4:-1] != _place(record)
+        ]
         table = folder / TABLE
         shown = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
         again = _table(folder / RECORDS)
@@ -119,6 +122,12 @@ def verify(folder: Path) -> Verification:
             f"{folder}: no records. Next: name a folder of runs or a board (`bench leaderboard --board` makes one)"
         )
     return report
+
+
+def _place(record: Record) -> tuple[str, str, str]:
+    """Folders of a run: data set, method, hash."""
+    cell = record["cell"]
+    return file_name(cell["dataset"]), file_name(cell["method"]), file_name(cell["hash"])
 
 
 def _first_difference(shown: str, again: str) -> str:

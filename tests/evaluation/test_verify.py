@@ -151,10 +151,17 @@ def test_outcomes_of_another_run_are_a_finding_and_not_one_a_figure(board):
 
 def test_a_run_that_is_there_twice_is_told_to_go(board):
     first = sorted(board.rglob(FILE))[0].parent
-    shutil.copytree(first, first.with_name("copy"))
+    shutil.copytree(first, first.with_name("zzz"))
     (finding,) = verify(board).findings
     assert "a second record of simclr on digits, seed 0; " in finding
     assert finding.endswith("counts. Next: remove one of the two folders")
+
+
+def test_a_folder_with_the_record_of_another_run_is_named(board):
+    first = sorted(board.rglob(FILE))[0].parent
+    first.rename(first.with_name("moved"))
+    (finding,) = verify(board).findings
+    assert finding.startswith(f"{first.with_name('moved') / FILE}: its record is that of the run digits/simclr/")
 
 
 def test_scores_of_clusters_are_recomputed(tmp_path):
