@@ -79,10 +79,11 @@ class BadRecord(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """A record that was skipped, and why."""
+    """A record that was skipped, and why; `second`: it is valid, and another one of the same run counts."""
 
     path: Path
     reason: str
+    second: bool = False
 
 
 def seal(record: Mapping[str, Any], outcomes: Path) -> Record:
@@ -164,7 +165,7 @@ def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], l
             found[path] = record
         else:
             what = f"{cell['method']} on {cell['dataset']}, seed {cell['seed']}"
-            problems.append(Problem(path, f"{path}: a second record of {what}; {earlier} counts"))
+            problems.append(Problem(path, f"{path}: a second record of {what}; {earlier} counts", second=True))
 
     def place(path: Path) -> tuple:
         cell = found[path]["cell"]

@@ -72,9 +72,7 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
         shutil.rmtree(left, ignore_errors=True)
     try:
         for path, record in found.items():
-            cell = record["cell"]
-            names = (file_name(str(part)) for part in (cell["dataset"], cell["method"], cell["hash"]))
-            folder = staged.joinpath(*names)
+            folder = staged.joinpath(*_place(record))
             folder.mkdir(parents=True)
             for file in (path, path.with_name(outcomes.FILE), path.with_name(records.CODE)):
                 if file.exists():
@@ -96,14 +94,19 @@ def verify(folder: Path) -> Verification:
     """Check a board, or a folder of runs: digests, every figure that has outcomes, and (of a board) its table."""
     report = Verification()
     found, problems = records.find_records(folder)
+    mend = "put the file back as it was, or remove its folder and make the run anew"
     report.findings += [
-        f"{problem.reason}. Next: put the file back as it was, or remove its folder and make the run anew"
-        for problem in problems
+        f"{problem.reason}. Next: {'remove one of the two folders' if problem.second else mend}" for problem in problems
     ]
     for path, record in found.items():
         report.records += 1
         _check(path, record, report)
     if (folder / RECORDS).is_dir():
+        report.findings += [
+            f"{path}: its record is that of the run {'/'.join(_place(record))}. Next: give the folder that name again"
+            for path, record in found.items()
+            if path.parts[-4:-1] != _place(record)
+        ]
         table = folder / TABLE
         shown = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
         again = _table(folder / RECORDS)
@@ -119,6 +122,12 @@ def verify(folder: Path) -> Verification:
             f"{folder}: no records. Next: name a folder of runs or a board (`bench leaderboard --board` makes one)"
         )
     return report
+
+
+def _place(record: Record) -> tuple[str, str, str]:
+    """Folders of a run: data set, method, hash."""
+    cell = record["cell"]
+    return file_name(cell["dataset"]), file_name(cell["method"]), file_name(cell["hash"])
 
 
 def _first_difference(shown: str, again: str) -> str:
@@ -152,28 +161,29 @@ def _check(path: Path, record: Record, report: Verification) -> None:
     restore += f"`{record['provenance'].get('command') or 'its command is not recorded'}`"
     if record["digest"] != (digest := records.digest_of(record)):
         report.findings.append(
-            f"{path}: not as it was sealed: edited by hand: its digest is recorded as {record['digest']!r:.20}, its "
-            f"content gives {digest!r:.20}. Next: {restore}"
+            f"{path}: not as it was sealed: edited by hand: its digest is recorded as {_short(record['digest'])}, "
+            f"its content gives {_short(digest)}. Next: {restore}"
         )
     code = path.with_name(records.CODE)
     if (now := records.digest_of_file(code)) != record["provenance"].get("own_code"):
         report.findings.append(
             f"{code}: not the code that the record was made with: {path} records SHA-256 "
-            f"{record['provenance'].get('own_code')!r:.20}, the file {f'has {now!r:.20}' if now else 'is missing'}. "
-            f"Next: {restore}"
+            f"{_short(record['provenance'].get('own_code'))}, {_file_has(now)}. Next: {restore}"
         )
     beside = path.with_name(outcomes.FILE)
+    other = ""
     if (kept_digest := records.digest_of_file(beside)) != record.get("outcomes"):
-        report.findings.append(
+        other = (
             f"{beside}: not the outcomes that the record was made with: {path} records SHA-256 "
-            f"{record.get('outcomes')!r:.20}, the file {f'has {kept_digest!r:.20}' if kept_digest else 'is missing'}. "
-            f"Next: {restore}"
+            f"{_short(record.get('outcomes'))}, {_file_has(kept_digest)}"
         )
     try:
         kept = outcomes.read_outcomes(beside)
     except outcomes.BadOutcomes as bad:
+        report.findings += [f"{other}. Next: {restore}"] if other else []
         report.findings.append(f"{bad}: no figure of {path} can be recomputed. Next: {restore}")
         return
+    wrong = []
     for row in record["metrics"]:
         place = (row["measure"], row["space"], row["target"])
         again = {
@@ -190,9 +200,21 @@ def _check(path: Path, record: Record, report: Verification) -> None:
             figure, slack = again[score]
             if not abs(figure - value) <= slack * max(1.0, abs(value)):
                 name = " ".join(part for part in (*place, score) if part)
-                report.findings.append(
-                    f"{path}: {name} is recorded as {value!r}, its outcomes give {figure!r}. Next: {restore}"
-                )
+                wrong.append(f"{name} is recorded as {value!r}, its outcomes give {figure!r}")
+    if other:
+        differ = f": {len(wrong)} of its figures come out otherwise, the first: {wrong[0]}" if wrong else ""
+        report.findings.append(f"{other}{differ}. Next: {restore}")
+    else:
+        report.findings += [f"{path}: {one}. Next: {restore}" for one in wrong]
+
+
+def _short(digest: str | None) -> str:
+    """The beginning of a digest."""
+    return f"{digest[:16]}..." if digest else "none"
+
+
+def _file_has(digest: str | None) -> str:
+    return f"the file has {_short(digest)}" if digest else "the file is missing"
 
 
 def _agreement(kept: outcomes.Outcomes, place: tuple[str, str, str]) -> dict[str, float]:

@@ -8,13 +8,14 @@ from disentangle_bench.benchmarks.errors import RequestError
 
 
 def command(folder: str, *, retrain: int = 0) -> int:
-    """Check a board: digests of its records, every figure that its outcomes give, its table; exit code 1 if one fails.
+    """Check a board: its records' digests, configurations and outcomes' figures, its table; exit code 1 if one fails.
 
     Args:
         folder: of a board (`bench leaderboard --board`), or of runs.
         retrain: how many of its runs to train and judge again besides; they must give the same figures to the last
             digit (on the same kind of processor, with the same versions).
     """
+    from disentangle_bench.benchmarks.planning.cell import contradiction
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.verify import verify
 
@@ -23,10 +24,15 @@ def command(folder: str, *, retrain: int = 0) -> int:
     if retrain < 0:
         raise RequestError(f"--retrain {retrain}: a number of runs is expected")
     report = verify(Path(folder))
+    found, _ = records.find_records(Path(folder))
+    report.findings += [
+        f"{path}: {wrong}. Next: put the record back as it was, or make the run anew"
+        for path, record in found.items()
+        if (wrong := contradiction(record))
+    ]
     if retrain:
         from disentangle_bench.benchmarks.launchers.rerun import differences
 
-        found, _ = records.find_records(Path(folder))
         report.findings += differences(found, retrain)
         print(f"{min(retrain, len(found))} of {len(found)} runs were run again")
     print(report.text(), end="")

@@ -19,6 +19,8 @@ from disentangle_bench.json_files import BadJson, from_dict
 def differences(found: Mapping[Path, Record], count: int) -> list[str]:
     """Run the cells of some records again, elsewhere, and say which figures came out otherwise; a line each.
 
+    One whose configuration is of another run (`planning.cell.contradiction`) is left out.
+
     Args:
         found: path -> record.
         count: how many; which ones is decided by their hashes, so the same ones each time.
@@ -33,12 +35,6 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
             continue
         if cell.hash == record["cell"]["hash"]:
             cells[path] = cell
-        else:
-            findings.append(
-                f"{path}: its configuration belongs to another run: its hash is recorded as {record['cell']['hash']}, "
-                f"the configuration gives {cell.hash}. Next: put the record back as it was, or run its command with "
-                "the version of the suite that made it"
-            )
     (accelerator, devices), cores = find_devices(), count_cores()
     threads = max((cell.threads or cores for cell in cells.values()), default=cores)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from disentangle_bench.evaluation.records import LOCATION_OPTIONS
+from disentangle_bench.evaluation.records import LOCATION_OPTIONS, Record
 from disentangle_bench.files import file_name
+from disentangle_bench.json_files import BadJson, from_dict
 
 
 def content_hash(content: Any) -> str:
@@ -86,3 +87,15 @@ class Cell:
     def folder(self, out: Path) -> Path:
         """Where everything about the cell lies; its name is the cell's hash."""
         return out / file_name(self.dataset) / file_name(self.method) / self.hash
+
+
+def contradiction(record: Record) -> str | None:
+    """In what a record's cell is not that of its configuration; None: in nothing, or the configuration isn't whole."""
+    try:
+        cell = from_dict(Cell, record["config"], "config")
+    except BadJson:
+        return None
+    for name in ("dataset", "method", "seed", "settings", "hash"):
+        if (gives := getattr(cell, name)) != (told := record["cell"][name]):
+            return f"its {name} is recorded as {told!r}, its configuration gives {gives!r}"
+    return None

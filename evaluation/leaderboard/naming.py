@@ -27,6 +27,9 @@ _NOT_OPTIONS = (
     "imports",
 )
 
+_HASH = 8
+"""Digits of a hash in a name: of an encoder's weights, and of what a run is made by."""
+
 
 def group_of(record: Record) -> Group:
     """What a run's figures are averaged with those of its other seeds by."""
@@ -38,7 +41,8 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     """Name of each (data set, method, settings).
 
     An experiment of a suite is called by its label; one that several suites call otherwise by all of them, `a = b`. A
-    method that was run with one setting a data set keeps its plain name. Otherwise the name is extended by the
+    method that was run with one setting a data set keeps its plain name, also beside an encoder from elsewhere of the
+    same name, which is told by its source, `simclr (my_network.make)`. Otherwise the name is extended by the
     options in which its settings differ within some data set, `simclr (temperature=0.1)`, the same options on every
     data set, so that a name means the same everywhere. Settings that still share a name (they differ in something
     that is no option) get the beginning of their hash.
@@ -46,12 +50,17 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     options: dict[Group, dict[str, str]] = {}
     given: dict[Group, dict[str, None]] = {}
     plain: dict[Group, str] = {}
+    judged: dict[Group, str] = {}
     for record in records:
         key = group_of(record)
+        if source := _source_of(record):
+            judged[key] = source
         plain[key] = display_name(record, "method")
         options.setdefault(key, _options(record["config"]))
         given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
     called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
+    trained = {name for key, name in called.items() if key not in judged}
+    called |= {key: f"{called[key]} ({source})" for key, source in judged.items() if called[key] in trained}
     differing: dict[str, list[str]] = {}
     groups: dict[tuple[str, str], list[dict[str, str]]] = {}
     for key, values in options.items():
@@ -113,15 +122,25 @@ def experiments_of(record: Record) -> list[dict[str, Any]]:
     return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
 
 
+def _source_of(record: Record) -> str:
+    """What an encoder from elsewhere was named by, or the folder of its features; "" if trained here."""
+    options = record["config"].get("options") or {}
+    return str(options.get("encoder") or options.get("features") or "") if "labels_from" in record["provenance"] else ""
+
+
 def _options(config: Mapping[str, Any]) -> dict[str, str]:
     """Every setting but the seed, flat, as text: `options.temperature` -> `0.1`."""
     flat = {
-        f"{section}.{key}": short(value)
+        f"{section}.{key}": short(value)[: _HASH if key == "weights" else None]
         for section in _SECTIONS
         for key, value in (config.get(section) or {}).items()
         if key != "seed"
     }
-    rest = {f"run.{key}": short(value) for key, value in config.items() if key not in (*_SECTIONS, *_NOT_OPTIONS)}
+    rest = {
+        f"run.{key}": short(value)[: _HASH if key == "source" else None]
+        for key, value in config.items()
+        if key not in (*_SECTIONS, *_NOT_OPTIONS)
+    }
     return flat | rest
 
 

@@ -154,9 +154,14 @@ def named_spaces(found: Tensor | Mapping[str, Tensor], images: int) -> dict[str,
         hint = " (return the one part of it that is to be judged)" if isinstance(found, tuple | list) else ""
         raise ValueError(f"an encoder returns features [B, d], or a dict of spaces with `features`, not {kind}{hint}")
     for name, values in spaces.items():
-        if not isinstance(values, Tensor) or values.ndim != 2:
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise ValueError(f"the spaces of an encoder have names, not {name!r}")
+        if not isinstance(values, Tensor) or values.ndim != 2 or not values.shape[1]:
             shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-            raise ValueError(f"an encoder's {name} are [B, d], these are {shape}: pool over positions first")
+            hint = ": pool over positions first" if isinstance(values, Tensor) and values.ndim > 2 else ""
+            raise ValueError(f"an encoder's {name} are [B, d], these are {shape}{hint}")
+        if values.is_complex():
+            raise ValueError(f"an encoder's {name} are real numbers, these are {values.dtype}")
         if len(values) != images:
             raise ValueError(f"an encoder's {name} are [B, d], these are {tuple(values.shape)} for {images} images")
     return dict(spaces)

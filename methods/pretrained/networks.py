@@ -37,10 +37,17 @@ class Wishes(NamedTuple):
 
 
 def wishes_of(cfg: Mapping[str, Any] | None) -> Wishes:
-    """What a configuration in timm's form says."""
+    """What a configuration in timm's form says. Raises BadFile for statistics that aren't those of pixels in [0, 1]."""
     cfg = cfg or {}
     shape = cfg.get("input_size")
     statistics = (cfg["mean"], cfg["std"]) if cfg.get("mean") and cfg.get("std") else None
+    for name, low, values in zip(("mean", "std"), (0.0, 1e-6), statistics or (), strict=False):
+        try:
+            fits = all(low <= value <= 1 for value in values)
+        except TypeError:
+            fits = False
+        if not fits:
+            raise BadFile(f"its default_cfg says {name} {values}: numbers by channel are needed, for pixels in [0, 1]")
     return Wishes((int(shape[1]), int(shape[2])) if shape else None, bool(cfg.get("fixed_input_size")), statistics)
 
 

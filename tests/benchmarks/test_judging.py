@@ -75,6 +75,34 @@ class Tuple(Mine):
     def forward(self, images):
         return self.layers(images), self.head
 
+class Complex(Mine):
+    def forward(self, images):
+        return torch.fft.fft(self.layers(images))
+
+class NoWidth(Mine):
+    def forward(self, images):
+        return self.layers(images)[:, :0]
+
+class OneNumber(Mine):
+    def forward(self, images):
+        return self.layers(images).mean(1)
+
+class NoName(Mine):
+    def forward(self, images):
+        return {"features": self.layers(images), 3: self.layers(images)}
+
+class Statistics255(Mine):
+    default_cfg = {"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}
+
+class OneStatistic(Mine):
+    default_cfg = {"mean": (0.5,), "std": 0.5}
+
+class NoDeviation(Mine):
+    default_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0, 0, 0)}
+
+def of_half_precision():
+    return Mine().half()
+
 def for_grey_images():
     return nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten())
 
@@ -192,6 +220,14 @@ def test_a_module_that_is_none(folder, capsys):
         "their_network:for_grey_images": "takes images of 1 channels, these have 3; `image.mean(1, keepdim=True)`",
         "their_network:ThreeRows": "an encoder's features are [B, d], these are (3, 24) for 32 images",
         "their_network:made_for_32_pixels": "images of shape (3, 16, 16) (--image-size resizes them): mat1 and mat2",
+        "their_network:Complex": "an encoder's features are real numbers, these are torch.complex64",
+        "their_network:NoWidth": "an encoder's features are [B, d], these are (32, 0)",
+        "their_network:OneNumber": "an encoder's features are [B, d], these are (32,)",
+        "their_network:NoName": "the spaces of an encoder have names, not 3",
+        "their_network:Statistics255": "its default_cfg says mean (123.7, 116.3, 103.5): numbers by channel are ne",
+        "their_network:OneStatistic": "its default_cfg says std 0.5: numbers by channel are needed, for pixels in",
+        "their_network:NoDeviation": "its default_cfg says std (0, 0, 0): numbers by channel",
+        "their_network:of_half_precision": "(its weights are torch.float16, judge its `.float()`): Input type",
     }.items():
         assert message in told(capsys, "--encoder", name)
 
@@ -201,6 +237,16 @@ def test_an_encoder_of_which_nothing_can_be_measured(folder, capsys):
     assert main(["eval", "--encoder", "their_network:Constant", *REQUEST, "knn"]) == 1
     assert "their_network.Constant: no measure gave a figure: train_x is constant" in capsys.readouterr().err
     assert len(find_records(Path("results/runs"))[0]) == 1
+
+
+def test_measures_that_the_data_set_has_no_target_for(folder, capsys):
+    """Nothing else was asked for: nothing is written."""
+    arguments = ["--dataset", "digits", "--suite", "smoke", "--out", "runs", "--measures", "leakage"]
+    assert main(["eval", "--encoder", "their_network.Mine", *arguments]) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("bench: --measures: not measured: leakage@")
+    assert "digits has no target, and nothing" in last
+    assert not Path("runs").exists()
 
 
 @pytest.mark.parametrize(

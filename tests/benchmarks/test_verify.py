@@ -46,13 +46,20 @@ def test_a_record_that_no_run_gives_is_named(run):
     assert f"git differ: commit {'0' * 40} -> " in why
 
 
-def test_a_record_of_another_configuration_is_named(run):
+@pytest.mark.parametrize(("part", "name"), [("config", "settings"), ("cell", "seed")])
+def test_a_record_of_another_configuration_is_named(part, name, run, capsys):
+    """Though it was sealed anew; it isn't run again then."""
     record = read_record(run.record)
-    record["config"]["seed"] = 5
+    record[part] |= {"options": record["config"]["options"] | {"lr": 9.0}} if part == "config" else {"seed": 5}
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
-    (finding,) = rerun.differences(find_records(run.out)[0], 1)
-    assert "its configuration belongs to another run: its hash is recorded as" in finding
-    assert "Next: put the record back" in finding
+    assert verify.command(str(run.out)) == 1
+    finding, _ = capsys.readouterr().out.splitlines()
+    assert finding.startswith(f"{run.record}: its ")
+    assert f"{name} is recorded as" in finding or "hash is recorded as" in finding
+    assert "its configuration gives" in finding
+    assert finding.endswith("Next: put the record back as it was, or make the run anew")
+    if part == "config":
+        assert rerun.differences(find_records(run.out)[0], 1) == []
 
 
 def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):

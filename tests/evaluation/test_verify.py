@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,7 @@ def test_one_digit_changed_by_hand_is_named(board, capsys):
     edit(path, '"train_seconds": 1', '"train_seconds": 2')
     assert main(["verify", str(board)]) == 1
     said = capsys.readouterr().out
-    digests = f"its digest is recorded as '{json.loads(path.read_text())['digest'][:19]}, its content gives '"
+    digests = f"its digest is recorded as {json.loads(path.read_text())['digest'][:16]}..., its content gives "
     assert f"{path}: not as it was sealed: edited by hand: {digests}" in said
     assert "Next: put both files back as they were (from where the board came, or `git checkout`), or make" in said
     assert "or make the run anew: `bench run --dataset digits --method" in said
@@ -117,7 +118,7 @@ def test_code_that_a_record_was_not_made_with_is_named(board):
     first.with_name(CODE).write_text("class Mine: ...\n")
     added, missing = (line for line in verify(board).findings if "not the code that the record was made with" in line)
     assert added.startswith(f"{first.with_name(CODE)}: ")
-    assert "records SHA-256 None, the file has '" in added
+    assert "records SHA-256 none, the file has " in added
     assert missing.startswith(f"{second.with_name(CODE)}: ")
     assert "the file is missing" in missing
 
@@ -128,12 +129,39 @@ def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
     (board / "leaderboard.md").write_text("| simclr | 100.0 |")
     paths[1].write_text("{")
     text = verify(board).text()
-    assert f"not the outcomes that the record was made with: {paths[0]} records SHA-256 '" in text
-    assert "the file has '" in text
+    assert f"not the outcomes that the record was made with: {paths[0]} records SHA-256 " in text
+    assert "the file has " in text
     assert "no readable outcomes" in text
     assert all("Next: " in line for line in text.splitlines()[:-1])
     assert "not readable as JSON" in text
     assert "not the table" in text
+
+
+def test_outcomes_of_another_run_are_a_finding_and_not_one_a_figure(board):
+    paths = sorted(board.rglob(FILE))
+    for path, other in zip(paths, (paths[-1], *paths[1:-1], paths[0]), strict=True):
+        if path != other:
+            path.with_name("swapped.npz").write_bytes(other.with_name(OUTCOMES).read_bytes())
+    for path in (paths[0], paths[-1]):
+        path.with_name("swapped.npz").replace(path.with_name(OUTCOMES))
+    first, _, *rest = verify(board).findings
+    assert ": 1 of its figures come out otherwise, the first: linear@1 features class top1 is recorded as 0." in first
+    assert not [line for line in rest if "is recorded as" in line]
+
+
+def test_a_run_that_is_there_twice_is_told_to_go(board):
+    first = sorted(board.rglob(FILE))[0].parent
+    shutil.copytree(first, first.with_name("zzz"))
+    (finding,) = verify(board).findings
+    assert "a second record of simclr on digits, seed 0; " in finding
+    assert finding.endswith("counts. Next: remove one of the two folders")
+
+
+def test_a_folder_with_the_record_of_another_run_is_named(board):
+    first = sorted(board.rglob(FILE))[0].parent
+    first.rename(first.with_name("moved"))
+    (finding,) = verify(board).findings
+    assert finding.startswith(f"{first.with_name('moved') / FILE}: its record is that of the run digits/simclr/")
 
 
 def test_scores_of_clusters_are_recomputed(tmp_path):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from disentangle_bench import datamodules
@@ -247,9 +248,11 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
         except Exception as error:  # somebody's own network may raise anything
             if isinstance(error, ValueError):
                 raise RequestError(f"--encoder {cell.options['encoder']}: {error}") from error
+            halves = {p.dtype for p in loaded.module.parameters()} & {torch.float16, torch.bfloat16}
+            hint = f"its weights are {halves.pop()}, judge its `.float()`" if halves else "--image-size resizes them"
             raise RequestError(
                 f"--encoder {cell.options['encoder']}: does not encode images of shape "
-                f"{tuple(cell.options['image_shape'])} (--image-size resizes them): {' '.join(str(error).split()):.300}"
+                f"{tuple(cell.options['image_shape'])} ({hint}): {' '.join(str(error).split()):.300}"
             ) from error
         height, width = loaded.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
@@ -261,5 +264,7 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
     line = f"{cell.method} on {cell.dataset}, {how}: {forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
     print(printable(f"bench: {line}"), file=sys.stderr)
     if lacking := [title for title in cell.measures if not MEASURES[title].targets.choose(data.targets)]:
-        told = f"bench: not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
-        print(printable(told), file=sys.stderr)
+        told = f"not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
+        if lacking == cell.measures:
+            raise RequestError(f"--measures: {told}, and nothing else was asked for")
+        print(printable(f"bench: {told}"), file=sys.stderr)

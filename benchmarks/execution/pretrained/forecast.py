@@ -65,7 +65,7 @@ def forecast(out: Path, dataset: str, measures: list[str], spaces: dict[str, int
     """What will be measured and what it will cost, in a line."""
     seconds, unknown = expected_seconds(out, dataset, measures)
     widths = ", ".join(f"{name} ({width})" for name, width in spaces.items())
-    parts = [f"{len(measures)} measures in {widths}"]
+    parts = [f"{len(measures)} measure{'s' * (len(measures) != 1)} in {widths}"]
     if encoding:
         parts.append(f"encoding takes about {duration(encoding)}")
     if seconds:

@@ -152,6 +152,19 @@ def test_a_method_with_one_setting_keeps_its_name_though_budgets_differ_between_
     assert set(labels.values()) == {"simclr"}
 
 
+def test_an_encoder_from_elsewhere_with_the_name_of_a_method_is_told_by_its_source(record):
+    """Both names stay short, also where two encoders share one and differ in their weights."""
+    judged = [record(options={"encoder": "mine.make", "weights": digit * 32, "mean": [0.0]}) for digit in "ab"]
+    for one in judged:
+        one["provenance"]["labels_from"] = "nobody"
+    assert set(method_labels([record(options={"temperature": 0.5}), judged[0]]).values()) == {
+        "simclr",
+        "simclr (mine.make)",
+    }
+    assert set(method_labels(judged).values()) == {"simclr (weights=aaaaaaaa)", "simclr (weights=bbbbbbbb)"}
+    assert set(method_labels(judged[:1]).values()) == {"simclr"}
+
+
 def test_settings_that_differ_in_no_option_are_told_apart_by_their_hash(record):
     other = record(seed=1)
     other["cell"]["settings"] = "abcdef0123456789"
