@@ -40,6 +40,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
         "options": (dict,),
         "measures": (list,),
         "tuned": (int, type(None)),
+        "tuned_at": (dict,),
         "by_hand": (dict,),
         "names": (dict,),
         "own_measures": (dict,),

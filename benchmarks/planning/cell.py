@@ -40,6 +40,7 @@ class Cell:
             part of the hash: a row that is called otherwise is the same run.
         threads: of the processor; None: all.
         tuned: draws that the method's options were chosen from, None: nobody chose; not part of the hash.
+        tuned_at: budget that they were chosen with, where that isn't the run's; not part of the hash.
         by_hand: options of the method that the command line set, `lr` or `augmentation.grey_p` -> value; not part of
             the hash.
         imports: paths of measures from outside this package, such as `my_file.depth`; not part of the hash.
@@ -59,6 +60,7 @@ class Cell:
     experiments: list[dict[str, Any]] = field(default_factory=list)
     threads: int | None = None
     tuned: int | None = None
+    tuned_at: dict[str, float] = field(default_factory=dict)
     by_hand: dict[str, Any] = field(default_factory=dict)
     imports: list[str] = field(default_factory=list)
 

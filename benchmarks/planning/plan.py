@@ -147,6 +147,7 @@ class _Planner:
         if experiment:
             _check_published(experiment, data.targets)
         budget = own.budget if own.budget and "budget" not in over else suite.budget
+        choice = self.choice if self.choice and method in self.choice.methods else None
         return Cell(
             dataset=dataset,
             method=method,
@@ -161,7 +162,8 @@ class _Planner:
             suite=suite.name,
             experiments=[experiment.entry(suite.name)] if experiment else [],
             threads=suite.threads,
-            tuned=self.choice.draws if self.choice and method in self.choice.methods else None,
+            tuned=choice.draws if choice else None,
+            tuned_at=choice.budget if choice and choice.budget != budget.given else {},
             by_hand=_by_hand(method_class, method_options, [over.get("method", {}), over.get(method, {})]),
             imports=own_measures(suite.measures),
         )

@@ -68,8 +68,12 @@ def budget_of(record: Record) -> str:
     budget = record["config"].get("budget") or {}
     if not budget and is_pretrained(record):
         return "trained elsewhere"
+    return _spelled(budget) or "not recorded"
+
+
+def _spelled(budget: Mapping[str, float]) -> str:
     words = [f"{short(n)} {unit.removesuffix('s') if n == 1 else unit}" for unit, n in sorted(budget.items())]
-    return ", ".join(words) or "not recorded"
+    return ", ".join(words)
 
 
 def is_pretrained(record: Record) -> bool:
@@ -102,13 +106,14 @@ def block_of(labels: str) -> str:
 def tuning_of(record: Record) -> str:
     """How the hyper-parameters came about.
 
-    `tuned, 12 draws`, `untuned defaults`, or `options set by hand: method.lr=0.1`, with `tuned, 12 draws; ` before it
-    where the others were tuned.
+    `tuned, 12 draws`, with ` of 400 steps` where the run has another budget; `untuned defaults`; or `options set by
+    hand: method.lr=0.1`, with `tuned, 12 draws; ` before it where the others were tuned.
     """
     if is_pretrained(record):
         return GIVEN
     draws, given = record["config"].get("tuned"), record["config"].get("by_hand") or {}
-    texts = [f"tuned, {draws} draws"] if draws else []
+    at = _spelled(record["config"].get("tuned_at") or {})
+    texts = [f"tuned, {draws} draws{f' of {at}' if at else ''}"] if draws else []
     if given:
         texts.append(f"{BY_HAND}: " + ", ".join(f"method.{name}={short(given[name])}" for name in sorted(given)))
     return "; ".join(texts) or "untuned defaults"

@@ -21,6 +21,7 @@ _NOT_OPTIONS = (
     "suite",
     "experiments",
     "tuned",
+    "tuned_at",
     "by_hand",
     "names",
     "own_measures",

@@ -119,7 +119,13 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
     for name, one in best.items():
         assert reported[name].options == by_hash[one["records"][0]].options
         assert reported[name].tuned == 4
+        assert reported[name].tuned_at == {}
     assert reported["pixels"].tuned is None
+    at_another = plan(choose(str(suite(more="tuned: choice.json\n")), assignments=["budget.epochs=2"]))
+    assert {cell.method: cell.tuned_at for cell in at_another} == {
+        **dict.fromkeys(best, choice["budget"]),
+        "pixels": {},
+    }
     untuned = {cell.method: cell for cell in plan(choose(str(suite())))}
     assert untuned["simclr"].options != reported["simclr"].options
     assert untuned["simclr"].tuned is None

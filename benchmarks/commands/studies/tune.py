@@ -75,7 +75,8 @@ def command(
     )
     if code or dry_run:
         return code
-    if missing := sum(not RunFolder(cell.folder(Path(out))).is_complete(cell.measures) for cell in cells):
+    missing = sum(not RunFolder(cell.folder(Path(out))).is_complete(cell.measures) for cell in cells) if detach else 0
+    if missing:
         print(f"{missing} of {len(cells)} runs are still on their way; the same command chooses once they are there")
         return 0
     row_of = {(cell.dataset, label): cell for cell in cells for label in cell.labels}

@@ -23,6 +23,8 @@ def test_tuned_options_are_told_from_defaults(record):
     assert "Options: tuned, 12 draws for vicreg; untuned defaults for simclr." in to_markdown(
         leaderboard(at([record(), tuned]))
     )
+    tuned["config"]["tuned_at"] = {"steps": 50}
+    assert "tuned, 12 draws of 50 steps for vicreg" in to_markdown(leaderboard(at([record(), tuned])))
 
 
 def test_options_that_were_set_by_hand_are_no_defaults(record):
