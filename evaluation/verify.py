@@ -157,9 +157,11 @@ def _table(folder: Path) -> str:
 
 def _check(path: Path, record: Record, report: Verification) -> None:
     """The digests and figures of one record."""
-    restore = "put both files back as they were (from where the board came, or `git checkout`), or make the run anew: "
-    restore += f"`{record['provenance'].get('command') or 'its command is not recorded'}`"
-    if record["digest"] != (digest := records.digest_of(record)):
+    edited = record["digest"] != (digest := records.digest_of(record))
+    command = record["provenance"].get("command")
+    restore = "put both files back as they were (from where the board came, or `git checkout`), or make the run anew"
+    restore += f": `{command}`" if command and not edited else ""  # who edits a record can have edited the command
+    if edited:
         report.findings.append(
             f"{path}: not as it was sealed: edited by hand: its digest is recorded as {_short(record['digest'])}, "
             f"its content gives {_short(digest)}. Next: {restore}"
