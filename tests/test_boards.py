@@ -62,6 +62,7 @@ def test_the_readme_shows_the_board():
         ("cifar10", "**On CIFAR-10**"),
         ("colored_fashion_mnist", "**On coloured Fashion-MNIST**"),
         ("sprites", "**On coloured sprites**"),
+        ("pacs", "**On PACS**"),
     ],
 )
 def test_the_readme_says_of_a_board_what_it_says(name, paragraph):

@@ -199,6 +199,9 @@ def test_boards_side_by_side_are_coloured_column_by_column():
     assert "code" not in svg
     assert ">mine<" in svg
     assert ">yours<" in svg
+    assert svg.count(">first<") == 1
+    many = heat.criteria(*(grid(f"board {k}", [nmi], first=[high]) for k in range(heat.ABREAST + 1)))
+    assert many.count(">first<") == 2, "the last board has no room beside the others: names stand again, below"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tools.docs.heat import CRITERIA, criteria
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
-HEAT = ("quick", "cifar10", "colored_fashion_mnist", "sprites")
+HEAT = ("quick", "cifar10", "colored_fashion_mnist", "sprites", "pacs")
 CLUSTERS = "kmeans@2"
 
 
