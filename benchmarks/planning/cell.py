@@ -99,5 +99,5 @@ def contradiction(record: Record) -> str | None:
         return None
     for name in ("dataset", "method", "seed", "settings", "hash"):
         if (gives := getattr(cell, name)) != (told := record["cell"][name]):
-            return f"its {name} is recorded as {told!r}, its configuration gives {gives!r}"
+            return f"{name} of its cell is recorded as {told!r}, its configuration gives {gives!r}"
     return None

@@ -54,8 +54,8 @@ def test_a_record_of_another_configuration_is_named(part, name, run, capsys):
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
     assert verify.command(str(run.out)) == 1
     finding, _ = capsys.readouterr().out.splitlines()
-    assert finding.startswith(f"{run.record}: its ")
-    assert f"{name} is recorded as" in finding or "hash is recorded as" in finding
+    assert finding.startswith(f"{run.record}: ")
+    assert f"{name} of its cell is recorded as" in finding or "hash of its cell is recorded as" in finding
     assert "its configuration gives" in finding
     assert finding.endswith("Next: put the record back as it was, or make the run anew")
     if part == "config":

@@ -12,7 +12,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import CODE, FILE, find_records, seal
+from disentangle_bench.evaluation.records import CODE, FILE, find_records, read_record, seal
 from disentangle_bench.evaluation.verify import export_board, verify
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record, right_or_wrong, write_judged
@@ -31,6 +31,11 @@ def runs(tmp_path):
 def board(runs, tmp_path):
     export_board(find_records(runs)[0], tmp_path / "board")
     return tmp_path / "board"
+
+
+def in_order(board):
+    """Paths of the records, by method and seed."""
+    return sorted(board.rglob(FILE), key=lambda path: (path.parts[-3], read_record(path)["cell"]["seed"]))
 
 
 def edit(path, old, new):
@@ -67,7 +72,7 @@ def test_an_export_replaces_what_was_there(board, runs):
 
 
 def test_one_digit_changed_by_hand_is_named(board, capsys):
-    path = sorted(board.rglob(FILE))[0]
+    path = in_order(board)[0]
     edit(path, '"train_seconds": 1', '"train_seconds": 2')
     assert main(["verify", str(board)]) == 1
     said = capsys.readouterr().out
@@ -100,7 +105,7 @@ def test_a_table_of_which_a_figure_was_changed_is_made_anew_by_the_command_that_
 
 
 def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_sealed_anew(board):
-    path = sorted(board.rglob(FILE))[0]
+    path = in_order(board)[0]
     record = json.loads(path.read_text())
     record["metrics"][0]["scores"]["top1"] += 1e-8  # of right or wrong more than rounding
     write_json(path, seal(record, path.with_name(OUTCOMES)))
@@ -111,7 +116,7 @@ def test_a_figure_that_its_outcomes_do_not_give_is_named_though_the_record_is_se
 
 
 def test_code_that_a_record_was_not_made_with_is_named(board):
-    first, second, *_ = sorted(board.rglob(FILE))
+    first, second, *_ = in_order(board)
     record = json.loads(second.read_text())
     record["provenance"]["own_code"] = "00ff" * 16
     write_json(second, seal(record, second.with_name(OUTCOMES)))
@@ -124,7 +129,7 @@ def test_code_that_a_record_was_not_made_with_is_named(board):
 
 
 def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
-    paths = sorted(board.rglob(FILE))
+    paths = in_order(board)
     paths[0].with_name(OUTCOMES).write_bytes(paths[-1].with_name(OUTCOMES).read_bytes()[:-9])
     (board / "leaderboard.md").write_text("| simclr | 100.0 |")
     paths[1].write_text("{")
@@ -138,7 +143,7 @@ def test_other_outcomes_a_missing_record_and_another_table_are_found(board):
 
 
 def test_outcomes_of_another_run_are_a_finding_and_not_one_a_figure(board):
-    paths = sorted(board.rglob(FILE))
+    paths = in_order(board)
     for path, other in zip(paths, (paths[-1], *paths[1:-1], paths[0]), strict=True):
         if path != other:
             path.with_name("swapped.npz").write_bytes(other.with_name(OUTCOMES).read_bytes())
@@ -150,7 +155,7 @@ def test_outcomes_of_another_run_are_a_finding_and_not_one_a_figure(board):
 
 
 def test_a_run_that_is_there_twice_is_told_to_go(board):
-    first = sorted(board.rglob(FILE))[0].parent
+    first = in_order(board)[0].parent
     shutil.copytree(first, first.with_name("zzz"))
     (finding,) = verify(board).findings
     assert "a second record of simclr on digits, seed 0; " in finding
@@ -158,7 +163,7 @@ def test_a_run_that_is_there_twice_is_told_to_go(board):
 
 
 def test_a_folder_with_the_record_of_another_run_is_named(board):
-    first = sorted(board.rglob(FILE))[0].parent
+    first = in_order(board)[0].parent
     first.rename(first.with_name("moved"))
     (finding,) = verify(board).findings
     assert finding.startswith(f"{first.with_name('moved') / FILE}: its record is that of the run digits/simclr/")

@@ -1,6 +1,5 @@
 """Records and folders as the cell runner leaves them, with figures that a test chooses."""
 
-import hashlib
 import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,15 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
 from disentangle_bench.evaluation.pictures import artefacts, sheets
 from disentangle_bench.evaluation.records import FILE, Record, seal
 from disentangle_bench.json_files import write_json
-
-
-def _hash(*parts: object) -> str:
-    return hashlib.md5(repr(parts).encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def make_record(
@@ -37,7 +33,8 @@ def make_record(
 ) -> Record:
     """A complete record; `top1` is what linear@1 found (None: undefined), `metrics` are further rows."""
     options, budget = options or {}, budget or {"epochs": 30}
-    settings = _hash(dataset, method, options, budget)
+    data, measures = {"num_train": 100}, ["linear@1"]
+    cell = Cell(dataset, method, seed, data, options, budget, "32-true", measures)
     row = {"space": space, "target": "class", "parameters": {}, "reason": None, "seconds": 0.1}
     scores = {"top1": top1, "nll": 0.25} if top1 is not None else None
     content = {
@@ -45,18 +42,18 @@ def make_record(
             "dataset": dataset,
             "method": method,
             "seed": seed,
-            "hash": _hash(settings, seed),
-            "settings": settings,
+            "hash": cell.hash,
+            "settings": cell.settings,
         },
         "config": {
             "dataset": dataset,
             "method": method,
             "seed": seed,
-            "data": {"num_train": 100},
+            "data": data,
             "options": options,
             "budget": budget,
-            "precision": "32-true",
-            "measures": ["linear@1"],
+            "precision": cell.precision,
+            "measures": measures,
             "suite": "quick",
         },
         "labels": list(labels),
