@@ -32,20 +32,20 @@ class Verification:
     """What was checked.
 
     Attributes:
-        records: how many records were read.
+        found: path -> record, as they were read.
         recomputed: figures that were computed again.
         without: figures that the outcomes can't give (no mean over test images, no clusters).
         findings: what is wrong, a line each: file, figure, what is recorded, what was recomputed, what to do.
     """
 
-    records: int = 0
+    found: dict[Path, Record] = field(default_factory=dict)
     recomputed: int = 0
     without: int = 0
     findings: list[str] = field(default_factory=list)
 
     def text(self) -> str:
         """For the terminal."""
-        counts = f"{self.records} records, {self.recomputed} figures recomputed from outcomes by image"
+        counts = f"{len(self.found)} records, {self.recomputed} figures recomputed from outcomes by image"
         rest = f"{self.without} others stand by their record's digest alone"
         verdict = f"{len(self.findings)} findings" if self.findings else "all as recorded"
         return "\n".join([*map(printable, self.findings), f"{counts}; {rest}: {verdict}"]) + "\n"
@@ -78,7 +78,7 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
                 if file.exists():
                     with replacing(folder / file.name, synced=False) as beside:
                         shutil.copyfile(file, beside)
-        table = _table(staged)
+        table = _table(records.find_records(staged)[0])
         with replacing(to / TABLE) as beside:
             beside.write_text(table, encoding="utf-8")
             if (to / RECORDS).exists():
@@ -92,14 +92,13 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
 
 def verify(folder: Path) -> Verification:
     """Check a board, or a folder of runs: digests, every figure that has outcomes, and (of a board) its table."""
-    report = Verification()
     found, problems = records.find_records(folder)
+    report = Verification(found)
     mend = "put the file back as it was, or remove its folder and make the run anew"
     report.findings += [
         f"{problem.reason}. Next: {'remove one of the two folders' if problem.second else mend}" for problem in problems
     ]
     for path, record in found.items():
-        report.records += 1
         _check(path, record, report)
     if (folder / RECORDS).is_dir():
         report.findings += [
@@ -109,7 +108,7 @@ def verify(folder: Path) -> Verification:
         ]
         table = folder / TABLE
         shown = table.read_text(encoding="utf-8", errors="replace") if table.exists() else ""
-        again = _table(folder / RECORDS)
+        again = _table({path: one for path, one in found.items() if path.is_relative_to(folder / RECORDS)})
         if shown != again:
             place = _first_difference(shown, again) if shown else "it is missing"
             command = shlex.join(["bench", "leaderboard", "--out", str(folder / RECORDS), "--board", str(folder)])
@@ -148,11 +147,11 @@ def _first_difference(shown: str, again: str) -> str:
     return f"line {first + 1}, {what}: it shows {cells[0][at]!r}, recomputed {cells[1][at]!r}{more}"
 
 
-def _table(folder: Path) -> str:
-    """The table of a board, from the folder of its records."""
+def _table(found: Mapping[Path, Record]) -> str:
+    """The table of a board, from its records and the outcomes beside them."""
     from disentangle_bench.evaluation.leaderboard.summary import document
 
-    return document(records.find_records(folder)[0])
+    return document(found)
 
 
 def _check(path: Path, record: Record, report: Verification) -> None:

@@ -28,7 +28,7 @@ def test_there_is_a_board():
 def test_a_committed_board_can_be_checked(board):
     report = verify(board)
     assert report.findings == []
-    assert report.records
+    assert report.found
     assert report.recomputed
 
 

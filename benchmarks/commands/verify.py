@@ -16,7 +16,6 @@ def command(folder: str, *, retrain: int = 0) -> int:
             digit (on the same kind of processor, with the same versions).
     """
     from disentangle_bench.benchmarks.planning.cell import contradiction
-    from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.verify import verify
 
     if not Path(folder).is_dir():
@@ -24,16 +23,15 @@ def command(folder: str, *, retrain: int = 0) -> int:
     if retrain < 0:
         raise RequestError(f"--retrain {retrain}: a number of runs is expected")
     report = verify(Path(folder))
-    found, _ = records.find_records(Path(folder))
     report.findings += [
-        f"{path}: {wrong}. Next: put the record back as it was, or make the run anew"
-        for path, record in found.items()
+        f"{path}: {wrong}. Next: put the record back as it was, or verify it with the version of the suite that made it"
+        for path, record in report.found.items()
         if (wrong := contradiction(record))
     ]
     if retrain:
         from disentangle_bench.benchmarks.launchers.rerun import differences
 
-        report.findings += differences(found, retrain)
-        print(f"{min(retrain, len(found))} of {len(found)} runs were run again")
+        report.findings += differences(report.found, retrain)
+        print(f"{min(retrain, len(report.found))} of {len(report.found)} runs were run again")
     print(report.text(), end="")
     return 1 if report.findings else 0

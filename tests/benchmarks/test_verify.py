@@ -57,7 +57,9 @@ def test_a_record_of_another_configuration_is_named(part, name, run, capsys):
     assert finding.startswith(f"{run.record}: ")
     assert f"{name} of its cell is recorded as" in finding or "hash of its cell is recorded as" in finding
     assert "its configuration gives" in finding
-    assert finding.endswith("Next: put the record back as it was, or make the run anew")
+    assert finding.endswith(
+        "Next: put the record back as it was, or verify it with the version of the suite that made it"
+    )
     if part == "config":
         assert rerun.differences(find_records(run.out)[0], 1) == []
 
