@@ -17,7 +17,7 @@ from kornia.enhance import (
 from torch import Generator, Tensor
 
 from disentangle_bench.methods.views.params import Params, on_device
-from disentangle_bench.methods.views.pixels import blurred, rectangle, turn_hue, warp
+from disentangle_bench.methods.views.pixels import blurred, chosen, rectangle, turn_hue, warp
 from disentangle_bench.registry import imported, offered
 
 ERASED = (math.log(0.3), math.log(3.3))
@@ -177,12 +177,12 @@ class Augmentation:
             if colour:
                 changed = adjust_saturation_with_gray_subtraction(changed, saturation)
                 changed = turn_hue(changed, hue)
-            images = torch.where(jitter[:, None, None, None], changed, images)
+            images = chosen(jitter, changed, images)
         if self.grey_p and colour:
-            images = torch.where(grey[:, None, None, None], rgb_to_grayscale(images), images)
+            images = chosen(grey, rgb_to_grayscale(images), images)
         if self.blur_p:
             size = self.blur_size or 2 * max(1, round(0.05 * images.shape[-1])) + 1
-            images = torch.where(blur[:, None, None, None], blurred(images, size, sigma), images)
+            images = chosen(blur, blurred(images, size, sigma), images)
         if self.solarize_p:
             images = torch.where(solarize[:, None, None, None] & (images >= 0.5), 1 - images, images)
         if self.erasing_p:

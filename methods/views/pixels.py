@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
 from torch import Tensor
-from torch.nn.functional import affine_grid, avg_pool2d, grid_sample, interpolate
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 
 def framed(image: Tensor, shape: Sequence[int], crop: float = 1.0) -> Tensor:
@@ -59,16 +59,49 @@ def warp(
         1,
     )
     samples = max(1, round(max(height / shape[0], width / shape[1])))  # along each axis, of a pixel
-    size = [len(images), images.shape[1], samples * shape[0], samples * shape[1]]
-    grid = affine_grid(theta.to(images.dtype), size, align_corners=False)
+    grid = sampling_grid(theta.to(images.dtype), samples * shape[0], samples * shape[1])
     views = grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return views if samples == 1 else avg_pool2d(views, samples)
+
+
+def sampling_grid(theta: Tensor, height: int, width: int) -> Tensor:
+    """`torch.nn.functional.affine_grid` without `align_corners`, bit by bit, in a tenth of its time.
+
+    There each pixel is a product of matrices; here a row's and a column's share are added.
+
+    Args:
+        theta: float [B, 2, 3], from output to input coordinates.
+        height: rows of the output.
+        width: its columns.
+
+    Returns:
+        [B, height, width, 2], x and y of each pixel's centre, -1 .. 1 inside the image.
+    """
+
+    def centres(count: int) -> Tensor:
+        return torch.linspace(-1, 1, count, dtype=theta.dtype, device=theta.device) * (count - 1) / count
+
+    across, down, shift = theta[..., None, None].unbind(2)
+    return (across * centres(width) + down * centres(height)[:, None] + shift).permute(0, 2, 3, 1)
+
+
+def chosen(coin: Tensor, changed: Tensor, images: Tensor) -> Tensor:
+    """`changed` where an image's coin [B] says so, exactly; `torch.where` takes four times as long on a processor.
+
+    Args:
+        coin: bool [B].
+        changed: float [B, C or 1, H, W], finite.
+        images: float [B, C, H, W].
+    """
+    return images.lerp(changed.expand_as(images), coin[:, None, None, None].to(images.dtype))
 
 
 def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
     """Turn the hue of each image; its value and saturation (of HSV) stay.
 
-    The same as torchvision's and kornia's `adjust_hue`, in a third of the time: there it is half of a view's.
+    The same as torchvision's and kornia's `adjust_hue`, in a fifth of the time: there it is half of a view's. Which
+    channel is the largest is a 0 or 1 to interpolate with, which is exact and, unlike `torch.where`, computed for many
+    numbers at a time.
 
     Args:
         images: float [B, 3, H, W] in [0, 1].
@@ -77,9 +110,10 @@ def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = images.unbind(1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    is_red, is_green = value == red, value == green
-    apart = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
-    hue = apart / chroma.clamp(min=1e-12) + torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))  # in sixths
+    is_red, is_green = (value.clone().eq_(channel) for channel in (red, green))
+    apart = (red - green).lerp_(blue - red, is_green).lerp_(green - blue, is_red)
+    sector = (4 - 2 * is_green).mul_(1 - is_red)  # 0 where red is the largest, 2 green, 4 blue
+    hue = apart / chroma.clamp(min=1e-12) + sector  # in sixths
     own = torch.arange(0, 6, 2, device=images.device)[:, None, None]  # hues of red, green and blue
     ahead = (hue + 6 * turns[:, None, None])[:, None] - own
     # x - 6 floor(x / 6), which processors compute for many numbers at a time; `remainder` they don't.

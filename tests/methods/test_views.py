@@ -3,6 +3,7 @@
 import pytest
 import torch
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
+from torch.nn.functional import affine_grid
 from torchvision.transforms.functional import adjust_hue
 
 from disentangle_bench import methods
@@ -83,6 +84,19 @@ def test_hue_turns_as_in_torchvision(images):
     turns = torch.linspace(-0.5, 0.5, len(images))
     expected = torch.stack([adjust_hue(image, float(turn)) for image, turn in zip(images, turns, strict=True)])
     torch.testing.assert_close(pixels.turn_hue(images, turns), expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (32, 32), (28, 28), (20, 31), (1, 3)])
+def test_sampling_grid_is_torchs_bit_by_bit(height, width):
+    theta = torch.randn(16, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = affine_grid(theta, [16, 3, height, width], align_corners=False)
+    assert torch.equal(pixels.sampling_grid(theta, height, width), expected)
+
+
+def test_what_a_coin_chooses_is_exact(images):
+    coin = torch.arange(len(images)) % 3 == 0
+    grey = images.mean(1, keepdim=True)
+    assert torch.equal(pixels.chosen(coin, grey, images), torch.where(coin[:, None, None, None], grey, images))
 
 
 def test_grey_and_solarize(images):
