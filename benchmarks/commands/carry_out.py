@@ -42,13 +42,14 @@ def carry_out(
     feature_cache.limit()
     preconditions.require_wandb(logger)
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach, dry_run)
-    from disentangle_bench.benchmarks.planning.lookup import check_names
+    from disentangle_bench.benchmarks.planning.lookup import check_names, names_own_code
 
+    starts_cells = launcher == "local" and not dry_run and _is_incomplete(request, folder)
+    if starts_cells and names_own_code(request):
+        _warm_up()  # somebody's own code imports torch, which takes as long as to warm up
     check_names(request)
-    if launcher == "local" and not dry_run and _is_incomplete(request, folder):
-        from disentangle_bench.benchmarks.launchers.local import warm_up
-
-        warm_up()  # imports in the background what planning imports here
+    if starts_cells:
+        _warm_up()
     from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
@@ -85,6 +86,13 @@ def carry_out(
         outcome = run(launcher, cells, launch)
     _show(cells, outcome, launch, alone)
     return cells, 1 if outcome.failed else 0
+
+
+def _warm_up() -> None:
+    """Import in the background, once, what cells need, while planning imports it here."""
+    from disentangle_bench.benchmarks.launchers.local import warm_up
+
+    warm_up()
 
 
 def _cores(cells: list[Cell], request: Suite) -> int:

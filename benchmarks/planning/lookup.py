@@ -24,14 +24,10 @@ PACKAGE = "disentangle_bench"
 
 
 def check_names(suite: Suite) -> None:
-    """Raise RequestError for a method, data set, measure or addressee of settings that is none; imports no class."""
+    """RequestError for a method, data set, measure or addressee of settings that is none; imports none of ours."""
     own_code.allow(Path.cwd())
-    named = [] if suite.methods == "all" else suite.methods
-    wanted = {
-        ("method", methods): [*named, *(one.method for one in suite.experiments)],
-        ("dataset", datamodules): [*suite.datasets, *(one.dataset for one in suite.experiments)],
-    }
     known = {"data", "method"}
+    wanted = {("method", methods): _methods(suite), ("dataset", datamodules): _datasets(suite)}
     for (kind, registry), names in wanted.items():
         there = set(registry.available())
         for name in dict.fromkeys(names):
@@ -42,6 +38,23 @@ def check_names(suite: Suite) -> None:
         other = f": expected data, method, or the name of a method or data set, as in method.{wrong[0]:.200}"
         raise RequestError(f"settings: unknown addressee {wrong[0]!r:.200}{similar(wrong[0], known) or other}")
     resolve_measures(suite.measures)
+
+
+def names_own_code(suite: Suite) -> bool:
+    """Whether a suite names methods, data sets or measures of somebody's own by their path, `my_file.MyMethod`."""
+    return any(map(_is_path, (*_methods(suite), *_datasets(suite), *suite.measures)))
+
+
+def _methods(suite: Suite) -> list[str]:
+    return [*([] if suite.methods == "all" else suite.methods), *(one.method for one in suite.experiments)]
+
+
+def _datasets(suite: Suite) -> list[str]:
+    return [*suite.datasets, *(one.dataset for one in suite.experiments)]
+
+
+def _is_path(name: str) -> bool:
+    return "." in name or ":" in name
 
 
 def find_class(registry: Any, kind: str, name: str) -> Any:
@@ -56,13 +69,12 @@ def find_class(registry: Any, kind: str, name: str) -> Any:
         if Path(f"{name}.py").is_file():
             raise RequestError(f"{kind} {name!r}: name the class in {name}.py too, {name}.CLASS") from error
         known = registry.available()
-        own = "." in name or ":" in name
-        raise RequestError(str(error)) if own or name in known else unknown(kind, name, known) from error
+        raise RequestError(str(error)) if _is_path(name) or name in known else unknown(kind, name, known) from error
 
 
 def own_measures(names: list[str]) -> list[str]:
     """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
-    return [name for name in names if "." in name or ":" in name]
+    return [name for name in names if _is_path(name)]
 
 
 def import_measures(paths: list[str]) -> dict[str, str]:

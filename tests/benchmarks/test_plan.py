@@ -160,6 +160,24 @@ def test_cells_side_by_side_share_the_cores(asked, threads, tmp_path, monkeypatc
     assert set(started) == {threads}
 
 
+@pytest.mark.parametrize(
+    ("method", "order"), [("late.Late", ["warm", "file", "warm"]), ("random_init", ["warm"]), ("randm", [])]
+)
+def test_cells_are_warmed_up_for_before_ones_own_file_is_imported(method, order, tmp_path, monkeypatch):
+    """Both import torch, which takes seconds; a wrong name is told before either."""
+    events = tmp_path / "events"
+    events.touch()
+    monkeypatch.setattr(launchers, "run", lambda *_: launchers.LaunchResult())
+    monkeypatch.setattr(local, "warm_up", lambda: events.open("a").write("warm "))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "late.py").write_text(
+        f"from disentangle_bench.methods.random_init import RandomInit\n\nopen({str(events)!r}, 'a').write('file ')\n"
+        "\n\nclass Late(RandomInit):\n    name = 'late'\n"
+    )
+    main(["run", "--method", method, "--out", "runs"])
+    assert events.read_text().split() == order
+
+
 def test_a_measure_of_ones_own_is_tried_on_data_without_targets():
     spread = Measure(
         name="spread",
