@@ -38,6 +38,7 @@ ENTRIES: dict[str, Entry] = {
         for name in sorted(set(methods.BUILT_IN) - UNTRAINED)
         for bf16 in (False, True)
     },
+    "step_simclr_resnet18_bf16": partial(steps.step, "simclr", True, steps=4, network="resnet18"),
 }
 SLACK = 0.05
 """Loss of a ratio that is put up with beyond the spread of the rounds."""
@@ -119,7 +120,8 @@ def _about(name: str) -> str:
     entry = ENTRIES[name]
     if isinstance(entry, partial):
         method, bf16 = entry.args
-        return (entry.func.__doc__ or "").format(name=method, precision="bf16" if bf16 else "fp32")
+        named = {"name": method, "precision": "bf16" if bf16 else "fp32", "network": entry.keywords.get("network", "convnet")}
+        return (entry.func.__doc__ or "").format(**named)
     return " ".join((entry.__doc__ or "").split())
 
 

@@ -98,18 +98,19 @@ class Clock(L.Callback):
         self.mark = now
 
 
-def step(name: str, bf16: bool = False, steps: int = 20) -> Figures:
-    """A training step of {name} on 128 images, 32x32, in {precision}, and the bare convnet's on the same views."""
+def step(name: str, bf16: bool = False, steps: int = 20, network: str = "convnet") -> Figures:
+    """A training step of {name} on 128 images, 32x32, in {precision}, and the bare {network}'s on the same views."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="lightning")
     data = datamodules.build("colored_digits", image_size=EDGE, batch_size=BATCH)
     data.setup()
     cls = methods.find(name)
     L.seed_everything(stream_seed(0, "weights") % 2**32, verbose=False)
-    method = cls(image_shape=data.image_shape, data=data.describe()).to(memory_format=torch.channels_last)
-    network = backbone("convnet", data.image_shape).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
-    clock = Clock(network, optimizer, torch.bfloat16 if bf16 else torch.float32)
+    method = cls(image_shape=data.image_shape, data=data.describe(), backbone=network)
+    method.to(memory_format=torch.channels_last)
+    bare = backbone(network, data.image_shape).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(bare.parameters(), lr=1e-3, fused=True)
+    clock = Clock(bare, optimizer, torch.bfloat16 if bf16 else torch.float32)
     with tempfile.TemporaryDirectory() as folder:
         trainer = L.Trainer(
             accelerator="cpu",
