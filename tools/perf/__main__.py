@@ -120,8 +120,8 @@ def _about(name: str) -> str:
     entry = ENTRIES[name]
     if isinstance(entry, partial):
         method, bf16 = entry.args
-        named = {"name": method, "precision": "bf16" if bf16 else "fp32", "network": entry.keywords.get("network", "convnet")}
-        return (entry.func.__doc__ or "").format(**named)
+        network, precision = entry.keywords.get("network", "convnet"), "bf16" if bf16 else "fp32"
+        return (entry.func.__doc__ or "").format(name=method, precision=precision, network=network)
     return " ".join((entry.__doc__ or "").split())
 
 
