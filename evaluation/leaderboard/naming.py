@@ -57,7 +57,8 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
         if source := _source_of(record):
             judged[key] = source
         plain[key] = display_name(record, "method")
-        options.setdefault(key, _options(record["config"]))
+        if key not in options:  # the same for all seeds
+            options[key] = _options(record["config"])
         given.setdefault(key, {}).update(dict.fromkeys(str(one.get("label")) for one in experiments_of(record)))
     called = {key: " = ".join(labels) or plain[key] for key, labels in given.items()}
     trained = {name for key, name in called.items() if key not in judged}

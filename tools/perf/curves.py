@@ -67,7 +67,7 @@ CURVES: dict[str, tuple[Callable[[int], Task], tuple[int, ...]]] = {
     "images a batch, loss alone": (loss, (512, 1024, 2048)),
     "images that a probe learns from": (probe, (2_000, 8_000, 32_000)),
     "classes of a probe": (lambda classes: probe(4_000, classes), (4, 16, 64)),
-    "records, ten seeds a method": (board, (1_000, 3_000, 10_000)),
+    "records, ten seeds a method": (board, (1_000, 10_000, 100_000)),
     "seeds a method, 20 methods": (lambda seeds: board(20 * seeds, seeds), (5, 20, 80)),
     "methods of a data set, five seeds": (lambda methods: board(5 * methods, 5, methods), (10, 20, 40)),
 }
