@@ -93,7 +93,7 @@ def test_a_run_and_an_evaluation_judge_where_they_are_launched(launch, cell, mon
     monkeypatch.setattr(evaluate, "encode", lambda encoder, *_: judge(encoder))
     for part in (run_cell, evaluate):
         monkeypatch.setattr(part, "device_of", lambda launch: torch.device("meta"))
-    monkeypatch.setattr(run_cell, "_train_or_load", lambda *_: Trained("e", 0, 0, Cost()))
+    monkeypatch.setattr(run_cell, "_trained_before", lambda *_: Trained("e", 0, 0, Cost()))
     monkeypatch.setattr(evaluate, "state_hash", lambda state: "e")
     monkeypatch.setattr(evaluate, "_announce", lambda *_: None)  # times a batch
     with pytest.raises(Stop):
