@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
@@ -252,3 +255,17 @@ class Scheduler:
             for handle in handles:
                 if handle.poll() is None:
                     handle.kill()
+
+
+@contextmanager
+def environment(left_out: Iterable[str] = (), **added: str) -> Iterator[None]:
+    """Within it this process's environment lacks some variables and has others; then it is as it was."""
+    before = dict(os.environ)
+    for name in left_out:
+        os.environ.pop(name, None)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -47,9 +48,7 @@ def card(name: str) -> str:
 
 def _cells(suite: Suite, methods: int) -> str:
     """`90: 10 methods x 3 data sets x 3 seeds`, with what a sweep and experiments make of it."""
-    values = 1
-    for swept in suite.sweep.values():
-        values *= len(swept)
+    values = math.prod(map(len, suite.sweep.values()))
     matrix = methods * len(suite.datasets) if suite.datasets else 0
     made = [f"{_several(methods, 'method')} x {_several(len(suite.datasets), 'data set')}"] if matrix else []
     made = [f"{made[0]} x {values} values of the sweep"] if made and values > 1 else made

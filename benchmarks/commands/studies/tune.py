@@ -54,7 +54,7 @@ def command(
     from disentangle_bench.json_files import write_json
 
     request = choose(suite, method, None, None, set)
-    preconditions.check_target(Path(to), "--to")
+    preconditions.check_target(Path(to))
     request.tuned = None  # what is to be chosen does not depend on what was
     request.sweeps = {}  # and is chosen once, not for each row of a method
     tune = request.tune
