@@ -25,12 +25,7 @@ from disentangle_bench.benchmarks.planning.command_line import (
     swept,
     texts_of,
 )
-from disentangle_bench.benchmarks.planning.experiment import (
-    Budget,
-    Count,
-    Experiment,
-    ExperimentSettings,
-)
+from disentangle_bench.benchmarks.planning.experiment import Budget, Count, Experiment, ExperimentSettings
 from disentangle_bench.evaluation.published import Published
 from disentangle_bench.registry import dotted
 

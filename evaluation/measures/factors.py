@@ -7,15 +7,7 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import (
-    FACTORS,
-    Measure,
-    Score,
-    Space,
-    above_chance,
-    each,
-    measured,
-)
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, above_chance, each, measured
 from disentangle_bench.evaluation.measures.probing import UNKNOWN, independent_head, need_known, share_unknown
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Measured, Outcome
