@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.record import git_state
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.suite import Resources
+from disentangle_bench.benchmarks.planning.suite_parts import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 

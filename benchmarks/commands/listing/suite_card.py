@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def card(name: str) -> str:
     """Data sets, methods, rows, seeds, budget, measures, settings and the number of cells."""
     from disentangle_bench import methods
-    from disentangle_bench.benchmarks.planning.suite import Resources, Tuning, read
+    from disentangle_bench.benchmarks.planning.suite import read
+    from disentangle_bench.benchmarks.planning.suite_parts import Resources, Tuning
 
     suite = read(name)
     named = methods.available() if suite.methods == "all" else suite.methods

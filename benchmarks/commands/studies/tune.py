@@ -12,7 +12,8 @@ from disentangle_bench.benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
-    from disentangle_bench.benchmarks.planning.suite import Suite, Tuning
+    from disentangle_bench.benchmarks.planning.suite import Suite
+    from disentangle_bench.benchmarks.planning.suite_parts import Tuning
     from disentangle_bench.benchmarks.planning.tuning import TrialResult
 
 
