@@ -33,18 +33,8 @@ PERCENT = "percent"
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
 RUN = (
-    "dataset",
-    "method",
-    "settings",
-    "labels",
-    "budget",
-    "tuning",
-    "primary_space",
-    "invariant_space",
-    "seed",
-    "run",
-    "encoder",
-    "ceiling",
+    *("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space"),
+    *("seed", "run", "encoder", "ceiling"),
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 GIVEN = "given"
