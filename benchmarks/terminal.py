@@ -12,6 +12,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TextIO, TypedDict
 
+from disentangle_bench.files import spelled
+
 
 class Verbosity(IntEnum):
     """How much a command says besides its results and errors."""
@@ -68,7 +70,7 @@ class Plain(io.TextIOBase):
     def write(self, text: str) -> int:
         """Write it. Raises BrokenPipeError if nobody reads any more, OutputLost if it can't be written."""
         with _output_errors():
-            return self.stream.write("".join(c if c in "\n\t" else _shown(c) for c in text))
+            return self.stream.write("".join(c if c in "\n\t" else spelled(c) for c in text))
 
     def flush(self) -> None:
         """The same."""
@@ -118,7 +120,3 @@ def show(coloured: str) -> None:
     stream = sys.stdout.stream if isinstance(sys.stdout, Plain) else sys.stdout
     with _output_errors():
         stream.write(coloured)
-
-
-def _shown(character: str) -> str:
-    return character if character.isprintable() else character.encode("unicode_escape").decode()

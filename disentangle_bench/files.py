@@ -46,7 +46,17 @@ def file_name(name: str, ending: str = "", taken: Container[str] = frozenset()) 
 
 def printable(text: str) -> str:
     """Text as one line that does nothing to a terminal: characters that have no picture are spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    return "".join(map(spelled, " ".join(text.split())))
+
+
+def spelled(character: str) -> str:
+    """A character, or its escape sequence if it has no picture."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
+
+
+def existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(one for one in (path.absolute(), *path.absolute().parents) if one.exists())
 
 
 class TooManyFolders(OSError):

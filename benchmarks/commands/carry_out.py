@@ -134,7 +134,7 @@ def _is_incomplete(request: Suite, folder: Path) -> bool:
 
 def next_steps(folder: Path) -> str:
     """What people do with complete runs."""
-    where = "" if folder == Path("results/runs") else f" --out {shlex.quote(str(folder))}"
+    where = "" if folder == Path(preconditions.RUNS) else f" --out {shlex.quote(str(folder))}"
     return (
         f"next: bench report{where}   # pictures, statistics and every method's card, in one page\n"
         f"      bench leaderboard{where} --format latex   # or md, csv, html; --columns, --sort, --transpose\n"

@@ -42,7 +42,7 @@ def command(
     stem = "-".join(file_name(part) for part in (name, method) if part)
     picture = Path(to or f"results/data/{stem}.png")
     if action == "show":
-        preconditions.check_target(picture, "--to")
+        preconditions.check_target(picture)
     elif to or method:
         raise RequestError("data check: --to and --method belong to `bench data show`")
     data_class = find_class(datamodules, "dataset", name)

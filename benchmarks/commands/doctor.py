@@ -8,6 +8,7 @@ from pathlib import Path
 
 from disentangle_bench import extras
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.files import existing
 
 
 def command(*, out: str = "results/runs") -> int:
@@ -46,10 +47,10 @@ def _machine() -> list[list[str]]:
 
 
 def _results(out: Path) -> list[list[str]]:
-    existing = next(path for path in (out.absolute(), *out.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free / 2**30
-    writable = os.access(existing, os.W_OK)
-    advice = "" if writable else f"make {existing} writable, or choose another folder with --out"
+    there = existing(out)
+    free = shutil.disk_usage(there).free / 2**30
+    writable = os.access(there, os.W_OK)
+    advice = "" if writable else f"make {there} writable, or choose another folder with --out"
     return [
         ["results", f"{out} ({'writable' if writable else 'NOT writable'})", advice],
         ["disk", f"{free:.0f} GB free", "" if free > 5 else "free some: checkpoints and encoded features need it"],

@@ -50,7 +50,7 @@ def command(
 
     preconditions.require_runs(Path(out))
     if to is not None:
-        preconditions.check_target(Path(to), "--to")
+        preconditions.check_target(Path(to))
     if board:
         preconditions.check_board(Path(board))
     found, problems = records.find_records(Path(out))

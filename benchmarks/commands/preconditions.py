@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.errors import RequestError, unknown
-from disentangle_bench.files import find_files, write_file
+from disentangle_bench.files import existing, find_files, write_file
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
@@ -28,16 +28,16 @@ MOST_JOBS = 1024
 
 def check_writable(folder: Path, option: str = "--out") -> None:
     """Raise RequestError if the folder cannot be made or written to; writes nothing."""
-    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise RequestError(f"{option} {folder}: {existing} can't be written to, choose another folder")
+    there = existing(folder)
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise RequestError(f"{option} {folder}: {there} can't be written to, choose another folder")
 
 
-def check_target(file: Path, option: str) -> None:
-    """Raise RequestError if the file cannot be written, or is no regular one; writes nothing."""
+def check_target(file: Path) -> None:
+    """Raise RequestError if the file of `--to` cannot be written, or is no regular one; writes nothing."""
     if file.exists() and not file.is_file():
-        raise RequestError(f"{option} {file}: not a regular file, choose another name")
-    check_writable(file.absolute().parent, option)
+        raise RequestError(f"--to {file}: not a regular file, choose another name")
+    check_writable(file.absolute().parent, "--to")
 
 
 def write_target(file: Path, content: bytes | str) -> None:

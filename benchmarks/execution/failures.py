@@ -9,6 +9,7 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.files import existing
 
 _NO_SPACE = ("No space left on device", "Disk quota exceeded", "PytorchStreamWriter failed", "unexpected pos")
 _NO_MEMORY = ("out of memory", "DefaultCPUAllocator: can't allocate memory", "ALLOC_FAILED", "Cannot allocate memory")
@@ -51,7 +52,7 @@ def explain_here(error: OSError) -> str:
     """The same of a command that writes a file of its own, such as a table."""
     if not error.filename:
         return explain(error)
-    return explain(error, next(above for above in Path(str(error.filename)).absolute().parents if above.exists()))
+    return explain(error, existing(Path(str(error.filename)).absolute().parent))
 
 
 def _first_line(error: BaseException) -> str:

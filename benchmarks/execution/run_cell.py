@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.pytorch.loggers import Logger
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.benchmarks import own_code, signals
@@ -35,7 +34,6 @@ from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
-from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.json_files import BadJson, read
 from disentangle_bench.methods.base import Method
 
@@ -113,7 +111,11 @@ def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
     method = build_method(cell, data)
     code = own_code_of(cell)
     loggers = log.make_loggers(run, cell, launch.logger)
-    trained = _train_or_load(cell, method, data, run, launch, loggers, progress)
+    _require_gpu(launch)
+    trained = _trained_before(cell, method, run)
+    if trained is None:
+        with signals.deferred():
+            trained = train(cell, method, data, run, launch, loggers, progress)
     where = device_of(launch)
     if where.type == "cuda":
         torch.cuda.set_device(where)  # whose name and peak memory are recorded
@@ -130,31 +132,25 @@ def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
         feature_cache.prune(run.out)
 
 
-def _train_or_load(
-    cell: Cell,
-    method: Method,
-    data: ImageDataModule,
-    run: RunFolder,
-    launch: CellLaunch,
-    loggers: list[Logger],
-    progress: ProgressFile,
-) -> Trained:
-    """The method with trained weights; what is damaged of them means training on from the last checkpoint."""
+def _require_gpu(launch: CellLaunch) -> None:
     if launch.accelerator == "gpu" and not torch.cuda.is_available():
         raise RequestError(
             f"the run shall compute on a GPU, and torch finds none on {platform.node()}: on a cluster name a partition "
             "that has them, --set resources.partition=NAME, or ask for none, --set resources.gpus_per_node=0"
         )
+
+
+def _trained_before(cell: Cell, method: Method, run: RunFolder) -> Trained | None:
+    """Give the method the weights that an earlier start has trained; None if there are none, or they are damaged."""
     try:
         if (trained := read(Trained, run.trained)) is not None:
             method.load_state_dict(read_weights(run.weights, trained.encoder))
             if rank() == 0:
                 keep_encoder(cell, method, run, trained.step)
-            return trained
+        return trained
     except (BadJson, BadWeights) as bad:
         logging.getLogger(__name__).warning("%s: trained again", bad)
-    with signals.deferred():
-        return train(cell, method, data, run, launch, loggers, progress)
+        return None
 
 
 def quiet() -> None:

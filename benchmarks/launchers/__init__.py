@@ -13,11 +13,6 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 
-LAUNCHERS = {
-    "local": "disentangle_bench.benchmarks.launchers.local",
-    "slurm": "disentangle_bench.benchmarks.launchers.slurm",
-}
-
 
 def run(name: str, cells: list[Cell], launch: Launch) -> LaunchResult:
     """Run every cell that has no complete record yet, by the launcher of that name."""
@@ -27,5 +22,5 @@ def run(name: str, cells: list[Cell], launch: Launch) -> LaunchResult:
     if not missing:
         print(f"all {len(cells)} cells are complete", file=sys.stderr)
         return LaunchResult(complete)
-    outcome = import_module(LAUNCHERS[name]).run(missing, launch, len(complete))
+    outcome = import_module(f"{__name__}.{name}").run(missing, launch, len(complete))
     return LaunchResult([*complete, *outcome.complete], outcome.failed)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +15,7 @@ from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.record import git_state
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.planning.suite import Resources
+from disentangle_bench.benchmarks.planning.suite_parts import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 
@@ -252,3 +255,17 @@ class Scheduler:
             for handle in handles:
                 if handle.poll() is None:
                     handle.kill()
+
+
+@contextmanager
+def environment(left_out: Iterable[str] = (), **added: str) -> Iterator[None]:
+    """Within it this process's environment lacks some variables and has others; then it is as it was."""
+    before = dict(os.environ)
+    for name in left_out:
+        os.environ.pop(name, None)
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

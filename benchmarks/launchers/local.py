@@ -22,6 +22,7 @@ from disentangle_bench.benchmarks.launchers.base import (
     Launch,
     LaunchResult,
     Scheduler,
+    environment,
     prepare,
 )
 from disentangle_bench.benchmarks.planning.cell import Cell
@@ -160,15 +161,8 @@ def own_environment() -> Iterator[None]:
     side, started by `srun -n 4` for example; Lightning reads its rank when it is imported, and logs on the first only.
     And it keeps Python from putting the user's folder first on the path.
     """
-    before = dict(os.environ)
-    for name in RANK_VARIABLES & before.keys():
-        del os.environ[name]
-    os.environ.update(own_code.SAFE_PATH)
-    try:
+    with environment(RANK_VARIABLES, **own_code.SAFE_PATH):
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def warm_up() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -16,13 +15,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError, UncompletedJobError
-from submitit.helpers import Checkpointable
+from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.slurm.slurm import SlurmExecutor
 
 from disentangle_bench import datamodules
-from disentangle_bench.benchmarks import own_code, signals
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.launchers.base import (
@@ -31,16 +28,16 @@ from disentangle_bench.benchmarks.launchers.base import (
     Launch,
     LaunchResult,
     Scheduler,
+    environment,
     prepare,
 )
+from disentangle_bench.benchmarks.launchers.slurm_job import CellJob
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.trial import setup_data
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 from disentangle_bench.datamodules.batches.loader import MOST_WORKERS, workers_for
 
-LOCK = ".lock"
-"""Of whoever gives jobs in, beside submitit's files."""
 LOOK_SECONDS, QUEUE_SECONDS = 1.0, 10.0
 """Between looks at the cells' files, and between questions to SLURM, which serves others too."""
 GPU_OPTIONS = {"gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task"}
@@ -54,58 +51,6 @@ ENVIRONMENT = [
 """Lines of shell before a job's command: what the shell that gave it in was itself among others is not the job's."""
 KEPT = {"SLURM_CONF", "SLURM_CLUSTERS"}
 """Variables of SLURM's own that say which cluster is meant, not which job this is."""
-
-
-class CellJob(Checkpointable):
-    """What a job runs: one cell. Given in again as it is after a time-out, since the cell knows where it was.
-
-    Args:
-        folder: of the cell.
-    """
-
-    def __init__(self, folder: Path):
-        self.run = RunFolder(folder)
-
-    def __call__(self) -> None:
-        """Run the cell, in every task of the job."""
-        from disentangle_bench.benchmarks.execution import run_cell
-        from disentangle_bench.benchmarks.execution.record import git_state
-
-        requeue_handler = signal.getsignal(signal.SIGUSR2)  # submitit's: queue this job again, and exit
-        job = submitit.JobEnvironment()
-        if job.global_rank == 0:
-            slurm_queue.note_job(self.run, job.job_id)
-        log = os.open(self.run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        signals.install()
-        # the code as this job has loaded it, which may be newer than what gave it in
-        self.end(run_cell.main(self.run, git_state()), requeue_handler)
-
-    def end(self, status: ExitStatus, requeue_handler: Any) -> None:
-        """Exit with the cell's status; one that was stopped for want of time is queued again first.
-
-        Args:
-            status: of the cell.
-            requeue_handler: submitit's handler of the signal that announces the end of the time.
-        """
-        if status != ExitStatus.INTERRUPTED:
-            sys.exit(ExitStatus.DONE if status == ExitStatus.LOCKED else status)
-        noted = self.run.read_job()
-        if signals.requested() == "SIGUSR2":
-            try:
-                requeue_handler(signal.SIGUSR2, None)  # exits, except in a task that isn't the first
-            except UncompletedJobError as error:
-                self.run.fail(f"{error} (resources.max_requeues, resources.timeout_min)")
-                raise
-        elif noted and noted.cancelled:
-            sys.exit(ExitStatus.INTERRUPTED)
-        # Now SLURM has the word: after SIGTERM only it knows whether it will queue the job again, which it does only if
-        # the job doesn't exit by itself. Some clusters send the other signal second.
-        signal.signal(signal.SIGUSR2, requeue_handler)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_IGN)
-        time.sleep(3600)
 
 
 class JobHandle:
@@ -205,9 +150,9 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     runs = {cell.hash: RunFolder(cell.folder(launch.out)) for cell in cells}
     try:
-        with lock.hold(folder / LOCK, seconds=60):  # two launchers must not both find a cell without a job
+        with lock.hold(folder / slurm_queue.LOCK, seconds=60):  # two launchers must not both find a cell without a job
             queued = slurm_queue.jobs()
-            sweep(launch.out, queued)
+            slurm_queue.sweep(launch.out, queued)
             jobs = {name: job.id for name, run in runs.items() if (job := run.read_job())}
             idle = [
                 cell
@@ -305,7 +250,7 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
         for folder in fresh:
             shutil.rmtree(folder, ignore_errors=True)
             remove_empty(folder.parent, folder.parent.parent)
-        sweep(launch.out, {})
+        slurm_queue.sweep(launch.out, {})
         said = " ".join(line for line in str(error).splitlines() if "error" in line) or str(error)
         hint = ""
         if launch.accelerator == "gpu" and launch.resources.gpus_per_node is None:
@@ -324,16 +269,9 @@ def outside_of_jobs() -> Iterator[None]:
     Who works in an interactive job has its sizes in the environment; a new job inherits them, and where it names its
     memory in another way its srun refuses both (SLURM_MEM_PER_CPU beside SLURM_MEM_PER_NODE).
     """
-    before = dict(os.environ)
-    if "SLURM_JOB_ID" in before:
-        for name in before:
-            if name.startswith(("SLURM_", "SLURMD_", "SUBMITIT_")) and name not in KEPT:
-                del os.environ[name]
-    try:
+    sizes = {name for name in os.environ if name.startswith(("SLURM_", "SLURMD_", "SUBMITIT_"))} - KEPT
+    with environment(sizes if "SLURM_JOB_ID" in os.environ else ()):
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def tidy(out: Path, jobs: set[str]) -> None:
@@ -347,7 +285,7 @@ def tidy(out: Path, jobs: set[str]) -> None:
         if not jobs & queued.keys():
             break
         time.sleep(LOOK_SECONDS)
-    sweep(out, queued)
+    slurm_queue.sweep(out, queued)
     remove_empty(slurm_queue.folder_of(out))  # else other jobs are on their way
 
 
@@ -356,12 +294,3 @@ def remove_empty(*folders: Path) -> None:
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()
-
-
-def sweep(out: Path, queued: dict[str, str]) -> None:
-    """Remove submitit's files of jobs that are over and that no cell names, and those of no job at all."""
-    named = {job.id for run in RunFolder.all_in(out) if (job := run.read_job())}
-    kept = {job.partition("_")[0] for job in named | queued.keys()}
-    for path in slurm_queue.folder_of(out).iterdir():
-        if path.name.partition("_")[0] not in kept and path.name != LOCK:
-            path.unlink(missing_ok=True)

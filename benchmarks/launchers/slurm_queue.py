@@ -1,4 +1,4 @@
-"""What SLURM knows of jobs, asked of its commands; the job of each cell is noted in the cell's folder."""
+"""What SLURM knows of jobs, asked of its commands, and what submitit's files and each cell's folder say of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from pathlib import Path
 from disentangle_bench.benchmarks.runs.folder import Job, RunFolder
 from disentangle_bench.files import file_name
 from disentangle_bench.json_files import write_json
+
+LOCK = ".lock"
+"""Of whoever gives jobs in, beside submitit's files."""
 
 
 class NotAnswering(RuntimeError):
@@ -88,6 +91,15 @@ def folder_of(out: Path) -> Path:
 def log_of(out: Path, job: str) -> Path:
     """What a job's first task said before its cell had a log."""
     return folder_of(out) / file_name(job, "_0_log.err")
+
+
+def sweep(out: Path, queued: dict[str, str]) -> None:
+    """Remove submitit's files of jobs that are over and that no cell names, and those of no job at all."""
+    named = {job.id for run in RunFolder.all_in(out) if (job := run.read_job())}
+    kept = {job.partition("_")[0] for job in named | queued.keys()}
+    for path in folder_of(out).iterdir():
+        if path.name.partition("_")[0] not in kept and path.name != LOCK:
+            path.unlink(missing_ok=True)
 
 
 def _call(*command: str) -> str:

@@ -5,6 +5,7 @@ A suite can have sweeps of its own (`sweep:`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -97,9 +98,7 @@ def _is_about(path: str, method: str, dataset: str, options: set[str]) -> bool:
 
 def _combinations(sweeps: Mapping[str, list[tuple[str, Any]]]) -> Iterator[dict[str, tuple[str, Any]]]:
     """Path -> (text, value), the last path's values fastest."""
-    count = 1
-    for values in sweeps.values():
-        count *= len(values)
+    count = math.prod(map(len, sweeps.values()))
     if count > MOST_ROWS:
         raise RequestError(f"--sweep: {count:,} rows for one method, at most {MOST_ROWS:,} may be")
     for chosen in product(*sweeps.values()):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, Key, Record, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, Key, Record, of_figure, score_of
 from disentangle_bench.evaluation.leaderboard.writers.formats import amount
 
 if TYPE_CHECKING:
@@ -116,14 +116,11 @@ def tradeoff(part: pd.DataFrame, key: Key, cost: str) -> pd.DataFrame:
         A line a (method, space): `method`, `space`, `labels`, `cost`, `score`, `front`. Of a method's spaces all are
         there; those with neither figure nor cost are not.
     """
-    measure, score, target = key
-    here = (part["measure"] == measure) & (part["score"] == score) & (part["target"] == target)
-    figures = part.loc[here, ["method", "labels", "space", "mean"]].rename(columns={"mean": "score"})
-    costs = part[(part["measure"] == COST) & (part["score"] == cost)]
+    figures = of_figure(part, key)[["method", "labels", "space", "mean"]].rename(columns={"mean": "score"})
+    costs = of_figure(part, (COST, cost, ""))
     by_method = dict(zip(costs["method"], costs["mean"], strict=True))
     table = figures.assign(cost=figures["method"].map(by_method)).dropna(subset=["score", "cost"])
-    known = score_of(measure, score)
-    gain = table["score"].to_numpy(float) * (-1 if known is not None and known.direction == "down" else 1)
+    gain = table["score"].to_numpy(float) * (-1 if score_of(key[0], key[1]).direction == "down" else 1)
     table["front"] = front(table["cost"].to_numpy(float), gain)
     columns = ["method", "space", "labels", "cost", "score", "front"]
     return table[columns].sort_values(["cost", "method", "space"], kind="stable", ignore_index=True)

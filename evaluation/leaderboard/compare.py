@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, GIVEN, observations, score_of
-from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of, same_images, terms_of
+from disentangle_bench.evaluation.leaderboard.frame import GIVEN, observations, score_of
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of, same_images
 from disentangle_bench.evaluation.leaderboard.naming import Group, method_labels
-from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout
+from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout, holm, p_at_most
 from disentangle_bench.evaluation.records import Problem, Record, find_records
 from disentangle_bench.files import printable
 from disentangle_bench.registry import dotted
@@ -81,35 +81,24 @@ class Comparison:
         told = self.table[self.table["verdict"].isin(order)]
         told = told.assign(order=told["verdict"].map(order.index)).sort_values(["order", "gain"], kind="stable")
         lines = [
-            [
-                r["verdict"].upper() if r["verdict"] == WORSE else r["verdict"],
-                *map(
-                    printable, (r["dataset"], r["method"], r["space"], f"{r['measure']} {r['score']} ({r['target']})")
-                ),
-                r["n"],
-                *(f"{r[name]:.4f}" for name in ("before", "after")),
-                f"{r['gain']:+.4f}",
-                "-" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                *(p_text(r[name]) for name in ("p_worse", "p_same")),
-            ]
+            {
+                "": r["verdict"].upper() if r["verdict"] == WORSE else r["verdict"],
+                "data set": printable(r["dataset"]),
+                "method": printable(r["method"]),
+                "space": printable(r["space"]),
+                "figure": printable(f"{r['measure']} {r['score']} ({r['target']})"),
+                "n": r["n"],
+                "before": f"{r['before']:.4f}",
+                "after": f"{r['after']:.4f}",
+                "gain": f"{r['gain']:+.4f}",
+                "95 %": "-" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
+                "p worse": p_text(r["p_worse"]),
+                "p same": p_text(r["p_same"]),
+            }
             for r in told.to_dict("records")
         ]
-        header = [
-            "",
-            "data set",
-            "method",
-            "space",
-            "figure",
-            "n",
-            "before",
-            "after",
-            "gain",
-            "95 %",
-            "p worse",
-            "p same",
-        ]
         counts = self.table["verdict"].value_counts()
-        parts = [tabulate(lines, header, disable_numparse=True)] if lines else []
+        parts = [tabulate(lines, "keys", disable_numparse=True)] if lines else []
         parts += [f"missing on the second side: {printable(name)}" for name in self.missing]
         parts += [f"new on the second side: {printable(name)}" for name in self.new]
         parts += [f"skipped: {printable(problem.reason)}" for problem in self.problems]
@@ -253,8 +242,7 @@ def _compare(
     for place in pairs:
         columns.setdefault(place[:4], []).append(place)
     for places in columns.values():
-        score = score_of(places[0].measure, places[0].score)
-        sign = -1 if score is not None and score.direction == "down" else 1
+        sign = -1 if score_of(places[0].measure, places[0].score).direction == "down" else 1
         sides_of = {place: tuple(zip(*pairs[place].values(), strict=True)) for place in places}
         gains = same_images({place: sign * differences(new, old) for place, (old, new) in sides_of.items()})
         noise = Layout.of([gains[place] for place in places]).means()
@@ -278,8 +266,10 @@ def _compare(
     tested = np.where(table["one_seed"], np.nan, 1.0)
     half = stdtrit(df, (1 + LEVEL) / 2) * error
     table["low"], table["high"] = gain - half, gain + half
-    table["p_better"], table["p_worse"] = (_holm(tested * _below(0, sign * gain, error, df)) for sign in (1, -1))
-    table["p_same"] = tested * np.maximum(_below(-threshold, gain, error, df), _below(-threshold, -gain, error, df))
+    table["p_better"], table["p_worse"] = (holm(tested * p_at_most(0, sign * gain, error, df)) for sign in (1, -1))
+    table["p_same"] = tested * np.maximum(
+        p_at_most(-threshold, gain, error, df), p_at_most(-threshold, -gain, error, df)
+    )
     lost = (table["p_worse"] < 1 - LEVEL) & (gain < -threshold)
     verdicts = np.select(
         [lost, table["p_better"] < 1 - LEVEL, table["p_same"] < 1 - LEVEL], [WORSE, BETTER, SAME], UNDERPOWERED
@@ -292,46 +282,7 @@ def _shown(seen: pd.DataFrame, only: Collection[str]) -> dict[_Place, tuple[Line
     """Figures of the main table that have a direction."""
     found: dict[_Place, tuple[Line, list[Run]]] = {}
     for line, runs in lines_of(seen)[0].items():
-        score = score_of(line.measure, line.score)
-        if line.measure == COST or score is None or score.direction is None or not line.row():
-            continue
-        if not only or line.measure in only:
+        shown = line.row() and (not only or line.measure in only)
+        if shown and score_of(line.measure, line.score).direction:
             found[_Place(line.dataset, line.measure, line.score, line.target, line.method)] = line, runs
     return found
-
-
-def differences(a: Sequence[Run], b: Sequence[Run] | float) -> np.ndarray:
-    """Figures of `a` less those of `b`, runs of the same seeds, or a constant.
-
-    Returns:
-        [n, N] by seed and image where both sides have outcomes of as many images, else [n].
-    """
-    if isinstance(b, float | int):
-        return terms_of(a) - b
-    new, old = terms_of(a), terms_of(b)
-    if old.shape != new.shape:
-        old, new = (side.mean(axis=1) if side.ndim == 2 else side for side in (old, new))
-    return np.asarray(new - old)
-
-
-def _below(bound: float, gain: np.ndarray, error: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """One-sided p-values of a gain of at most `bound`; without any noise it is certain, NaN where that is unknown."""
-    from scipy.special import stdtr
-
-    excess = np.where(np.abs(gain - bound) < 1e-12, 0.0, gain - bound)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(excess == 0, np.where(np.isnan(error), np.nan, 0.0), excess / error)
-    return np.asarray(stdtr(df, -ratio))
-
-
-def _holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down adjustment of a family of p-values; NaN (not tested) is not in the family.
-
-    The k-th smallest of m becomes the largest of (m - i) p_i over i <= k, counted from 0, at most 1.
-    """
-    adjusted = np.full(len(p), np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    steps = (len(order) - np.arange(len(order))) * p[order]
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted

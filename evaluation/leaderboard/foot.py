@@ -60,7 +60,7 @@ def foot(
     words: dict[str, list[str]] = {}
     for title, score, target in keys:
         known = score_of(title, score)
-        if known is not None and chance_of((title, score, target)) is None and known.chance != "none":
+        if known.chance != "none" and chance_of((title, score, target)) is None:
             words.setdefault(known.chance, []).append(f"{title} {score}")
     chance = [f"{text} ({', '.join(dict.fromkeys(names))})" for text, names in words.items()]
     foot.append((f"Chance: {'; '.join(chance)}. " if chance else "") + _ceiling(shown, keys))
@@ -135,8 +135,7 @@ def _ceiling(shown: Sequence[Figure], keys: list[Key]) -> str:
         return ""
     passed: dict[tuple[str, ...], list[str]] = {}
     for key in keys:
-        known = score_of(key[0], key[1])
-        if MEASURES[key[0]].aspect != "content" or known is None or known.direction != "up":
+        if MEASURES[key[0]].aspect != "content" or score_of(key[0], key[1]).direction != "up":
             continue
         rows = [f for f in shown if f.key == key]
         top = max((f.mean for f in rows if f.ceiling), default=math.inf)

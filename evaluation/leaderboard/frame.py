@@ -33,18 +33,8 @@ PERCENT = "percent"
 COST = "cost"
 """Name in the column `measure` of figures that a run cost rather than reached; their space is empty."""
 RUN = (
-    "dataset",
-    "method",
-    "settings",
-    "labels",
-    "budget",
-    "tuning",
-    "primary_space",
-    "invariant_space",
-    "seed",
-    "run",
-    "encoder",
-    "ceiling",
+    *("dataset", "method", "settings", "labels", "budget", "tuning", "primary_space", "invariant_space"),
+    *("seed", "run", "encoder", "ceiling"),
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 GIVEN = "given"
@@ -81,17 +71,23 @@ def is_pretrained(record: Record) -> bool:
     return "weights" in (record["config"].get("options") or {})
 
 
-def score_of(measure: str, score: str) -> Score | None:
-    """How to read a figure; None where this version of the protocol doesn't know it."""
+def score_of(measure: str, score: str) -> Score:
+    """How to read a figure; `NO_SCORE` for a cost, and for what this version of the protocol doesn't know."""
+    from disentangle_bench.evaluation.measures.base import NO_SCORE
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    return MEASURES[measure].scores.get(score) if measure in MEASURES else None
+    return MEASURES[measure].scores.get(score, NO_SCORE) if measure in MEASURES else NO_SCORE
+
+
+def of_figure(table: pd.DataFrame, key: Key) -> pd.DataFrame:
+    """A table's lines of one figure."""
+    measure, score, target = key
+    return table[(table["measure"] == measure) & (table["score"] == score) & (table["target"] == target)]
 
 
 def exceeded_width(measure: str, score: str, width: int) -> int | None:
     """The most codes up to which a score follows what it should, where a space of `width` codes has more; else None."""
-    known = score_of(measure, score)
-    most = known.most_codes if known is not None else None
+    most = score_of(measure, score).most_codes
     return most if most is not None and width > most else None
 
 
@@ -240,8 +236,7 @@ def _with_chance(row: Row, stored: Outcomes) -> dict[str, float]:
 
     scores = dict(row["scores"] or {})
     truth = stored.ids.get(Stored(row["measure"], row["space"], row["target"], "labels"))
-    known = [score_of(row["measure"], score) for score in scores]
-    if truth is not None and any(score is not None and score.chance == MOST_FREQUENT for score in known):
+    if truth is not None and any(score_of(row["measure"], score).chance == MOST_FREQUENT for score in scores):
         scores.setdefault(CHANCE, float(np.unique(truth, return_counts=True)[1].max() / truth.size))
     return scores
 

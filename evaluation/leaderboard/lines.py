@@ -100,3 +100,19 @@ def same_images(rows: Mapping[K, np.ndarray]) -> dict[K, np.ndarray]:
     counts = Counter(row.shape[1] for row in rows.values() if row.ndim == 2)
     usual = counts.most_common(1)[0][0] if counts else 0
     return {name: row.mean(axis=1) if row.ndim == 2 and row.shape[1] != usual else row for name, row in rows.items()}
+
+
+def differences(a: Sequence[Run], b: Sequence[Run] | float) -> np.ndarray:
+    """Figures of `a` less those of `b`, runs of the same seeds, or a constant.
+
+    Returns:
+        [n, N] by seed and image where both sides have outcomes of as many images, else [n].
+    """
+    import numpy as np
+
+    if isinstance(b, float | int):
+        return terms_of(a) - b
+    new, old = terms_of(a), terms_of(b)
+    if old.shape != new.shape:
+        old, new = (side.mean(axis=1) if side.ndim == 2 else side for side in (old, new))
+    return np.asarray(new - old)

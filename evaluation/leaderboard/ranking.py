@@ -54,8 +54,7 @@ def overall(seen: pd.DataFrame) -> pd.DataFrame:
     methods = sorted(method for method, found in figures.items() if len(found) == len(places))
     table = pd.DataFrame(columns=COLUMNS)
     if methods:
-        known = score_of(*RANKED_BY)
-        sign = -1 if known is not None and known.direction == "down" else 1
+        sign = -1 if score_of(*RANKED_BY).direction == "down" else 1
         data = [[sign * figures[method][place] for place in places] for method in methods]
         table = pd.DataFrame(_overall(data, DRAWS, np.random.default_rng(0)))
         table["method"], table["n"] = methods, [min(map(len, row)) for row in data]

@@ -256,3 +256,26 @@ def _quantiles(rows: int, level: float) -> tuple[np.ndarray, np.ndarray]:
 def _squares(values: np.ndarray) -> float:
     """Sum of squared deviations from the mean of all."""
     return float(((values - values.mean()) ** 2).sum())
+
+
+def p_at_most(bound: float, gain: np.ndarray, error: np.ndarray, df: np.ndarray) -> np.ndarray:
+    """One-sided p-values of a gain of at most `bound`; without any noise it is certain, NaN where that is unknown."""
+    from scipy.special import stdtr
+
+    excess = np.where(np.abs(gain - bound) < 1e-12, 0.0, gain - bound)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(excess == 0, np.where(np.isnan(error), np.nan, 0.0), excess / error)
+    return np.asarray(stdtr(df, -ratio))
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of a family of p-values; NaN (not tested) is not in the family.
+
+    The k-th smallest of m becomes the largest of (m - i) p_i over i <= k, counted from 0, at most 1.
+    """
+    adjusted = np.full(len(p), np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    steps = (len(order) - np.arange(len(order))) * p[order]
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted

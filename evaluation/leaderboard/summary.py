@@ -120,13 +120,14 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     is valid for competes with none.
     """
     from disentangle_bench.evaluation.leaderboard import statistics
+    from disentangle_bench.evaluation.measures.base import NO_SCORE
 
     first = next(iter(found))
     if first.measure == COST:
         return {}
     score = score_of(first.measure, first.score)
     outcomes = same_images({line: terms_of(runs) for line, runs in found.items()})
-    described = score is not None and score.direction is None
+    described = score is not NO_SCORE and score.direction is None
     told: dict[Line, dict[str, Any]] = {}
     ranked: list[Line] = []
     outside: list[Line] = []
@@ -139,11 +140,11 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
     for lines in together:
         table = statistics.column(
             {str(k): outcomes[line] for k, line in enumerate(lines)},
-            down=score is not None and score.direction == "down",
+            down=score.direction == "down",
             blocks={str(k): block_of(line.labels) for k, line in enumerate(lines)},
             fixed={str(k) for k, line in enumerate(lines) if _is_fixed(found[line], outcomes[line])},
         )
-        competes = score is not None and not described and lines is ranked
+        competes = score.direction is not None and lines is ranked
         kept = STATISTICS if competes else STATISTICS[: STATISTICS.index("rank_low")]
         for line, *values in zip(lines, *(table[name].tolist() for name in kept), strict=True):
             told[line] = dict(zip(kept, values, strict=True))

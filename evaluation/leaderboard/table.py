@@ -74,8 +74,8 @@ def heading(key: Key, keys: Collection[Key]) -> str:
     name = title if score == title.partition("@")[0] else f"{title} {score}"
     several = len({t for m, _, t in keys if m == title}) > 1
     known = score_of(title, score)
-    unit = " %" if known is not None and known.unit == PERCENT else ""
-    arrow = {"up": " ↑", "down": " ↓"}.get((known and known.direction) or "", "")
+    unit = " %" if known.unit == PERCENT else ""
+    arrow = {"up": " ↑", "down": " ↓", None: ""}[known.direction]
     return f"{name}{f' ({target})' if several else ''}{unit}{arrow}"
 
 
@@ -201,8 +201,7 @@ class _Board:
     def _rows(self, first: Key | None) -> list[_Row]:
         """By block, then by a column, best first, rows without it last; ties by name."""
         order = list(BLOCKS)
-        known = score_of(first[0], first[1]) if first else None
-        up = known is not None and known.direction == "up"
+        up = first is not None and score_of(first[0], first[1]).direction == "up"
 
         def rank(row: _Row) -> tuple:
             found = self.shown.get((row, first)) or self.found.get((row.method, "", first)) if first else None
@@ -273,20 +272,17 @@ class _Board:
     def _chance(self, key: Key) -> float | None:
         """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
         title, score, target = key
-        known = score_of(title, score)
-        if known is None:
-            return None
+        chance = score_of(title, score).chance
         try:
-            return float(known.chance)
+            return float(chance)
         except ValueError:
             recorded = [f.mean for f in self.figures if f.key == (title, CHANCE, target) and f.n]
-            told = CHANCE in known.chance or known.chance == MOST_FREQUENT
+            told = CHANCE in chance or chance == MOST_FREQUENT
             return float(np.mean(recorded)) if recorded and told else None
 
 
 def _unit(key: Key) -> str:
-    known = score_of(key[0], key[1])
-    return known.unit if known is not None else ""
+    return score_of(key[0], key[1]).unit
 
 
 def _mark(figure: Figure) -> str:

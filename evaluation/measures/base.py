@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,6 +96,10 @@ class Score:
     def has(self, figure: float) -> bool:
         """Whether a figure is in its range, but for rounding."""
         return self.low - ROUNDING <= figure <= self.high + ROUNDING
+
+
+NO_SCORE = Score(None, -math.inf, math.inf, "none")
+"""Of a figure that this version of the protocol doesn't know."""
 
 
 @dataclass(frozen=True)

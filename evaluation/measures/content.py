@@ -7,14 +7,7 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import (
-    ACCURACY,
-    Measure,
-    Space,
-    classified,
-    each,
-    measured,
-)
+from disentangle_bench.evaluation.measures.base import ACCURACY, Measure, Space, classified, each, measured
 from disentangle_bench.evaluation.measures.probing import training_head
 from disentangle_bench.evaluation.outcomes import Measured, Outcome
 

@@ -7,15 +7,7 @@ from functools import partial
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
-from disentangle_bench.evaluation.measures.base import (
-    FACTORS,
-    Measure,
-    Score,
-    Space,
-    above_chance,
-    each,
-    measured,
-)
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, Space, above_chance, each, measured
 from disentangle_bench.evaluation.measures.probing import UNKNOWN, independent_head, need_known, share_unknown
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.outcomes import Measured, Outcome
@@ -63,6 +55,7 @@ def factor_sample(
     Images that have weights are drawn in proportion to them, with replacement. Factors with one value in the probe
     split are left out, there is nothing to tell; and those whose test values nobody could learn there.
     """
+    space.need_probe()
     draw, weights, count = np.random.default_rng(seed), space.weigh(split), len(space.x[split])
     if weights is None:
         rows = draw.permutation(count)[:points]
@@ -87,16 +80,10 @@ def probe_and_test(
     space: Space, targets: tuple[TargetSpec, ...], probe: int, test: int, bins: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Samples of both splits: codes and factors of probe, codes and factors of test."""
-    space.need_probe()
     return (
         *factor_sample(space, targets, "probe", probe, bins, seed),
         *factor_sample(space, targets, "test", test, bins, seed),
     )
-
-
-def _probe(space: Space, targets: tuple[TargetSpec, ...], points: int, bins: int, seed: int) -> tuple:
-    space.need_probe()
-    return factor_sample(space, targets, "probe", points, bins, seed)
 
 
 def _scaled(train_z: np.ndarray, train_f: np.ndarray, test_z: np.ndarray, test_f: np.ndarray) -> tuple:
@@ -125,7 +112,7 @@ def mig(space: Space, *targets: TargetSpec, points: int = 10_000, bins: int = 20
     """Mutual information gap of the codes of images whose factors are independent."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.mig(*_probe(space, targets, points, bins, seed), bins=bins)
+    return disentanglement.mig(*factor_sample(space, targets, "probe", points, bins, seed), bins=bins)
 
 
 def sap(
@@ -167,7 +154,8 @@ def irs(
     """Interventional robustness of the codes of images whose factors are independent."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    return disentanglement.irs(*_probe(space, targets, points, bins, seed), quantile=quantile, bins=bins)
+    z, factors = factor_sample(space, targets, "probe", points, bins, seed)
+    return disentanglement.irs(z, factors, quantile=quantile, bins=bins)
 
 
 def factor_vae(

@@ -42,7 +42,6 @@ def infomec(
     """
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    space.need_probe()
     z, factors = factor_sample(space, targets, "probe", points, bins, seed)
     found = disentanglement.infomec(z, factors, neighbours=neighbours, seed=seed)
     if len(z) < 10 * z.shape[1]:
@@ -56,7 +55,6 @@ def med(
     """DCI of mutual information, of all codes and of the best `top` a factor."""
     from disentangle_bench.evaluation.metrics import disentanglement
 
-    space.need_probe()
     return disentanglement.med(*factor_sample(space, targets, "probe", points, bins, seed), bins=bins, top=top)
 
 

@@ -20,6 +20,7 @@ from disentangle_bench.methods.objectives.inputs import (
     prepare,
     upload,
 )
+from disentangle_bench.methods.objectives.ip_irm.layout import column_gradients
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host, subset_rows
 
 
@@ -123,7 +124,7 @@ def mixed_invariant_loss(
         loss = column = similarity.new_zeros(())
         for target, part in ((own, share[rows]), (other, 1 - share[rows])):
             loss = loss + (part * cross_entropy(similarity / temperature, target, reduction="none")).mean()
-            column = column + _column_gradients(similarity / irm_temperature, target, part)
+            column = column + _penalty_columns(similarity / irm_temperature, target, part)
         losses.append(loss)
         penalties.append(column.square().sum())
     return torch.stack(losses).mean(), torch.stack(penalties).mean()
@@ -138,11 +139,8 @@ def draw_partners(assignment: Tensor, generator: torch.Generator) -> Tensor:
     return torch.empty_like(by_subset).index_copy(0, by_subset, shuffled)
 
 
-def _column_gradients(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def _penalty_columns(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """d/dw of mean_i weight_i CE(w * [positive, negatives by increasing image]) at w = 1, one a column: [B]."""
     column = torch.arange(logits.shape[1], device=logits.device).expand_as(logits)
     positive_first = torch.where(column == target[:, None], -1, column).argsort(1)
-    laid_out = logits.gather(1, positive_first)
-    gradient = laid_out.softmax(1) * laid_out
-    gradient = torch.cat([gradient[:, :1] - laid_out[:, :1], gradient[:, 1:]], 1)
-    return (weight[:, None] * gradient).mean(0)
+    return (weight[:, None] * column_gradients(logits.gather(1, positive_first))).mean(0)

@@ -126,18 +126,18 @@ def test_jobs_given_in_from_within_a_job_inherit_nothing_of_it(stub, tmp_path, m
 def test_a_job_records_the_commit_of_the_code_that_it_loads(stub, tmp_path, monkeypatch, capfd):
     """Code may have changed while it waited in the queue."""
     from disentangle_bench.benchmarks.execution import record, run_cell
-    from disentangle_bench.benchmarks.launchers import slurm as cluster
+    from disentangle_bench.benchmarks.launchers import slurm_job as cluster
 
     assert main([*REQUEST, "--out", str(tmp_path / "runs"), "--detach"]) == 0
     (config,) = (tmp_path / "runs").rglob("config.json")
     told = []
 
     def stop(*given):
-        told.append(given[4].git)
+        told.append(given[0].git)
         raise RequestError("seen")
 
     monkeypatch.setattr(record, "git_state", lambda: {"commit": "later", "dirty": False})
-    monkeypatch.setattr(run_cell, "_train_or_load", stop)
+    monkeypatch.setattr(run_cell, "_require_gpu", stop)
     monkeypatch.setattr(cluster.os, "dup2", lambda *_: None)
     monkeypatch.setattr(cluster.signals, "install", lambda: None)
     monkeypatch.setattr(cluster.submitit, "JobEnvironment", lambda: SimpleNamespace(global_rank=0, job_id="42"))
@@ -254,7 +254,7 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
 def job(tmp_path, monkeypatch):
     """A job whose cell was stopped because its time is up; what it would sleep through is recorded."""
     from disentangle_bench.benchmarks import signals
-    from disentangle_bench.benchmarks.launchers import slurm as cluster
+    from disentangle_bench.benchmarks.launchers import slurm_job as cluster
 
     monkeypatch.setattr(signals, "_received", "SIGUSR2")
     monkeypatch.setattr(cluster.signal, "signal", lambda *_: None)

@@ -17,7 +17,7 @@ from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.evaluation import features
-from disentangle_bench.evaluation.metrics.invariance import leakage
+from disentangle_bench.evaluation.metrics.invariance import adversaries
 from tests.benchmarks.conftest import make_cell
 from tests.pretended_device import Pretended, to_cuda
 
@@ -32,8 +32,8 @@ def test_all_that_judges_computes_on_the_device_of_the_launch(measure, launch, m
         data.splits[name] = split.select(np.arange(60))
     method = build.build_method(cell, data)
     monkeypatch.setattr(nn.Module, "to", to_cuda)
-    monkeypatch.setattr(leakage, "EPOCHS", 1)
-    monkeypatch.setattr(leakage, "STEPS", 1)
+    monkeypatch.setattr(adversaries, "EPOCHS", 1)
+    monkeypatch.setattr(adversaries, "STEPS", 1)
     run = RunFolder(cell.folder(launch.out))
     run.path.mkdir(parents=True)
     with Pretended() as mode:
@@ -93,7 +93,7 @@ def test_a_run_and_an_evaluation_judge_where_they_are_launched(launch, cell, mon
     monkeypatch.setattr(evaluate, "encode", lambda encoder, *_: judge(encoder))
     for part in (run_cell, evaluate):
         monkeypatch.setattr(part, "device_of", lambda launch: torch.device("meta"))
-    monkeypatch.setattr(run_cell, "_train_or_load", lambda *_: Trained("e", 0, 0, Cost()))
+    monkeypatch.setattr(run_cell, "_trained_before", lambda *_: Trained("e", 0, 0, Cost()))
     monkeypatch.setattr(evaluate, "state_hash", lambda state: "e")
     monkeypatch.setattr(evaluate, "_announce", lambda *_: None)  # times a batch
     with pytest.raises(Stop):

@@ -7,15 +7,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from disentangle_bench import OnlineProbe, datamodules, methods
-from disentangle_bench.evaluation.metrics.invariance import domain_leakage, leakage
+from disentangle_bench.evaluation.metrics.invariance import adversaries, domain_leakage
 from disentangle_bench.evaluation.metrics.probes import linear_probe
 
 
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):
     """Fewer steps of the MLP adversary, here as there."""
-    monkeypatch.setattr(leakage, "EPOCHS", 2)
-    monkeypatch.setattr(leakage, "STEPS", 30)
+    monkeypatch.setattr(adversaries, "EPOCHS", 2)
+    monkeypatch.setattr(adversaries, "STEPS", 30)
 
 
 def trainer(*callbacks, **options):

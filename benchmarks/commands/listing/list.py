@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from disentangle_bench.benchmarks.commands.listing.layout import paragraph, table
 
@@ -116,7 +116,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "views": _views,
     "keys": _keys,
 }
-MORE: dict[str, Any] = {
+MORE: dict[str, str] = {
     "methods": "NAME: its options, its spaces, what `bench tune` tries",
     "datasets": "NAME: its options, splits and targets, and where its files belong",
     "suites": "NAME: its data sets, methods, seeds, budget, measures and settings; `bench list keys` explains them",

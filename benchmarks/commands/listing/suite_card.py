@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def card(name: str) -> str:
     """Data sets, methods, rows, seeds, budget, measures, settings and the number of cells."""
     from disentangle_bench import methods
-    from disentangle_bench.benchmarks.planning.suite import Resources, Tuning, read
+    from disentangle_bench.benchmarks.planning.suite import read
+    from disentangle_bench.benchmarks.planning.suite_parts import Resources, Tuning
 
     suite = read(name)
     named = methods.available() if suite.methods == "all" else suite.methods
@@ -47,9 +49,7 @@ def card(name: str) -> str:
 
 def _cells(suite: Suite, methods: int) -> str:
     """`90: 10 methods x 3 data sets x 3 seeds`, with what a sweep and experiments make of it."""
-    values = 1
-    for swept in suite.sweep.values():
-        values *= len(swept)
+    values = math.prod(map(len, suite.sweep.values()))
     matrix = methods * len(suite.datasets) if suite.datasets else 0
     made = [f"{_several(methods, 'method')} x {_several(len(suite.datasets), 'data set')}"] if matrix else []
     made = [f"{made[0]} x {values} values of the sweep"] if made and values > 1 else made

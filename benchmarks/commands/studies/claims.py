@@ -25,7 +25,7 @@ def command(*claims: str, out: str = "results/runs", run: bool = False, to: str 
 
     chosen = read(list(claims))
     if to is not None:
-        preconditions.check_target(Path(to), "--to")
+        preconditions.check_target(Path(to))
     code = 0
     if run:
         from disentangle_bench.benchmarks.commands import run as run_command

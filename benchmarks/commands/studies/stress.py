@@ -58,7 +58,7 @@ def command(
     if to is not None:
         if Path(to).suffix != ".md":
             raise RequestError(f"--to {to}: a file whose name ends in .md; its pictures get a folder of the rest")
-        preconditions.check_target(Path(to), "--to")
+        preconditions.check_target(Path(to))
         if advice := missing("matplotlib"):
             raise RequestError(f"--to {to}: the pictures {advice}")
     own_code.allow(Path.cwd())

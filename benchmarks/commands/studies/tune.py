@@ -12,7 +12,8 @@ from disentangle_bench.benchmarks.errors import RequestError
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.cell import Cell
-    from disentangle_bench.benchmarks.planning.suite import Suite, Tuning
+    from disentangle_bench.benchmarks.planning.suite import Suite
+    from disentangle_bench.benchmarks.planning.suite_parts import Tuning
     from disentangle_bench.benchmarks.planning.tuning import TrialResult
 
 
@@ -54,7 +55,7 @@ def command(
     from disentangle_bench.json_files import write_json
 
     request = choose(suite, method, None, None, set)
-    preconditions.check_target(Path(to), "--to")
+    preconditions.check_target(Path(to))
     request.tuned = None  # what is to be chosen does not depend on what was
     request.sweeps = {}  # and is chosen once, not for each row of a method
     tune = request.tune

@@ -5,6 +5,8 @@ request is told at once.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
 
@@ -15,6 +17,15 @@ from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
 REACH_SECONDS = 1.5
 """That an answer of the Hub is waited for: what is on disk is used without one."""
+
+
+@contextmanager
+def as_request_error(text: str, file: Path | str = "") -> Iterator[None]:
+    """Within it a BadFile is a RequestError on `--encoder`; `file` is what its message may begin with."""
+    try:
+        yield
+    except BadFile as bad:
+        raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad
 
 
 def unanswered() -> str | None:
@@ -43,23 +54,17 @@ def check_timm(encoder: str, name: str) -> None:
     """Raise RequestError for what is no model of timm."""
     from disentangle_bench.methods.pretrained.networks import check_timm
 
-    try:
+    with as_request_error(encoder):
         check_timm(name)
-    except BadFile as bad:
-        raise RequestError(f"--encoder {encoder}: {bad}") from bad
 
 
 def note_of(text: str, path: Path, untrained: bool) -> Note:
     """What a file of this suite, or the one in a run's folder, says of itself."""
     file = path / "encoder.safetensors" if path.is_dir() else path
-    try:
+    if path.is_dir() and not file.exists():
+        raise RequestError(f"--encoder {text}: there is no {file.name} in this folder (a run's is DATASET/METHOD/HASH)")
+    with as_request_error(text, file):
         note = read_note(file)
-    except BadFile as bad:
-        if path.is_dir() and not file.exists():
-            raise RequestError(
-                f"--encoder {text}: there is no {file.name} in this folder (a run's is DATASET/METHOD/HASH)"
-            ) from bad
-        raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{file}: ')}") from bad
     if note.step == 0 and not untrained:
         raise RequestError(f"--encoder {text}: this encoder has not been trained; --untrained judges it all the same")
     return note

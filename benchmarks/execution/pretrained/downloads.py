@@ -16,7 +16,6 @@ from disentangle_bench.benchmarks.execution.pretrained import availability
 from disentangle_bench.benchmarks.execution.pretrained.sources import Source, of_file
 from disentangle_bench.methods.networks.backbones import backbone
 from disentangle_bench.methods.pretrained import hub, networks
-from disentangle_bench.methods.pretrained.note import BadFile
 
 
 def of_timm(text: str, name: str, file: str, untrained: bool) -> Source:
@@ -24,18 +23,18 @@ def of_timm(text: str, name: str, file: str, untrained: bool) -> Source:
     availability.check_timm(text, name)
     cfg = timm.get_pretrained_cfg(name)
     size, fixed, statistics = networks.wishes_of(cfg.to_dict() if cfg else None)
-    source = Source(text, _refuse, size, fixed, statistics)
-    if untrained:
-        made = replace(source, label=f"{text} (untrained)", step=0, budget={"epochs": 0})
-        return replace(made, load=lambda channels, shape: _create(name, channels, shape, fixed and shape != size))
-    if file:
-        return replace(source, load=lambda channels, shape: _with_weights(text, name, file, shape))
 
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
+        if untrained:
+            return _create(name, channels, shape, fixed and shape != size)
+        if file:
+            with availability.as_request_error(text):
+                return networks.timm_with_weights(name, file, (3, *shape))
         with _downloading(text, "; --untrained judges it with random ones"):
             return _create(name, channels, shape, fixed and shape != size, pretrained=True)
 
-    return replace(source, load=load)
+    source = Source(text, load, size, fixed, statistics)
+    return replace(source, label=f"{text} (untrained)", step=0, budget={"epochs": 0}) if untrained else source
 
 
 def of_hub(text: str, repo: str) -> Source:
@@ -58,17 +57,6 @@ def _create(name: str, channels: int, shape: tuple[int, int], resized: bool, pre
     if resized:
         return timm.create_model(name, pretrained=pretrained, in_chans=channels, num_classes=0, img_size=shape)
     return backbone(name, (channels, *shape), pretrained=pretrained)
-
-
-def _with_weights(text: str, name: str, file: str, shape: tuple[int, int]) -> nn.Module:
-    try:
-        return networks.timm_with_weights(name, file, (3, *shape))
-    except BadFile as bad:
-        raise RequestError(f"--encoder {text}: {bad}") from bad
-
-
-def _refuse(channels: int, shape: tuple[int, int]) -> nn.Module:
-    raise AssertionError("a source without a network")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import numpy as np
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.pretrained import availability
 from disentangle_bench.methods.pretrained.names import Named, told_apart
-from disentangle_bench.methods.pretrained.note import BadFile
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.execution.pretrained.sources import Source
@@ -18,11 +17,9 @@ if TYPE_CHECKING:
 
 def check(text: str, untrained: bool) -> Named:
     """Raise RequestError for what is no encoder or isn't there, as far as its name and its files say."""
-    try:
+    with availability.as_request_error(text):
         named = told_apart(text)
-    except BadFile as bad:
-        raise RequestError(f"--encoder {text}: {bad}") from bad
-    if untrained and named.kind != "timm" and named.kind != "run":
+    if untrained and named.kind not in ("timm", "run"):
         raise RequestError(f"--encoder {text}: --untrained is of timm's models, and of this suite's own files")
     if named.kind == "run":
         availability.note_of(text, Path(named.name), untrained)

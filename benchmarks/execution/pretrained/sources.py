@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.pretrained.availability import as_request_error
 from disentangle_bench.methods.base import STATISTICS
 from disentangle_bench.methods.pretrained import networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
 from disentangle_bench.methods.pretrained.files import encoder_of_run
-from disentangle_bench.methods.pretrained.note import BadFile, Note
+from disentangle_bench.methods.pretrained.note import Note
 
 Network = Callable[[int, tuple[int, int]], nn.Module]
 """(Channels of the images, (h, w) that they are encoded at) -> network."""
@@ -56,10 +57,8 @@ def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
             raise RequestError(
                 f"--encoder {text}: made for images of {note.image_shape[0]} channels, these have {channels}"
             )
-        try:
+        with as_request_error(text, path):
             return encoder_of_run(path)
-        except BadFile as bad:
-            raise RequestError(f"--encoder {text}: {str(bad).removeprefix(f'{path}: ')}") from bad
 
     return Source(
         label or f"{note.method} ({note.dataset})",
@@ -74,21 +73,16 @@ def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
 
 def of_torchscript(text: str) -> Source:
     def load(channels: int, shape: tuple[int, int]) -> nn.Module:
-        try:
+        with as_request_error(text):
             return networks.torchscript(text)
-        except BadFile as bad:
-            raise RequestError(f"--encoder {text}: {bad}") from bad
 
     return Source(Path(text).name, load)
 
 
 def of_function(path: str) -> Source:
     """What somebody's own function at a path returns; an `Encoder` of `load_encoder` keeps its size and statistics."""
-    try:
-        network, wishes, file = networks.own_network(path)
-    except BadFile as bad:
-        raise RequestError(f"--encoder {path}: {bad}") from bad
-    size, fixed, statistics = wishes
+    with as_request_error(path):
+        network, (size, fixed, statistics), file = networks.own_network(path)
     if isinstance(network, Encoder):
         _, *sides = network.image_shape
         size, fixed = (None, False) if None in sides else (tuple(sides), True)  # type: ignore[assignment]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.evaluation.leaderboard.compare import differences
 from disentangle_bench.evaluation.leaderboard.frame import COST, observations
-from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of
 from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
 from disentangle_bench.evaluation.records import Record
 

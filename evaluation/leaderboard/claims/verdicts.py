@@ -17,7 +17,7 @@ from disentangle_bench.evaluation.leaderboard.claims.judging import (
     Claim,
     Judged,
 )
-from disentangle_bench.evaluation.leaderboard.frame import score_of
+from disentangle_bench.evaluation.leaderboard.frame import PERCENT, score_of
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL
 from disentangle_bench.evaluation.leaderboard.writers.console import screen_of
 from disentangle_bench.evaluation.leaderboard.writers.formats import one_line
@@ -65,8 +65,7 @@ def unfinished(judged: Sequence[Judged]) -> list[str]:
 
 def in_percent(claim: Claim) -> bool:
     """Whether its figures are shares."""
-    score = score_of(*claim.figure(claim.a)[:2])
-    return score is not None and score.unit == "percent"
+    return score_of(*claim.figure(claim.a)[:2]).unit == PERCENT
 
 
 def measured(one: Judged) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from disentangle_bench.evaluation.leaderboard.frame import Record, budget_of, labels_of, tuning_of
+from disentangle_bench.evaluation.leaderboard.naming import short
 from disentangle_bench.evaluation.leaderboard.report.gallery import as_csv
 from disentangle_bench.evaluation.records import display_name
 
@@ -33,7 +33,7 @@ def build(named: list[Named], methods: list[str]) -> list[dict[str, Any]]:
                 "labels": labels_of(first),
                 "source": str(provenance.get("source") or "not recorded"),
                 "texts": {
-                    str(key).capitalize(): _without_fences(_text(value))
+                    str(key).capitalize(): _without_fences(short(value))
                     for key, value in (provenance.get("card") or {}).items()
                     if value
                 },
@@ -65,16 +65,12 @@ def runs_csv(named: list[Named]) -> str:
     return as_csv(header, [[row[key] for key in header] for row in rows])
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
-
-
 def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Options as lines, parts of one by `option.part`."""
     lines: dict[str, str] = {}
     for key, value in options.items():
         lines |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": _text(value)}
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": short(value)}
         )
     return lines
 

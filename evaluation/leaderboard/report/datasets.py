@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
-from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, of_figure, score_of
 from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
@@ -17,6 +17,7 @@ from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
 from disentangle_bench.evaluation.leaderboard.table import column_keys
 from disentangle_bench.evaluation.leaderboard.writers import formats
+from disentangle_bench.evaluation.measures.base import NO_SCORE
 from disentangle_bench.evaluation.records import display_name
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def heat(grid: Grid, keys: Sequence[Key]) -> Grid | None:
 
 def _share(grid: Grid, cell: TableCell, k: int) -> TableCell:
     key = grid.columns[k].key
-    known = score_of(key[0], key[1]) if key else None
-    if known is None or not isinstance(cell.value, int | float):
+    known = score_of(key[0], key[1]) if key else NO_SCORE
+    if known is NO_SCORE or not isinstance(cell.value, int | float):
         return cell
     seen = [value for row in grid.rows if isinstance(value := row[k].value, int | float)]
     low, high = known.low, known.high
@@ -108,8 +109,7 @@ def _share(grid: Grid, cell: TableCell, k: int) -> TableCell:
 
 
 def _scale(key: Key) -> float:
-    known = score_of(key[0], key[1])
-    return 100.0 if known is not None and known.unit == PERCENT else 1.0
+    return 100.0 if score_of(key[0], key[1]).unit == PERCENT else 1.0
 
 
 def _axis(key: Key) -> str:
@@ -119,8 +119,8 @@ def _axis(key: Key) -> str:
 
 def lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
     """Lines with one figure, in the unit of the table."""
-    here = (part["measure"] == key[0]) & (part["score"] == key[1]) & (part["target"] == key[2]) & (part["n"] > 0)
-    found = part[here & ((part["row"] != "") if main else (part["row"] == ""))].copy()
+    found = of_figure(part, key)
+    found = found[(found["n"] > 0) & ((found["row"] != "") == main)].copy()
     for name in ("mean", "low", "high"):
         found[name] *= _scale(key)
     found["values"] = [tuple(value * _scale(key) for value in values) for values in found["values"]]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, score_of
+from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, of_figure, score_of
 from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
 from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
 from disentangle_bench.evaluation.leaderboard.writers.formats import amount, spell
@@ -45,8 +45,7 @@ Row = dict[str, Any]
 
 def criteria(part: pd.DataFrame) -> list[Key]:
     """Columns of a data set in which one direction is better."""
-    known = [(key, score_of(key[0], key[1])) for key in column_keys(part)]
-    return [key for key, score in known if score is not None and score.direction]
+    return [key for key in column_keys(part) if score_of(key[0], key[1]).direction]
 
 
 def leaks(keys: Iterable[Key]) -> list[Key]:
@@ -58,11 +57,10 @@ def leaks(keys: Iterable[Key]) -> list[Key]:
 
 def rows_of(part: pd.DataFrame, key: Key) -> list[Row]:
     """Lines of the main table with one figure, best first."""
-    here = (part["measure"] == key[0]) & (part["score"] == key[1]) & (part["target"] == key[2])
-    lines = part[here & (part["n"] > 0) & ((part["row"] != "") | (part["measure"] == COST))]
+    lines = of_figure(part, key)
+    lines = lines[(lines["n"] > 0) & ((lines["row"] != "") | (lines["measure"] == COST))]
     found: list[Row] = [{str(name): value for name, value in line.items()} for line in lines.to_dict("records")]
-    known = score_of(key[0], key[1])
-    sign = -1 if known is not None and known.direction == "up" else 1
+    sign = -1 if score_of(key[0], key[1]).direction == "up" else 1
     return sorted(found, key=lambda row: (sign * row["mean"], row["method"]))
 
 
@@ -97,16 +95,15 @@ def sentences(part: pd.DataFrame) -> list[Sentence]:
     seconds = [row for row in rows_of(part, (COST, "train_seconds", "")) if row["method"] in best and row["mean"] > 0]
     if len(seconds) > 1:
         first, last = seconds[0], seconds[-1]
-        text = f"Of those that may be best in content, {first['method']} trained fastest: {_cost(first['mean'])} s, "
-        text += f"against {_cost(last['mean'])} s of {last['method']}."
+        text = f"Of those that may be best in content, {first['method']} trained fastest: {amount(first['mean'])} s, "
+        text += f"against {amount(last['mean'])} s of {last['method']}."
         found.append(Sentence("Cost", text))
     return found
 
 
 def figure(row: Row, key: Key) -> str:
     """`93.6 ± 2.5 %`."""
-    known = score_of(key[0], key[1])
-    unit = known.unit if known is not None else ""
+    unit = score_of(key[0], key[1]).unit
     text = spell(TableCell(row["mean"], (row["high"] - row["low"]) / 2), Column("", unit=unit))
     return f"{text} %" if unit == PERCENT else text
 
@@ -159,7 +156,3 @@ def _names(names: Sequence[str]) -> str:
     more = len(names) - NAMED
     shown = list(names) if more <= 1 else [*names[:NAMED], f"{more} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
-def _cost(value: float) -> str:
-    return amount(value)

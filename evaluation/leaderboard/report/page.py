@@ -14,13 +14,7 @@ from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judg
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import LEGEND
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
 from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
-from disentangle_bench.evaluation.leaderboard.frame import (
-    PERCENT,
-    Record,
-    cautions,
-    observations,
-    score_of,
-)
+from disentangle_bench.evaluation.leaderboard.frame import PERCENT, Record, cautions, observations, score_of
 from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels, older_code
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gallery, headline
@@ -162,8 +156,7 @@ def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _compared_line(line: dict[Any, Any]) -> dict[str, Any]:
     """With its gain and interval in the unit of the table."""
-    known = score_of(line["measure"], line["score"])
-    percent = known is not None and known.unit == PERCENT
+    percent = score_of(line["measure"], line["score"]).unit == PERCENT
     scale, form = (100, "+.1f") if percent else (1, "+.3f")
     gain, low, high = (None if v is None or math.isnan(v) else v for v in (line[k] for k in ("gain", "low", "high")))
     return line | {

@@ -164,8 +164,7 @@ def best_first(column: Column) -> str:
     if column.key is None:
         return "ascending" if column.kind == "text" else "descending"
     measure, score, _ = column.key
-    known = score_of(measure, score)
-    less = score != "images_per_second" if measure == COST else known is not None and known.direction == "down"
+    less = score != "images_per_second" if measure == COST else score_of(measure, score).direction == "down"
     return "ascending" if less else "descending"
 
 

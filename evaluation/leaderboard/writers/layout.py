@@ -54,8 +54,7 @@ def _row_names(grid: Grid) -> list[int]:
 def _headline(columns: Sequence[Column]) -> list[tuple[str, str, str]]:
     """Keys of the figures that stand in the first table."""
     keys = [column.key for column in columns if column.kind == "figure" and column.key]
-    known = [(key, score_of(key[0], key[1])) for key in keys]
-    directed = [key for key, score in known if score is not None and score.direction]
+    directed = [key for key in keys if score_of(key[0], key[1]).direction]
     if len(directed) <= HEADLINE:
         return directed
     return [next(scores) for _, scores in groupby(directed, key=lambda key: (key[0], key[2]))][:HEADLINE]

@@ -6,16 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import entropy
-from sklearn.metrics import (
-    adjusted_mutual_info_score,
-    adjusted_rand_score,
-    normalized_mutual_info_score,
-)
+from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_integers,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_integers
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 

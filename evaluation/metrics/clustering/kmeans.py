@@ -10,10 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-    check_labels,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array, check_labels
 from disentangle_bench.evaluation.metrics.clustering.agreement import cluster_scores
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 

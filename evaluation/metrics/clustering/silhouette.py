@@ -3,16 +3,10 @@
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import (
-    silhouette_score,
-)
+from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-    check_labels,
-    check_varying,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array, check_labels, check_varying
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 

@@ -8,10 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_real,
-    check_same_width,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_real, check_same_width
 from disentangle_bench.evaluation.metrics.disentanglement.checks import (
     Floats,
     Ints,

@@ -5,11 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-    check_integers,
-    check_same_width,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array, check_integers, check_same_width
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 Floats = NDArray[np.float64]

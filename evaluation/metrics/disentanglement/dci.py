@@ -6,9 +6,7 @@ import numpy as np
 from scipy.stats import entropy
 from sklearn.ensemble import GradientBoostingClassifier
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array
 from disentangle_bench.evaluation.metrics.disentanglement.checks import at_least_two, both_splits
 
 

@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_real,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_real
 from disentangle_bench.evaluation.metrics.disentanglement.checks import (
     Floats,
     Ints,

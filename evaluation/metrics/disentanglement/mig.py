@@ -5,9 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import entropy
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array
 from disentangle_bench.evaluation.metrics.disentanglement.checks import Floats, Ints, at_least_two, codes_and_factors
 
 

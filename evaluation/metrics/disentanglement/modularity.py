@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import (
-    roc_auc_score,
-)
+from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from disentangle_bench.evaluation.metrics.disentanglement.checks import Floats, Ints, at_least_two, both_splits

@@ -5,12 +5,4 @@ from disentangle_bench.evaluation.metrics.invariance.leakage import domain_leaka
 from disentangle_bench.evaluation.metrics.invariance.transforms import closeness, similarity, transform_invariance
 from disentangle_bench.evaluation.metrics.invariance.uniformity import uniformity
 
-__all__ = [
-    "alignment",
-    "closeness",
-    "distances",
-    "domain_leakage",
-    "similarity",
-    "transform_invariance",
-    "uniformity",
-]
+__all__ = ["alignment", "closeness", "distances", "domain_leakage", "similarity", "transform_invariance", "uniformity"]

@@ -5,10 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    ROWS,
-    check_array,
-)
+from disentangle_bench.evaluation.metrics.arrays import ROWS, check_array
 
 
 def alignment(z1: Any, z2: Any, alpha: float = 2.0) -> float:

@@ -7,11 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-    check_real,
-    unit_rows,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array, check_real, unit_rows
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 

@@ -5,11 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    check_array,
-    device,
-    full_precision,
-)
+from disentangle_bench.evaluation.metrics.arrays import check_array, device, full_precision
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 PAIRS = 2**24

@@ -7,12 +7,7 @@ import torch
 from sklearn.linear_model import Ridge, RidgeCV
 from threadpoolctl import threadpool_limits
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    Array,
-    check_array,
-    check_real,
-    check_same_width,
-)
+from disentangle_bench.evaluation.metrics.arrays import Array, check_array, check_real, check_same_width
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes.linear import L2_GRID
 from disentangle_bench.evaluation.metrics.probes.logistic import Standardizer

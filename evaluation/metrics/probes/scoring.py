@@ -7,13 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from disentangle_bench.evaluation.metrics.arrays import (
-    ROWS,
-    Array,
-    check_array,
-    check_labels,
-    check_same_width,
-)
+from disentangle_bench.evaluation.metrics.arrays import ROWS, Array, check_array, check_labels, check_same_width
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 FLOOR = float(np.log(np.finfo(np.float64).eps))

@@ -24,3 +24,9 @@ def laid_out(z1: Tensor, z2: Tensor) -> Tensor:
     similarity = matmul(z, z.T).view(2, len(z1), 2, len(z1))
     positive = similarity[0, :, 1].diagonal().repeat(2)
     return torch.cat([positive[:, None], without_own(similarity).reshape(len(z), -1)], 1)
+
+
+def column_gradients(logits: Tensor) -> Tensor:
+    """d/dw CE(w * logits) at w = 1 of each row and column, the positive being the first: (softmax - [k = 0]) l_k."""
+    weighted = logits.softmax(1) * logits
+    return torch.cat([weighted[:, :1] - logits[:, :1], weighted[:, 1:]], 1)

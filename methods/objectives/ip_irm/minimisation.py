@@ -14,7 +14,7 @@ from disentangle_bench.methods.objectives.inputs import (
     check_same_shape,
     prepare,
 )
-from disentangle_bench.methods.objectives.ip_irm.layout import laid_out
+from disentangle_bench.methods.objectives.ip_irm.layout import column_gradients, laid_out
 from disentangle_bench.methods.objectives.ip_irm.subsets import pooled_on_host, split_by_subset
 
 
@@ -86,6 +86,4 @@ def _cross_entropy(logits: Tensor) -> Tensor:
 
 
 def _penalty(logits: Tensor) -> Tensor:
-    weighted = logits.softmax(1) * logits
-    column = torch.cat([(weighted[:, :1] - logits[:, :1]), weighted[:, 1:]], 1).mean(0)
-    return column.square().sum()
+    return column_gradients(logits).mean(0).square().sum()

@@ -6,7 +6,6 @@ from statsmodels.stats.multitest import multipletests
 
 from disentangle_bench.evaluation.leaderboard.compare import (
     NothingToCompare,
-    _holm,
     against,
     compare,
     compare_methods,
@@ -14,6 +13,7 @@ from disentangle_bench.evaluation.leaderboard.compare import (
     p_text,
 )
 from disentangle_bench.evaluation.leaderboard.frame import observations
+from disentangle_bench.evaluation.leaderboard.statistics import holm
 from disentangle_bench.evaluation.records import FILE
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import at, write_judged
@@ -81,8 +81,8 @@ def test_what_seeds_do_is_pooled_over_the_methods_of_a_column(record):
 def test_holms_correction_is_that_of_statsmodels_and_leaves_out_what_was_not_tested():
     p = np.array([0.04, np.nan, 0.011, 0.6, 0.012, np.nan, 0.02, 0.9])
     tested = np.isfinite(p)
-    assert _holm(p)[tested] == pytest.approx(multipletests(p[tested], method="holm")[1])
-    assert np.isnan(_holm(p)[~tested]).all()
+    assert holm(p)[tested] == pytest.approx(multipletests(p[tested], method="holm")[1])
+    assert np.isnan(holm(p)[~tested]).all()
 
 
 def test_a_loss_below_the_threshold_passes(record):

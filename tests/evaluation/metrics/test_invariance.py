@@ -7,9 +7,13 @@ import pytest
 import torch
 
 from disentangle_bench.evaluation.metrics import MetricUndefined
-from disentangle_bench.evaluation.metrics.invariance import alignment, domain_leakage, transform_invariance, uniformity
-
-leakage = sys.modules[domain_leakage.__module__]
+from disentangle_bench.evaluation.metrics.invariance import (
+    adversaries,
+    alignment,
+    domain_leakage,
+    transform_invariance,
+    uniformity,
+)
 
 
 def domains(share: float = 0.75, n: int = 1000) -> tuple[np.ndarray, np.ndarray]:
@@ -68,12 +72,12 @@ def test_the_adversary_is_picked_by_the_weighted_validation_samples_and_its_curv
     def adversary(name):
         def answer(task):
             rows[name].append(len(task.x))
-            return leakage._Predictions(*map(named, (d[val], d[test]), wrong[name]))
+            return adversaries.Predictions(*map(named, (d[val], d[test]), wrong[name]))
 
         return answer
 
     for name in wrong:
-        monkeypatch.setattr(leakage, f"_{name}", adversary(name))
+        monkeypatch.setitem(adversaries.ADVERSARIES, name, adversary(name))
     options = {"num_domains": 2, "val": (x[val], d[val])}
     found = domain_leakage(x[:40], d[:40], x[test], d[test], **options)
     assert (found["adversary"], found["strongest"], found["normalized"]) == (1, 0.8, pytest.approx(0.6))

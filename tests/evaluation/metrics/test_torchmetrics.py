@@ -22,7 +22,7 @@ from disentangle_bench.evaluation.metrics import (
     retrieval,
 )
 from disentangle_bench.evaluation.metrics import torchmetrics as classes
-from disentangle_bench.evaluation.metrics.invariance import leakage as leakage_of
+from disentangle_bench.evaluation.metrics.invariance import adversaries
 
 CLOSE = 1e-6
 """Relative: figures are handed out in single precision."""
@@ -31,8 +31,8 @@ CLOSE = 1e-6
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):
     """Fewer steps of the MLP adversary, for the class as for the function."""
-    monkeypatch.setattr(leakage_of, "EPOCHS", 2)
-    monkeypatch.setattr(leakage_of, "STEPS", 30)
+    monkeypatch.setattr(adversaries, "EPOCHS", 2)
+    monkeypatch.setattr(adversaries, "STEPS", 30)
 
 
 @cache

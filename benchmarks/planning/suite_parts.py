@@ -1,0 +1,67 @@
+"""Parts of a suite beside its runs: what the jobs of a cluster get, and how `bench tune` chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jsonargparse.typing import restricted_number_type
+
+from disentangle_bench.benchmarks.planning.experiment import Count
+
+Seed = restricted_number_type("Seed", int, [(">=", 0), ("<", 2**32)])
+Gigabytes = restricted_number_type("Gigabytes", float, [(">", 0), ("<=", 1_000_000)])
+Gpus = restricted_number_type("Gpus", int, [(">=", 0), ("<=", 4096)])
+"""Whatever is beyond these bounds, and NaN, is a mistake and no wish."""
+
+
+@dataclass
+class Resources:
+    """What a job of a cluster gets; nothing here changes a result.
+
+    Attributes:
+        partition: of the cluster; its own default if not given. Example: `gpu`
+        account: that the jobs are charged to. Example: `my_lab`
+        qos: quality of service, by the site's name for it. Example: `long`
+        constraint: features of a machine, by the site's names. Example: `a100`
+        timeout_min: minutes after which the job is queued again, and goes on from its checkpoint. Example: `60`
+        mem_gb: memory of a job on each machine; the site's own default if not given. Example: `32`
+        cpus_per_task: cores for each process; by default what `threads` says, or 4, or one and one for each process
+            that makes batches (`num_workers`), whichever is more. Example: `8`
+        gpus_per_node: GPUs on each machine, as many as `--devices`, which is also the default; 0: none, a job computes
+            on processors. Example: `1`
+        max_parallel: jobs that run at once. Example: `16`
+        max_requeues: time-outs after which a cell is given up. Example: `10`
+        setup: lines of shell before a job's command. Example: `[module load cuda]`
+        sbatch: further options of sbatch as they are called there; one that stands here too comes before the others.
+            Example: `{exclude: node7, mail-type: END}`
+    """
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    timeout_min: Count = 240  # type: ignore[valid-type]
+    mem_gb: Gigabytes | None = None  # type: ignore[valid-type]
+    cpus_per_task: Count | None = None  # type: ignore[valid-type]
+    gpus_per_node: Gpus | None = None  # type: ignore[valid-type]
+    max_parallel: Count = 100  # type: ignore[valid-type]
+    max_requeues: Count = 50  # type: ignore[valid-type]
+    setup: list[str] = field(default_factory=list)
+    sbatch: dict[str, str | int | bool] = field(default_factory=dict)
+
+
+@dataclass
+class Tuning:
+    """How `bench tune` chooses every method's options, on validation images alone.
+
+    Attributes:
+        measure: title of what it chooses by; one that doesn't touch test images. Example: `validation@1`
+        score: of the measure, higher being better. Example: `top1`
+        seed: of its runs, none of the suite's. Example: `1000`
+        draws: settings that are tried of every method; the first are the suite's own. Example: `12`
+    """
+
+    measure: str = "validation@1"
+    score: str = "top1"
+    seed: Seed = 1000  # type: ignore[valid-type]
+    draws: Count = 12  # type: ignore[valid-type]
