@@ -14,6 +14,8 @@ from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 Array = NDArray[Any]
 ROWS = 4096
 """Rows handled at a time by whatever walks over all features: bounds memory, and is no one's setting."""
+SMALLEST, LARGEST = 1e-12, 1e15
+"""Between them the length of a row can be told in single precision: squares of others vanish, or overflow."""
 
 
 def check_array(x: Any, name: str) -> Array:
@@ -89,9 +91,27 @@ def check_labels(y: Any, name: str, x: Array, x_name: str, num_classes: int | No
 
 def unit_rows(x: Any, name: str) -> Array:
     """Return `x` [N, D] with rows of length 1, in its own precision; a row of zeros stays one."""
-    rows = check_array(x, name)
+    rows = within_range(check_array(x, name))
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(length > 0, length, 1)
+
+
+def within_range(x: Array) -> Array:
+    """Return `x` [N, D] with the same directions, and rows whose length can be told.
+
+    A row whose largest entry is below `SMALLEST` or above `LARGEST` is multiplied by a power of two that brings it to
+    about 1; all others keep every bit, and a row of zeros stays one.
+    """
+    largest = np.empty(len(x), dtype=x.dtype)
+    for start in range(0, len(x), ROWS):
+        block = x[start : start + ROWS]
+        largest[start : start + ROWS] = np.maximum(block.max(axis=1), -block.min(axis=1))
+    outside = (largest > 0) & ((largest < SMALLEST) | (largest > LARGEST))
+    if not outside.any():
+        return x
+    moved = x.copy()
+    moved[outside] = np.ldexp(x[outside], -np.frexp(largest[outside])[1][:, None])
+    return moved
 
 
 def check_integers(y: Any, name: str) -> NDArray[np.int64]:

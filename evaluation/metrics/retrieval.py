@@ -15,6 +15,7 @@ from disentangle_bench.evaluation.metrics.arrays import (
     check_varying,
     device,
     full_precision,
+    within_range,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import products
@@ -76,7 +77,7 @@ def query_scores(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
     scores = {name: np.zeros(len(features)) for name in (*(f"recall@{k}" for k in ks), "map")}
     with full_precision(), torch.no_grad():
         where = device()
-        unit = F.normalize(torch.tensor(features, device=where), dim=1)
+        unit = F.normalize(torch.tensor(within_range(features), device=where), dim=1)
         y, d = torch.from_numpy(label).to(where), torch.from_numpy(domain).to(where)
         ranks = torch.arange(1, len(unit) + 1, dtype=torch.float64, device=where)
         block = max(1, SIMILARITIES // len(unit))

@@ -169,7 +169,9 @@ def _neighbours(
     x: np.ndarray, images: np.ndarray, labels: np.ndarray, chosen: np.ndarray
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """A strip a query: the image, then its nearest others in the sample by cosine, framed by whether classes agree."""
-    unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+    from disentangle_bench.evaluation.metrics.arrays import unit_rows
+
+    unit = unit_rows(x, "features")
     rows, borders, lines = [], [], []
     for query in range(min(QUERIES, len(x))):
         similarity = unit @ unit[query]

@@ -16,6 +16,7 @@ from disentangle_bench.evaluation.metrics.arrays import (
     check_varying,
     device,
     full_precision,
+    within_range,
 )
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.metrics.neighbours import nearest, products
@@ -84,6 +85,7 @@ def _neighbour_scores(
     if k > len(bank_x):
         raise MetricUndefined(f"knn with k = {k} has only {len(bank_x)} training samples")
     check_varying(bank_x, "train_x")
+    bank_x, query_x = within_range(bank_x), within_range(query_x)
     scores = torch.empty((len(query_x), num_classes), dtype=torch.float64)
     with full_precision(), torch.no_grad():
         where = device()
