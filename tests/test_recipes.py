@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from disentangle_bench.benchmarks.__main__ import main
-from disentangle_bench.evaluation.metrics.invariance import leakage
+from disentangle_bench.evaluation.metrics.invariance import adversaries
 
 TEXT = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text()
 PROGRAMS = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", TEXT, re.DOTALL))
@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
     """Where the reader works, with the files that the page takes for granted."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    monkeypatch.setattr(leakage, "STEPS", 30)
+    monkeypatch.setattr(adversaries, "STEPS", 30)
     for name, program in PROGRAMS.items():
         (tmp_path / name).write_text(program)
     yield tmp_path

@@ -115,7 +115,7 @@ def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
     sector = (4 - 2 * is_green).mul_(1 - is_red)  # 0 where red is the largest, 2 green, 4 blue
     hue = apart / chroma.clamp(min=1e-12) + sector  # in sixths
     own = torch.arange(0, 6, 2, device=images.device)[:, None, None]  # hues of red, green and blue
-    ahead = (hue + 6 * turns[:, None, None])[:, None] - own
+    ahead = (hue + 6 * turns.to(images.dtype)[:, None, None])[:, None] - own
     # x - 6 floor(x / 6), which processors compute for many numbers at a time; `remainder` they don't.
     apart_from_own = 3 - ahead.sub_((ahead / 6).floor_().mul_(6)).sub_(3).abs_()
     return torch.addcmul(value[:, None], chroma[:, None], apart_from_own.sub_(1).clamp_(0, 1), value=-1)

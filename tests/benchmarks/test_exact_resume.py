@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -86,12 +87,22 @@ def test_global_streams_go_on(tmp_path):
     def draw():
         return [*torch.rand(2).tolist(), random.random(), np.random.rand()]  # noqa: NPY002
 
-    class FirstOfOne:
-        global_rank = 0
-
     torch.save(GlobalStreams().state_dict(), tmp_path / "streams.pt")
     expected, elsewhere = draw(), draw()
     resumed = GlobalStreams()
     resumed.load_state_dict(torch.load(tmp_path / "streams.pt", weights_only=True))
-    resumed.on_train_start(FirstOfOne())
+    resumed.on_train_start(SimpleNamespace(global_rank=0))
     assert draw() == expected != elsewhere
+
+
+def test_each_process_goes_on_with_its_own_global_streams():
+    """Also where there are more processes than before: they take turns."""
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states += GlobalStreams().state_dict()["ranks"]
+    for rank, seed in ((0, 1), (1, 2), (2, 1)):
+        resumed = GlobalStreams()
+        resumed.load_state_dict({"ranks": states})
+        resumed.on_train_start(SimpleNamespace(global_rank=rank))
+        assert torch.initial_seed() == seed, rank

@@ -13,7 +13,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import local, run, survey
 from disentangle_bench.benchmarks.launchers.base import NO_REASON, ExitReport, prepare
 from disentangle_bench.benchmarks.runs import lock
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
+from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, Progress, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.files import LONGEST_NAME, file_name
 from disentangle_bench.json_files import BadJson, from_dict, write_json
@@ -70,6 +70,31 @@ def test_the_cluster_decides_on_its_jobs(started):
     answers = {None: State.UNKNOWN, "RUNNING": State.RUNNING, "PENDING: Priority": State.QUEUED, "": State.STALE}
     for said, state in answers.items():
         assert started.state(None if said is None else {"7_0": said} if said else {}).state == state
+
+
+def test_of_several_things_to_say_the_newest_word_on_the_run_counts(started):
+    """Stopped, then failed when it went on, then given to the cluster again, whose word stands while it has the job."""
+    assert started.state().state == State.STALE
+    write_json(started.progress, asdict(Progress(stopped="Ctrl-C")))
+    assert (started.state().state, started.state().detail) == (State.STOPPED, "Ctrl-C")
+    started.fail("out of memory")
+    assert (started.state().state, started.state().detail) == (State.FAILED, "out of memory")
+    write_json(started.job, {"id": "7_0", "time": time.time(), "cancelled": False})
+    assert started.state({"7_0": "PENDING: Priority"}).state == State.QUEUED
+    assert started.state({}).state == State.FAILED
+    with lock.hold(started.lock):
+        assert started.state({"7_0": "PENDING: Priority"}).state == State.RUNNING
+
+
+def test_a_complete_run_is_complete_whatever_lies_beside_its_record(cell, started):
+    record = make_record()
+    record["cell"]["hash"], record["config"]["measures"] = started.hash, list(cell.measures)
+    write_json(started.record, record)
+    started.failure.write_text("[")
+    assert started.state().state == State.COMPLETE
+    record["config"]["measures"] = []
+    write_json(started.record, record)
+    assert started.state().state == State.UNKNOWN
 
 
 def test_configuration_goes_through_json_unchanged(cell, launch):

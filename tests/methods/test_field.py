@@ -216,3 +216,18 @@ def test_what_a_codes_dimensions_do_is_drawn(name, data, make, trainer, tmp_path
 def test_one_dimension_moves_at_a_time():
     moved = traversals.moved(torch.tensor([[0.5, -0.5], [3.0, 4.0]]))
     assert_close(moved, torch.tensor([[-2.0, -0.5], [2.0, -0.5], [0.5, -2.0], [0.5, 2.0]]))
+
+
+def test_noise_is_a_steps_own_and_processes_share_its_rows(data, make, monkeypatch):
+    method = make("beta_vae", data())
+    whole = method.noise("code", 8, 3)
+    assert_close(method.noise("code", 8, 3), whole, rtol=0, atol=0)
+    assert not torch.equal(method.noise("other", 8, 3), whole)
+    monkeypatch.setattr(type(method), "world_size", 2)
+    parts = []
+    for rank in (0, 1):
+        monkeypatch.setattr(type(method), "global_rank", rank)
+        parts.append(method.noise("code", 4, 3))
+    assert_close(torch.cat(parts), whole, rtol=0, atol=0)
+    method.images_seen += 8
+    assert not torch.equal(method.noise("code", 4, 3), parts[-1])
