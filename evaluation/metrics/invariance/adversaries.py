@@ -33,7 +33,15 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Task:
-    """What every adversary is given: standardised features, domains and weights to learn from and to pick on."""
+    """What every adversary is given: to learn from (N samples), to pick on (V), and to be asked about (M).
+
+    Attributes:
+        x: float [N, D], standardised, as are `val_x` [V, D] and `test_x` [M, D].
+        d: domains, int [N], 0 .. num_domains - 1; `val_d` [V].
+        w: weights of the samples, float [N] (None: all alike); `val_w` [V].
+        num_domains: how many domains there are.
+        seed: of the MLP's start and of its batches.
+    """
 
     x: Tensor
     d: Tensor
@@ -64,6 +72,7 @@ class Task:
 
 
 def linear(task: Task) -> Predictions:
+    """Logistic regression, of the strength of regularisation that does best on the validation samples."""
     design = Design(task.x.cpu().numpy(), task.val_x.cpu().numpy())
     weights = None
     if task.w is not None or task.val_w is not None:
