@@ -68,11 +68,13 @@ class Report:
         """The report for a terminal."""
         lines = [
             f"{self.name}: " + ", ".join(f"{count} {split}" for split, count in self.images.items()),
-            f"images {' x '.join(map(str, self.image_shape))}, fingerprint {self.fingerprint}",
+            f"images {' x '.join(map(str, self.image_shape))}, "
+            f"{f'fingerprint {self.fingerprint}' if self.fingerprint else 'no fingerprint while files are unreadable'}",
             f"probe: {self.probe}",
             *(f"  {split}: weight 0 for {', '.join(values)}" for split, values in self.left_out.items()),
             f"unreadable files: {len(self.unreadable)}"
-            + "".join(f"\n  {f}: {r}" for f, r in self.unreadable[:EXAMPLES]),
+            + "".join(f"\n  {f}: {r}" for f, r in self.unreadable[:EXAMPLES])
+            + ("\n  next: repair them, or leave them out with --set data.unreadable=skip" if self.unreadable else ""),
             f"other files, ignored: {self.ignored}",
             "duplicates: " + ", ".join(f"{pair} {count}" for pair, count in self.duplicates.items()),
             *(f"  {first} = {second}" for first, second in self.examples),

@@ -47,7 +47,8 @@ class Verification:
         """For the terminal."""
         counts = f"{len(self.found)} records, {self.recomputed} figures recomputed from outcomes by image"
         rest = f"{self.without} others stand by their record's digest alone"
-        verdict = f"{len(self.findings)} findings" if self.findings else "all as recorded"
+        found = f"{len(self.findings)} finding{'s' * (len(self.findings) > 1)}"
+        verdict = found if self.findings else "all as recorded"
         return "\n".join([*map(printable, self.findings), f"{counts}; {rest}: {verdict}"]) + "\n"
 
 

@@ -53,14 +53,16 @@ def command(
         given = {"batch_size": 1} | given
     with opened_data(data_class, options.resolve(data_class, given, f"data set {name}"), name) as data:
         if action == "check":
-            print(inspection.check(data).text())
-            return 0
-        if method_class:
+            report = inspection.check(data)
+        elif method_class:
             learner = method_class(image_shape=data.image_shape, data=data.describe())
             batch = {key: values[:12] for key, values in next(iter(data.train_dataloader())).items()}
             sheet = views_sheet(batch, learner.views, learner)
         else:
             sheet = inspection.contact_sheet(data)
+    if action == "check":
+        print(report.text())
+        return 0 if report.clean else 1
     preconditions.write_target(picture, sheet)
     print(picture)
     return 0

@@ -80,7 +80,12 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
     """Start a cell in a process of its own."""
     run = prepare(cell, launch, slot)
     run.job.unlink(missing_ok=True)  # it isn't in a cluster's hands any more
-    return Subprocess(run) if launch.devices > 1 else Forked(run, cell.title)
+    if launch.devices == 1:
+        try:
+            return Forked(run, cell.title)
+        except (FileNotFoundError, ConnectionError):
+            pass  # the server's socket is a temporary file, and what cleans those up took it
+    return Subprocess(run)
 
 
 class Process:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,8 @@ from disentangle_bench.datamodules.storage.image_files import FileImages, Listin
 from disentangle_bench.datamodules.storage.on_demand import Feed, fits_in_memory
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.files import file_name
+
+log = logging.getLogger(__name__)
 
 LARGEST_DEFAULT_SIZE = 224
 
@@ -213,6 +216,7 @@ class ImageFileDataModule(StoredDataModule):
                 f"{'; ...' if len(unreadable) > 5 else ''}); repair them, or leave them out with "
                 "data.unreadable=skip"
             )
+        log.warning("%s: %d of %d images cannot be read and are left out", self.name, len(unreadable), len(listing))
         bad = np.array([row for row, *_ in unreadable])
         return {name: at[~np.isin(at, bad)] for name, at in rows.items()}
 

@@ -91,6 +91,8 @@ def _model_and_file(rest: str) -> tuple[str, str]:
 
 
 def _torchscript(path: Path) -> str:
+    if path.suffix == ".py":
+        raise BadFile(f"a function in it that returns the network is given as {path.stem}.FUNCTION")
     if path.suffix not in TORCHSCRIPT:
         raise BadFile(f"weights alone don't say of which network; timm:NAME,checkpoint={path} does")
     if not is_zipfile(path):

@@ -7,6 +7,7 @@ import pickle
 import random
 import shutil
 import subprocess
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
 from disentangle_bench.benchmarks.execution.failures import explain
+from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import BadRecord, read_record
@@ -158,6 +160,15 @@ def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, 
     assert f"not writable: OSError: [Errno 30] Read-only file system: '{folder}{os.sep}" in failed
     subprocess.run(["mount", "-o", "remount,rw,size=40m", str(small_disk)], check=True)
     assert launchers.run("local", [cell], launch).complete == [cell]
+
+
+def test_a_cell_starts_without_the_socket_of_the_fork_server(tmp_path, monkeypatch):
+    """What cleans up old temporary files may take it while a long board is at work."""
+    local.warm_up()
+    monkeypatch.setattr(forkserver._forkserver, "_forkserver_address", str(tmp_path / "gone"))
+    monkeypatch.setattr(local, "Subprocess", lambda run: f"a command for {run.path}")
+    cell, launch = make_cell("random_init"), Launch(out=tmp_path, command="bench run", threads=1)
+    assert local.start(cell, launch) == f"a command for {cell.folder(tmp_path)}"
 
 
 def test_a_record_cut_short_is_said_and_measured_again(tmp_path):

@@ -298,6 +298,11 @@ def test_torchscript(folder, capsys):
     torch.save(network.state_dict(), "weights.pt")
     assert "not TorchScript" in told(capsys, "--encoder", "weights.pt")
     assert "timm:NAME,checkpoint=weights.pth does" in _rename(capsys)
+    Path("their.py").write_text("import torch\n")
+    assert "given as their.FUNCTION" in told(capsys, "--encoder", "their.py")
+    fixed = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 6))
+    torch.jit.trace(fixed.eval(), torch.zeros(1, 3, 8, 8)).save("small.ts")
+    assert "mat1 and mat2 shapes cannot be multiplied" in told(capsys, "--encoder", "small.ts")
     record = judged("--encoder", "their.ts")
     assert record["cell"]["method"] == "their.ts"
     assert record["config"]["options"]["std"] == [1.0]

@@ -1,6 +1,7 @@
 """The commands that read runs: leaderboard, report, compare, data."""
 
 import pytest
+from PIL import Image
 
 from disentangle_bench.benchmarks.__main__ import main
 from tests.evaluation.leaderboard.conftest import make_record, write_run
@@ -127,6 +128,12 @@ def test_data_show_and_check(tmp_path, capsys):
     assert main(["data", "check", "digits", "--set", "train_images=120"]) == 0, "fewer than a usual batch"
     assert main(["data", "check", "digits", "--set", "train_images=120", "--set", "data.batch_size=128"]) == 2
     assert "choose a smaller data.batch_size" in capsys.readouterr().err
+    Image.new("L", (8, 8)).save(tmp_path / "one.png")
+    for name in ("train/a", "train/b", "test/a", "test/b"):
+        (tmp_path / "twice" / name).mkdir(parents=True)
+        for number in range(10):
+            (tmp_path / "twice" / name / f"{number}.png").write_bytes((tmp_path / "one.png").read_bytes())
+    assert main(["data", "check", "image_folder", "--set", f"root={tmp_path / 'twice'}"]) == 1, "in two splits"
     assert main(["data", "check", "digit"]) == 2
     assert main(["data", "check", "digits", "--set", "correlation=1"]) == 2
     assert "unknown option 'correlation'" in capsys.readouterr().err

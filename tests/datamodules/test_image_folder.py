@@ -219,12 +219,13 @@ def test_unreadable_images_are_named_all_at_once(class_folders):
         folder(root).setup()
 
 
-def test_unreadable_images_are_left_out_on_request_and_counted(class_folders):
+def test_unreadable_images_are_left_out_on_request_and_counted(class_folders, caplog):
     root = class_folders("a", "b")
     whole = {split: names_of(folder(root), split) for split in SPLITS}
     spoil(root)
     module = folder(root, unreadable="skip")
     assert len(everything(module)) == 37
+    assert "image_folder: 3 of 40 images cannot be read and are left out" in caplog.text
     assert [name for name, _ in module.unreadable_files] == ["a/003.png", "b/004.png", "b/005.png"]
     bad = {"a/003.png", "b/004.png", "b/005.png"}
     assert {s: [n for n in names if n not in bad] for s, names in whole.items()} == {

@@ -38,6 +38,9 @@ def test_unreadable_files_are_found(class_folders, feed):
     assert not report.clean
     assert "unreadable files: 2" in report.text()
     assert "a/003.png: " in report.text()
+    if feed == "memory":
+        assert "no fingerprint while files are unreadable" in report.text()
+    assert "--set data.unreadable=skip" in report.text()
     assert sum(report.images[s] for s in SPLITS) == (38 if feed == "memory" else 40)
 
 

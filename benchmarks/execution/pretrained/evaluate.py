@@ -250,9 +250,10 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
                 raise RequestError(f"--encoder {cell.options['encoder']}: {error}") from error
             halves = {p.dtype for p in loaded.module.parameters()} & {torch.float16, torch.bfloat16}
             hint = f"its weights are {halves.pop()}, judge its `.float()`" if halves else "--image-size resizes them"
+            *_, reason = str(error).strip().splitlines() or [type(error).__name__]  # TorchScript's begins with a trace
             raise RequestError(
                 f"--encoder {cell.options['encoder']}: does not encode images of shape "
-                f"{tuple(cell.options['image_shape'])} ({hint}): {' '.join(str(error).split()):.300}"
+                f"{tuple(cell.options['image_shape'])} ({hint}): {' '.join(reason.split()):.300}"
             ) from error
         height, width = loaded.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
