@@ -126,7 +126,7 @@ def mlp(task: Task) -> Predictions:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=epochs * batches, pct_start=0.1)
     order = torch.Generator().manual_seed(task.seed)
     val_d = torch.from_numpy(task.val_d)
-    best, kept, perfect = (-1.0, 0.0), Predictions(np.zeros(0), np.zeros(0)), 0
+    best, kept, perfect = (-1.0, 0.0), model.state_dict(), 0
     for _ in range(epochs):
         model.train()
         for batch in torch.randperm(len(task.x), generator=order).tensor_split(batches):
@@ -144,11 +144,13 @@ def mlp(task: Task) -> Predictions:
             missed = F.cross_entropy(logits, val_d, reduction="none")
             nll = float(np.average(missed.numpy(), weights=task.val_w))
             if (score := (weighted_accuracy(guess, task.val_d, task.val_w), -nll)) > best:
-                best, kept = score, Predictions(guess, task.answer(model).test)
+                best, kept = score, {name: values.clone() for name, values in model.state_dict().items()}
         perfect = perfect + batches if score[0] >= 1 - WRONG else 0
         if perfect >= PERFECT:
             break
-    return kept
+    model.load_state_dict(kept)
+    with torch.no_grad():
+        return task.answer(model)
 
 
 ADVERSARIES: dict[str, Callable[[Task], Predictions]] = {"linear": linear, "mlp": mlp, "knn": knn}
