@@ -24,6 +24,7 @@ HOW_COMPUTED = (
     "± is the half-width of the 95 % interval over seeds and test images; how far seeds lie apart is told by all rows "
     "of a column together, in a description by each row alone."
 )
+HOW_CERTAIN = "± 0.0: all N test images gave the same; of others, up to 3 in N may not (rule of three)."
 HOW_RANKED = "The ranks hold for all rows of a column at once, at 95 % (Tukey-Kramer)."
 
 
@@ -123,7 +124,8 @@ def _how_computed(shown: Sequence[Figure], keys: list[Key]) -> str:
     if any(f.n > 1 for f in shown):
         text = HOW_COMPUTED
     text += f" {HOW_RANKED}" if any(not math.isnan(f.rank_low) for f in shown) else ""
-    return text + (f" Over seeds alone, which is too narrow: {told}." if alone else "")
+    text += f" Over seeds alone, which is too narrow: {told}." if alone else ""
+    return text + (f" {HOW_CERTAIN}" if any(f.low == f.high for f in shown) else "")
 
 
 def _ceiling(shown: Sequence[Figure], keys: list[Key]) -> str:

@@ -132,7 +132,7 @@ def labels_of(record: Record) -> str:
 
 
 def cautions(records: Iterable[Record]) -> list[str]:
-    """What makes runs less comparable than their settings say: other data, other versions, uncommitted code."""
+    """What makes runs less comparable than their settings say: other data, versions, devices, uncommitted code."""
     seen: dict[tuple[str, str], set[str]] = {}
     for record in records:
         dataset, provenance = display_name(record, "dataset"), record["provenance"]
@@ -141,6 +141,8 @@ def cautions(records: Iterable[Record]) -> list[str]:
         seen.setdefault((f"{dataset}: data with the same options", options), set()).add(short(data.get("fingerprint")))
         for package, version in versions.items():
             seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
+        if record["cost"].get("train_seconds"):
+            seen.setdefault((f"{dataset}: devices", ""), set()).add(str(record["cost"].get("devices", 1)))
         if (provenance.get("git") or {}).get("dirty"):
             seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(
                 display_name(record, "method")
@@ -262,13 +264,13 @@ def provenance(records: Iterable[Record]) -> str:
     """Markdown lines: the commands, commits, hardware and versions behind the records, each once."""
     facts: dict[str, set[str]] = {name: set() for name in ("Command", "Commit", "Hardware", "Versions", "Dates")}
     for record in records:
-        p = record["provenance"]
+        p, devices = record["provenance"], record["cost"].get("devices") or 1
         git, machine = p.get("git") or {}, p.get("hardware") or {}
         facts["Command"].add(f"`{_what_it_asked(p.get('command', ''))}`")
         facts["Commit"].add(f"{git.get('commit')}{' with changes' if git.get('dirty') else ''}")
         facts["Hardware"].add(
             f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gb')} GB, "
-            f"{machine.get('gpu') or 'no GPU'}"
+            f"{machine.get('gpu') or 'no GPU'}{f', {devices} devices a run' if devices > 1 else ''}"
         )
         facts["Versions"].add(
             ", ".join(f"{name} {number}" for name, number in sorted((p.get("versions") or {}).items()))

@@ -93,6 +93,15 @@ def test_a_foot_explains_no_interval_and_no_rank_that_is_not_there(record, tmp_p
     assert "93.6: the mean over seeds (n). ↑" in terminal
 
 
+def test_no_interval_at_all_is_not_taken_for_certainty(record, tmp_path):
+    judged(tmp_path / "some", record, (0.9,))
+    assert "rule of three" not in to_markdown(leaderboard(find_records(tmp_path / "some")[0]))
+    judged(tmp_path / "all", record, (1.0,))
+    text = to_markdown(leaderboard(find_records(tmp_path / "all")[0]))
+    assert "100.0 ± 0.0" in text
+    assert "of others, up to 3 in N may not (rule of three)" in text
+
+
 def test_amounts_are_spelt_as_people_do(record):
     costs = {"images_seen": 12_800, "forward_passes": 25_600}
     records = [record(method=m, budget={"epochs": 1}, cost=costs) for m in ("simclr", "vicreg")]
@@ -138,10 +147,13 @@ def test_cautions_name_data_and_versions_that_differ(record):
     other["provenance"]["data"]["fingerprint"] = "ffff"
     other["provenance"]["versions"]["torch"] = "1.0"
     other["provenance"]["git"]["dirty"] = True
+    same["cost"] |= {"train_seconds": 10.0}
+    other["cost"] |= {"train_seconds": 5.0, "devices": 2}
     found = cautions([same, other])
     assert found == [
         "digits: code that was not committed, in runs of: simclr",
         "digits: data with the same options differ between runs: ab12, ffff",
+        "digits: devices differ between runs: 1, 2",
         "digits: torch differ between runs: 1.0, 2.14.1",
     ]
 
@@ -158,3 +170,6 @@ def test_a_board_names_commands_without_what_no_figure_follows(record, command, 
     found = record()
     found["provenance"]["command"] = command
     assert f"- Command: `{shown}`\n" in provenance([found])
+    assert "devices" not in provenance([found])
+    found["cost"]["devices"] = 2
+    assert "no GPU, 2 devices a run\n" in provenance([found])
