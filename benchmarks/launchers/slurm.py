@@ -1,4 +1,4 @@
-"""Cells over a SLURM cluster: a job a cell, all in one array, given in through submitit.
+"""Cells over a SLURM cluster: a job a cell, in arrays, given in through submitit.
 
 Whoever gives the jobs in may die: each cell's folder names its job, and the same command then finds the jobs again.
 """
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ GPU_OPTIONS = {"gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-tas
 """Of sbatch: whoever gives one of them has said which GPUs a job gets."""
 CORES = 4
 """For each process of a job where the suite says no number of threads: what measures fit is fitted on the processor."""
+MOST_JOBS = 1000
+"""In one array: what SLURM takes unless a site says otherwise (MaxArraySize)."""
 ENVIRONMENT = [
     *(f"export {name}={value}" for name, value in own_code.SAFE_PATH.items()),
     *(f"unset {name}" for name in sorted(RANK_VARIABLES) if not name.startswith("SLURM")),
@@ -145,7 +148,7 @@ def run(missing: list[Cell], launch: Launch, complete: int = 0) -> LaunchResult:
 
 
 def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
-    """Give in an array of those cells that nobody is at; job ids of all cells that have one, by the cell's hash."""
+    """Give in those cells that nobody is at, as arrays; job ids of all cells that have one, by the cell's hash."""
     folder = slurm_queue.folder_of(launch.out)
     folder.mkdir(parents=True, exist_ok=True)
     runs = {cell.hash: RunFolder(cell.folder(launch.out)) for cell in cells}
@@ -159,8 +162,10 @@ def submit(cells: list[Cell], launch: Launch) -> dict[str, str]:
                 for cell in cells
                 if jobs.get(cell.hash) not in queued and lock.holder(runs[cell.hash].lock) is None
             ]
-            if idle:
-                jobs |= _submit_array(idle, launch)
+            parts = [idle[k : k + MOST_JOBS] for k in range(0, len(idle), MOST_JOBS)]
+            for part in parts:  # which share what may run at once
+                at_once = max(1, launch.resources.max_parallel // len(parts))
+                jobs |= _submit_array(part, replace(launch, resources=replace(launch.resources, max_parallel=at_once)))
     except slurm_queue.NotAnswering as error:
         raise RequestError(f"--launcher slurm: {error}") from error
     except RequestError:

@@ -78,6 +78,16 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     assert "2 jobs submitted" in capsys.readouterr().err
 
 
+def test_what_one_array_does_not_hold_goes_into_several(stub, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("disentangle_bench.benchmarks.launchers.slurm.MOST_JOBS", 2)
+    few = ["--set", "resources.max_parallel=3", "--set", "resources.gpus_per_node=0"]
+    assert main([*REQUEST, "--out", str(tmp_path / "runs"), "--seeds", "0-3", *few, "--detach"]) == 0
+    assert "4 jobs submitted" in capsys.readouterr().err
+    scripts = [(stub / f"submitted-{number}").read_text() for number in (0, 1)]
+    assert all("#SBATCH --array=0-1%1\n" in script for script in scripts), "three at once, shared by two arrays"
+    assert not (stub / "submitted-2").exists()
+
+
 def test_tuning_leaves_its_jobs_to_the_cluster_too(stub, tmp_path, capsys):
     asked = ["tune", "--suite", "smoke", "--method", "simclr", "--set", "tune.draws=2", "--launcher", "slurm"]
     asked += ["--to", str(tmp_path / "choice.json"), "--out", str(tmp_path / "runs"), "--detach"]
