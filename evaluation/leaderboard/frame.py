@@ -182,6 +182,7 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
     """
     import pandas as pd
 
+    from disentangle_bench.evaluation.measures.clusters import terms_of
     from disentangle_bench.evaluation.outcomes import Key as Stored
 
     def place(path: Path) -> tuple:
@@ -207,8 +208,9 @@ def observations(found: Mapping[Path, Record], labels: Mapping[Group, str] | Non
                 reason = row.get("reason") or "no reason recorded"
                 figure = (row["space"], row["measure"], "", row["target"], float("nan"))
                 lines.append((*run, *figure, None, (), width, reason))
+            by_clusters = terms_of(key, row["scores"] or {}, stored)
             for score, value in _with_chance(row, stored).items():
-                outcome = stored.outcomes.get(Stored(*key, score))
+                outcome = stored.outcomes.get(Stored(*key, score), by_clusters.get(score))
                 if outcome is not None and not abs(outcome.figure - value) <= AGREES * max(1.0, abs(value)):
                     problems.append(
                         f"{path}: outcomes of {' '.join(key)} {score} give {outcome.figure:g}, not {value:g}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.measures.base import CONTENT_AND_DOMAINS, Measure, Score, Space, each, measured
-from disentangle_bench.evaluation.outcomes import Measured, Outcome
+from disentangle_bench.evaluation.outcomes import Key, Measured, Outcome, Outcomes
 
 
 def kmeans(space: Space, target: TargetSpec, *domains: TargetSpec, starts: int = 10, seed: int = 0) -> Measured:
@@ -94,6 +95,43 @@ def _agreement(
     right = np.sum([matched(truth, group) for group in groups], axis=0).astype(np.float32)
     outcomes = {"acc": Outcome(right, scale=1 / len(groups))} if by_image else {}
     return measured(outcomes, means, clusters=groups, labels=truth)
+
+
+def terms_of(place: tuple[str, str, str], scores: Mapping[str, float], kept: Outcomes) -> dict[str, Outcome]:
+    """What each test image contributes to agreements with clusters, from the clusters that a run keeps.
+
+    They are terms of the NMI (`nmi_terms`), the mean over groupings. The AMI is (NMI - chance) / (1 - chance), and
+    moves as that does: what chance gives hardly moves with an image.
+
+    Args:
+        place: (measure, space, target) of the clusters.
+        scores: that a record has of them.
+        kept: beside the record.
+
+    Returns:
+        `nmi`, `ami` where there is one, and `nmi_domain` where the domains are those that leakage was measured of;
+        empty where there are no clusters, or training images are among them.
+    """
+    from disentangle_bench.evaluation.metrics.clustering import nmi_terms
+
+    groups, truth = (kept.ids.get(Key(*place, name)) for name in ("clusters", "labels"))
+    if groups is None or truth is None or Key(*place, "acc") not in kept.outcomes:
+        return {}
+
+    def terms(*labels: np.ndarray) -> np.ndarray:
+        found = [nmi_terms(one.astype(np.int64), group.astype(np.int64)) for one in labels for group in groups]
+        return np.asarray(np.mean(found, axis=0))
+
+    by_class = terms(truth)
+    found = {"nmi": Outcome(by_class)}
+    if "ami" in scores and scores["chance"] < 1:
+        found["ami"] = Outcome(scores["ami"] + (by_class - by_class.mean()) / (1 - scores["chance"]))
+    domains = {k.target: v for k, v in kept.ids.items() if k.measure.startswith("leakage@") and k.score == "labels"}
+    if domains and "nmi_domain" in scores:
+        by_domain = Outcome(terms(*domains.values()))
+        if np.isclose(by_domain.figure, scores["nmi_domain"]):
+            found["nmi_domain"] = by_domain
+    return found
 
 
 def silhouette(space: Space, target: TargetSpec, *, sample_size: int = 5000, seed: int = 0) -> dict[str, float]:

@@ -12,6 +12,7 @@ from disentangle_bench.evaluation.metrics.clustering import (
     cluster_scores,
     kmeans_clusters,
     kmeans_scores,
+    nmi_terms,
     silhouette,
 )
 
@@ -116,6 +117,29 @@ def test_chance_is_the_mean_nmi_of_permuted_labels_also_of_few_groups():
     labels, groups = np.arange(60) % 10, np.arange(60) // 30
     permuted = [normalized_mutual_info_score(rng.permutation(labels), groups) for _ in range(400)]
     assert chance_nmi(labels, groups) == pytest.approx(np.mean(permuted), rel=0.05)
+
+
+def table_of(rng, images, classes, clusters, told):
+    labels = rng.integers(classes, size=images)
+    return labels, np.where(rng.random(images) < told, labels % clusters, rng.integers(clusters, size=images))
+
+
+@pytest.mark.parametrize(("classes", "clusters", "told"), [(10, 10, 0.5), (3, 7, 0.3), (4, 2, 0.8), (3, 1, 0.5)])
+def test_the_nmi_is_the_mean_of_its_terms_which_are_what_leaving_an_image_out_takes(classes, clusters, told):
+    labels, groups = table_of(np.random.default_rng(0), 20_000, classes, clusters, told)
+    terms = nmi_terms(labels + 3, groups * 2)
+    whole = normalized_mutual_info_score(labels, groups)
+    assert terms.mean() == pytest.approx(whole, abs=1e-9)
+    without = [normalized_mutual_info_score(np.delete(labels, i), np.delete(groups, i)) for i in range(40)]
+    moved = (whole - np.array(without)) * (len(labels) - 1)
+    assert terms[:40] - whole == pytest.approx(moved, rel=0.03, abs=0.02)
+
+
+def test_the_spread_of_terms_tells_how_far_the_nmi_of_other_images_lies():
+    rng = np.random.default_rng(0)
+    drawn = [table_of(rng, 2000, 10, 10, 0.5) for _ in range(300)]
+    told = np.mean([nmi_terms(*one).std() / np.sqrt(2000) for one in drawn])
+    assert told == pytest.approx(np.std([nmi_terms(*one).mean() for one in drawn]), rel=0.1)
 
 
 def test_of_several_starts_the_tightest_clusters_are_kept():
