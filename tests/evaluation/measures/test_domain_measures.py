@@ -163,7 +163,8 @@ def test_worst_group_and_the_gap_of_a_shifted_correlation():
         return np.concatenate([onehot(y["color"], 3), onehot(y["class"], 4, 0.05) + 0.02 * noise(y)[:, :4]], axis=1)
 
     torn = scores(bank(both, y), "worst_group@2", "class by color")
-    assert torn["refitted_top1"] > torn["top1"] - 0.01
+    assert torn["refitted_top1"] > torn["top1"] + 0.3
+    assert torn["refitted_worst_group"] > torn["worst_group"] + 0.3
 
 
 def faint_space(rare):
