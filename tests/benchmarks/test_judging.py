@@ -436,6 +436,18 @@ def test_features_alone(folder, capsys):
         assert re.search(message, told(capsys, "--features", "theirs"))
 
 
+def test_other_weights_or_features_of_the_same_name_are_judged_anew(folder):
+    for _ in range(2):
+        judged("--encoder", "their_network:Mine", measures="intrinsic")  # which draws other weights each time
+    data = datamodules.build("digits", image_size=16)
+    (folder / "theirs").mkdir()
+    for split, part in data.splits.items():
+        np.save(folder / "theirs" / f"{split}.npy", np.random.default_rng(0).normal(size=(len(part), 4)))
+    first = judged("--features", "theirs", measures="intrinsic")
+    np.save(folder / "theirs" / "train.npy", 2 * np.load(folder / "theirs" / "train.npy"))
+    assert judged("--features", "theirs", measures="intrinsic")["cell"]["method"] == first["cell"]["method"]
+
+
 def test_what_cannot_be_asked_for_is_told(folder, capsys):
     for arguments, message in {
         (): "one of --encoder and --features is needed",

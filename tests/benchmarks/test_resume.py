@@ -3,15 +3,19 @@
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import run_cell
-from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
+from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, TrainingProgress
+from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
+from disentangle_bench.benchmarks.execution.costs import Meter
 from disentangle_bench.benchmarks.launchers import local
-from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.launchers.base import Launch, prepare
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 from disentangle_bench.evaluation.records import read_record
@@ -93,3 +97,27 @@ def test_locked_cell_is_left_alone(cell, launch):
     folder.mkdir(parents=True)
     with FileLock(folder / ".lock"):
         assert run_cell.main(RunFolder(folder)) == ExitStatus.LOCKED
+
+
+def test_a_run_that_broke_off_goes_on_after_its_last_checkpoint_and_its_costs_add_up(cell, launch, monkeypatch):
+    """To train all of it again would give the same figures, and cost what had been trained."""
+    steps, streams = [], []
+
+    def follow(callback, trainer, *_):
+        steps.append(trainer.global_step)
+        if steps == [1, 2, 3, 4]:
+            raise RuntimeError("power cut")
+
+    used = {"seconds": 10.0, "cpu_seconds": 8.0, "peak_memory_mb": 30.0, "energy_j": None}
+    monkeypatch.setattr(Meter, "read", lambda meter: dict(used))
+    monkeypatch.setenv(SAVE_SECONDS, "0")
+    monkeypatch.setattr(TrainingProgress, "on_train_batch_end", follow)
+    run = prepare(replace(cell, measures=["knn@1"]), launch)
+    assert run_cell.main(run) == ExitStatus.FAILED
+    saved = torch.load(newest_intact(run.checkpoints, cell.hash), weights_only=True)
+    monkeypatch.setattr(TrainingProgress, "on_train_batch_start", lambda *_: streams.append(torch.get_rng_state()))
+    assert run_cell.main(run) == ExitStatus.DONE
+    assert steps == [1, 2, 3, 4, 4, 5, 6]
+    assert torch.equal(streams[0], saved["callbacks"]["GlobalStreams"]["ranks"][0]["torch"])
+    cost = read_record(run.record)["cost"]
+    assert (cost["train_seconds"], cost["ranks"][0]["cpu_seconds"], cost["images_seen"]) == (20.0, 16.0, 6 * 512)

@@ -3,6 +3,8 @@
 import json
 import shlex
 from dataclasses import asdict, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from disentangle_bench.benchmarks.commands.studies import tune
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.benchmarks.planning.suite_parts import Tuning
 from disentangle_bench.benchmarks.planning.tuning import Choice, TrialResult, choose_best, draw
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -82,6 +85,16 @@ def test_a_run_counts_by_the_space_that_its_method_is_judged_by(cell, tmp_path):
     assert judged(other, own | {"scores": None, "reason": "one class only"}) is None
 
 
+def test_a_setting_counts_by_its_mean_over_data_sets_and_not_if_one_has_no_score(monkeypatch):
+    scores = {"first a": 0.7, "first b": 0.7, "second a": 0.95, "second b": None, "third a": 0.9, "third b": 0.3}
+    monkeypatch.setattr(tune, "_score", lambda cell, *where: scores[cell.hash])
+    draws = [{"lr": number} for number in range(3)]
+    rows = [[SimpleNamespace(hash=f"{draw} {data}") for data in "ab"] for draw in ("first", "second", "third")]
+    found = tune._ranked("simclr", draws, rows, Path(), Tuning())
+    assert [(one.options["lr"], one.score) for one in found] == [(0, 0.7), (1, None), (2, pytest.approx(0.6))]
+    assert found[0].records == ["first a", "first b"]
+
+
 @pytest.fixture
 def suite(tmp_path):
     def write(draws=4, more=""):
@@ -102,7 +115,8 @@ def test_planted_scores_are_chosen_by_written_down_and_run_with(suite, tmp_path,
     monkeypatch.setattr("disentangle_bench.benchmarks.commands.carry_out.carry_out", runs)
     monkeypatch.setattr(tune, "_score", lambda cell, *where: 0.9 if cell.labels[0].endswith("draw 2") else 0.5)
     file = tmp_path / "choice.json"
-    assert main(["tune", "--suite", str(suite()), "--to", str(file)]) == 0
+    tunes = suite(more="tuned: choice.json\n")  # which doesn't exist yet
+    assert main(["tune", "--suite", str(tunes), "--to", str(file)]) == 0
     cells = asked["cells"]
     assert {cell.seed for cell in cells} == {1000}
     assert {tuple(cell.measures) for cell in cells} == {("validation@1",)}

@@ -7,11 +7,13 @@ import pytest
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.commands import verify
 from disentangle_bench.benchmarks.launchers import rerun
-from disentangle_bench.benchmarks.launchers.base import Launch
+from disentangle_bench.benchmarks.launchers.base import Launch, LaunchResult
+from disentangle_bench.benchmarks.planning.cell import contradiction
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import find_records, read_record, seal
 from disentangle_bench.json_files import write_json
 from tests.benchmarks.conftest import make_cell
+from tests.evaluation.leaderboard.conftest import make_record
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,17 @@ def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):
     write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
     (finding,) = rerun.differences(find_records(run.out)[0], 1)
     assert "method is missing" in finding
+
+
+def test_a_run_that_fails_when_it_is_run_again_is_named(run, monkeypatch):
+    monkeypatch.setattr(rerun, "run", lambda name, cells, launch: LaunchResult(failed=[(cells[0], "no room")]))
+    (finding,) = rerun.differences(find_records(run.out)[0], 1)
+    assert finding.startswith(f"{run.record}: could not be run again: no room. Next: ")
+
+
+@pytest.mark.parametrize("name", ["dataset", "method", "seed", "settings", "hash"])
+def test_whatever_of_a_cell_is_not_of_its_configuration_is_named(name):
+    record = make_record()
+    assert contradiction(record) is None
+    record["cell"][name] = 5 if name == "seed" else "another"
+    assert contradiction(record).startswith(f"{name} of its cell is recorded as {record['cell'][name]!r}, its conf")

@@ -155,3 +155,14 @@ def test_fewer_training_images_keep_classes_and_leave_the_test_split_alone():
     assert again.fingerprint == part.fingerprint  # seeds of runs share their images
     with pytest.raises(DataMismatch, match="train_images 100000"):
         datamodules.build("digits", train_images=100_000, batch_size=8).setup()
+
+
+def test_splits_are_of_the_same_images_only_where_their_rows_are():
+    """Features of one then stand for the other's: of equal length alone would be test images for validation images."""
+    images, other, labels = np.zeros((6, 3, 2, 2), np.uint8), np.zeros((6, 3, 2, 2), np.uint8), {"class": np.zeros(3)}
+    low, high = np.arange(3), np.arange(3, 6)
+    assert Split(images, labels, low).same_images(Split(images, labels, low.copy()))
+    assert not Split(images, labels, low).same_images(Split(images, labels, high))
+    assert not Split(images, labels, low).same_images(Split(images, labels, low[::-1]))
+    assert not Split(images, labels, low).same_images(Split(other, labels, low))
+    assert not Split(images, labels, np.arange(6)[::-1]).same_images(Split(images, labels))

@@ -11,7 +11,7 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
-from disentangle_bench.evaluation.outcomes import Measured, Outcomes, write_outcomes
+from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
 from disentangle_bench.evaluation.records import CODE, FILE, find_records, read_record, seal
 from disentangle_bench.evaluation.verify import export_board, verify
 from disentangle_bench.json_files import write_json
@@ -183,6 +183,18 @@ def test_scores_of_clusters_are_recomputed(tmp_path):
     row["scores"] = means | {"nmi": means["nmi"] + 1e-6}
     write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
     assert "kmeans@2 features class nmi" in verify(tmp_path).text()
+
+
+def test_a_mean_of_numbers_may_differ_by_their_single_precision_alone(tmp_path):
+    values = np.random.default_rng(0).random(200)
+    found = Outcomes()
+    found.add("retrieval@1", "features", "class by color", Measured({}, {"map": Outcome(values)}))
+    write_outcomes(tmp_path / OUTCOMES, found)
+    for off, findings in ((0.0, 0), (1e-4, 1)):
+        row = {"measure": "retrieval@1", "target": "class by color", "scores": {"map": float(values.mean()) + off}}
+        write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
+        report = verify(tmp_path)
+        assert (report.recomputed, len(report.findings)) == (1, findings)
 
 
 def test_names_in_records_choose_no_folder(runs, tmp_path):

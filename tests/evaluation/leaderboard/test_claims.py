@@ -73,6 +73,18 @@ def test_outcomes_by_image_widen_the_interval(record, tmp_path):
         assert judge([CLAIM], found)[0].verdict == expected
 
 
+def test_both_sides_are_paired_by_their_seeds(record):
+    """What a seed does to both is no noise of their difference."""
+    found = [
+        record(method=method, seed=s, top1=0.5 + 0.1 * s + (0.08 + NOISE[s]) * (method == "ip_irm"))
+        for s in (3, 0, 4, 1, 2)
+        for method in ("simclr", "ip_irm")
+    ]
+    (one,) = judge([CLAIM], at(found))
+    assert one.verdict == HOLDS
+    assert one.high - one.gain == pytest.approx(2.776445 * np.std(NOISE, ddof=1) / np.sqrt(5))
+
+
 def test_down_turns_the_difference_round(record):
     (one,) = judge([replace(CLAIM, direction="down")], at(runs(record, 0.08)))
     assert one.verdict == CONTRADICTED

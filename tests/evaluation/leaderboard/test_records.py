@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import math
 
 import pytest
 
@@ -10,6 +11,7 @@ from disentangle_bench.evaluation.records import (
     FILE,
     SCHEMA,
     BadRecord,
+    different_figures,
     digest_of,
     find_records,
     read_record,
@@ -136,3 +138,22 @@ def test_a_sealed_record_knows_its_outcomes_and_itself(tmp_path, record):
     assert sealed["digest"] == digest_of(sealed) == digest_of(json.loads(json.dumps(sealed)))
     sealed["metrics"][0]["scores"]["top1"] += 1e-9
     assert sealed["digest"] != digest_of(sealed)
+
+
+def test_each_figure_that_differs_by_a_digit_or_is_gone_is_told(record):
+    knn = {"measure": "knn@1", "scores": {"top1": 0.5}}
+    before = record(metrics=[knn])
+
+    def told(spoil):
+        after = copy.deepcopy(before)
+        spoil(after)
+        return different_figures(before, after)
+
+    what, more = "linear@1 features class", math.nextafter(0.25, 1)
+    assert told(lambda r: r) == []
+    assert told(lambda r: r["metrics"][0]["scores"].update(nll=more)) == [(f"{what} nll", 0.25, more)]
+    assert told(lambda r: r["metrics"][0]["scores"].pop("nll")) == [(f"{what} nll", 0.25, None)]
+    both = [(f"{what} top1", 0.9, None), (f"{what} nll", 0.25, None)]
+    assert told(lambda r: r["metrics"][0].update(scores=None)) == both
+    assert told(lambda r: r["metrics"].pop(0)) == both
+    assert told(lambda r: (r["metrics"].pop(0), r["config"].update(measures=["knn@1"]))) == []

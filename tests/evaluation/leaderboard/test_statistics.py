@@ -186,6 +186,14 @@ def test_a_description_has_the_interval_of_its_own_seeds_and_pixels_none_of_seed
     }
 
 
+def test_one_encoder_that_is_not_judged_alike_each_time_has_the_noise_of_its_seeds(record):
+    found = [record(seed=seed, method="pixels", top1=value) for seed, value in enumerate((0.6, 0.7, 0.8))]
+    for one in found:
+        one["provenance"]["encoder"] = "the same"
+    line = leaderboard(at(found)).set_index("score").loc["top1"]
+    assert line["high"] - line["mean"] == pytest.approx(stats.t.ppf(0.975, 2) * 0.1 / 3**0.5)
+
+
 def test_unequal_n_is_the_harmonic_form():
     rng = np.random.default_rng(0)
     rows = [rng.normal(size=n) for n in (3, 12)]

@@ -20,7 +20,9 @@ from disentangle_bench.evaluation.leaderboard.summary import (
 )
 from disentangle_bench.evaluation.leaderboard.writers.formats import ABSENT
 from disentangle_bench.evaluation.leaderboard.writers.formats import csv as to_csv
-from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
+from disentangle_bench.evaluation.records import find_records, read_record, seal
+from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
 from tests.evaluation.leaderboard.made import KNN, LABELS, body, judged, leak, line, rows
 
@@ -54,6 +56,23 @@ def test_outcomes_beside_the_record_give_the_image_part(record, tmp_path):
     assert found.image_part == pytest.approx(by_image.var(ddof=1) / 400)
     assert found.seed_part == pytest.approx(0.02**2 / 3)
     assert frame.attrs["problems"] == []
+
+
+def test_the_interval_of_a_weighted_share_above_chance_is_of_its_terms(record, tmp_path):
+    rng = np.random.default_rng(0)
+    weights, terms = rng.random(400), []
+    for seed, right in enumerate(right_or_wrong((0.6, 0.62, 0.58))):
+        outcome = Outcome(right, weights, scale=1.25, offset=-0.25)
+        path = write_judged(tmp_path, record(seed=seed, metrics=[leak(outcome.figure)]), right)
+        kept = Outcomes()
+        kept.add("leakage@4", "features", "color", Measured({}, {"leakage": outcome}))
+        write_outcomes(path.with_name("outcomes.npz"), kept)
+        write_json(path, seal(read_record(path), path.with_name("outcomes.npz")))
+        terms.append(outcome.terms)
+    found = line(leaderboard(find_records(tmp_path)[0]), measure="leakage@4", score="leakage")
+    assert found["mean"] == pytest.approx(np.mean(terms))
+    assert (found.low + found.high) / 2 == pytest.approx(found["mean"])
+    assert found.image_part == pytest.approx(np.mean(terms, axis=0).var(ddof=1) / 400)
 
 
 @pytest.mark.parametrize("damage", ["missing", "other", "disagrees"])

@@ -127,8 +127,18 @@ def test_weights_take_the_place_of_independent_images():
     assert scores(weighed, "informativeness@2", "class")["told"] > 0.98
     nothing = FeatureBank(plain.features, y, weights | {"probe": np.zeros(COUNTS["probe"], np.float32)})
     assert "in every domain" in measured(nothing, ["leakage@4"])["leakage@4", "color"]["reason"]
-    told = FeatureBank(bank(all_told, y).features, y, weights)
-    assert scores(told, "leakage@4", "color")["leakage"] > 0.98
+
+
+def test_adversaries_learn_under_the_weights():
+    """Each would else take the class for the colour's best sign, where the code tells both, and find less."""
+    y = {split: correlated(values, 0.9) for split, values in labels().items()}
+    weights = {split: independence(y[split]) for split in ("probe", "probe_val", "test")}
+
+    def both(y):
+        return np.concatenate([onehot(y["class"], 4), onehot(y["color"], 3, 1.5) + noise(y)[:, :3]], axis=1)
+
+    found = scores(FeatureBank(bank(both, y).features, y, weights), "leakage@4", "color")
+    assert min(found[name] for name in ("linear", "mlp", "knn")) > 0.65  # without weights 0.52, 0.58 and 0.47
 
 
 def shifted():
@@ -153,7 +163,8 @@ def test_worst_group_and_the_gap_of_a_shifted_correlation():
         return np.concatenate([onehot(y["color"], 3), onehot(y["class"], 4, 0.05) + 0.02 * noise(y)[:, :4]], axis=1)
 
     torn = scores(bank(both, y), "worst_group@2", "class by color")
-    assert torn["refitted_top1"] > torn["top1"] - 0.01
+    assert torn["refitted_top1"] > torn["top1"] + 0.3
+    assert torn["refitted_worst_group"] > torn["worst_group"] + 0.3
 
 
 def faint_space(rare):
