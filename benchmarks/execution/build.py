@@ -44,8 +44,7 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
 def own_code_of(cell: Cell) -> str:
     """What the user has written themselves of the cell's data set, method, their parts and its measures, file by file.
 
-    It is text to read: each file under a line with its name, what they import isn't in it, and of a file that is too
-    large nothing but how large.
+    It is text to read: each file under a line with its name, and of a file that is too large nothing but how large.
 
     Returns:
         The text; empty where all is this package's.
