@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.files import printable
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.launchers import Launch, LaunchResult
@@ -50,6 +51,7 @@ def carry_out(
     check_names(request)
     if starts_cells:
         _warm_up()
+    from disentangle_bench.benchmarks.execution.build import edited_measures
     from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
@@ -62,6 +64,8 @@ def carry_out(
         accelerator, available = find_devices()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator, dry=dry_run)
+    for told in edited_measures(cells[0].imports, folder):
+        print(f"bench: {printable(told)}", file=sys.stderr)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
     cores = _cores(cells, request) if launcher == "slurm" else count_cores()

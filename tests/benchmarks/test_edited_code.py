@@ -1,4 +1,4 @@
-"""What somebody's own file imports from beside it is part of the code that a run is known by."""
+"""Somebody's own code that was edited never gives the figures of the code before under its name without a word."""
 
 import sys
 from functools import partial
@@ -9,7 +9,9 @@ import torch
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.planning import lookup
+from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import find_records
+from disentangle_bench.evaluation.verify import verify
 from disentangle_bench.registry import imported
 
 ENCODER = """
@@ -24,6 +26,15 @@ def make():
 
 class Mine(nn.Module):
     pass
+"""
+MEASURE = """
+from disentangle_bench.evaluation.measures.base import Measure, Score, each
+
+depth = Measure(
+    name="imp_depth", version=1, targets=each("content"), splits="test", source="a test", aspect="content",
+    scores={"top1": Score("up", 0, 1, "none", unit="percent")}, run=lambda space, target: {"top1": 0.5},
+)
+unused = 0
 """
 NET = """
 from torch import nn
@@ -56,6 +67,8 @@ def folder(tmp_path, monkeypatch):
     own_code.allow(tmp_path)
     yield tmp_path
     forget()
+    for title in ("imp_depth@1", "imp_depth@2"):
+        MEASURES.pop(title, None)
 
 
 def forget():
@@ -113,3 +126,29 @@ def test_an_encoder_whose_imported_file_was_edited_is_judged_again(folder, capsy
         assert activation in "".join(path.read_text() for path in (folder / "runs").rglob("own_code.py"))
         figures.append(len(records))
     assert figures == [1, 2]
+
+
+def test_a_measure_that_was_edited_under_its_version_is_told_of(folder, capsys):
+    """And what its figures were measured with stays beside the record when others are added."""
+    request = ["run", "--suite", "smoke", "--dataset", "digits", "--method", "pixels", "--out", "runs", "--measures"]
+    told = "imp_depth@1: edited since 1 of the runs in runs were measured with it, whose figures stay"
+
+    def run(measures: str, text: str) -> str:
+        (folder / "imp_measure.py").write_text(text)
+        forget()
+        MEASURES.pop("imp_depth@1", None)
+        assert main([*request, measures]) == 0
+        (kept,) = (folder / "runs").rglob("own_code.py")
+        assert MEASURE.strip() in kept.read_text()
+        return capsys.readouterr().err
+
+    assert told not in run("imp_measure.depth", MEASURE)
+    assert told not in run("imp_measure.depth", MEASURE)
+    edited = MEASURE.replace("0.5", "0.25")
+    assert told in run("imp_measure.depth", edited)
+    assert told not in run("knn", edited), "which isn't asked for it"
+    assert told in run("imp_measure.depth", MEASURE.replace("unused = 0", "")), "a line at the end that was taken out"
+    assert "imp_depth" not in run("imp_measure.depth", edited.replace("version=1", "version=2")).split("done")[0]
+    assert edited.replace("version=1", "version=2").strip() in next((folder / "runs").rglob("own_code.py")).read_text()
+    assert main(["leaderboard", "--out", "runs", "--board", "board"]) == 0
+    assert not verify(folder / "board").findings
