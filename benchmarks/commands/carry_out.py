@@ -55,7 +55,6 @@ def carry_out(
     from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
-    from disentangle_bench.benchmarks.signals import as_ctrl_c
 
     resources = request.resources
     if launcher == "slurm":
@@ -86,8 +85,10 @@ def carry_out(
     )
     if dry_run:
         return cells, _list(cells, launch, launcher, request.description)
-    with as_ctrl_c():
+    try:
         outcome = run(launcher, cells, launch)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or "the same command goes on from here") from stop
     _show(cells, outcome, launch, alone)
     return cells, 1 if outcome.failed else 0
 
