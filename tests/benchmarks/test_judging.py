@@ -425,6 +425,10 @@ def test_features_alone(folder, capsys):
         "more rows": (np.zeros((7, 4), np.float32), "test.npy has 7 rows, the split has"),
         "other columns": (origins["test"][:, :2], "the splits have different numbers of columns"),
         "not finite": (np.where(np.arange(len(origins["test"]))[:, None] == 7, np.nan, origins["test"]), "in row 7"),
+        "too large": (
+            origins["test"].astype(float) * 1e300,
+            r"infinite values as float32, the first in row 0",
+        ),
         "integers": (np.zeros((7, 4), np.int64), r"test.npy is int64 \(7, 4\), float"),
         "objects": (np.array([{}], dtype=object), "test.npy is no array of numbers"),
     }.values():
