@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
-from disentangle_bench.benchmarks import plain_yaml, terminal
+from disentangle_bench.benchmarks import plain_yaml, signals, terminal
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import TooManyFolders, printable
@@ -194,10 +194,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        0 all well; 1 some cell failed; 2 the request is wrong; 130 interrupted (the same command resumes).
+        0 all well; 1 some cell failed; 2 the request is wrong; 130 interrupted (`run` and `tune` go on from there).
     """
     given = sys.argv[1:] if arguments is None else arguments
-    with terminal.plain():
+    with terminal.plain(), signals.as_ctrl_c():
         try:
             code = _run(normalize(given))
             sys.stdout.flush()
@@ -222,7 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stderr.write(f"bench: {printable(explain_here(error))}\n")
             return 1
         except KeyboardInterrupt as stop:
-            sys.stderr.write(f"bench: interrupted; {str(stop) or 'the same command goes on from here'}\n")
+            sys.stderr.write("; ".join(filter(None, ["bench: interrupted", str(stop)])) + "\n")
             return 130
 
 

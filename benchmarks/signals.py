@@ -33,7 +33,7 @@ def install() -> None:
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """For a launcher: within it the polite kill and a closed terminal do what Ctrl-C does."""
+    """For a command: within it the polite kill and a closed terminal do what Ctrl-C does, so that it tidies up."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is signal.SIG_DFL:

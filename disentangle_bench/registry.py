@@ -104,6 +104,11 @@ class Registry(Generic[T]):
         return found  # type: ignore[return-value]
 
 
+def module_of(path: str) -> str:
+    """The module's name in `my_file.MyMethod` or `my_file:MyMethod`."""
+    return path.partition(":")[0] if ":" in path else path.rpartition(".")[0]
+
+
 def imported(path: str, kind: str, name: str = "") -> Any:
     """What lies at a path, `my_file.MyMethod` or `my_file:MyMethod`; whatever goes wrong there is told as one line.
 
@@ -115,7 +120,8 @@ def imported(path: str, kind: str, name: str = "") -> Any:
     Raises:
         LookupError: there is nothing, or importing it failed.
     """
-    module, colon, attribute = path.partition(":") if ":" in path else path.rpartition(".")
+    module = module_of(path)
+    attribute = path[len(module) + 1 :]
     if not module or not attribute:
         raise LookupError(f"no {kind} at {name or path!r}: one of your own is written my_file.MyName")
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.files import printable
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.launchers import Launch, LaunchResult
@@ -50,10 +51,10 @@ def carry_out(
     check_names(request)
     if starts_cells:
         _warm_up()
+    from disentangle_bench.benchmarks.execution.build import edited_measures
     from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
     from disentangle_bench.benchmarks.planning.plan import plan
-    from disentangle_bench.benchmarks.signals import as_ctrl_c
 
     resources = request.resources
     if launcher == "slurm":
@@ -62,6 +63,8 @@ def carry_out(
         accelerator, available = find_devices()
     preconditions.require_devices(devices, accelerator, available)
     cells = plan(request, accelerator, dry=dry_run)
+    for told in edited_measures(cells[0].imports, folder):
+        print(f"bench: {printable(told)}", file=sys.stderr)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
     cores = _cores(cells, request) if launcher == "slurm" else count_cores()
@@ -82,8 +85,10 @@ def carry_out(
     )
     if dry_run:
         return cells, _list(cells, launch, launcher, request.description)
-    with as_ctrl_c():
+    try:
         outcome = run(launcher, cells, launch)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or "the same command goes on from here") from stop
     _show(cells, outcome, launch, alone)
     return cells, 1 if outcome.failed else 0
 

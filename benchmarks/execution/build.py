@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import lightning as L
 
 from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.record import holds, kept_code
 from disentangle_bench.benchmarks.planning import lookup, options
 from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.methods.base import Method, stream_seed
@@ -41,14 +44,11 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
     return cls(image_shape=data.image_shape, data=data.describe(), seed=cell.seed, **arguments)
 
 
-def own_code_of(cell: Cell) -> str:
+def own_code_of(cell: Cell) -> list[str]:
     """What the user has written themselves of the cell's data set, method, their parts and its measures, file by file.
 
-    It is text to read: each file under a line with its name, what they import isn't in it, and of a file that is too
-    large nothing but how large.
-
     Returns:
-        The text; empty where all is this package's.
+        The texts, see `as_pieces`; none where all is this package's.
 
     Raises:
         RequestError: files that decide the result are no longer those that the cell was planned with.
@@ -60,18 +60,38 @@ def own_code_of(cell: Cell) -> str:
         raise RequestError(
             f"{names}: changed since the run was planned; the same command makes a run of it as it is now"
         )
-    return as_text([*deciding, *own_measures_of(cell)])
+    return as_pieces([*deciding, *own_measures_of(cell.imports)])
 
 
-def own_measures_of(cell: Cell) -> list[tuple[str, str]]:
-    """(name, content) of the files of the cell's measures that aren't this package's."""
-    return lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(cell.imports).values()))
+def own_measures_of(imports: list[str]) -> list[tuple[str, str]]:
+    """(name, content) of the files of measures that aren't this package's, by their paths."""
+    return lookup.own_texts(*(MEASURES[title].run for title in lookup.import_measures(imports).values()))
 
 
-def as_text(files: Iterable[tuple[str, str]]) -> str:
-    """(name, content) of files, each once, as one text: see `own_code_of`."""
+def as_pieces(files: Iterable[tuple[str, str]]) -> list[str]:
+    """(name, content) of files to read, each once: a line with its name, and of one that is too large how large."""
     pieces = []
     for name, text in dict.fromkeys(files):
         kept = text if len(text) <= MOST_CODE else f"# left out: {len(text):,} characters, more than {MOST_CODE:,}"
         pieces.append(f"# ---- {name} ----\n{kept.rstrip()}\n")
-    return "\n".join(pieces)
+    return pieces
+
+
+def edited_measures(imports: list[str], out: Path) -> Iterator[str]:
+    """A line for each measure of somebody's own that was edited, and not its version, since runs were measured with it.
+
+    Args:
+        imports: their paths.
+        out: folder of the runs.
+    """
+    copies = {run: kept_code(run) for run in RunFolder.all_in(out) if run.code.exists()} if imports else {}
+    for path, title in lookup.import_measures(imports).items():
+        now = as_pieces(own_measures_of([path]))
+        edited = [
+            run for run, text in copies.items() if run.is_complete([title]) and not all(holds(text, one) for one in now)
+        ]
+        if edited:
+            yield (
+                f"{title}: edited since {len(edited)} of the runs in {out} were measured with it, whose figures stay; "
+                "if its figures change by that, raise its version"
+            )

@@ -34,6 +34,8 @@ def explain(error: BaseException, folder: Path | None = None) -> str:
         text += f" ({place})"
     if folder is not None and not folder.exists():
         return f"{folder} was removed while the run was at work; the same command begins it anew ({text})"
+    if any(isinstance(e, OSError) and e.errno == errno.EFBIG for e in chain):
+        return f"a file would grow larger than it may (`ulimit -f`); raise that, then give the same command ({text})"
     if any(map(_no_space, chain)):
         return (
             f"no space left on the disk{_room(folder)}; make room and give the same command again, it goes on ({text})"

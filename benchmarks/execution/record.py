@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import platform
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from disentangle_bench.benchmarks.machine import hardware
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.outcomes import Outcomes, write_outcomes
 from disentangle_bench.evaluation.records import BadRecord, Record, digest_of, digest_of_file, read_record, seal
-from disentangle_bench.files import write_file
+from disentangle_bench.files import read_text, write_file
 from disentangle_bench.json_files import write_json
 
 if TYPE_CHECKING:
@@ -84,22 +85,39 @@ def make_record(
     }
 
 
-def write_results(run: RunFolder, record: dict[str, Any], found: Outcomes, code: str = "") -> Record:
+def write_results(run: RunFolder, record: dict[str, Any], found: Outcomes, code: Sequence[str] = ()) -> Record:
     """Write outcomes and, last of all results, the record, sealed; at once, since each of the two names the other.
 
     Args:
         run: whose folder they come into.
         record: see `make_record`.
         found: what each test image contributed.
-        code: of the user's own, of which a copy lies beside the record; the record has its digest.
+        code: of the user's own, file by file. A copy lies beside the record, which has its digest, after the code that
+            earlier figures of the record were measured with.
     """
     write_outcomes(run.outcomes, found)
-    if code:
-        write_file(run.code, code)
+    earlier = kept_code(run) if record["provenance"]["earlier"] else ""
+    if pieces := [*filter(None, [earlier]), *(one for one in code if not holds(earlier, one))]:
+        write_file(run.code, "\n".join(pieces))
         record["provenance"]["own_code"] = digest_of_file(run.code)
+    else:
+        run.code.unlink(missing_ok=True)
     sealed = seal(record, run.outcomes)
     write_json(run.record, sealed)
     return sealed
+
+
+def kept_code(run: RunFolder) -> str:
+    """The copy of the user's own code beside a run's record, empty if there is none that can be read."""
+    try:
+        return read_text(run.code)
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def holds(code: str, piece: str) -> bool:
+    """Whether one of the files in such a copy is this one."""
+    return f"{piece}\n# ---- " in f"{code}\n# ---- "
 
 
 def _names(cell: Cell, method: Any, data: ImageDataModule) -> dict[str, str]:

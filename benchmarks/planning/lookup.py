@@ -5,7 +5,8 @@ Importing a class of ours takes seconds; a wrong name is told without.
 
 from __future__ import annotations
 
-from inspect import getsourcefile, isclass, isroutine
+from functools import partial
+from inspect import getsourcefile, isclass, isroutine, unwrap
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,28 +117,45 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
 
 
 def source_hash(*parts: Any) -> str:
-    """Hash of the files that define these classes or functions, where they are not this package's; empty if all are."""
+    """Hash of the files that these are made by, see `own_texts`; empty if all are this package's."""
     texts = [text for _, text in own_texts(*parts)]
     return content_hash(texts) if texts else ""
 
 
 def own_texts(*parts: Any) -> list[tuple[str, str]]:
-    """(name, content) of the files that define these classes and their bases, or functions, outside of this package.
+    """(name, content) of the files that classes or functions outside of this package are made by.
 
-    What they import from elsewhere isn't followed.
+    Those that define them and their bases, and what these import from beside them, see `own_code.with_imports`.
 
     Raises:
         RequestError: one was defined in no file.
     """
-    outside = [one for part in parts for one in takewhile(is_outside, getattr(part, "__mro__", [part]))]
-    try:
-        files = sorted({Path(file) for cls in outside if (file := getsourcefile(cls))})
-    except (TypeError, OSError) as error:
-        raise RequestError(
-            f"{outside[0].__qualname__}: code needs a file, whose content is part of a run's hash"
-        ) from error
-    return [(file.name, file.read_text(encoding="utf-8", errors="replace")) for file in files]
+    files: set[Path] = set()
+    for part in filter(is_outside, map(_definition, parts)):
+        bases = takewhile(is_outside, getattr(part, "__mro__", ()))
+        try:
+            files |= own_code.with_imports(part.__module__, _file_of(part))
+            files |= {_file_of(base) for base in bases if not own_code.is_installed(base.__module__)}
+        except (TypeError, OSError) as error:
+            raise RequestError(
+                f"{part.__qualname__}: code needs a file, whose content is part of a run's hash"
+            ) from error
+    return own_code.texts(files)
+
+
+def _file_of(part: Any) -> Path:
+    if (file := getsourcefile(part)) is None:
+        raise OSError
+    return Path(file)
 
 
 def is_outside(part: Any) -> bool:
     return part.__module__.partition(".")[0] != PACKAGE
+
+
+def _definition(part: Any) -> Any:
+    """The class or function that was written down: of a `partial`, a decorated function or an instance, too."""
+    while isinstance(part, partial):
+        part = part.func
+    part = unwrap(part)
+    return part if isclass(part) or isroutine(part) else type(part)

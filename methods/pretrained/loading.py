@@ -82,8 +82,8 @@ def _loaded(named: Named) -> Encoder:
     if named.kind == "torchscript":
         return _encoder(networks.torchscript(named.name), Wishes())
     if named.kind == "code":
-        own = networks.own_network(named.name)
-        return own.network if isinstance(own.network, Encoder) else _encoder(own.network, own.wishes)
+        network, wishes = networks.own_network(named.name)
+        return network if isinstance(network, Encoder) else _encoder(network, wishes)
     networks.check_timm(named.name)
     cfg = timm.get_pretrained_cfg(named.name)
     wishes = networks.wishes_of(cfg.to_dict() if cfg else None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -64,16 +62,8 @@ def torchscript(path: str) -> nn.Module:
         ) from error
 
 
-class OwnNetwork(NamedTuple):
-    """What somebody's own code has made, what it wants, and the file of that code ("": none is known)."""
-
-    network: nn.Module
-    wishes: Wishes
-    file: str
-
-
-def own_network(path: str) -> OwnNetwork:
-    """The module that a function at a path returns, or that lies there itself.
+def own_network(path: str) -> tuple[nn.Module, Wishes]:
+    """The module that a function at a path returns, or that lies there itself, and how it wants its images.
 
     Args:
         path: `my_file.make`.
@@ -98,16 +88,7 @@ def own_network(path: str) -> OwnNetwork:
     if not isinstance(network, nn.Module):
         raise BadFile(f"returned a {type(network).__name__}, a torch.nn.Module was expected")
     said = getattr(network, "pretrained_cfg", None) or getattr(network, "default_cfg", None)
-    return OwnNetwork(network, wishes_of(said if isinstance(said, Mapping) else None), _file_of(found, path))
-
-
-def _file_of(found: Any, path: str) -> str:
-    """The file that what lies at a path was written in; "" if it is of none."""
-    try:
-        return inspect.getsourcefile(found) or ""
-    except TypeError:  # an instance, or a function wrapped in another: the file where the path finds it
-        module = sys.modules.get(path.replace(":", ".").rpartition(".")[0])
-        return getattr(module, "__file__", None) or ""
+    return network, wishes_of(said if isinstance(said, Mapping) else None)
 
 
 def check_timm(name: str) -> None:

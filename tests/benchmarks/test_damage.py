@@ -196,6 +196,7 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory; "),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory; "),
         (OSError(28, "No space left on device"), "no space left on the disk; make room"),
+        (OSError(27, "File too large"), "a file would grow larger than it may (`ulimit -f`); raise that"),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), "no space left on the disk; make room"),
         (PermissionError(13, "Permission denied", "/x"), "not writable: PermissionError: [Errno 13]"),
         (RuntimeError("size mismatch\nfor x"), "RuntimeError: size mismatch"),

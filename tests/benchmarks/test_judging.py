@@ -285,7 +285,8 @@ def test_a_copy_of_the_users_own_code_lies_beside_the_record(folder):
     assert record["provenance"]["own_code"] == digest_of_file(kept)
     judged("--encoder", "instance.network", "--image-size", "20", measures="knn")
     (other,) = set(folder.rglob("own_code.py")) - {kept}
-    assert other.read_text() == "# ---- instance.py ----\nfrom their_network import Mine\n\nnetwork = Mine()\n"
+    assert other.read_text().startswith("# ---- instance.py ----\nfrom their_network import Mine\n\nnetwork = Mine()\n")
+    assert other.read_text().endswith(f"# ---- their_network.py ----\n{NETWORK.rstrip()}\n"), "which it imports"
     MEASURES.pop("width@1")
     for name in ("my_measure", "instance"):
         sys.modules.pop(name)
@@ -429,6 +430,10 @@ def test_features_alone(folder, capsys):
         "more rows": (np.zeros((7, 4), np.float32), "test.npy has 7 rows, the split has"),
         "other columns": (origins["test"][:, :2], "the splits have different numbers of columns"),
         "not finite": (np.where(np.arange(len(origins["test"]))[:, None] == 7, np.nan, origins["test"]), "in row 7"),
+        "too large": (
+            origins["test"].astype(float) * 1e300,
+            r"infinite values as float32, the first in row 0",
+        ),
         "integers": (np.zeros((7, 4), np.int64), r"test.npy is int64 \(7, 4\), float"),
         "objects": (np.array([{}], dtype=object), "test.npy is no array of numbers"),
     }.values():

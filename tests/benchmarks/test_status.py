@@ -11,11 +11,12 @@ from functools import partial
 import pytest
 
 from disentangle_bench.benchmarks import signals
-from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.__main__ import COMMANDS, main
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
+from disentangle_bench.files import replacing
 from tests.benchmarks.conftest import make_cell
 
 SLOW = """
@@ -142,6 +143,28 @@ def test_cancel_ends_a_run_and_a_second_ctrl_c_kills_at_once(slow_run, tmp_path,
     with pytest.raises(ProcessLookupError):
         os.kill(cell, 0)
     assert not list(out.rglob("failure.json"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_every_command_that_is_stopped_tidies_up_and_promises_nothing(number, tmp_path, monkeypatch, capsys):
+    """One that computes anew does not go on from anywhere."""
+
+    def command() -> int:
+        """Stopped while it writes."""
+        with replacing(tmp_path / "page.html"):
+            signal.raise_signal(number)
+        return 0
+
+    monkeypatch.setitem(COMMANDS, "report", command)
+    before = {one: signal.signal(one, signal.SIG_DFL) for one in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        assert main(["report"]) == 130
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert capsys.readouterr().err == "bench: interrupted\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_signals_wait_while_deferred(monkeypatch):

@@ -16,7 +16,7 @@ from torch import nn
 from disentangle_bench import datamodules
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
-from disentangle_bench.benchmarks.execution.build import as_text, own_measures_of
+from disentangle_bench.benchmarks.execution.build import as_pieces, edited_measures, own_measures_of
 from disentangle_bench.benchmarks.execution.costs import Cost
 from disentangle_bench.benchmarks.execution.distributed import device_of
 from disentangle_bench.benchmarks.execution.measure import Measurements, measure
@@ -90,7 +90,7 @@ class _Loaded:
     budget: dict[str, float]
     step: int
     bank: FeatureBank | None = None
-    code: tuple[str, str] | None = None
+    code: Sequence[tuple[str, str]] = ()
     labels: list[str] | None = None
 
 
@@ -124,7 +124,8 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
         seed=0,
         data=data_options,
         fingerprint=data.fingerprint,
-        source=source_hash(data_class) + (content_hash(loaded.code[1]) if loaded.code else ""),
+        source=source_hash(data_class)
+        + (content_hash(own) if (own := "".join(text for _, text in loaded.code)) else ""),
         options=loaded.options,
         budget=loaded.budget,
         precision="32-true",
@@ -132,6 +133,8 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
         suite=request.name,
         imports=own_measures(request.measures),
     )
+    for told in edited_measures(cell.imports, out):
+        print(f"bench: {printable(told)}", file=sys.stderr)
     run = RunFolder(cell.folder(out))
     if run.is_complete(cell.measures):
         return _relabelled(run, given)
@@ -144,7 +147,7 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     if _seen(run, given, loaded)[0] == [UNKNOWN]:
         told = "bench: nobody knows which labels it saw, so it competes with nothing; --labels says it, such as none"
         print(told, file=sys.stderr)
-    code = as_text([*([loaded.code] if loaded.code else []), *own_texts(data_class), *own_measures_of(cell)])
+    code = as_pieces([*loaded.code, *own_texts(data_class), *own_measures_of(cell.imports)])
     made = [path for path in (run.path, *run.path.parents) if not path.exists()]
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_config(RunConfig(cell, launch))

@@ -73,8 +73,10 @@ def _read(path: Path, rows: int, where: str) -> np.ndarray:
         raise RequestError(
             f"{where}: {path.name} has {len(values)} rows, the split has {rows} images: one a row, in their order"
         )
+    with np.errstate(over="ignore"):
+        values = np.asarray(values, np.float32)
     if (found := not_finite(values)) is not None:
         raise RequestError(
-            f"{where}: {path.name} has {found[0]} values that are NaN or infinite, the first in row {found[1]}"
+            f"{where}: {path.name} has {found[0]} NaN or infinite values as float32, the first in row {found[1]}"
         )
-    return np.asarray(values, np.float32)
+    return values

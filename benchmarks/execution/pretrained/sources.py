@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.pretrained.availability import as_request_error
 from disentangle_bench.methods.base import STATISTICS
@@ -17,6 +19,7 @@ from disentangle_bench.methods.pretrained import networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
 from disentangle_bench.methods.pretrained.files import encoder_of_run
 from disentangle_bench.methods.pretrained.note import Note
+from disentangle_bench.registry import module_of
 
 Network = Callable[[int, tuple[int, int]], nn.Module]
 """(Channels of the images, (h, w) that they are encoded at) -> network."""
@@ -35,7 +38,7 @@ class Source:
         step: steps that it was trained for; -1: elsewhere; 0: not at all.
         budget: that it was trained within, where that is known.
         note: of a file of this suite.
-        code: (name, content) of the file of somebody's own that it is made by; None: there is none.
+        code: (name, content) of the files of somebody's own that it is made by.
     """
 
     label: str
@@ -46,7 +49,7 @@ class Source:
     step: int = -1
     budget: dict[str, float] = field(default_factory=dict)
     note: Note | None = None
-    code: tuple[str, str] | None = None
+    code: list[tuple[str, str]] = field(default_factory=list)
 
 
 def of_file(text: str, path: Path, note: Note, label: str = "") -> Source:
@@ -82,13 +85,14 @@ def of_torchscript(text: str) -> Source:
 def of_function(path: str) -> Source:
     """What somebody's own function at a path returns; an `Encoder` of `load_encoder` keeps its size and statistics."""
     with as_request_error(path):
-        network, (size, fixed, statistics), file = networks.own_network(path)
+        network, (size, fixed, statistics) = networks.own_network(path)
     if isinstance(network, Encoder):
         _, *sides = network.image_shape
         size, fixed = (None, False) if None in sides else (tuple(sides), True)  # type: ignore[assignment]
         statistics = network.spec.mean, network.spec.std
-    own = Path(file)
-    code = (own.name, own.read_text(encoding="utf-8", errors="replace")) if own.is_file() else None
+    module = module_of(path)
+    file = getattr(sys.modules.get(module), "__file__", None)
+    code = own_code.texts(own_code.with_imports(module, Path(file))) if file else []
     return Source(path, lambda channels, shape: network, size, fixed, statistics, code=code)
 
 
