@@ -56,7 +56,7 @@ def command(
     found, problems = records.find_records(Path(out))
     preconditions.name_skipped(problems)
     chosen = budgets.match(found, matched) if matched else found
-    preconditions.name_older_code(chosen.values())
+    preconditions.name_mixtures(chosen.values())
     if board:
         from disentangle_bench.evaluation.verify import export_board
 
@@ -121,7 +121,7 @@ def show_board(folder: Path, hashes: set[str], logger: str = "csv", alone: bool 
     if shown is not frame:
         where = f"the others: {folder}, on the same data under the same budget"
         print(f"{requested.MARK.strip()} rows of this request; {where}")
-    preconditions.name_older_code(chosen.values())
+    preconditions.name_mixtures(chosen.values())
     write_file(folder / "leaderboard.md", summary.to_markdown(frame))
     write_file(folder / "leaderboard.csv", formats.csv(frame))
     if logger == "wandb":

@@ -136,11 +136,13 @@ def name_skipped(problems: Iterable[Problem]) -> None:
         print(f"bench: skipped {problem.reason}", file=sys.stderr)
 
 
-def name_older_code(records: Iterable[Record]) -> None:
-    """Say on standard error which rows of a table come from code of the user's own as it was before."""
+def name_mixtures(records: Iterable[Record]) -> None:
+    """Say on standard error what runs of one table differ in, and which come from own code as it was before."""
+    from disentangle_bench.evaluation.leaderboard.foot import mixtures
     from disentangle_bench.evaluation.leaderboard.naming import older_code
 
-    for line in older_code(list(records)):
+    records = list(records)
+    for line in (*mixtures(records), *older_code(records)):
         print(f"bench: {line}", file=sys.stderr)
 
 

@@ -1,15 +1,16 @@
-"""What stands below a table: how to read it, what guessing gives, and who was allowed how much."""
+"""What stands below a table: how to read it, what guessing gives, who was allowed how much; and cautions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.budgets import equality
 from disentangle_bench.evaluation.leaderboard.frame import BY_HAND, COST, Key, score_of
 from disentangle_bench.evaluation.leaderboard.grid import Figure
-from disentangle_bench.evaluation.records import SPACE
+from disentangle_bench.evaluation.leaderboard.naming import short
+from disentangle_bench.evaluation.records import SPACE, Record, display_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,6 +75,35 @@ def foot(
     if unknown := sorted(set(part["measure"]) - set(MEASURES) - {COST}):
         foot.append(f"In the csv only, unknown to this version of the protocol: {', '.join(unknown)}.")
     return [line.strip() for line in foot if line]
+
+
+def mixtures(records: Iterable[Record]) -> list[str]:
+    """What runs differ in though their settings agree: data of the same options, versions, devices."""
+    seen: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        dataset, provenance = display_name(record, "dataset"), record["provenance"]
+        data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
+        options = short(record["config"].get("data") or {})
+        seen.setdefault((f"{dataset}: data with the same options", options), set()).add(short(data.get("fingerprint")))
+        for package, version in versions.items():
+            seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
+        if record["cost"].get("train_seconds"):
+            seen.setdefault((f"{dataset}: devices", ""), set()).add(str(record["cost"].get("devices", 1)))
+    return [
+        f"{what} differ between runs: {', '.join(sorted(values))}"
+        for (what, _), values in sorted(seen.items())
+        if len(values) > 1
+    ]
+
+
+def cautions(records: Collection[Record]) -> list[str]:
+    """What makes runs less comparable than their settings say: `mixtures`, and code that was not committed."""
+    dirty: dict[str, set[str]] = {}
+    for record in records:
+        if (record["provenance"].get("git") or {}).get("dirty"):
+            dirty.setdefault(display_name(record, "dataset"), set()).add(display_name(record, "method"))
+    told = [f"{data}: code that was not committed, in runs of: {', '.join(sorted(dirty[data]))}" for data in dirty]
+    return sorted([*mixtures(records), *told])
 
 
 def how_to_read(shown: Sequence[Figure]) -> str:

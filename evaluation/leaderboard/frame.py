@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.naming import Group, experiments_of, group_of, method_labels, short
 from disentangle_bench.evaluation.published import Published
-from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file, display_name
+from disentangle_bench.evaluation.records import UNKNOWN, USER, Record, Row, digest_of_file
 from disentangle_bench.json_files import from_dict
 
 if TYPE_CHECKING:
@@ -129,29 +129,6 @@ def labels_of(record: Record) -> str:
     if said_by is None and is_pretrained(record) and not record["labels"]:
         return UNKNOWN  # by a version that didn't ask
     return (", ".join(sorted(map(str, record["labels"]))) or "none") + (SAID if said_by == USER else "")
-
-
-def cautions(records: Iterable[Record]) -> list[str]:
-    """What makes runs less comparable than their settings say: other data, versions, devices, uncommitted code."""
-    seen: dict[tuple[str, str], set[str]] = {}
-    for record in records:
-        dataset, provenance = display_name(record, "dataset"), record["provenance"]
-        data, versions = provenance.get("data") or {}, provenance.get("versions") or {}
-        options = short(record["config"].get("data") or {})
-        seen.setdefault((f"{dataset}: data with the same options", options), set()).add(short(data.get("fingerprint")))
-        for package, version in versions.items():
-            seen.setdefault((f"{dataset}: {package}", ""), set()).add(str(version))
-        if record["cost"].get("train_seconds"):
-            seen.setdefault((f"{dataset}: devices", ""), set()).add(str(record["cost"].get("devices", 1)))
-        if (provenance.get("git") or {}).get("dirty"):
-            seen.setdefault((f"{dataset}: code that was not committed, in", ""), set()).add(
-                display_name(record, "method")
-            )
-    return sorted(
-        f"{what} {'differ between runs' if 'in' not in what.split() else 'runs of'}: {', '.join(sorted(values))}"
-        for (what, _), values in seen.items()
-        if len(values) > 1 or what.endswith(" in")
-    )
 
 
 def _published(record: Record) -> dict[tuple[str, str], list[Published]]:

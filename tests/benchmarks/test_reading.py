@@ -24,6 +24,16 @@ def test_leaderboard_in_every_format(runs, capsys):
         assert word in capsys.readouterr().out
 
 
+def test_a_leaderboard_of_several_versions_says_so(runs, tmp_path, capsys):
+    assert main(["leaderboard", "--out", runs]) == 0
+    assert capsys.readouterr().err == ""
+    other = make_record(method="byol")
+    other["provenance"]["versions"]["torch"] = "1.0"
+    write_run(tmp_path / "runs", other, False)
+    assert main(["leaderboard", "--out", runs]) == 0
+    assert capsys.readouterr().err == "bench: digits: torch differ between runs: 1.0, 2.14.1\n"
+
+
 def test_leaderboard_in_a_file_says_where_it_comes_from(runs, tmp_path):
     file = tmp_path / "board.md"
     assert main(["leaderboard", "--out", runs, "--to", str(file)]) == 0

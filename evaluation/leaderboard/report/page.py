@@ -14,7 +14,8 @@ from disentangle_bench.evaluation.leaderboard.claims import NOT_RUN, Claim, judg
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import LEGEND
 from disentangle_bench.evaluation.leaderboard.claims.verdicts import table as table_of
 from disentangle_bench.evaluation.leaderboard.compare import THRESHOLD, against
-from disentangle_bench.evaluation.leaderboard.frame import PERCENT, Record, cautions, observations, score_of
+from disentangle_bench.evaluation.leaderboard.foot import cautions
+from disentangle_bench.evaluation.leaderboard.frame import PERCENT, Record, observations, score_of
 from disentangle_bench.evaluation.leaderboard.naming import group_of, method_labels, older_code
 from disentangle_bench.evaluation.leaderboard.ranking import RANKED_BY, overall
 from disentangle_bench.evaluation.leaderboard.report import cards, datasets, gallery, headline

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from disentangle_bench.evaluation.leaderboard.frame import cautions, provenance
+from disentangle_bench.evaluation.leaderboard.foot import cautions
+from disentangle_bench.evaluation.leaderboard.frame import provenance
 from disentangle_bench.evaluation.leaderboard.naming import method_labels
 from disentangle_bench.evaluation.leaderboard.summary import (
     leaderboard,

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare, compare_records
-from disentangle_bench.evaluation.leaderboard.frame import cautions
+from disentangle_bench.evaluation.leaderboard.foot import cautions
 from disentangle_bench.evaluation.leaderboard.summary import document, leaderboard, to_html, to_latex
 from disentangle_bench.evaluation.leaderboard.writers.formats import csv
 from disentangle_bench.evaluation.records import FILE, find_records
