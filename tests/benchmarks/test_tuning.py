@@ -83,6 +83,9 @@ def test_a_run_counts_by_the_space_that_its_method_is_judged_by(cell, tmp_path):
     assert judged(other, own, score="nll") is None, "the other space's doesn't stand in for it"
     assert judged(other) is None
     assert judged(other, own | {"scores": None, "reason": "one class only"}) is None
+    second = own | {"target": "shape", "scores": {"top1": 0.2}}
+    assert judged(own, second) == judged(second, own) == pytest.approx(0.4), "targets count alike"
+    assert judged(own, second | {"scores": None, "reason": "one class only"}) is None
 
 
 def test_a_setting_counts_by_its_mean_over_data_sets_and_not_if_one_has_no_score(monkeypatch):

@@ -131,9 +131,7 @@ def _ranked(
 
     tried = []
     for options, runs in zip(draws, rows, strict=True):
-        scores = [_score(run, out, tune.measure, tune.score) for run in runs]
-        known = [score for score in scores if score is not None]
-        mean = sum(known) / len(known) if len(known) == len(scores) else None
+        mean = _mean([_score(run, out, tune.measure, tune.score) for run in runs])
         tried.append(TrialResult(options, mean, [run.hash for run in runs]))
     try:
         return choose_best(tried)
@@ -142,14 +140,20 @@ def _ranked(
 
 
 def _score(cell: Cell, out: Path, measure: str, score: str) -> float | None:
-    """Of a run, in the space that its method is judged by; None if it was undefined."""
+    """Of a run, the mean over targets in the space that its method is judged by; None if one was undefined."""
     from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.evaluation.records import read_record
 
     record = read_record(RunFolder(cell.folder(out)).record)
-    rows = [
-        row["scores"]
+    found: list[float | None] = [
+        (row["scores"] or {}).get(score)
         for row in record["metrics"]
         if row["measure"] == measure and row["space"] == record["primary_space"]
     ]
-    return float(rows[0][score]) if rows and rows[0] and score in rows[0] else None
+    return _mean(found)
+
+
+def _mean(scores: list[float | None]) -> float | None:
+    """None if one of them is, or there are none."""
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known and len(known) == len(scores) else None
