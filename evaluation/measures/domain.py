@@ -101,28 +101,33 @@ def worst_group(space: Space, content: TargetSpec, domain: TargetSpec, *, least:
     truth, domains = y["test"], space.y["test"][domain.name]
     predicted = {"": head.predict(x["test"]), "refitted_": refitted.predict(x["test"])}
     inside = float((head.predict(x["val"][held]) == y["val"][held]).mean())
-    outcomes, others = {}, {"in_distribution": inside}
+    outcomes: dict[str, Outcome] = {}
+    others = {"in_distribution": inside}
     for name, guess in predicted.items():
         right = guess == truth
-        by_domain = _shares(domains, right, least)
-        if not len(by_domain):
+        if (worst_domain := _worst(domains, right, least)) is None:
             raise MetricUndefined(f"no {domain.name} has {least} test images")
-        outcomes[f"{name}top1"] = Outcome(right)
-        others[f"{name}worst_domain"] = float(by_domain.min())
+        outcomes |= {f"{name}top1": Outcome(right), f"{name}worst_domain": worst_domain}
         group = truth * domain.size + domains
-        by_group = _shares(group, right, least)
-        others["groups"] = float(len(by_group))
-        others["groups_left_out"] = float(len(np.unique(group)) - len(by_group))
-        if len(by_group):
-            others[f"{name}worst_group"] = float(by_group.min())
+        sizes = np.bincount(group)
+        others["groups"] = float((sizes >= least).sum())
+        others["groups_left_out"] = float(((sizes > 0) & (sizes < least)).sum())
+        if worst := _worst(group, right, least):
+            outcomes[f"{name}worst_group"] = worst
     others["gap"] = inside - outcomes["top1"].figure
     return measured(outcomes, others, predicted=predicted[""], refitted=predicted["refitted_"], labels=truth)
 
 
-def _shares(group: np.ndarray, right: np.ndarray, least: int) -> np.ndarray:
-    """Accuracy of each group of at least so many images."""
+def _worst(group: np.ndarray, right: np.ndarray, least: int = 1) -> Outcome | None:
+    """Accuracy in the group of at least so many images where it is lowest, the first of equal ones; None without one.
+
+    Its interval takes that group as given.
+    """
     count = np.bincount(group)
-    return np.bincount(group, weights=right)[count >= least] / count[count >= least]
+    if not (count >= least).any():
+        return None
+    share = np.bincount(group, weights=right) / np.maximum(count, 1)
+    return Outcome(right, (group == np.where(count >= least, share, np.inf).argmin()).astype(np.float64))
 
 
 def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed: int = 0) -> Measured:
@@ -138,7 +143,7 @@ def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed
     found = np.unique(d["train"])
     if len(found) < 2:
         raise MetricUndefined(f"leaving a domain out needs two, all training images are of {domain.name} {found[0]}")
-    scores: dict[str, float] = {}
+    accuracy: dict[int, float] = {}
     predicted, weights = np.zeros_like(y["test"]), np.zeros(len(y["test"]))
     for value in found:
         rows = {split: np.flatnonzero((d[split] == value) == (split == "test")) for split in x}
@@ -148,11 +153,13 @@ def unseen_domain(space: Space, content: TargetSpec, domain: TargetSpec, *, seed
         head = fit_linear(*parts["train"], num_classes=content.size, val=parts["val"], seed=seed)
         predicted[rows["test"]] = head.predict(parts["test"][0])
         weights[rows["test"]] = 1 / len(rows["test"])  # each domain counts alike
-        scores[f"{domain.name} {value}"] = float((predicted[rows["test"]] == parts["test"][1]).mean())
-    if not scores:
+        accuracy[value] = float((predicted[rows["test"]] == parts["test"][1]).mean())
+    if not accuracy:
         raise MetricUndefined(f"no {domain.name} has both test images and other domains to learn from")
-    outcome = Outcome(predicted == y["test"], weights)
-    return measured({"top1": outcome}, {"worst": min(scores.values())} | scores, predicted=predicted, labels=y["test"])
+    right, worst = predicted == y["test"], d["test"] == min(accuracy, key=accuracy.__getitem__)
+    outcomes = {"top1": Outcome(right, weights), "worst": Outcome(right, worst.astype(np.float64))}
+    by_domain = {f"{domain.name} {value}": share for value, share in accuracy.items()}
+    return measured(outcomes, by_domain, predicted=predicted, labels=y["test"])
 
 
 def retrieval(space: Space, content: TargetSpec, domain: TargetSpec) -> Measured:

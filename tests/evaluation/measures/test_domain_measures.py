@@ -185,6 +185,8 @@ def test_groups_are_of_one_class_and_one_domain_and_of_enough_images():
         images["right"] = found.ids[ids] == found.ids["labels"]
         group = images.groupby(["class", "color"])["right"].agg(["mean", "size"])
         counted = group[group["size"] >= 10]["mean"]
+        worst = images.set_index(["class", "color"]).index == counted.idxmin()
+        assert (found.outcomes[f"{name}worst_group"].weights == worst).all()
         assert found.scores[f"{name}worst_group"] == pytest.approx(counted.min())
         assert found.scores[f"{name}worst_domain"] == pytest.approx(images.groupby("color")["right"].mean().min())
         assert (found.scores["groups"], found.scores["groups_left_out"]) == (len(counted), len(group) - len(counted))
@@ -207,11 +209,14 @@ def test_the_validation_images_that_pick_the_strength_are_not_those_that_are_sco
 
 
 def test_every_domain_that_is_left_out_counts_alike():
-    found = unseen_domain(faint_space(rare=24), CLASS, COLOR).scores
+    space = faint_space(rare=24)
+    measured = unseen_domain(space, CLASS, COLOR)
+    found = measured.scores
     domains = [found[f"color {value}"] for value in range(3)]
     assert len(set(domains)) == 3
     assert found["top1"] == pytest.approx(np.mean(domains))
     assert found["worst"] == min(domains)
+    assert (measured.outcomes["worst"].weights == (space.y["test"]["color"] == np.argmin(domains))).all()
 
 
 def test_a_domain_that_the_probe_has_not_seen():

@@ -172,7 +172,8 @@ def test_every_figure_with_terms_is_exactly_their_mean(network_too, tmp_path, mo
     wanted = {
         False: "linear top1, linear_1pct top1, linear_10pct top1, knn top1, mlp top1, leakage leakage, leakage linear, "
         "leakage mlp, leakage knn, leakage rising, informativeness told, worst_group top1, unseen_domain top1, "
-        "retrieval recall@1, retrieval map, kmeans acc, clusters acc",
+        "retrieval recall@1, retrieval map, kmeans acc, clusters acc, unseen_domain worst, worst_group worst_domain, "
+        "worst_group worst_group, worst_group refitted_worst_group",
         True: "transforms mean, recovery mean, alignment alignment, linear_augmented top1, linear_ip_irm top1",
     }
     assert {tuple(pair.split()) for pair in wanted[network_too].split(", ")} <= seen
