@@ -131,7 +131,7 @@ def figures(found: Sequence[Curve], board: pd.DataFrame) -> pd.DataFrame:
     heights = column(
         {name: np.array(list(curve.values[c].values())) for name, (curve, c) in points.items()},
         blocks={name: (block_of(curve.labels), c) for name, (curve, c) in points.items()},
-        fixed=[name for name, line in shown.items() if line["n"] > 1 and math.isnan(line["low"])],
+        fixed=[name for name, line in shown.items() if line["n"] > 1 and not line["seed_part"] > 0],
     )
     for name, line in shown.items():
         heights.loc[name, ["low", "high"]] = line["low"], line["high"]

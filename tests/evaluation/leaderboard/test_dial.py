@@ -62,6 +62,31 @@ def test_the_area_is_the_mean_height_of_each_seeds_curve(runs):
     assert (area["rank_low"], area["rank_high"], area["best"]) == (1, 1, True)
 
 
+def test_a_method_that_no_seed_changes_tells_nothing_of_the_noise_of_others(make_record, monkeypatch):
+    """With or without an interval of the test images."""
+    runs = [
+        run(make_record, method, c, seed, 0.7 - 0.05 * seed * (method == "falls"))
+        for method in ("falls", "pixels")
+        for c in CORRELATIONS
+        for seed in range(3)
+    ]
+    for one in runs:
+        if one["cell"]["method"] == "pixels":
+            one["provenance"]["encoder"] = "the same"
+    board, curves = summary.leaderboard(at(runs)), dial.curves(at(runs))
+    by_image = board.copy()
+    still = board["method"].str.startswith("pixels") & (board["score"] == "worst_group")
+    assert board.loc[still, "low"].isna().all()
+    by_image.loc[still, ["low", "high", "seed_part"]] = 0.65, 0.75, 0.0
+    told, of = [], dial.column
+    monkeypatch.setattr(
+        dial, "column", lambda *a, fixed=(), **k: told.append(len(fixed)) or column(*a, fixed=fixed, **k)
+    )
+    for one in (board, by_image):
+        dial.figures(curves, one)
+    assert told == [3, 0] * 2, "of points, whose correlations are three, and of areas"
+
+
 def test_the_leaderboard_shows_curve_and_area_above_the_board(runs):
     text = summary.to_markdown(summary.leaderboard(at(runs)))
     first, board = text.split("## sprites")[1:3]
