@@ -79,9 +79,7 @@ def test_a_method_that_no_seed_changes_tells_nothing_of_the_noise_of_others(make
     assert board.loc[still, "low"].isna().all()
     by_image.loc[still, ["low", "high", "seed_part"]] = 0.65, 0.75, 0.0
     told, of = [], dial.column
-    monkeypatch.setattr(
-        dial, "column", lambda *a, fixed=(), **k: told.append(len(fixed)) or column(*a, fixed=fixed, **k)
-    )
+    monkeypatch.setattr(dial, "column", lambda *a, fixed=(), **k: told.append(len(fixed)) or of(*a, fixed=fixed, **k))
     for one in (board, by_image):
         dial.figures(curves, one)
     assert told == [3, 0] * 2, "of points, whose correlations are three, and of areas"
