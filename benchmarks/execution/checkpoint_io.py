@@ -49,7 +49,29 @@ class CheckpointFiles(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Called by Lightning; plain values and tensors only, whatever the file would like to run."""
-        return torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        _close_epoch(checkpoint["loops"]["fit_loop"])
+        return dict(checkpoint)
+
+
+def _close_epoch(loop: dict[str, Any]) -> None:
+    """Have training go on with the next epoch after a checkpoint of an epoch's end.
+
+    Within a budget of steps Lightning takes such an epoch for one that is still to be ended, and gives it one more
+    batch, the first of the next epoch.
+
+    Args:
+        loop: state of Lightning's `fit_loop` in the checkpoint.
+    """
+    epochs = loop["epoch_progress"]
+    if epochs["current"]["completed"] == epochs["current"]["processed"]:  # in mid-epoch
+        return
+    for counts in epochs.values():
+        counts["completed"] = counts["processed"]
+    batches, steps = loop["epoch_loop.batch_progress"], loop["epoch_loop.automatic_optimization.optim_progress"]
+    batches["is_last_batch"] = False
+    for progress in (batches, loop["epoch_loop.scheduler_progress"], *steps["optimizer"].values()):
+        progress["current"] = dict.fromkeys(progress["current"], 0)
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from disentangle_bench.benchmarks import launchers
-from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams
+from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams, StepCheckpoints
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
@@ -21,6 +21,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.evaluation.records import read_record
+from disentangle_bench.methods.simclr import SimCLR
 
 MOST_STEPS_PER_EPOCH = 6
 SETTINGS = {
@@ -79,6 +80,28 @@ def test_killed_in_mid_epoch_and_resumed_is_as_if_nothing_had_happened(method, l
     assert (rows, counts) == straight[:2]
     different = [name for name, tensor in straight[2].items() if not torch.equal(tensor, weights[name])]
     assert different == []
+
+
+def test_stopped_after_an_epochs_end_a_run_of_so_many_steps_goes_on_with_the_next(here, tmp_path, monkeypatch):
+    suite = choose("smoke", "simclr", "colored_digits", "0", ["budget.steps=13", "data.batch_size=250"])
+    suite.measures = ["knn@1"]
+    (cell,) = plan(suite)
+    straight = finish(cell, Launch(out=tmp_path / "straight", command="bench run", threads=1))
+
+    def broken(method, batch, batch_idx):
+        if method.global_step == 7:
+            raise RuntimeError("stopped")
+        return step(method, batch, batch_idx)
+
+    step = SimCLR.training_step
+    monkeypatch.setattr(StepCheckpoints, "EPOCH_SECONDS", 0.0)
+    monkeypatch.setattr(SimCLR, "training_step", broken)
+    assert launchers.run("local", [cell], here).failed
+    assert saved_steps(cell.folder(here.out)) == [5], "the end of the first epoch, and nothing later"
+    monkeypatch.setattr(SimCLR, "training_step", step)
+    rows, counts, weights = finish(cell, here)
+    assert (rows, counts) == straight[:2]
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in straight[2].items())
 
 
 def test_global_streams_go_on(tmp_path):
