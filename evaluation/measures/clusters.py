@@ -117,6 +117,8 @@ def terms_of(place: tuple[str, str, str], scores: Mapping[str, float], kept: Out
     groups, truth = (kept.ids.get(Key(*place, name)) for name in ("clusters", "labels"))
     if groups is None or truth is None or Key(*place, "acc") not in kept.outcomes:
         return {}
+    if groups.ndim != 2 or groups.shape[1:] != truth.shape:  # of a file that somebody made: `bench verify` tells
+        return {}
 
     def terms(*labels: np.ndarray) -> np.ndarray:
         found = [nmi_terms(one.astype(np.int64), group.astype(np.int64)) for one in labels for group in groups]
@@ -124,9 +126,10 @@ def terms_of(place: tuple[str, str, str], scores: Mapping[str, float], kept: Out
 
     by_class = terms(truth)
     found = {"nmi": Outcome(by_class)}
-    if "ami" in scores and scores["chance"] < 1:
-        found["ami"] = Outcome(scores["ami"] + (by_class - by_class.mean()) / (1 - scores["chance"]))
-    domains = {k.target: v for k, v in kept.ids.items() if k.measure.startswith("leakage@") and k.score == "labels"}
+    if "ami" in scores and (chance := scores.get("chance", 1.0)) < 1:
+        found["ami"] = Outcome(scores["ami"] + (by_class - by_class.mean()) / (1 - chance))
+    told = {k.target: v for k, v in kept.ids.items() if k.measure.startswith("leakage@") and k.score == "labels"}
+    domains = {name: labels for name, labels in told.items() if labels.shape == truth.shape}
     if domains and "nmi_domain" in scores:
         by_domain = Outcome(terms(*domains.values()))
         if np.isclose(by_domain.figure, scores["nmi_domain"]):

@@ -7,6 +7,7 @@ import pytest
 
 from disentangle_bench.evaluation.leaderboard.frame import observations
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard
+from disentangle_bench.evaluation.measures.clusters import terms_of
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
@@ -62,3 +63,19 @@ def test_a_domain_that_does_not_give_the_figure_is_another_one(tmp_path, record)
     parts = image_parts(tmp_path, "kmeans@2")
     assert math.isnan(parts["nmi_domain"])
     assert parts["nmi"] > 0
+
+
+@pytest.mark.parametrize("change", ["flat", "shorter", "domain", "chance"])
+def test_clusters_that_somebody_made_up_end_no_table(change):
+    """Of other shapes than the labels, or with figures that lack one: a part is missing, nothing fails."""
+    labels, groups = np.arange(12) % 3, np.arange(24).reshape(2, 12) % 4
+    place, scores = ("kmeans@2", "features", "class"), {"nmi": 0.5, "ami": 0.4, "nmi_domain": 0.1, "chance": 0.1}
+    hues = labels[:5] if change == "domain" else labels
+    if change == "chance":
+        del scores["chance"]
+    shown = {"flat": groups[0], "shorter": groups[:, :7]}.get(change, groups)
+    kept = Outcomes()
+    kept.add(*place, Measured({}, {"acc": Outcome(labels == 0)}, {"clusters": shown, "labels": labels}))
+    kept.add("leakage@4", "features", "hue", Measured({}, {}, {"labels": hues}))
+    found = set(terms_of(place, scores, kept))
+    assert found == {"flat": set(), "shorter": set(), "domain": {"nmi", "ami"}, "chance": {"nmi"}}[change]
