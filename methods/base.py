@@ -211,7 +211,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             transforms = transforms or self.augmentation.joined(self.key_augmentation)
             count = len(drawn["spatial"]["area"]) // len(image)
-            images = (image.float() / 255).repeat(count, 1, 1, 1)
+            images = (image / 255).repeat(count, 1, 1, 1)
             return list(self.prepare(transforms.apply(images, drawn, self.image_shape[1:])).chunk(count))
 
     def views(self, batch: Batch, count: int = 2) -> list[Tensor]:

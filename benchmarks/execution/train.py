@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from disentangle_bench.benchmarks.execution.callbacks import (
     CheckedLoss,
+    DeferredLogs,
     GlobalStreams,
     StepCheckpoints,
     TrainingProgress,
@@ -78,6 +79,7 @@ def train(
             logger=loggers,
             callbacks=[
                 CheckedLoss(),
+                DeferredLogs(),
                 TrainingProgress(progress),
                 meter,
                 GlobalStreams(),

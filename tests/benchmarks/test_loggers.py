@@ -3,10 +3,15 @@
 import json
 import sys
 
+import lightning as L
 import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader
 
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution import loggers
+from disentangle_bench.benchmarks.execution.callbacks import DeferredLogs
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 
@@ -85,3 +90,54 @@ def test_a_logger_of_ones_own_gets_name_group_figures_and_cost(tmp_path):
 def test_a_logger_that_cannot_be_made_is_told_before_anything_runs(path, message):
     with pytest.raises(RequestError, match=message):
         loggers.try_out(path, CELL)
+
+
+class Talkative(L.LightningModule):
+    """Logs the step's number each step, and once something that comes but seldom."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+
+    def training_step(self, batch, batch_idx):
+        number = self.weight.detach() * 0 + batch_idx
+        self.log("number", number)
+        number += 100  # of which what was logged must know nothing
+        if batch_idx == 3:
+            self.log_dict({"seldom": 7.0})
+        self.log("mean", float(batch_idx), on_step=False, on_epoch=True)
+        self.log("bar", float(batch_idx), True)
+        return self.weight**2
+
+    def on_train_epoch_end(self):
+        self.log("end", 5.0)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def written(folder, callbacks):
+    module = Talkative()
+    L.Trainer(
+        accelerator="cpu",
+        logger=CSVLogger(folder, name="", version="curves"),
+        max_epochs=1,
+        log_every_n_steps=4,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    ).fit(module, DataLoader(range(10)))
+    return (folder / "curves" / "metrics.csv").read_text()
+
+
+def test_curves_are_the_same_whether_each_step_is_handed_to_lightning_or_those_that_are_written(tmp_path, monkeypatch):
+    plain = written(tmp_path / "plain", [])
+    handed = []
+    log = L.LightningModule.log
+    monkeypatch.setattr(
+        L.LightningModule, "log", lambda self, name, *a, **k: (handed.append(name), log(self, name, *a, **k))
+    )
+    assert written(tmp_path / "deferred", [DeferredLogs()]) == plain
+    assert (handed.count("number"), handed.count("seldom"), handed.count("end")) == (2, 1, 1)
+    assert all(value in plain for value in ("3.0", "7.0"))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.benchmarks.execution.callbacks import DeferredLogs
 from disentangle_bench.methods.base import stream_seed
 from disentangle_bench.methods.networks.backbones import backbone
 from tools.perf.process import Figures, NotHereError
@@ -117,7 +118,7 @@ def step(name: str, bf16: bool = False, steps: int = 20, network: str = "convnet
             precision="bf16-mixed" if bf16 else "32-true",
             max_steps=WARM + steps,
             max_epochs=-1,
-            callbacks=[clock],
+            callbacks=[DeferredLogs(), clock],  # as in a run
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
