@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from disentangle_bench import methods
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, GlobalStreams, StepCheckpoints
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
@@ -102,6 +104,34 @@ def test_stopped_after_an_epochs_end_a_run_of_so_many_steps_goes_on_with_the_nex
     rows, counts, weights = finish(cell, here)
     assert (rows, counts) == straight[:2]
     assert all(torch.equal(tensor, weights[name]) for name, tensor in straight[2].items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [name for name in methods.BUILT_IN if methods.find(name).trains])
+def test_every_method_goes_on_from_wherever_it_stopped(method, here, tmp_path, monkeypatch):
+    """In mid-epoch, after an epoch's last step, and after the first of an epoch, within a budget of steps."""
+    choice = ["budget.steps=8", "data.batch_size=250", *SETTINGS.get(method, [])]
+    suite = choose("field", method, "colored_digits", "0", choice)
+    suite.measures = ["knn@1"]
+    (cell,) = plan(suite)
+    rows, counts, weights = finish(cell, replace(here, out=tmp_path / "straight"))
+
+    def stop(callback, trainer, *_):
+        if trainer.global_step == last:
+            raise RuntimeError("stopped")
+
+    monkeypatch.setattr(StepCheckpoints, "EPOCH_SECONDS", 0.0)
+    monkeypatch.setenv(SAVE_SECONDS, "0")
+    for last in (3, 5, 6):
+        launch = replace(here, out=tmp_path / str(last))
+        with monkeypatch.context() as stopping:
+            stopping.setattr(StepCheckpoints, "on_train_batch_start", stop)
+            assert launchers.run("local", [cell], launch).failed
+        assert max(saved_steps(cell.folder(launch.out))) == last
+        again = finish(cell, launch)
+        assert again[:2] == (rows, counts), f"stopped after step {last}"
+        different = [name for name, tensor in weights.items() if not torch.equal(tensor, again[2][name])]
+        assert different == [], f"stopped after step {last}"
 
 
 def test_global_streams_go_on(tmp_path):
