@@ -1,4 +1,4 @@
-"""A `DataLoader` of somebody's own in place of a data set of this suite: `Trainer().fit(SimCLR(...), loader)`."""
+"""A `DataLoader` of somebody's own in place of a data set of this suite; statistics of images that nobody described."""
 
 from __future__ import annotations
 
