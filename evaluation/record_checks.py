@@ -137,7 +137,7 @@ def know(descriptions: Mapping[str, Any]) -> None:
 
 
 def _are_experiments(given: Any) -> bool:
-    """Whether each is a suite, a label and published figures (see `benchmarks.planning.experiment`)."""
+    """Whether each is a suite, a label and published figures (see `benchmarks.planning.suite_parts`)."""
     parts = {"suite": _TEXT, "label": _TEXT, "published": (list,)}
     if not isinstance(given, list) or any(not isinstance(one, dict) or any(_misses(one, parts)) for one in given):
         return False

@@ -9,30 +9,24 @@ from typing import Any, ClassVar, Literal, final
 import lightning as L
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
-from lightning.pytorch.callbacks import Timer
 from timm.optim import param_groups_weight_decay
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from disentangle_bench.methods.batches import training_split
 from disentangle_bench.methods.batches.firewall import Firewalled, FirewalledBatch
-from disentangle_bench.methods.batches.own import as_batch, undescribed
+from disentangle_bench.methods.batches.own import STATISTICS, as_batch, undescribed
 from disentangle_bench.methods.batches.streams import stream_seed
 from disentangle_bench.methods.networks.backbones import Stem
 from disentangle_bench.methods.networks.backbones import backbone as make_backbone
 from disentangle_bench.methods.networks.checkpoints import load_weights
 from disentangle_bench.methods.networks.optimizer import make_optimizer
-from disentangle_bench.methods.objectives.gather import all_gather, from_first
+from disentangle_bench.methods.objectives.gather import all_gather
 from disentangle_bench.methods.objectives.inputs import upload
-from disentangle_bench.methods.schedule import Schedule
+from disentangle_bench.methods.schedule import Schedule, Spent
 from disentangle_bench.methods.views import Augmentation, Params, Positives, framed, own_rows, together, views_of
 
 Batch = dict[str, Tensor]
-STATISTICS = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
-"""Mean and deviation by channel, as the authors of many methods take them for any images."""
 
 
 class Method(L.LightningModule, metaclass=Firewalled):
@@ -126,12 +120,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         if own_views is not None:
             augmentation, key_augmentation = views_of(own_views), None
         self.augmentation, self.key_augmentation = augmentation, key_augmentation or augmentation
-        sizes = augmentation.blur_size, self.key_augmentation.blur_size
-        if self.key_augmentation.blur_p and sizes[0] != sizes[1]:
-            raise ValueError(
-                f"key_augmentation.blur_size is {sizes[1]} but augmentation.blur_size is {sizes[0]}: all views are "
-                "blurred in one pass with one kernel, give both the same"
-            )
+        augmentation.joined(self.key_augmentation)  # which refuses two that can't be applied in one pass
         self.optimizer_name, self.lr, self.momentum, self.weight_decay = optimizer, lr, momentum, weight_decay
         self.schedule = Schedule(schedule, warmup, final, step_epochs, step_factor, heads_first)
         with torch.random.fork_rng(devices=[]):
@@ -143,7 +132,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
         for name, values in zip(("mean", "std"), self._statistics(normalize), strict=True):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.views_generator = torch.Generator().manual_seed(stream_seed(seed, "views"))
-        self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
+        self._spent = Spent()
         self.images_seen = 0
         self.forward_passes = 0
         """Images pushed through the encoder for the sake of training, by all processes."""
@@ -163,13 +152,10 @@ class Method(L.LightningModule, metaclass=Firewalled):
     def _statistics(self, normalize: str) -> tuple[Sequence[float], Sequence[float]]:
         """Mean and deviation of each channel, for values in [0, 1]."""
         channels = self.image_shape[0]
-        if normalize == "data":
-            return self.data["mean"], self.data["std"]
-        if normalize == "none":
-            return [0.0] * channels, [1.0] * channels
-        if channels != 3:
-            raise ValueError(f"normalize {normalize!r} is for three channels, these images have {channels}")
-        return STATISTICS[normalize]
+        mean, std = (STATISTICS | {"data": (self.data["mean"], self.data["std"])})[normalize]
+        if len(mean) not in (1, channels):
+            raise ValueError(f"normalize {normalize!r} is for {len(mean)} channels, these images have {channels}")
+        return [*mean] * (channels // len(mean)), [*std] * (channels // len(std))
 
     def prepare(self, image: Tensor) -> Tensor:
         """To normalised float, channels last: views in [0, 1] as they are, stored uint8 images as they are judged.
@@ -255,6 +241,33 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """The hook that objectives pool the batch of all processes with; None in a run of one process."""
         return all_gather if self.world_size > 1 else None
 
+    # ---- what is known of the data ----
+
+    def described(self, key: str, option: str = "") -> Any:
+        """What `data` says of something that the method can't do without, or else an option of its own says.
+
+        Raises:
+            ValueError: it says nothing.
+        """
+        if self.data[key] is None:
+            otherwise = f", or {option}" if option else ""
+            raise ValueError(f"{type(self).__name__}: `data` lacks {key}: give data=datamodule.describe(){otherwise}")
+        return self.data[key]
+
+    def domain_target(self, name: str | None) -> dict[str, Any]:
+        """The target that says which domain an image is of.
+
+        Raises:
+            ValueError: the data set has none, or none of that name.
+        """
+        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        for spec in found:
+            if name in (None, spec["name"]):
+                return spec
+        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        known = ", ".join(spec["name"] for spec in found) or "none"
+        raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
+
     # ---- the label firewall ----
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -287,31 +300,6 @@ class Method(L.LightningModule, metaclass=Firewalled):
         """Asking for a removed label is an error that says what to do."""
         return FirewalledBatch(batch, self.hidden_targets, type(self).__name__, self._positions)
 
-    def described(self, key: str, option: str = "") -> Any:
-        """What `data` says of something that the method can't do without, or else an option of its own says.
-
-        Raises:
-            ValueError: it says nothing.
-        """
-        if self.data[key] is None:
-            otherwise = f", or {option}" if option else ""
-            raise ValueError(f"{type(self).__name__}: `data` lacks {key}: give data=datamodule.describe(){otherwise}")
-        return self.data[key]
-
-    def domain_target(self, name: str | None) -> dict[str, Any]:
-        """The target that says which domain an image is of.
-
-        Raises:
-            ValueError: the data set has none, or none of that name.
-        """
-        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
-        for spec in found:
-            if name in (None, spec["name"]):
-                return spec
-        wanted = "a domain target" if name is None else f"the domain target {name!r}"
-        known = ", ".join(spec["name"] for spec in found) or "none"
-        raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
-
     # ---- optimiser, schedule, bookkeeping ----
 
     def param_groups(self) -> list[dict[str, Any]]:
@@ -336,16 +324,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     def share_of_budget(self, step: int) -> float:
         """How much of the budget is spent after step number `step`, in [0, 1]; alike on all processes."""
-        share = (step + 1) / self.trainer.estimated_stepping_batches  # 0 where there is no limit of steps
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Timer) and callback._duration:
-                if self._clock[0] != step:  # once a step: on a GPU it is waited for
-                    spent = torch.tensor(callback.time_elapsed() / callback._duration)
-                    # clocks of processes differ, learning rates may not
-                    spent = from_first(spent.to(self.device)) if self.world_size > 1 else spent
-                    self._clock = (step, float(spent))
-                share = max(share, self._clock[1])
-        return share
+        return self._spent.share(step, self.trainer, self.device)
 
     def on_fit_start(self) -> None:
         """Refuse accumulated gradients: momentum encoders, queues and centres move once a batch, rates by the step."""

@@ -1,9 +1,41 @@
-"""Learning-rate schedules over a share of the budget, be it epochs, steps or minutes."""
+"""How much of the budget is spent, and the learning rate that follows from it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Timer
+
+from disentangle_bench.methods.objectives.gather import from_first
+
+
+class Spent:
+    """How much of its budget a run has spent, alike on all processes."""
+
+    def __init__(self) -> None:
+        self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
+
+    def share(self, step: int, trainer: Any, device: torch.device) -> float:
+        """Of the budget, be it epochs, steps or minutes, after step number `step`: in [0, 1].
+
+        Args:
+            step: counted from 0.
+            trainer: Lightning's, whose limits are the budget.
+            device: that processes talk over.
+        """
+        share = (step + 1) / trainer.estimated_stepping_batches  # 0 where there is no limit of steps
+        for callback in trainer.callbacks:
+            if isinstance(callback, Timer) and callback._duration:
+                if self._clock[0] != step:  # once a step: on a GPU it is waited for
+                    spent = torch.tensor(callback.time_elapsed() / callback._duration)
+                    # clocks of processes differ, learning rates may not
+                    spent = from_first(spent.to(device)) if trainer.world_size > 1 else spent
+                    self._clock = (step, float(spent))
+                share = max(share, self._clock[1])
+        return share
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _warm_up() -> None:
 
 def _cores(cells: list[Cell], request: Suite) -> int:
     """For each process of a job."""
-    from disentangle_bench.benchmarks.launchers.slurm import cores_for
+    from disentangle_bench.benchmarks.launchers.slurm_submission import cores_for
 
     return request.resources.cpus_per_task or cores_for(cells, request.threads)
 
@@ -169,7 +169,7 @@ def _list(cells: list[Cell], launch: Launch, launcher: str, description: str) ->
             told += f"; of the whole suite its file says: {description}" if "minutes" in description else ""
         print(told)
     if launcher == "slurm" and missing:
-        from disentangle_bench.benchmarks.launchers.slurm import script
+        from disentangle_bench.benchmarks.launchers.slurm_submission import script
 
         print(f"\n{script(len(missing), launch)}")
     return 0

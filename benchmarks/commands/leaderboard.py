@@ -45,7 +45,7 @@ def command(
     from disentangle_bench.evaluation import records
     from disentangle_bench.evaluation.leaderboard import budgets, dial, summary
     from disentangle_bench.evaluation.leaderboard.frame import provenance
-    from disentangle_bench.evaluation.leaderboard.table import column_names
+    from disentangle_bench.evaluation.leaderboard.grid import column_names
     from disentangle_bench.evaluation.leaderboard.writers import formats
 
     preconditions.require_runs(Path(out))

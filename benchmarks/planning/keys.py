@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 
 from disentangle_bench.benchmarks.errors import unknown
 from disentangle_bench.benchmarks.planning import options
-from disentangle_bench.benchmarks.planning.experiment import Experiment, Published
 from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.planning.suite_parts import Experiment, Published
 
 PARTS: dict[str, type] = {"": Suite, "experiments[].": Experiment, "experiments[].published[].": Published}
 """Classes that a file is made of, by what stands before their keys."""

@@ -25,8 +25,14 @@ from disentangle_bench.benchmarks.planning.command_line import (
     swept,
     texts_of,
 )
-from disentangle_bench.benchmarks.planning.experiment import Budget, Experiment, ExperimentSettings
-from disentangle_bench.benchmarks.planning.suite_parts import Resources, Seed, Tuning
+from disentangle_bench.benchmarks.planning.suite_parts import (
+    Budget,
+    Experiment,
+    ExperimentSettings,
+    Resources,
+    Seed,
+    Tuning,
+)
 from disentangle_bench.evaluation.published import Published
 from disentangle_bench.registry import dotted
 

@@ -15,9 +15,9 @@ from disentangle_bench import datamodules
 from disentangle_bench import methods as all_methods
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.command_line import assigned, merged
-from disentangle_bench.benchmarks.planning.experiment import Budget, Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.options import instantiate, resolve
 from disentangle_bench.benchmarks.planning.suite import Suite
+from disentangle_bench.benchmarks.planning.suite_parts import Budget, Experiment, ExperimentSettings
 
 MOST_ROWS = 1000
 """Of a sweep, for one method on one data set."""

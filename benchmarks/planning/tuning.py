@@ -9,9 +9,8 @@ from random import Random
 from typing import Any
 
 from disentangle_bench.benchmarks.errors import RequestError, unknown
-from disentangle_bench.benchmarks.planning.experiment import Experiment, ExperimentSettings
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.planning.suite_parts import Tuning
+from disentangle_bench.benchmarks.planning.suite_parts import Experiment, ExperimentSettings, Tuning
 from disentangle_bench.json_files import BadJson, read
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from disentangle_bench.evaluation.leaderboard.frame import Key
+from disentangle_bench.evaluation.leaderboard.frame import CHANCE, COST, LEAKAGE, PERCENT, Key, score_of
 from disentangle_bench.evaluation.published import Published
 from disentangle_bench.evaluation.records import UNKNOWN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BLOCKS = {
     "none": "no labels seen",
@@ -59,9 +63,72 @@ class Column:
     key: Key | None = None
     unit: str = ""
 
+    @property
+    def names(self) -> set[str]:
+        """What it can be asked for by: a measure (`linear@1`, `linear`), a figure (`linear@1 top1`) or a cost."""
+        if self.key is None:
+            return set()
+        measure, score, _ = self.key
+        return {score, self.title} if measure == COST else {measure, measure.partition("@")[0], f"{measure} {score}"}
+
 
 SPACE_COLUMN = Column("space", "text")
 """Which space speaks in a row."""
+COST_COLUMNS = (
+    Column("train s", "cost", (COST, "train_seconds", "")),
+    Column("images/s", "cost", (COST, "images_per_second", "")),
+    Column("params", "cost", (COST, "parameters", "")),
+    Column("peak MB", "cost", (COST, "peak_memory_mb", "")),
+)
+"""Of the costs that the tables show."""
+
+
+def column_keys(part: pd.DataFrame) -> list[Key]:
+    """(measure, score, target) of the leaderboard's columns of one data set, in the protocol's order.
+
+    Leakage comes right after the first measure. A score that no run has is left out, unless a measure has none at all:
+    its columns say why.
+    """
+    from disentangle_bench.evaluation.protocol import MEASURES
+
+    present = part.loc[part["measure"] != COST, ["measure", "score", "target"]]
+    scores: dict[tuple[str, str], set[str]] = {}
+    for title, score, target in present.itertuples(index=False, name=None):
+        scores.setdefault((title, target), set()).add(score)
+    keys = [
+        (title, score, target)
+        for title, measure in MEASURES.items()
+        if not measure.matrix
+        for target in sorted(target for measured, target in scores if measured == title)
+        for score in measure.scores
+        if score != CHANCE and (score in scores[title, target] or scores[title, target] == {""})
+    ]
+    beside = [key for key in keys if MEASURES[key[0]].name == LEAKAGE]
+    rest = [key for key in keys if key not in beside]
+    first = [key for key in rest if key[0] == rest[0][0]] if rest else []
+    return [*first, *beside, *rest[len(first) :]]
+
+
+def heading(key: Key, keys: Collection[Key]) -> str:
+    """`linear@1 top1 % ↑`; with the target's name where the measure has several; no arrow where nothing is better."""
+    title, score, target = key
+    name = title if score == title.partition("@")[0] else f"{title} {score}"
+    several = len({t for m, _, t in keys if m == title}) > 1
+    known = score_of(title, score)
+    unit = " %" if known.unit == PERCENT else ""
+    arrow = {"up": " ↑", "down": " ↓", None: ""}[known.direction]
+    return f"{name}{f' ({target})' if several else ''}{unit}{arrow}"
+
+
+def figure_column(key: Key, keys: Collection[Key]) -> Column:
+    """The column of a figure among those of `keys`."""
+    return Column(heading(key, keys), key=key, unit=score_of(key[0], key[1]).unit)
+
+
+def column_names(frame: pd.DataFrame) -> set[str]:
+    """All that columns of a `leaderboard` frame can be asked for by."""
+    keys = {key for _, part in frame.groupby("dataset") for key in column_keys(part)}
+    return {name for column in (*COST_COLUMNS, *(Column("", key=key) for key in keys)) for name in column.names}
 
 
 @dataclass

@@ -12,7 +12,6 @@ import numpy as np
 from disentangle_bench.evaluation.leaderboard.foot import foot
 from disentangle_bench.evaluation.leaderboard.frame import (
     CHANCE,
-    COST,
     INVARIANCE,
     LEAKAGE,
     PERCENT,
@@ -20,7 +19,17 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     exceeded_width,
     score_of,
 )
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, SPACE_COLUMN, Column, Figure, Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.grid import (
+    BLOCKS,
+    COST_COLUMNS,
+    SPACE_COLUMN,
+    Column,
+    Figure,
+    Grid,
+    TableCell,
+    column_keys,
+    figure_column,
+)
 from disentangle_bench.evaluation.measures.base import MOST_FREQUENT
 from disentangle_bench.evaluation.measures.domain import LOWER_BOUND
 from disentangle_bench.evaluation.published import Published
@@ -29,54 +38,10 @@ from disentangle_bench.evaluation.records import SPACE
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN_COSTS = {
-    "train_seconds": "train s",
-    "images_per_second": "images/s",
-    "parameters": "params",
-    "peak_memory_mb": "peak MB",
-}
-"""Costs that the tables show, and their headings."""
 RISING = "rising"
 """Score that tells what the last doubling of a probe's images added."""
 WORST, LEFT_OUT = "worst_group", "groups_left_out"
 """Scores of the worst group, and the one that tells how many groups they don't count."""
-
-
-def column_keys(part: pd.DataFrame) -> list[Key]:
-    """(measure, score, target) of the leaderboard's columns of one data set, in the protocol's order.
-
-    Leakage comes right after the first measure. A score that no run has is left out, unless a measure has none at all:
-    its columns say why.
-    """
-    from disentangle_bench.evaluation.protocol import MEASURES
-
-    present = part.loc[part["measure"] != COST, ["measure", "score", "target"]]
-    scores: dict[tuple[str, str], set[str]] = {}
-    for title, score, target in present.itertuples(index=False, name=None):
-        scores.setdefault((title, target), set()).add(score)
-    keys = [
-        (title, score, target)
-        for title, measure in MEASURES.items()
-        if not measure.matrix
-        for target in sorted(target for measured, target in scores if measured == title)
-        for score in measure.scores
-        if score != CHANCE and (score in scores[title, target] or scores[title, target] == {""})
-    ]
-    beside = [key for key in keys if MEASURES[key[0]].name == LEAKAGE]
-    rest = [key for key in keys if key not in beside]
-    first = [key for key in rest if key[0] == rest[0][0]] if rest else []
-    return [*first, *beside, *rest[len(first) :]]
-
-
-def heading(key: Key, keys: Collection[Key]) -> str:
-    """`linear@1 top1 % ↑`; with the target's name where the measure has several; no arrow where nothing is better."""
-    title, score, target = key
-    name = title if score == title.partition("@")[0] else f"{title} {score}"
-    several = len({t for m, _, t in keys if m == title}) > 1
-    known = score_of(title, score)
-    unit = " %" if known.unit == PERCENT else ""
-    arrow = {"up": " ↑", "down": " ↓", None: ""}[known.direction]
-    return f"{name}{f' ({target})' if several else ''}{unit}{arrow}"
 
 
 def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") -> list[Grid]:
@@ -88,13 +53,6 @@ def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") ->
         sort: column that rows are sorted by inside their blocks.
     """
     return [_Board(str(dataset), part).grid(columns, sort) for dataset, part in frame.groupby("dataset", sort=True)]
-
-
-def column_names(frame: pd.DataFrame) -> set[str]:
-    """All that columns of a `leaderboard` frame can be asked for by."""
-    keys = {key for _, part in frame.groupby("dataset") for key in column_keys(part)}
-    keys |= {(COST, score, "") for score in SHOWN_COSTS}
-    return {name for key in keys for name in _names(Column(SHOWN_COSTS.get(key[1], ""), key=key))} - {""}
 
 
 def space_grids(frame: pd.DataFrame) -> list[Grid]:
@@ -128,13 +86,12 @@ class _Board:
 
     def grid(self, columns: Collection[str], sort: str) -> Grid:
         """The main table: a row a method, in blocks."""
-        figures = [Column(heading(key, self.keys), key=key, unit=_unit(key)) for key in self.keys]
-        costs = [Column(title, "cost", (COST, score, "")) for score, title in SHOWN_COSTS.items()]
-        chosen = [c for c in (*figures, *costs) if not columns or _names(c) & set(columns)]
+        known = [*(figure_column(key, self.keys) for key in self.keys), *COST_COLUMNS]
+        chosen = [c for c in known if not columns or c.names & set(columns)]
         chosen = [beside for c in chosen for beside in (c, self._published_beside(c)) if beside is not None]
         names = [Column("method", "text"), SPACE_COLUMN, Column("labels seen", "text")]
         grid = Grid(self.dataset, self.dataset, [*names, Column("n", "count"), *chosen])
-        first = next((c.key for c in (*figures, *costs) if c.key and sort and sort in _names(c)), None)
+        first = next((c.key for c in known if sort in c.names), None)
         for row in self._rows(first or next((c.key for c in chosen if c.key), None)):
             labels, block = self.labels[row.method]
             cells = [
@@ -169,11 +126,11 @@ class _Board:
         if not separate and len(spaces) == len(self.runs):
             return None
         keys = [key for key in (*separate, *content, *beside) if key in measured]
-        titles = [heading(key, self.keys).rstrip(" ↑↓") for key in keys]
-        for k, key in enumerate(keys):
-            if key in separate:
-                titles[k] = f"{key[2]}{' %' if _unit(key) == PERCENT else ''}"
-        columns = [Column(title, key=key, unit=_unit(key)) for key, title in zip(keys, titles, strict=True)]
+        columns = []
+        for key in keys:
+            column = figure_column(key, self.keys)
+            alone = f"{key[2]}{' %' if column.unit == PERCENT else ''}"
+            columns.append(replace(column, title=alone if key in separate else column.title.rstrip(" ↑↓")))
         names = [Column("method", "text"), Column("space", "text")]
         grid = Grid(self.dataset, f"{self.dataset}: which space tells what", [*names, *columns], main=False)
         for method, space in spaces:
@@ -281,10 +238,6 @@ class _Board:
             return float(np.mean(recorded)) if recorded and told else None
 
 
-def _unit(key: Key) -> str:
-    return score_of(key[0], key[1]).unit
-
-
 def _mark(figure: Figure) -> str:
     """The space of a figure, where a reader would take it for one of `features`."""
     from disentangle_bench.evaluation.protocol import MEASURES
@@ -302,13 +255,3 @@ def _untrusted(figure: Figure) -> str:
         f"{figure.measure} {figure.score}: the space is wider than the {most} codes up to which the score follows what "
         "it should (results/measures.md); it is not ranked."
     )
-
-
-def _names(column: Column) -> set[str]:
-    """What a column can be asked for by."""
-    if column.key is None or column.kind == "published":
-        return set()
-    measure, score, _ = column.key
-    if measure == COST:
-        return {score, column.title}
-    return {measure, measure.partition("@")[0], f"{measure} {score}"}

@@ -1,4 +1,4 @@
-"""A `DataLoader` of somebody's own in place of a data set of this suite: `Trainer().fit(SimCLR(...), loader)`."""
+"""A `DataLoader` of somebody's own in place of a data set of this suite; statistics of images that nobody described."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ EXPECTED = (
     "a batch is a dict with `image`, a tuple that begins with the images, or the images themselves: uint8 or float in "
     "[0, 1], [B, C, H, W]"
 )
-GREY, COLOUR = ([0.5], [0.25]), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "none": ((0.0,), (1.0,)),
+}
+"""Mean and deviation by channel, as the authors of many methods take them for any images; of one: for any channels."""
 
 
 def undescribed(image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """In place of `datamodule.describe()`: no targets, and ImageNet's mean and deviation for three channels."""
     channels = image_shape[0]
-    mean, std = COLOUR if channels == 3 else (GREY[0] * channels, GREY[1] * channels)
+    mean, std = STATISTICS["imagenet"] if channels == 3 else ((0.5,) * channels, (0.25,) * channels)
     return {
         "name": "a loader",
         "num_classes": None,

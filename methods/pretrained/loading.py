@@ -9,7 +9,7 @@ import timm
 import torch
 from torch import nn
 
-from disentangle_bench.methods.base import STATISTICS
+from disentangle_bench.methods.batches.own import STATISTICS
 from disentangle_bench.methods.pretrained import hub, networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
 from disentangle_bench.methods.pretrained.files import encoder_of_run
@@ -56,11 +56,9 @@ def load_encoder(
         if normalize is not None:
             if encoder.inside is not None:
                 raise BadFile(f"normalize {normalize!r}: a whole method normalises as it was trained, leave it out")
-            known = {**STATISTICS, "none": ([0.0], [1.0])}
-            if normalize not in known:
-                raise BadFile(f"normalize {normalize!r} is none of {', '.join(known)}")
-            statistics = known[normalize]
-            encoder.mean, encoder.std = (torch.tensor(list(values))[:, None, None] for values in statistics)
+            if normalize not in STATISTICS:
+                raise BadFile(f"normalize {normalize!r} is none of {', '.join(STATISTICS)}")
+            encoder.mean, encoder.std = (torch.tensor(values)[:, None, None] for values in STATISTICS[normalize])
         if image_size is not None:
             encoder.image_shape = (encoder.image_shape[0], image_size, image_size)
         encoder.space, encoder.loaded_from = space, text

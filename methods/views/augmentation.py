@@ -87,9 +87,18 @@ class Augmentation:
                 raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
 
     def joined(self, other: Augmentation) -> Augmentation:
-        """What applies parameters that either has drawn; blur kernels are this one's."""
+        """What applies parameters that either has drawn, `other` being the key's.
+
+        Raises:
+            ValueError: they blur with kernels of two sizes.
+        """
         if other is self:  # also one of somebody's own, whose class may have an `__init__` of its own
             return self
+        if other.blur_p and other.blur_size != self.blur_size:
+            raise ValueError(
+                f"key_augmentation.blur_size is {other.blur_size} but augmentation.blur_size is {self.blur_size}: all "
+                "views are blurred in one pass with one kernel, give both the same"
+            )
         coins = ("jitter_p", "grey_p", "blur_p", "solarize_p", "erasing_p")
         return replace(self, **{name: max(getattr(self, name), getattr(other, name)) for name in coins})
 

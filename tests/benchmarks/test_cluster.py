@@ -79,7 +79,7 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
 
 
 def test_what_one_array_does_not_hold_goes_into_several(stub, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("disentangle_bench.benchmarks.launchers.slurm.MOST_JOBS", 2)
+    monkeypatch.setattr("disentangle_bench.benchmarks.launchers.slurm_submission.MOST_JOBS", 2)
     few = ["--set", "resources.max_parallel=3", "--set", "resources.gpus_per_node=0"]
     assert main([*REQUEST, "--out", str(tmp_path / "runs"), "--seeds", "0-3", *few, "--detach"]) == 0
     assert "4 jobs submitted" in capsys.readouterr().err
@@ -190,11 +190,11 @@ def test_a_dry_run_needs_no_cluster_and_jobs_ask_for_what_they_compute_with(tmp_
 
 
 def test_images_that_are_made_on_demand_have_a_core_for_each_process_that_makes_them(cell, monkeypatch):
-    from disentangle_bench.benchmarks.launchers.slurm import cores_for
+    from disentangle_bench.benchmarks.launchers.slurm_submission import cores_for
 
     assert cores_for([cell], 2) == 2
     monkeypatch.setattr(
-        "disentangle_bench.benchmarks.launchers.slurm.setup_data",
+        "disentangle_bench.benchmarks.launchers.slurm_submission.setup_data",
         lambda *_: SimpleNamespace(splits={"train": SimpleNamespace(images=SimpleNamespace(on_demand=True))}),
     )
     assert cores_for([cell], 2) == 9

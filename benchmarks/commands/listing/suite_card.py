@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.benchmarks.commands.listing.layout import facts, table
 
 if TYPE_CHECKING:
-    from disentangle_bench.benchmarks.planning.experiment import ExperimentSettings
     from disentangle_bench.benchmarks.planning.suite import Suite
+    from disentangle_bench.benchmarks.planning.suite_parts import ExperimentSettings
 
 
 def card(name: str) -> str:

@@ -14,7 +14,7 @@ from torch import nn
 from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.pretrained.availability import as_request_error
-from disentangle_bench.methods.base import STATISTICS
+from disentangle_bench.methods.batches.own import STATISTICS
 from disentangle_bench.methods.pretrained import networks
 from disentangle_bench.methods.pretrained.encoder import Encoder, channels_of
 from disentangle_bench.methods.pretrained.files import encoder_of_run
@@ -123,7 +123,7 @@ def fitted(
     shape = (size, size) if size else own or (image_shape[1], image_shape[2])
     network = source.load(image_shape[0], shape)
     channels = (network.image_shape[0] if isinstance(network, Encoder) else channels_of(network)) or image_shape[0]
-    known = {**STATISTICS, "data": statistics, "none": ([0.0], [1.0])}
+    known: dict[str, tuple[Sequence[float], Sequence[float]]] = {**STATISTICS, "data": statistics}
     mean, std = known[normalize] if normalize else source.statistics or known["none"]
     if len(mean) not in (1, channels):
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]  # of colours, for grey

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from disentangle_bench.evaluation.leaderboard import dial
 from disentangle_bench.evaluation.leaderboard.budgets import tradeoff
 from disentangle_bench.evaluation.leaderboard.frame import COST, PERCENT, Key, of_figure, score_of
-from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell
+from disentangle_bench.evaluation.leaderboard.grid import Grid, TableCell, column_keys
 from disentangle_bench.evaluation.leaderboard.report import charts, curves, gallery, headline
 from disentangle_bench.evaluation.leaderboard.report.cards import Named
 from disentangle_bench.evaluation.leaderboard.report.gallery import Picture
 from disentangle_bench.evaluation.leaderboard.report.output import Output
-from disentangle_bench.evaluation.leaderboard.table import column_keys
 from disentangle_bench.evaluation.leaderboard.writers import formats
 from disentangle_bench.evaluation.measures.base import NO_SCORE
 from disentangle_bench.evaluation.records import display_name

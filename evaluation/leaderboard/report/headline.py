@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE, PERCENT, Key, of_figure, score_of
-from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell
-from disentangle_bench.evaluation.leaderboard.table import column_keys, heading
+from disentangle_bench.evaluation.leaderboard.grid import BLOCKS, Column, TableCell, column_keys, heading
 from disentangle_bench.evaluation.leaderboard.writers.formats import amount, spell
 from disentangle_bench.evaluation.records import UNKNOWN
 
