@@ -20,11 +20,11 @@ def zone(folder, name, microjoules, limit=1_000_000_000):
 def test_energy_is_that_of_the_packages_also_when_a_counter_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr(metering, "RAPL", tmp_path)
     assert Meter(None, True).read()["energy_j"] is None
-    zone(tmp_path, "intel-rapl:0", 5_000_000)
+    zone(tmp_path, "intel-rapl:0", 5_000_000, 700_000_000)
     zone(tmp_path, "intel-rapl:1", 999_000_000)
     zone(tmp_path, "intel-rapl:0:0", 0)  # the cores, part of package 0
     first, second = Meter(None, True), Meter(None, False)
-    zone(tmp_path, "intel-rapl:0", 8_000_000)
+    zone(tmp_path, "intel-rapl:0", 8_000_000, 700_000_000)
     zone(tmp_path, "intel-rapl:1", 1_500_000)
     zone(tmp_path, "intel-rapl:0:0", 2_000_000)
     assert first.read()["energy_j"] == 3.0 + 2.5

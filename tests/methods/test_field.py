@@ -18,11 +18,11 @@ from disentangle_bench.methods.objectives.inputs import upcast
 from disentangle_bench.methods.views import Augmentation, together
 
 
-def step(method, module, monkeypatch):
-    """Gradients of one training step."""
+def step(method, module, monkeypatch, share=lambda step: 0.0):
+    """Gradients of one training step, the first; `share` of the budget that is spent after a step."""
     for logged in ("log", "log_dict"):
         monkeypatch.setattr(method, logged, lambda *args: None)
-    monkeypatch.setattr(method, "share_of_budget", lambda step: 0.0)
+    monkeypatch.setattr(method, "share_of_budget", share)
     loss = method.training_step(next(iter(module.train_dataloader())), 0)
     loss.backward()
     return loss
@@ -42,6 +42,17 @@ def test_a_momentum_encoder_follows_and_has_no_hooks_of_its_models():
         assert not value.requires_grad
     assert not keys(torch.randn(6, 3)).requires_grad
     assert counted == ["keys"]
+
+
+@pytest.mark.parametrize("name", ["byol", "dino"])
+def test_a_target_moves_less_and_less_until_it_rests(name, data, make, monkeypatch):
+    """Half a cosine from tau to 1, over the share of the budget that was spent before the step."""
+    module, moved = data(), []
+    method = make(name, module, tau=0.9)
+    monkeypatch.setattr(MomentumEncoder, "follow", lambda *given: moved.append(given[-1]))
+    for share in (0.0, 0.25, 0.5, 1.0, 1.5):
+        step(method, module, monkeypatch, {-1: share}.get)
+    assert moved == pytest.approx([0.9, 1 - 0.1 * (2 + 2**0.5) / 4, 0.95, 1, 1])
 
 
 def test_the_oldest_fall_out_of_a_queue():
