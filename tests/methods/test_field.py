@@ -242,3 +242,24 @@ def test_noise_is_a_steps_own_and_processes_share_its_rows(data, make, monkeypat
     assert_close(torch.cat(parts), whole, rtol=0, atol=0)
     method.images_seen += 8
     assert not torch.equal(method.noise("code", 4, 3), parts[-1])
+
+
+@pytest.mark.parametrize(("name", "options"), [("moco", {}), ("looc", {"form": "queue"})])
+def test_what_joins_the_queue_are_codes_of_the_second_view_by_the_momentum_encoder(
+    name, options, data, make, monkeypatch
+):
+    module, seen = data(), []
+    method = make(name, module, queue_size=48, **options)
+    method.keys.register_forward_hook(lambda module, inputs, codes: seen.append(codes))
+    step(method, module, monkeypatch)
+    assert_close(method.queue[-32:], nn.functional.normalize(seen[0], dim=-1))
+
+
+def test_odrs_weights_are_those_of_the_epoch(data, make, monkeypatch):
+    module, asked = data(), []
+    method = make("odr", module)
+    weights = method.weights_of
+    monkeypatch.setattr(type(method), "current_epoch", 7)
+    monkeypatch.setattr(method, "weights_of", lambda epoch: asked.append(epoch) or weights(epoch))
+    step(method, module, monkeypatch)
+    assert asked == [7]
