@@ -138,8 +138,9 @@ def test_global_streams_go_on(tmp_path):
     """What draws from them (dropout, other people's code) goes on as well; the state needs no trust to be read."""
 
     def draw():
-        return [*torch.rand(2).tolist(), random.random(), np.random.rand()]  # noqa: NPY002
+        return [*torch.rand(2).tolist(), random.random(), random.gauss(), np.random.rand(), np.random.randn()]  # noqa: NPY002
 
+    random.gauss(), np.random.randn()  # noqa: NPY002  # which draw two, and keep the second
     torch.save(GlobalStreams().state_dict(), tmp_path / "streams.pt")
     expected, elsewhere = draw(), draw()
     resumed = GlobalStreams()

@@ -1,6 +1,9 @@
 """What a run has used, by process: measured or null, never made up."""
 
+from types import SimpleNamespace
+
 import pytest
+import torch
 
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import costs as metering
@@ -20,17 +23,24 @@ def zone(folder, name, microjoules, limit=1_000_000_000):
 def test_energy_is_that_of_the_packages_also_when_a_counter_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr(metering, "RAPL", tmp_path)
     assert Meter(None, True).read()["energy_j"] is None
-    zone(tmp_path, "intel-rapl:0", 5_000_000)
+    zone(tmp_path, "intel-rapl:0", 5_000_000, 700_000_000)
     zone(tmp_path, "intel-rapl:1", 999_000_000)
     zone(tmp_path, "intel-rapl:0:0", 0)  # the cores, part of package 0
     first, second = Meter(None, True), Meter(None, False)
-    zone(tmp_path, "intel-rapl:0", 8_000_000)
+    zone(tmp_path, "intel-rapl:0", 8_000_000, 700_000_000)
     zone(tmp_path, "intel-rapl:1", 1_500_000)
     zone(tmp_path, "intel-rapl:0:0", 2_000_000)
     assert first.read()["energy_j"] == 3.0 + 2.5
     assert second.read()["energy_j"] is None, "the meter is the machine's: one process reads it"
     (tmp_path / "intel-rapl:0" / "energy_uj").unlink()
     assert first.read()["energy_j"] is None
+
+
+@pytest.mark.parametrize(("local_rank", "reads"), [(0, True), (1, False)])
+def test_on_each_machine_one_process_reads_the_meter(local_rank, reads):
+    meter, strategy = metering.CostMeter(), SimpleNamespace(root_device=torch.device("cpu"))
+    meter.on_fit_start(SimpleNamespace(strategy=strategy, local_rank=local_rank, global_rank=4 + local_rank))
+    assert meter._meter.first_on_machine == reads
 
 
 def test_parts_of_a_run_add_up():

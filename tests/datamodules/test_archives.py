@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import stat
 import tarfile
 import zipfile
@@ -66,3 +67,13 @@ def test_a_full_disk_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
         unpacked(archive, tmp_path / "below")
     assert not isinstance(caught.value, DataCorrupt)
     assert not [path for path in (tmp_path / "below").iterdir() if path.is_dir()]
+
+
+def test_an_archive_that_was_written_again_is_unpacked_again_though_it_is_as_large_as_before(tmp_path):
+    archive, found = tmp_path / "images.zip", []
+    for time, content in enumerate((b"1", b"2")):
+        with zipfile.ZipFile(archive, "w") as packed:
+            packed.writestr("a.png", content)
+        os.utime(archive, ns=(0, time))
+        found.append((unpacked(archive, tmp_path / "below") / "a.png").read_bytes())
+    assert found == [b"1", b"2"]

@@ -104,6 +104,16 @@ def test_a_damaged_cache_is_made_anew_and_never_used(tmp_path, damage, caplog):
     assert "making the images again" in caplog.text
 
 
+def test_a_checksum_is_of_all_pieces_in_their_order(monkeypatch):
+    monkeypatch.setattr(image_cache, "CHUNK", 1000)
+    whole = images()
+    changed = [whole.reshape(-1).copy() for _ in range(4)]
+    for one, place in zip(changed, (0, 999, 1000, -1), strict=False):
+        one[place] ^= 1
+    swapped = np.concatenate([whole.reshape(-1)[1000:2000], whole.reshape(-1)[:1000], whole.reshape(-1)[2000:]])
+    assert len({image_cache.checksum(one) for one in (whole, *changed, swapped)}) == 6
+
+
 def hashed(folder, results):
     found, checksum = [], image_cache.checksum
     image_cache.checksum = lambda images: found.append(1) or checksum(images)

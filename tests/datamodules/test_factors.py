@@ -12,6 +12,7 @@ from disentangle_bench import datamodules
 from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.datasets.factors import dsprites, shapes3d, smallnorb
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, DataNotFound
+from disentangle_bench.datamodules.families.factors import resized
 from disentangle_bench.datamodules.storage.decode import decode
 from tests.datamodules.published_files import (
     NAMES,
@@ -267,9 +268,42 @@ def test_celeba_with_people_in_all_splits_and_without_rare_ones(tmp_path, draw):
     _, targets = every(module)
     assert len(targets["identity"]) == 20  # the last four belong to people with three images and one
     assert set(np.bincount(targets["identity"])) == {4}
+    assert len(module.splits["test"]) == 4
     assert [s.name for s in module.targets if s.role == "content"] == ["Male", "Smiling"]
     with pytest.raises(DataMismatch, match="no attribute 'Bald' in CelebA"):
         build("celeba", tmp_path / "f", content=("Bald",)).setup()
+
+
+def test_celeba_keeps_each_image_with_its_own_lines_of_all_tables(tmp_path, draw):
+    """Where people are left out amid others, and splits are neither one after the other nor equally large."""
+    root = tmp_path / "f"
+    attributes, identity = write_celeba(root, draw)
+    places = write_landmarks(root)
+    identity[2], partition = 7, np.array([0, 0, 1, 0, 2, 0] * 3 + [1, 0, 0, 2, 0, 1])
+    files = [f"{i + 1:06}.jpg" for i in range(24)]
+    for table, values in (("identity_CelebA.txt", identity), ("list_eval_partition.txt", partition)):
+        (root / table).write_text("".join(f"{file} {value}\n" for file, value in zip(files, values, strict=True)))
+    module = build("celeba", root, min_images=3, landmarks=True)
+    keep = np.array([i for i in range(24) if i not in (2, 23)])  # two people with one image each
+    people = np.unique(identity[keep])
+    for number, name in enumerate(SPLITS):
+        split, own = module.splits[name], keep[partition[keep] == number]
+        assert [split.name_of(k) for k in range(len(split))] == [files[i] for i in own]
+        for column, attribute in enumerate(NAMES):
+            assert np.array_equal(split.targets[attribute], attributes[own, column] > 0)
+        assert np.array_equal(people[split.targets["identity"]], identity[own])
+        assert np.array_equal(np.stack([split.targets[place] for place in PLACES], 1), places[own])
+    assert next(spec.size for spec in module.targets if spec.name == "identity") == len(people)
+
+
+@pytest.mark.parametrize("table", ["list_attr_celeba.txt", "list_landmarks_align_celeba.txt"])
+def test_a_table_of_celeba_in_another_order_is_refused(tmp_path, draw, table):
+    write_celeba(tmp_path / "f", draw)
+    write_landmarks(tmp_path / "f")
+    head, names, *lines = (tmp_path / "f" / table).read_text().splitlines()
+    (tmp_path / "f" / table).write_text("\n".join([head, names, *reversed(lines)]))
+    with pytest.raises(DataCorrupt, match=rf"{table}: does not list the same images"):
+        build("celeba", tmp_path / "f", landmarks=True).setup()
 
 
 def test_celeba_tables_that_do_not_fit_are_named(tmp_path, draw):
@@ -313,3 +347,13 @@ def test_edges2shoes(tmp_path, feed):
     pairs = [set(drawn.splits[s].targets["pair"]) for s in SPLITS]
     assert [len(drawn.splits[s]) for s in SPLITS] == [32, 4, 12]
     assert len(set.union(*pairs)) == sum(map(len, pairs)) == 24, "no pair is in two splits"
+    seen = [one for s in SPLITS for one in zip(*(drawn.splits[s].targets[t] for t in ("pair", "domain")), strict=True)]
+    assert sorted(seen) == [(pair, side) for pair in range(24) for side in (0, 1)], "each half once"
+    assert drawn.value_names["domain"] == ("edges", "photo")
+
+
+def test_images_are_made_smaller_by_means_and_not_by_single_pixels():
+    """Anti-aliased: stripes of one pixel are grey then."""
+    stripes = np.tile(np.array([0, 255], np.uint8), (2, 32, 16))
+    assert np.abs(resized(stripes, 8).astype(int) - 127).max() <= 12
+    assert resized(np.stack([stripes] * 3, -1), 8).shape == (2, 3, 8, 8)

@@ -174,6 +174,9 @@ def test_a_loader_goes_on_in_mid_epoch_whatever_the_number_of_workers(root, work
     resumed, rest = loader_of_epoch(1, place)
     same(rest, whole[2:])
     same(resumed, whole)  # the pass after that is a whole one
+    again, rest = loader_of_epoch(1, place)
+    assert torch.equal(next(rest)["index"], whole[2]["index"])
+    assert again.state_dict() == {"epoch": 1, "batches": 3}, "of the epoch, not of what was done since"
     assert len(list(loader_of_epoch(2, place)[1])) == len(whole)  # the place was an epoch's end
 
 

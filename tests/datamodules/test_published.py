@@ -1,5 +1,7 @@
 """CIFAR, STL-10, Tiny ImageNet and ImageNet: small files in the published layouts, read back."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -91,12 +93,23 @@ def test_stl10_trains_on_unlabelled_images_and_judges_on_labelled_ones(tmp_path)
     assert np.array_equal(module.training.take(np.arange(30, 60)), made["unlabeled"])
     assert module.describe()["num_train"] == 60
     assert min(batch["target/class"].min() for batch in module.eval_dataloader("train")) == 0
+    assert len(datamodules.build("stl10", pretrain_on="all", **options).training) == 70
     labelled = datamodules.build("stl10", pretrain_on="train", **options)
     assert len(labelled.training) == 30
     with pytest.raises(DataMismatch, match="balance 'class': 30 of the training images of stl10 have no label"):
         module.check_batches("class", 3)
     labelled.check_batches("class", 3)
     assert labelled.fingerprint != module.fingerprint
+
+
+def test_a_file_that_was_written_again_is_read_again_though_it_is_as_long_as_before(tmp_path):
+    made = write_stl10(tmp_path / "given")
+    options = {"root": str(tmp_path / "given"), "batch_size": 6, "val_fraction": 0.25}
+    assert np.array_equal(datamodules.build("stl10", **options).splits["test"].take(np.arange(20)), made["test"])
+    file = tmp_path / "given" / "stl10_binary" / "test_X.bin"
+    (255 - np.fromfile(file, np.uint8)).tofile(file)
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))  # also where a clock ticks seldom
+    assert np.array_equal(datamodules.build("stl10", **options).splits["test"].take(np.arange(20)), 255 - made["test"])
 
 
 def test_stl10_files_that_do_not_fit_are_named(tmp_path):
@@ -165,6 +178,13 @@ def lose(tiny):
 def test_tiny_imagenet_with_spoilt_annotations(tiny, change, why):
     change(tiny)
     with pytest.raises(DataCorrupt, match=why):
+        datamodules.build("tiny_imagenet", root=str(tiny)).setup()
+
+
+def test_annotations_of_a_class_that_is_not_in_training_name_it(tiny):
+    path = tiny / "val" / "val_annotations.txt"
+    path.write_text(path.read_text().replace("n01629819", "n09999999"))
+    with pytest.raises(DataMismatch, match=r"test images of class 'n09999999', which has no training images in"):
         datamodules.build("tiny_imagenet", root=str(tiny)).setup()
 
 

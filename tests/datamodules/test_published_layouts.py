@@ -199,6 +199,7 @@ def test_waterbirds(tmp_path):
     assert water == pytest.approx([0.45, 0.45])  # the same before both, as often as there is water
     assert module.splits["test"].weights is None  # each kind of bird is half and half there
     assert module.describe()["num_classes"] == 2
+    assert module.value_names == {"bird": ("landbird", "waterbird"), "place": ("land", "water")}
 
 
 @pytest.mark.parametrize(

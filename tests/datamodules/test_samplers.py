@@ -142,3 +142,14 @@ def test_skip_leaves_out_the_beginning_of_one_pass(make):
     sampler.skip(4)
     assert torch.equal(torch.stack(list(sampler)), torch.stack(whole[4:]))
     assert len(list(sampler)) == 10
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: ShuffledBatches(100, 10, 0), lambda: BalancedBatches(np.arange(100) % 5, 10, 5, 0)]
+)
+def test_no_two_epochs_have_the_same_batches(make):
+    sampler, seen = make(), set()
+    for epoch in range(12):
+        sampler.set_epoch(epoch)
+        seen.add(tuple(sampler.table().flatten().tolist()))
+    assert len(seen) == 12

@@ -127,6 +127,12 @@ def test_statistics_are_those_of_the_training_images():
     assert np.allclose(std, train.std(1), rtol=1e-12)
 
 
+def test_a_channel_of_one_value_has_a_deviation_to_divide_by():
+    images = np.full((6, 3, 5, 5), 7, np.uint8)
+    module = Made(images, np.arange(6) % 2, rows={name: np.arange(6) for name in SPLITS})
+    assert np.allclose(module.statistics, [[7 / 255] * 3, [1 / 255] * 3])
+
+
 @pytest.mark.parametrize("name", ["digits", "colored_digits", "sprites"])
 def test_built_in_splits_are_disjoint_and_stratified(name):
     module = datamodules.build(name)

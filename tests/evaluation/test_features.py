@@ -86,6 +86,20 @@ def test_two_processes_encode_every_image_once_in_order(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_the_parts_of_three_processes_are_put_together_in_the_order_of_their_ranks(tmp_path, monkeypatch):
+    one = encode(tmp_path / "one", batch_size=64)
+    folder = tmp_path / "three" / "train"
+    for rank in range(3):
+        network, part = Network(), loaders(64, rank, 3)["train"]
+        features._encode_part(network, network.embed, part, features._part(folder, rank))
+    monkeypatch.setattr(features, "_processes", lambda: 3)
+    features._put_together(folder, KEY, None)
+    three = features.open_bank(tmp_path / "three", ["train"])
+    for space, splits in three.features.items():
+        np.testing.assert_array_equal(splits["train"], one.features[space]["train"])
+    np.testing.assert_array_equal(three.targets["train"]["class"], one.targets["train"]["class"])
+
+
 def test_rows_are_those_of_the_images(tmp_path):
     bank, network = encode(tmp_path), Network().eval()
     dataset = loaders()["test"].dataset
@@ -111,8 +125,9 @@ def test_a_bank_is_opened_again_only_for_the_same_encoder_and_data(tmp_path):
 
     again = features.encode(Network(), refuse, loaders(), tmp_path, KEY)
     np.testing.assert_array_equal(before, again.features["features"]["test"])
-    with pytest.raises(AssertionError, match="encoded again"):
-        features.encode(Network(), refuse, loaders(), tmp_path, KEY | {"encoder": "another"})
+    for other in ("encoder", "data"):
+        with pytest.raises(AssertionError, match="encoded again"):
+            features.encode(Network(), refuse, loaders(), tmp_path, KEY | {other: "another"})
     assert features.open_bank(tmp_path, ["test"]).features  # the old one is there until the new one is whole
 
 
@@ -170,12 +185,16 @@ def test_encoding_rounds_no_product_to_tf32_or_bfloat16(tmp_path):
     assert set(seen) == {("highest", False, False, False)}
 
 
-@pytest.mark.parametrize("name", ["spaces/features.f32", "targets.npz", "note.json"])
+@pytest.mark.parametrize("name", ["spaces/features.f32", "targets.npz", features.WEIGHTS, "note.json"])
 def test_a_bank_with_a_flipped_byte_is_made_anew(tmp_path, name):
-    before = {path: path.read_bytes() for path in _files(encode(tmp_path) and tmp_path)}
+    def make():
+        network, weights = Network(), {"test": np.linspace(0, 2, COUNTS["test"])}
+        return features.encode(network, network.embed, loaders(), tmp_path, KEY, weights=weights)
+
+    before = {path: path.read_bytes() for path in _files(make() and tmp_path)}
     file = tmp_path / "test" / name
     file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
-    encode(tmp_path)
+    make()
     assert {path: path.read_bytes() for path in _files(tmp_path)} == before
 
 

@@ -12,7 +12,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.metrics.clustering import cluster_scores
 from disentangle_bench.evaluation.outcomes import FILE as OUTCOMES
 from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import CODE, FILE, find_records, read_record, seal
+from disentangle_bench.evaluation.records import CODE, FILE, digest_of_file, find_records, read_record, seal
 from disentangle_bench.evaluation.verify import export_board, verify
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record, right_or_wrong, write_judged
@@ -236,3 +236,58 @@ def test_an_export_killed_at_any_moment_loses_no_record(board, runs, moment, mon
     export_board(find_records(runs)[0], board)
     assert verify(board).findings == []
     assert sorted(path.name for path in board.iterdir()) == ["leaderboard.md", "records"]
+
+
+def test_outcomes_that_are_gone_are_a_finding(board):
+    path = in_order(board)[0]
+    path.with_name(OUTCOMES).unlink()
+    (finding, *_) = verify(board).findings
+    assert finding.startswith(f"{path.with_name(OUTCOMES)}: not the outcomes that the record was made with")
+    assert "the file is missing" in finding
+
+
+def test_a_board_takes_the_code_along(runs, tmp_path):
+    path = next(iter(find_records(runs)[0]))
+    path.with_name(CODE).write_text("class Mine: ...\n")
+    record = json.loads(path.read_text())
+    record["provenance"]["own_code"] = digest_of_file(path.with_name(CODE))
+    write_json(path, seal(record, path.with_name(OUTCOMES)))
+    export_board(find_records(runs)[0], tmp_path / "board")
+    assert verify(tmp_path / "board").findings == []
+    assert [one.read_text() for one in (tmp_path / "board").rglob(CODE)] == ["class Mine: ...\n"]
+
+
+@pytest.mark.parametrize("part", ["outcomes", "provenance", "cost", "labels", "config"])
+def test_every_part_of_a_record_is_under_its_seal(board, part):
+    path = in_order(board)[0]
+    record = json.loads(path.read_text())
+    changed = {"outcomes": "0" * 64, "labels": ["content"]}
+    record[part] = changed.get(part) or record[part] | {"more": 7}
+    write_json(path, record)
+    assert any(line.startswith(f"{path}: not as it was sealed") for line in verify(board).findings)
+
+
+def test_figures_of_several_targets_go_by_their_own_outcomes_up_to_single_precision(tmp_path):
+    found, rows = Outcomes(), []
+    for target, value in (("class by color", 0.7), ("class by place", 0.3)):
+        found.add("retrieval@1", "features", target, Measured({}, {"map": Outcome(np.full(200, value))}))
+        rows.append({"measure": "retrieval@1", "target": target, "scores": {"map": value}})
+    write_outcomes(tmp_path / OUTCOMES, found)
+    assert abs(Outcome(np.full(2, 0.7, np.float32)).figure - 0.7) > 1e-9
+    write_json(tmp_path / FILE, seal(make_record(metrics=rows), tmp_path / OUTCOMES))
+    assert verify(tmp_path).findings == []
+
+
+def test_outcomes_that_are_no_numbers_give_no_figure(tmp_path):
+    found = Outcomes()
+    found.add("retrieval@1", "features", "class", Measured({}, {"map": Outcome(np.array([0.5, np.nan]))}))
+    write_outcomes(tmp_path / OUTCOMES, found)
+    row = {"measure": "retrieval@1", "target": "class", "scores": {"map": 0.5}}
+    write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
+    assert "is recorded as 0.5, its outcomes give nan" in verify(tmp_path).text()
+
+
+def test_a_record_in_the_folder_of_another_data_set_is_named(board):
+    (board / "records" / "digits").rename(board / "records" / "sprites")
+    findings = [line for line in verify(board).findings if "its record is that of the run digits/" in line]
+    assert len(findings) == 6

@@ -18,11 +18,11 @@ from disentangle_bench.methods.objectives.inputs import upcast
 from disentangle_bench.methods.views import Augmentation, together
 
 
-def step(method, module, monkeypatch):
-    """Gradients of one training step."""
+def step(method, module, monkeypatch, share=lambda step: 0.0):
+    """Gradients of one training step, the first; `share` of the budget that is spent after a step."""
     for logged in ("log", "log_dict"):
         monkeypatch.setattr(method, logged, lambda *args: None)
-    monkeypatch.setattr(method, "share_of_budget", lambda step: 0.0)
+    monkeypatch.setattr(method, "share_of_budget", share)
     loss = method.training_step(next(iter(module.train_dataloader())), 0)
     loss.backward()
     return loss
@@ -42,6 +42,17 @@ def test_a_momentum_encoder_follows_and_has_no_hooks_of_its_models():
         assert not value.requires_grad
     assert not keys(torch.randn(6, 3)).requires_grad
     assert counted == ["keys"]
+
+
+@pytest.mark.parametrize("name", ["byol", "dino"])
+def test_a_target_moves_less_and_less_until_it_rests(name, data, make, monkeypatch):
+    """Half a cosine from tau to 1, over the share of the budget that was spent before the step."""
+    module, moved = data(), []
+    method = make(name, module, tau=0.9)
+    monkeypatch.setattr(MomentumEncoder, "follow", lambda *given: moved.append(given[-1]))
+    for share in (0.0, 0.25, 0.5, 1.0, 1.5):
+        step(method, module, monkeypatch, {-1: share}.get)
+    assert moved == pytest.approx([0.9, 1 - 0.1 * (2 + 2**0.5) / 4, 0.95, 1, 1])
 
 
 def test_the_oldest_fall_out_of_a_queue():
@@ -231,3 +242,24 @@ def test_noise_is_a_steps_own_and_processes_share_its_rows(data, make, monkeypat
     assert_close(torch.cat(parts), whole, rtol=0, atol=0)
     method.images_seen += 8
     assert not torch.equal(method.noise("code", 4, 3), parts[-1])
+
+
+@pytest.mark.parametrize(("name", "options"), [("moco", {}), ("looc", {"form": "queue"})])
+def test_what_joins_the_queue_are_codes_of_the_second_view_by_the_momentum_encoder(
+    name, options, data, make, monkeypatch
+):
+    module, seen = data(), []
+    method = make(name, module, queue_size=48, **options)
+    method.keys.register_forward_hook(lambda module, inputs, codes: seen.append(codes))
+    step(method, module, monkeypatch)
+    assert_close(method.queue[-32:], nn.functional.normalize(seen[0], dim=-1))
+
+
+def test_odrs_weights_are_those_of_the_epoch(data, make, monkeypatch):
+    module, asked = data(), []
+    method = make("odr", module)
+    weights = method.weights_of
+    monkeypatch.setattr(type(method), "current_epoch", 7)
+    monkeypatch.setattr(method, "weights_of", lambda epoch: asked.append(epoch) or weights(epoch))
+    step(method, module, monkeypatch)
+    assert asked == [7]

@@ -115,3 +115,14 @@ def test_each_image_of_a_batch_goes_by_its_own_subset(data, make, trainer, monke
     assert len(given) == 4
     for index, subset in zip(given[::2], given[1::2], strict=True):
         assert_close(subset, index * 7 % 160 // 80)
+
+
+def test_all_partitions_found_so_far_are_in_the_checkpoint(data, make):
+    """A run that is resumed after the third goes on with three: two epochs of a test have found but one by then."""
+    module, checkpoint = data(), {}
+    method, resumed = make("ip_irm", module), make("ip_irm", module)
+    method.partitions, method.partitioned_epoch = list(torch.randn(3, 160, 2)), 20
+    method.on_save_checkpoint(checkpoint)
+    resumed.on_load_checkpoint(checkpoint)
+    assert_close(resumed.partitions, method.partitions)
+    assert resumed.partitioned_epoch == 20

@@ -1,6 +1,7 @@
 """Options that the papers' runs need: where encoders start, schedules, asymmetric branches, ablations."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -8,6 +9,7 @@ import torch
 from lightning.pytorch.callbacks import Timer
 from torch.testing import assert_close
 
+from disentangle_bench.methods import ip_irm
 from disentangle_bench.methods.networks.backbones import backbone
 from disentangle_bench.methods.networks.checkpoints import load_weights, read_moco
 from disentangle_bench.methods.objectives.contrastive import info_nce
@@ -221,6 +223,34 @@ def test_online_partitions_see_fresh_views_in_every_epoch(data, make, trainer, m
     )
     trainer(max_epochs=1, limit_train_batches=1).fit(method, datamodule=module)
     assert streams == ["partition/0", "partition/0/1", "partition/0/2"]
+
+
+@pytest.mark.parametrize(
+    ("online", "rate"), [(True, {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}), (False, {})]
+)
+def test_partitions_learn_at_the_authors_online_rate_where_views_are_fresh(online, rate, data, make, monkeypatch):
+    method, given = make("ip_irm", data(), partition_online=online, partition_epochs=1), {}
+
+    def learn(z1, z2, progress, **options):
+        progress(0, 0.0)
+        return given.update(options) or z1
+
+    monkeypatch.setattr(ip_irm, "learn_partition", learn)
+    monkeypatch.setattr(method, "encode_training_split", lambda *_: torch.zeros(4, 2))
+    method._trainer = SimpleNamespace(current_epoch=0, is_global_zero=True, progress_bar_callback=None)
+    method.find_partition()
+    assert {name: given.get(name) for name in rate} == rate
+    assert ("lr" in given) == ("redraw" in given) == online
+
+
+def test_partitions_are_found_on_a_view_of_each_strength(data, make, monkeypatch):
+    plain, strong = Augmentation(jitter=(0.0,) * 4), Augmentation(jitter=(0.8, 0.0, 0.0, 0.0), jitter_p=1.0)
+    method, drawn = make("ip_irm", data(), augmentation=plain, key_augmentation=strong), []
+    apply = method.apply_views
+    monkeypatch.setattr(method, "apply_views", lambda image, params: drawn.append(params) or apply(image, params))
+    method._two_codes(torch.zeros(6, 3, 16, 16, dtype=torch.uint8), torch.Generator().manual_seed(0))
+    changed = drawn[0]["appearance"]["brightness"] != 1
+    assert changed.tolist() == [False] * 6 + [True] * 6
 
 
 def test_the_clock_is_read_once_a_step(data, make, trainer, monkeypatch):

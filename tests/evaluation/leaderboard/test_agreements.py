@@ -79,3 +79,16 @@ def test_clusters_that_somebody_made_up_end_no_table(change):
     kept.add("leakage@4", "features", "hue", Measured({}, {}, {"labels": hues}))
     found = set(terms_of(place, scores, kept))
     assert found == {"flat": set(), "shorter": set(), "domain": {"nmi", "ami"}, "chance": {"nmi"}}[change]
+
+
+def test_of_several_domains_the_terms_are_of_the_mean_over_all_of_them():
+    rng = np.random.default_rng(0)
+    labels, hue, place, groups = rng.integers(3, size=(4, 90))
+    told = [cluster_scores(domain, groups)["nmi"] for domain in (hue, place)]
+    kept = Outcomes()
+    right = {"acc": Outcome(labels == groups)}
+    kept.add("kmeans@2", "features", "class", Measured({}, right, {"clusters": groups[None], "labels": labels}))
+    for name, domain in (("hue", hue), ("place", place)):
+        kept.add("leakage@4", "features", name, Measured({}, {}, {"labels": domain}))
+    found = terms_of(("kmeans@2", "features", "class"), {"nmi_domain": np.mean(told)}, kept)
+    assert found["nmi_domain"].figure == pytest.approx(np.mean(told))

@@ -141,8 +141,11 @@ def test_a_single_lucky_run_unseats_no_ranked_row_but_can_be_unseated():
     rows = named(accuracies(rng, 5, 2000)[:3]) | {"lucky": np.ones((1, 2000)), "poor": np.zeros((1, 2000))}
     found = column(rows)
     assert found["best"].tolist() == [True, True, True, True, False]
+    assert found["rank_low"].iloc[:3].tolist() == [1, 1, 1]
     assert found["rank_high"].iloc[:3].tolist() == [3, 3, 3]
     assert found["rank_low"].iloc[3:].isna().all()
+    assert found["seed_part"].iloc[3:].isna().all(), "what seeds do to other rows is none of theirs"
+    assert found["high"].iloc[3:].tolist() == [1, 0], "of the images, which all say the same"
 
 
 def test_a_row_that_no_seed_changes_tells_nothing_of_the_others_noise():
@@ -249,6 +252,19 @@ def test_a_variance_is_at_least_its_larger_part():
     assert only["seed_part"] == 0
     half = stats.t.ppf(0.975, only["df"]) * np.sqrt(only["image_part"])
     assert only["high"] - only["mean"] == pytest.approx(half)
+
+
+def test_two_rows_of_one_seed_are_the_paired_t_test_of_scipy():
+    """On few images, where degrees of freedom and the divisor of a variance make a difference."""
+    rng, found = np.random.default_rng(0), []
+    for _ in range(300):
+        good, poor = sorted(rng.normal(((0.8,), (0.0,)), size=(2, 8))[:, None], key=np.mean, reverse=True)
+        p = stats.ttest_rel(good[0], poor[0]).pvalue
+        if abs(p - 0.05) > 1e-3:  # quantiles are good to 0.1 %
+            found.append((column({"good": good, "poor": poor})["best"].tolist(), [True, p > 0.05]))
+    told, expected = zip(*found, strict=True)
+    assert told == expected
+    assert 50 < sum(alike for _, alike in expected) < 250
 
 
 def test_two_seeds_are_compared_by_their_images_whatever_seeds_do_to_other_rows():

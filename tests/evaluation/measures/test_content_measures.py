@@ -6,7 +6,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import Space
-from disentangle_bench.evaluation.measures.clusters import kmeans
+from disentangle_bench.evaluation.measures.clusters import kmeans, kmeans_train_test
 from disentangle_bench.evaluation.measures.content import few_shot
 from tests.evaluation.measures.planted import (
     CLASS,
@@ -104,6 +104,26 @@ def test_clusters_are_those_of_ten_seeds_each_scored_by_scikit_learn():
         normalized_mutual_info_score(rng.permutation(found.ids["labels"]), found.ids["clusters"][0]) for _ in range(99)
     ]
     assert found.scores["chance"] == pytest.approx(np.mean(guesses), rel=0.2)
+
+
+def test_clusters_of_all_images_follow_those_of_the_test_images_and_are_no_outcomes_of_these():
+    """On one space, one after the other, as a run measures them."""
+    faint = bank(lambda y: onehot(y["class"], 4, 2) + noise(y)[:, :4])
+    space = Space("features", faint.features["features"], faint.targets)
+    test, every = kmeans(space, CLASS, COLOR), kmeans_train_test(space, CLASS, COLOR)
+    classes = [space.y[split]["class"] for split in ("train", "val", "test")]
+    assert every.ids["labels"].tolist() == np.concatenate(classes).tolist()
+    assert every.ids["clusters"].shape == (10, sum(map(len, classes)))
+    assert test.ids["labels"].tolist() == classes[2].tolist()
+    assert (set(test.outcomes), set(every.outcomes)) == ({"acc"}, set())
+
+
+@pytest.mark.parametrize(("colours", "told"), [(1, False), (2, True), (3, True)])
+def test_agreement_with_a_domain_is_told_where_there_are_two_of_it(colours, told):
+    y = labels()
+    for values in y.values():
+        values["color"] = values["color"] % colours
+    assert ("nmi_domain" in scores(bank(content_only, y), "kmeans@2")) == told
 
 
 def test_options_are_chosen_by_images_in_which_the_class_goes_with_nothing():
