@@ -166,7 +166,7 @@ class ImageDataModule(TrainingBatches):
 
     @cached_property
     def _loaded(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...], probe.ProbeProvenance]:
-        splits, specs = check_loaded(self.load(), self.name)
+        splits, specs = check_loaded(self.load())
         if self.pretrain_on == "train+unlabeled" and self.unlabeled is None:
             raise DataMismatch(f"pretrain_on {self.pretrain_on!r}: {self.name} has no unlabelled images")
         if self.shift:

@@ -1,7 +1,8 @@
-"""How long cells will take, going by the complete runs that lie in the folder already."""
+"""How long cells will take, going by what complete runs took."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -32,8 +33,17 @@ def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str | None:
     rest = f"; nothing to estimate the other {len(missing) - len(known)} from" if len(known) < len(missing) else ""
     slots = min(side_by_side, len(known))
     which = "" if not rest else f" for {len(known)} of them"
-    total = max(sum(known) / slots, *known)
-    return f"about {duration(total)}{which}, {slots} side by side, going by complete runs here{rest}"
+    return f"{in_all(known, slots)}{which}, {slots} side by side, going by complete runs here{rest}"
+
+
+def in_all(seconds: Sequence[float], slots: int) -> str:
+    """`about 12 min`: how long cells take that take so many seconds each, so many of them side by side."""
+    return f"about {duration(max(sum(seconds) / slots, *seconds))}"
+
+
+def taken(record: Record) -> float:
+    """Seconds that a run took to train and to judge; 0 where its record doesn't tell."""
+    return sum(float(record["cost"].get(part) or 0.0) for part in _PARTS)
 
 
 def _expected(cell: Cell, records: list[Record]) -> float | None:
@@ -43,8 +53,7 @@ def _expected(cell: Cell, records: list[Record]) -> float | None:
     alike = [record for record in records if record["cell"]["settings"] == cell.settings]
     kind = (cell.dataset, cell.method, cell.suite, cell.budget)
     alike = alike or [record for record in records if _kind(record) == kind]
-    taken = [sum(float(record["cost"].get(part) or 0.0) for part in _PARTS) for record in alike]
-    return fmean(taken) if taken else None
+    return fmean(map(taken, alike)) if alike else None
 
 
 _PARTS = ("train_seconds", "eval_seconds")

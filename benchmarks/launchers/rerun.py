@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.launchers import Launch, run
+from disentangle_bench.benchmarks.launchers.estimate import in_all, taken
 from disentangle_bench.benchmarks.machine import count_cores, find_devices
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
@@ -19,7 +21,8 @@ from disentangle_bench.json_files import BadJson, from_dict
 def differences(found: Mapping[Path, Record], count: int) -> list[str]:
     """Run the cells of some records again, elsewhere, and say which figures came out otherwise; a line each.
 
-    One whose configuration is of another run (`planning.cell.contradiction`) is left out.
+    One whose configuration is of another run (`planning.cell.contradiction`) is left out. How many there are, and how
+    long they take, is said on standard error before the first.
 
     Args:
         found: path -> record.
@@ -37,12 +40,14 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
             cells[path] = cell
     (accelerator, devices), cores = find_devices(), count_cores()
     threads = max((cell.threads or cores for cell in cells.values()), default=cores)
+    jobs = devices if accelerator == "gpu" else max(1, cores // threads)
+    _tell([found[path] for path in cells], len(found), jobs)
     with tempfile.TemporaryDirectory(prefix="bench-verify-") as folder:
         launch = Launch(
             out=Path(folder),
             command=shlex.join(["bench", *sys.argv[1:]]),
             accelerator=accelerator,
-            jobs=devices if accelerator == "gpu" else max(1, cores // threads),
+            jobs=jobs,
             device_ids=tuple(range(devices)) if accelerator == "gpu" else (),
             threads=cores,
         )
@@ -59,6 +64,17 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
             except BadRecord as bad:
                 findings.append(f"{path}: run again, its new record is none: {bad}. Next: report it")
     return findings
+
+
+def _tell(again: list[Record], of: int, jobs: int) -> None:
+    """Say how many runs will be run again, and how long that takes if it takes as long as it did."""
+    if again and terminal.verbosity > terminal.Verbosity.QUIET:
+        slots = min(jobs, len(again))
+        time = in_all([taken(record) for record in again], slots)
+        print(
+            f"bench: {len(again)} of {of} runs are run again, {slots} side by side: {time} by their recorded costs",
+            file=sys.stderr,
+        )
 
 
 def _differing(path: Path, before: Record, after: Record) -> list[str]:

@@ -100,9 +100,7 @@ class CelebA(ImageFileDataModule):
     def _places(self, path: Path, files: list[str]) -> dict[str, np.ndarray]:
         """Name -> float32 [N] of each coordinate."""
         if not path.is_file():
-            raise DataNotFound(
-                f"celeba.landmarks: {path} is missing; get it from the page of the data set ({self.source})"
-            )
+            raise DataNotFound(f"landmarks: {path} is missing; get it from the page of the data set ({self.source})")
         names = " ".join(read_lines(path)[1:2]).split()
         values = _columns(path, 2, files)[1]
         if values.shape[1] != len(names) or len(set(names)) != len(names):

@@ -11,7 +11,7 @@ from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
 
 
-def check_loaded(loaded: Any, name: str) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
+def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
     """What `load` of a data set returned, which may be anybody's class.
 
     Raises:
@@ -29,13 +29,13 @@ def check_loaded(loaded: Any, name: str) -> tuple[dict[SplitName, Split], tuple[
         and all(spec.name in split.targets for spec in specs for split in splits.values())
     ):
         raise DataMismatch(
-            f"{name}: load() returns {type(loaded).__name__} {str(loaded)[:80]!r}; it should return a dict with "
+            f"load() returns {type(loaded).__name__} {str(loaded)[:80]!r}; it should return a dict with "
             f"a Split for each of {', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
         )
     for split_name in SPLITS:
         if not len(splits[split_name]):
-            raise DataMismatch(f"{name}: no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
-        _check_targets(splits[split_name], specs, f"{name}, {split_name} split")
+            raise DataMismatch(f"no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
+        _check_targets(splits[split_name], specs, f"{split_name} split")
     return splits, specs
 
 

@@ -77,11 +77,11 @@ def locate(
                     if not is_there(home):
                         _download_whole(download, home)
             except (OSError, RuntimeError) as error:  # torchvision raises either
-                raise DataNotFound(f"{name}: the download from {url} failed ({error}); {wanted}") from error
+                raise DataNotFound(f"the download from {url} failed ({error}); {wanted}") from error
             return home
         why = f" and {url} cannot be reached ({reason})"
     raise DataNotFound(
-        f"{name}: not in {home}{why}; {wanted} (below {home}, or anywhere else named by data.root; "
+        f"not in {home}{why}; {wanted} (below {home}, or anywhere else named by data.root; "
         f"${ENVIRONMENT} moves the folder of all data sets)"
     )
 

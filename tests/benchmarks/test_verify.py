@@ -35,6 +35,21 @@ def test_a_run_again_gives_the_same(run, capsys):
     assert "1 of 1 runs were run again" in capsys.readouterr().out
 
 
+def test_how_many_runs_and_how_long_is_told_before_the_first(run, capsys, monkeypatch):
+    record = read_record(run.record)
+    record["cost"] |= {"train_seconds": 2000.0, "eval_seconds": 700.0}
+    write_json(run.record, seal({k: v for k, v in record.items() if k != "digest"}, run.outcomes))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rerun, "run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rerun.differences(find_records(run.out)[0], 999)
+    told = capsys.readouterr().err
+    assert told == "bench: 1 of 1 runs are run again, 1 side by side: about 45 min by their recorded costs\n"
+
+
 def test_a_record_that_no_run_gives_is_named(run):
     record = read_record(run.record)
     (row,) = (row for row in record["metrics"] if row["measure"] == "knn@1")

@@ -48,7 +48,7 @@ class WithoutTest(Made):
 
 
 def test_a_split_without_an_image_is_refused_before_anything_is_trained():
-    with pytest.raises(DataMismatch, match="made: no image in the test split; each of train, val, test needs some"):
+    with pytest.raises(DataMismatch, match=r"^no image in the test split; each of train, val, test needs some"):
         WithoutTest(TargetSpec("y", "class", 3, "content"), np.array([0, 1, 2, 1])).setup()
 
 
@@ -64,7 +64,7 @@ def test_a_split_without_an_image_is_refused_before_anything_is_trained():
     ],
 )
 def test_targets_are_what_their_specification_says(kind, size, values, why):
-    with pytest.raises(DataCorrupt, match=f"made, train split: .*{why}"):
+    with pytest.raises(DataCorrupt, match=f"^train split: .*{why}"):
         Made(TargetSpec("y", kind, size, "style"), np.array(values)).setup()
 
 
@@ -73,7 +73,7 @@ def test_targets_are_what_their_specification_says(kind, size, values, why):
 )
 def test_a_class_that_loads_something_else_is_told_what_was_expected(returned, monkeypatch):
     monkeypatch.setattr(Made, "load", lambda self: returned)
-    with pytest.raises(DataMismatch, match=r"made: load\(\) returns .*; it should return .*'train'.*TargetSpec"):
+    with pytest.raises(DataMismatch, match=r"^load\(\) returns .*; it should return .*'train'.*TargetSpec"):
         Made(None, None).setup()
 
 

@@ -37,9 +37,7 @@ def test_published_files_are_read_back(tmp_path, packed, below):
 def test_files_are_looked_for_in_the_data_folder_then_on_the_system(tmp_path, monkeypatch):
     system = tmp_path / "system"
     monkeypatch.setattr(mnist.FashionMNIST, "SYSTEM", (system,))
-    with pytest.raises(
-        DataNotFound, match=r"fashion_mnist: not in .*data/fashion_mnist.*no network in tests.*dataset-fashion-mnist"
-    ):
+    with pytest.raises(DataNotFound, match=r"^not in .*data/fashion_mnist.*no network in tests.*dataset-fashion-mnist"):
         datamodules.build("fashion_mnist").setup()
     assert list(tmp_path.iterdir()) == []
     write_mnist(system)
