@@ -44,6 +44,23 @@ def test_a_momentum_encoder_follows_and_has_no_hooks_of_its_models():
     assert counted == ["keys"]
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "head"),
+    [
+        ("byol", "target", "projector"),
+        ("dino", "teacher", "head"),
+        ("moco", "keys", "projector"),
+        ("looc", "keys", "heads"),
+    ],
+)
+def test_each_step_its_momentum_encoder_follows_once(name, keys, head, data, make, monkeypatch):
+    module, moved = data(), []
+    method = make(name, module, **({"form": "queue"} if name == "looc" else {}))
+    monkeypatch.setattr(MomentumEncoder, "follow", lambda *given: moved.append(given[:3]))
+    step(method, module, monkeypatch)
+    assert moved == [(getattr(method, keys), method.backbone, getattr(method, head))]
+
+
 @pytest.mark.parametrize("name", ["byol", "dino"])
 def test_a_target_moves_less_and_less_until_it_rests(name, data, make, monkeypatch):
     """Half a cosine from tau to 1, over the share of the budget that was spent before the step."""
