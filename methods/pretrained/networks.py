@@ -56,9 +56,10 @@ def torchscript(path: str) -> nn.Module:
             warnings.simplefilter("ignore", FutureWarning)  # deprecated, and what people have
             return torch.jit.load(path, map_location="cpu")
     except Exception as error:  # torch raises many kinds for files that are something else
+        (said, *_) = " ".join(str(error).split()).split(". ")
         raise BadFile(
-            f"not TorchScript ({' '.join(str(error).split()):.120}); a checkpoint of weights is given with its "
-            f"network, timm:NAME,checkpoint={path}"
+            "not TorchScript, which holds a network beside its weights; weights alone are given with theirs: "
+            f"timm:NAME,checkpoint={path}, or a function of yours, my_file.make (torch says: {said:.120})"
         ) from error
 
 
