@@ -7,8 +7,9 @@ import signal
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tabulate import tabulate
 
@@ -17,6 +18,7 @@ from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
+from disentangle_bench.evaluation.leaderboard.naming import told_apart
 from disentangle_bench.evaluation.records import BadRecord, read_record
 from disentangle_bench.json_files import BadJson
 
@@ -33,16 +35,19 @@ class CellReport:
     """A cell as it was found.
 
     Attributes:
-        title: of the cell, or its folder's path if its configuration can't be read.
+        title: of the cell, with what tells it apart from others of the same title (`told_apart`), or its folder's path
+            if its configuration can't be read.
         run: its folder.
         found: how it fares.
         detail: why.
+        has_namesakes: whether there are other cells of its title, such as one of its code before an edit.
     """
 
     title: str
     run: RunFolder
     found: Snapshot
     detail: str
+    has_namesakes: bool = False
 
     @property
     def where(self) -> str:
@@ -61,7 +66,7 @@ def survey(out: Path) -> list[CellReport]:
     """Every cell that was ever started or given in under a folder, in the order of the table."""
     runs = list(RunFolder.all_in(out))
     queue = slurm_queue.ask_queue(needed=any(run.job.exists() for run in runs))
-    surveyed = [_look_at(run, queue) for run in runs]
+    surveyed = _told_apart([_look_at(run, queue) for run in runs])
     return sorted(surveyed, key=lambda one: (list(State).index(one.found.state), one.title))
 
 
@@ -82,6 +87,29 @@ def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
     return CellReport(title, run, found, detail)
 
 
+def _told_apart(surveyed: list[CellReport]) -> list[CellReport]:
+    """The same cells; those that share a title have in it what they differ in."""
+    by_title: dict[str, list[int]] = {}
+    for place, one in enumerate(surveyed):
+        by_title.setdefault(one.title, []).append(place)
+    for places in by_title.values():
+        if len(places) > 1:
+            differing = told_apart([_config(surveyed[place].run) for place in places])
+            for place, text in zip(places, differing, strict=True):
+                one = surveyed[place]
+                surveyed[place] = replace(one, title=f"{one.title} ({text})" if text else one.title, has_namesakes=True)
+    return surveyed
+
+
+def _config(run: RunFolder) -> dict[str, Any]:
+    """A cell's configuration, of its record where nothing else tells."""
+    with suppress(BadJson):
+        return asdict(run.read_config().cell)
+    with suppress(BadRecord):
+        return dict(read_record(run.record)["config"])
+    return {}
+
+
 def report(out: Path) -> str:
     """The table of all cells, then why the failed ones did and the ends of their logs."""
     surveyed = survey(out)
@@ -93,9 +121,15 @@ def report(out: Path) -> str:
         "progress": [str(one.found.progress) if one.found.state in UNDERWAY else "" for one in surveyed],
         "since": [_age(one.found.since) for one in surveyed],
         "where": [one.where for one in surveyed],
+        "run": [one.run.hash if one.has_namesakes else "" for one in surveyed],
         "why": ["" if one.found.state in EXPLAINED else one.detail for one in surveyed],
     }
     parts = [tabulate({name: cells for name, cells in columns.items() if any(cells)}, "keys", maxcolwidths=60)]
+    if any(one.has_namesakes for one in surveyed):
+        parts.append(
+            "Cells of one name differ in what stands in brackets. To drop one that is no longer wanted, as of code "
+            f"from before an edit, remove its folder: {out}/DATASET/METHOD/RUN"
+        )
     for one in surveyed:
         if one.found.state in EXPLAINED:
             log = _log(one, out)

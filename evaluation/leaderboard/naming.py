@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from disentangle_bench.evaluation.records import Record, display_name
+from disentangle_bench.files import file_name
 
 CODE_OPTIONS = ("backbone", "own_views")
 """Options of a method that may name code of the user's own."""
@@ -68,13 +69,10 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
     for key, values in options.items():
         groups.setdefault((key[0], called[key]), []).append(values)
     for (_, name), variants in groups.items():
-        names = dict.fromkeys(name for values in variants for name in values)
         found = differing.setdefault(name, [])
-        found += [n for n in names if n not in found and len({values.get(n) for values in variants}) > 1]
+        found += [n for n in _differing(variants) if n not in found]
     labels = {
-        key: f"{called[key]} ({', '.join(shown)})"
-        if (shown := [f"{_leaf(n)}={values[n]}" for n in sorted(differing[called[key]]) if n in values])
-        else called[key]
+        key: f"{called[key]} ({shown})" if (shown := _spelled(values, differing[called[key]])) else called[key]
         for key, values in options.items()
     }
     taken: dict[tuple[str, str], list[Group]] = {}
@@ -86,6 +84,12 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
             alone = [other[2][:8] for other in keys].count(beginning) == 1
             labels[key] = f"{label} [{beginning}{'' if alone else f' {k + 1}'}]"
     return labels
+
+
+def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each of several configurations has otherwise than the others: `temperature=0.1, source=30570bdb`."""
+    variants = [_options(config) for config in configs]
+    return [_spelled(values, _differing(variants)) for values in variants]
 
 
 def older_code(records: Collection[Record]) -> list[str]:
@@ -106,12 +110,17 @@ def older_code(records: Collection[Record]) -> list[str]:
         newest = max((record for runs in groups.values() for record in runs), key=_finished)
         for group, runs in groups.items():
             if runs[0]["config"]["source"] != newest["config"]["source"]:
-                folders = ", ".join(sorted(record["cell"]["hash"] for record in runs))
+                folders = ", ".join(sorted(map(_folder, runs)))
                 told.append(
                     f"{group[0]}: {labels[group]} comes from another version of your own code than the newest run, "
                     f"{labels[group_of(newest)]}; to drop its row remove the folders of its runs: {folders}"
                 )
     return sorted(told)
+
+
+def _folder(record: Record) -> str:
+    """Of the run, below that of all runs."""
+    return "/".join(file_name(record["cell"][part]) for part in ("dataset", "method", "hash"))  # type: ignore[literal-required]
 
 
 def _finished(record: Record) -> str:
@@ -144,6 +153,16 @@ def _options(config: Mapping[str, Any]) -> dict[str, str]:
         if key not in (*_SECTIONS, *_NOT_OPTIONS)
     }
     return flat | rest
+
+
+def _differing(variants: Sequence[Mapping[str, str]]) -> list[str]:
+    """Names of the settings, as of `_options`, that aren't the same in all variants."""
+    names = dict.fromkeys(name for values in variants for name in values)
+    return [name for name in names if len({values.get(name) for values in variants}) > 1]
+
+
+def _spelled(values: Mapping[str, str], names: Iterable[str]) -> str:
+    return ", ".join(f"{_leaf(name)}={values[name]}" for name in sorted(names) if name in values)
 
 
 def _leaf(name: str) -> str:

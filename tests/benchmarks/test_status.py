@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,19 @@ def test_states_of_cells(folders, launch, capsys):
     rows, _ = states(launch.out, capsys)
     assert (rows["0"], rows["4"]) == ("not", "stale"), "not started, and not running any more"
     assert not list(launch.out.rglob(".lock")), "looking leaves nothing behind"
+
+
+def test_cells_of_one_title_say_what_they_differ_in_and_where_they_lie(launch, capsys):
+    old, new = (prepare(make_cell("random_init", f"budget.epochs={n}"), launch).path for n in (1, 2))
+    _, printed = states(launch.out, capsys)
+    for path, epochs in ((old, 1), (new, 2)):
+        (row,) = (line for line in printed.splitlines() if path.name in line)
+        assert f"seed 0 (epochs={epochs})" in row
+    assert f"remove its folder: {launch.out}/DATASET/METHOD/RUN" in printed
+    shutil.rmtree(old)
+    _, printed = states(launch.out, capsys)
+    assert "epochs=" not in printed
+    assert "remove" not in printed
 
 
 def test_nothing_to_show_or_to_cancel(tmp_path, capsys):

@@ -57,7 +57,8 @@ def test_a_row_of_code_that_was_edited_since_is_named(tmp_path, put, capsys):
     put("vicreg", source="dd", options={"backbone": "my_file.large"})
     told = (
         "bench: digits: my_file.Mine (source=aa) comes from another version of your own code than the newest run, "
-        "my_file.Mine (source=bb); to drop its row remove the folders of its runs: aamy_file.Mine0, aamy_file.Mine1\n"
+        "my_file.Mine (source=bb); to drop its row remove the folders of its runs: "
+        "digits/my_file.Mine/aamy_file.Mine0, digits/my_file.Mine/aamy_file.Mine1\n"
     )
     assert main(["leaderboard", "--out", str(tmp_path)]) == 0
     assert "version of your own code" not in capsys.readouterr().err
