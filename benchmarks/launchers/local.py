@@ -10,8 +10,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for
+from tempfile import gettempdir
 from typing import Any
 
 from disentangle_bench.benchmarks import own_code, signals
@@ -84,8 +86,18 @@ def start(cell: Cell, launch: Launch, slot: int = 0) -> Process:
         try:
             return Forked(run, cell.title)
         except (FileNotFoundError, ConnectionError):
-            pass  # the server's socket is a temporary file, and what cleans those up took it
+            _tell_slow_starts()
     return Subprocess(run)
+
+
+@cache
+def _tell_slow_starts() -> None:
+    """Say once why cells start later than they could."""
+    print(
+        f"cells start some seconds later each: the socket of the server that forks them is gone from {gettempdir()}, "
+        "where something cleans up",
+        file=sys.stderr,
+    )
 
 
 class Process:

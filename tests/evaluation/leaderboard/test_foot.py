@@ -26,6 +26,8 @@ def test_tuned_options_are_told_from_defaults(record):
     )
     tuned["config"]["tuned_at"] = {"steps": 50}
     assert "tuned, 12 draws of 50 steps for vicreg" in to_markdown(leaderboard(at([record(), tuned])))
+    seeds = [record(method="vicreg", seed=1), tuned]  # of one row, whose options came out as the defaults are
+    assert "Options: tuned, 12 draws of 50 steps or untuned defaults for every" in to_markdown(leaderboard(at(seeds)))
 
 
 def test_options_that_were_set_by_hand_are_no_defaults(record):
