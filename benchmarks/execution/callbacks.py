@@ -61,7 +61,7 @@ class TrainingProgress(L.Callback):
 class DeferredLogs(L.Callback):
     """Hands what training steps log on to Lightning only after steps that loggers write down.
 
-    Lightning takes a third of a millisecond for each value of each step, and forgets all but the newest.
+    Lightning works on each value of each step, though loggers write only the newest of every few.
     """
 
     def __init__(self) -> None:
