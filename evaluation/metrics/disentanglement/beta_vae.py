@@ -1,6 +1,7 @@
 """The beta-VAE score, and its pairs from codes and factors."""
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,35 @@ def beta_vae(
             check_same_width(x, "pairs_z", eval_x, "eval_pairs_z")
             scores["eval_accuracy"] = float(model.score(eval_x, eval_y))
     return scores
+
+
+def beta_vae_of_codes(
+    train_z: Any,
+    train_factors: Any,
+    test_z: Any,
+    test_factors: Any,
+    *,
+    train_points: int = 10_000,
+    test_points: int = 5000,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The scores of `beta_vae` by points of `sample_pairs`: learnt on training codes, scored on test codes.
+
+    Args:
+        train_z: [N, D].
+        train_factors: int [N, F].
+        test_z: [M, D].
+        test_factors: int [M, F].
+        train_points: drawn from the training codes.
+        test_points: drawn from the test codes.
+        batch_size: pairs of a point.
+        seed: of the draws and the regression.
+    """
+    draw = partial(sample_pairs, batch_size=batch_size, seed=seed)
+    points, factor = draw(train_z, train_factors, num_points=train_points)
+    held, held_factor = draw(test_z, test_factors, num_points=test_points)
+    return beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)
 
 
 def sample_pairs(

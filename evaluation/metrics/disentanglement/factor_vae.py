@@ -1,5 +1,6 @@
 """The FactorVAE score, and its votes from codes and factors."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,44 @@ def factor_vae(
         votes = factor_vae_votes(spread[:, active], overall[active])
         scores["eval_accuracy"] = float((names[votes] == factor).mean())
     return scores
+
+
+def factor_vae_of_codes(
+    train_z: Any,
+    train_factors: Any,
+    test_z: Any,
+    test_factors: Any,
+    *,
+    train_votes: int = 10_000,
+    test_votes: int = 5000,
+    batch_size: int = 64,
+    prune_threshold: float = 0.05,
+    seed: int = 0,
+) -> dict[str, float]:
+    """The scores of `factor_vae` by votes of `sample_votes`: those of training codes name, those of test codes are scored.
+
+    Args:
+        train_z: [N, D].
+        train_factors: int [N, F].
+        test_z: [M, D].
+        test_factors: int [M, F].
+        train_votes: drawn from the training codes.
+        test_votes: drawn from the test codes.
+        batch_size: codes of a vote.
+        prune_threshold: a code is active if its standard deviation in training is at least this.
+        seed: of the draws.
+    """
+    draw = partial(sample_votes, batch_size=batch_size, seed=seed)
+    votes, factor = draw(train_z, train_factors, num_votes=train_votes)
+    held, held_factor = draw(test_z, test_factors, num_votes=test_votes)
+    return factor_vae(
+        votes,
+        factor,
+        np.asarray(train_z, np.float64).var(axis=0, ddof=1),
+        eval_local_variances_z=held,
+        eval_factor_index=held_factor,
+        prune_threshold=prune_threshold,
+    )
 
 
 def factor_vae_votes(local_variances_z: Floats, global_variances: Floats) -> Ints:
