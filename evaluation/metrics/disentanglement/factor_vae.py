@@ -76,7 +76,7 @@ def factor_vae_of_codes(
     prune_threshold: float = 0.05,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The scores of `factor_vae` by votes of `sample_votes`: those of training codes name, those of test codes are scored.
+    """The scores of `factor_vae` by votes of `sample_votes`: training codes name, test codes are scored.
 
     Args:
         train_z: [N, D].
