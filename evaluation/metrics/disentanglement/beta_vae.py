@@ -66,15 +66,7 @@ def beta_vae_of_codes(
 ) -> dict[str, float]:
     """The scores of `beta_vae` by points of `sample_pairs`: learnt on training codes, scored on test codes.
 
-    Args:
-        train_z: [N, D].
-        train_factors: int [N, F].
-        test_z: [M, D].
-        test_factors: int [M, F].
-        train_points: drawn from the training codes.
-        test_points: drawn from the test codes.
-        batch_size: pairs of a point.
-        seed: of the draws and the regression.
+    Takes codes [N, D] and [M, D] with their factors [N, F] and [M, F]; the rest is as in these two.
     """
     draw = partial(sample_pairs, batch_size=batch_size, seed=seed)
     points, factor = draw(train_z, train_factors, num_points=train_points)

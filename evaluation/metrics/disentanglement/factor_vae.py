@@ -78,16 +78,7 @@ def factor_vae_of_codes(
 ) -> dict[str, float]:
     """The scores of `factor_vae` by votes of `sample_votes`: training codes name, test codes are scored.
 
-    Args:
-        train_z: [N, D].
-        train_factors: int [N, F].
-        test_z: [M, D].
-        test_factors: int [M, F].
-        train_votes: drawn from the training codes.
-        test_votes: drawn from the test codes.
-        batch_size: codes of a vote.
-        prune_threshold: a code is active if its standard deviation in training is at least this.
-        seed: of the draws.
+    Takes codes [N, D] and [M, D] with their factors [N, F] and [M, F]; the rest is as in these two.
     """
     draw = partial(sample_votes, batch_size=batch_size, seed=seed)
     votes, factor = draw(train_z, train_factors, num_votes=train_votes)
