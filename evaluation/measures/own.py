@@ -54,8 +54,8 @@ def _wrong_score(score: Any) -> Iterator[str]:
     if score.direction not in DIRECTIONS:
         yield f"direction {score.direction!r}: 'up', 'down' or None is expected"
     for bound in (score.low, score.high):
-        if not isinstance(bound, int | float) or isinstance(bound, bool) or bound != bound:
-            yield f"low {score.low!r}, high {score.high!r}: numbers are expected, inf where there is no bound"
+        if not _is_number(bound):
+            yield f"low {score.low!r:.80}, high {score.high!r:.80}: numbers are expected, inf where there is no bound"
             return
     if score.low > score.high:
         yield f"low {score.low!r} is more than high {score.high!r}"
@@ -66,6 +66,13 @@ def _wrong_score(score: Any) -> Iterator[str]:
     most = score.most_codes
     if most is not None and (not isinstance(most, int) or isinstance(most, bool)):
         yield f"most_codes {most!r}: a whole number, or None, is expected"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def accepted(measure: Measure, found: Any) -> Measured:
