@@ -1,7 +1,6 @@
 """The beta-VAE score, and its pairs from codes and factors."""
 
 import warnings
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,23 +53,16 @@ def beta_vae(
 
 
 def beta_vae_of_codes(
-    train_z: Any,
-    train_factors: Any,
-    test_z: Any,
-    test_factors: Any,
-    *,
-    train_points: int = 10_000,
-    test_points: int = 5000,
-    batch_size: int = 64,
-    seed: int = 0,
-) -> dict[str, float]:
-    """The scores of `beta_vae` by points of `sample_pairs`: learnt on training codes, scored on test codes.
+    train_z: Any, train_factors: Any, test_z: Any, test_factors: Any,
+    *, train_points: int = 10_000, test_points: int = 5000, batch_size: int = 64, seed: int = 0,
+) -> dict[str, float]:  # fmt: skip
+    """`beta_vae` of points that `sample_pairs` draws from codes and their factors.
 
-    Takes codes [N, D] and [M, D] with their factors [N, F] and [M, F]; the rest is as in these two.
+    It learns on those of the training codes [N, D] and is scored on those of the test codes [M, D].
     """
-    draw = partial(sample_pairs, batch_size=batch_size, seed=seed)
-    points, factor = draw(train_z, train_factors, num_points=train_points)
-    held, held_factor = draw(test_z, test_factors, num_points=test_points)
+    draw = {"batch_size": batch_size, "seed": seed}
+    points, factor = sample_pairs(train_z, train_factors, num_points=train_points, **draw)
+    held, held_factor = sample_pairs(test_z, test_factors, num_points=test_points, **draw)
     return beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)
 
 

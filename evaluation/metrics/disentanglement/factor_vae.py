@@ -1,6 +1,5 @@
 """The FactorVAE score, and its votes from codes and factors."""
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,32 +64,20 @@ def factor_vae(
 
 
 def factor_vae_of_codes(
-    train_z: Any,
-    train_factors: Any,
-    test_z: Any,
-    test_factors: Any,
-    *,
-    train_votes: int = 10_000,
-    test_votes: int = 5000,
-    batch_size: int = 64,
-    prune_threshold: float = 0.05,
+    train_z: Any, train_factors: Any, test_z: Any, test_factors: Any,
+    *, train_votes: int = 10_000, test_votes: int = 5000, batch_size: int = 64, prune_threshold: float = 0.05,
     seed: int = 0,
-) -> dict[str, float]:
-    """The scores of `factor_vae` by votes of `sample_votes`: training codes name, test codes are scored.
+) -> dict[str, float]:  # fmt: skip
+    """`factor_vae` of votes that `sample_votes` draws from codes and their factors.
 
-    Takes codes [N, D] and [M, D] with their factors [N, F] and [M, F]; the rest is as in these two.
+    Votes from the training codes [N, D] name the codes, those from the test codes [M, D] are scored.
     """
-    draw = partial(sample_votes, batch_size=batch_size, seed=seed)
-    votes, factor = draw(train_z, train_factors, num_votes=train_votes)
-    held, held_factor = draw(test_z, test_factors, num_votes=test_votes)
-    return factor_vae(
-        votes,
-        factor,
-        np.asarray(train_z, np.float64).var(axis=0, ddof=1),
-        eval_local_variances_z=held,
-        eval_factor_index=held_factor,
-        prune_threshold=prune_threshold,
-    )
+    draw = {"batch_size": batch_size, "seed": seed}
+    votes, factor = sample_votes(train_z, train_factors, num_votes=train_votes, **draw)
+    held, held_factor = sample_votes(test_z, test_factors, num_votes=test_votes, **draw)
+    overall = np.asarray(train_z, np.float64).var(axis=0, ddof=1)
+    of_test = {"eval_local_variances_z": held, "eval_factor_index": held_factor}
+    return factor_vae(votes, factor, overall, **of_test, prune_threshold=prune_threshold)
 
 
 def factor_vae_votes(local_variances_z: Floats, global_variances: Floats) -> Ints:
