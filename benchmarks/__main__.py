@@ -25,17 +25,8 @@ from disentangle_bench.files import TooManyFolders, printable
 
 NAMES = (
     *("run", "eval", "leaderboard", "report", "status", "cancel"),
-    *(
-        "compare",
-        "studies.tune",
-        "studies.claims",
-        "studies.stress",
-        "verify",
-        "data",
-        "listing.list",
-        "doctor",
-        "replay",
-    ),
+    *("compare", "studies.tune", "studies.claims", "studies.stress", "verify"),
+    *("data", "listing.list", "doctor", "replay"),
     *("storage.du", "storage.clean", "storage.merge"),
 )
 COMMANDS: dict[str, Callable[..., int]] = {

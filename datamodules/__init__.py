@@ -3,8 +3,8 @@
 In: a name and options. Out: uint8 batches with an index and named targets, five splits (`train`, `val`, `test`,
 `probe`, `probe_val`), what a method may know of the data, a fingerprint, and the view that a method trains on.
 
-A new data set is one file here and one line in `BUILT_IN`; from outside the package, the decorator `register` or
-an entry point of the group `disentangle_bench.datamodules`.
+A new data set is one file in `datasets/` and one line in `BUILT_IN`; from outside the package, the decorator
+`register` or an entry point of the group `disentangle_bench.datamodules`.
 """
 
 from __future__ import annotations

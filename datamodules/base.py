@@ -146,8 +146,11 @@ class ImageDataModule(TrainingBatches):
         return None
 
     def independent(self, split: SplitName) -> bool:
-        """Whether content and domain are independent in a split by the way it was made, so that it needs no weights."""
-        return False
+        """Whether content and domain are independent in a split by the way it was made, so that it needs no weights.
+
+        A domain that is drawn by class is drawn without regard to it for test images, unless the shift says otherwise.
+        """
+        return self.correlated and split == "test" and shifts.test_is_drawn_independently(self.shift)
 
     @property
     def entangled(self) -> tuple[str, ...]:

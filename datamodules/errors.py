@@ -1,5 +1,9 @@
 """What can be wrong with a data set; each message is one line that says what would be right."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class DataNotFound(FileNotFoundError):
     """A data set's files are not where they should be; the message says what to put where."""
@@ -11,3 +15,16 @@ class DataMismatch(ValueError):
 
 class DataCorrupt(DataMismatch):
     """Files are there but are not what they should be; the message names them."""
+
+
+@contextmanager
+def as_published(file: Path) -> Iterator[None]:
+    """Within the block, what reads a published file says of one that it can't read, in whatever way, is DataCorrupt."""
+    try:
+        yield
+    except (DataCorrupt, MemoryError):
+        raise
+    except Exception as error:  # whatever a damaged or hostile file makes the readers raise
+        gone = isinstance(error, FileNotFoundError)
+        what = "missing" if gone else f"cut short or not the published file ({error})"
+        raise DataCorrupt(f"{file}: {what}; get it again") from error

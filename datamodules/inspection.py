@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from tabulate import tabulate
 
 from disentangle_bench.datamodules.base import PROBES, SPLITS, ImageDataModule, SplitName
 from disentangle_bench.datamodules.batches.split import Split
@@ -81,11 +82,11 @@ class Report:
         ]
         for name, values in self.table.items():
             rows = [[value, *(str(counts[split]) for split in SPLITS)] for value, counts in values.items()]
-            lines += ["", *_aligned([[name, *SPLITS], *rows])]
+            lines += ["", _aligned([[name, *SPLITS], *rows])]
         if self.cross:
             columns = list(next(iter(self.cross.values())))
             rows = [[domain, *(str(n) for n in counts.values())] for domain, counts in self.cross.items()]
-            lines += ["", *_aligned([["", *columns], *rows])]
+            lines += ["", _aligned([["", *columns], *rows])]
         return "\n".join(lines)
 
 
@@ -236,6 +237,5 @@ def _value(datamodule: ImageDataModule, spec: TargetSpec, split: Split, position
     return f"{spec.name} {_names(datamodule, spec)[value] if spec.discrete else format(float(value), '.2f')}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+def _aligned(rows: list[list[str]]) -> str:
+    return tabulate(rows, tablefmt="plain", stralign="right", disable_numparse=True)

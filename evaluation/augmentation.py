@@ -18,21 +18,12 @@ def crops(images: Tensor, seed: Sequence[int], mirror: bool) -> Tensor:
         seed: numbers that name the draw.
         mirror: whether a mirror image means the same.
     """
-    size = (images.shape[-2], images.shape[-1])
-    steps = [K.RandomResizedCrop(size, scale=(0.08, 1.0)), K.RandomHorizontalFlip(p=0.5 if mirror else 0.0)]
-    return _drawn(steps, images, seed)
+    return _drawn(_cropped(images, 0.08, mirror), images, seed)
 
 
 def simclr(images: Tensor, seed: Sequence[int], mirror: bool) -> Tensor:
     """SimCLR's views for small images (Chen et al. 2020): crops, mirror images, colour jitter and grey."""
-    size = (images.shape[-2], images.shape[-1])
-    steps: list[torch.nn.Module] = [
-        K.RandomResizedCrop(size, scale=(0.2, 1.0)),
-        K.RandomHorizontalFlip(p=0.5 if mirror else 0.0),
-    ]
-    if images.shape[1] == 3:
-        steps += [K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2)]
-    return _drawn(steps, images, seed)
+    return _drawn([*_cropped(images, 0.2, mirror), *_coloured(images)], images, seed)
 
 
 def ip_irm(images: Tensor, seed: Sequence[int], mirror: bool, shape: tuple[int, int] | None = None) -> Tensor:
@@ -44,13 +35,19 @@ def ip_irm(images: Tensor, seed: Sequence[int], mirror: bool, shape: tuple[int, 
         mirror: whether a mirror image means the same.
         shape: (h, w) of the views; that of the images if not given.
     """
-    steps: list[torch.nn.Module] = [
-        K.RandomResizedCrop(shape or (images.shape[-2], images.shape[-1]), scale=(0.08, 1.0)),
-        K.RandomHorizontalFlip(p=0.5 if mirror else 0.0),
-    ]
-    if images.shape[1] == 3:
-        steps += [K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2)]
-    return _drawn([*steps, K.RandomGaussianBlur((3, 3), (0.1, 2.0), p=0.5)], images, seed)
+    blur = K.RandomGaussianBlur((3, 3), (0.1, 2.0), p=0.5)
+    return _drawn([*_cropped(images, 0.08, mirror, shape), *_coloured(images), blur], images, seed)
+
+
+def _cropped(images: Tensor, least: float, mirror: bool, shape: tuple[int, int] | None = None) -> list[torch.nn.Module]:
+    """Crops of at least a share of the area, at the size of the images or another one, and mirror images."""
+    size = shape or (images.shape[-2], images.shape[-1])
+    return [K.RandomResizedCrop(size, scale=(least, 1.0)), K.RandomHorizontalFlip(p=0.5 if mirror else 0.0)]
+
+
+def _coloured(images: Tensor) -> list[torch.nn.Module]:
+    """Colour jitter and grey, where there are colours."""
+    return [K.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8), K.RandomGrayscale(p=0.2)] if images.shape[1] == 3 else []
 
 
 def _drawn(steps: Sequence[torch.nn.Module], images: Tensor, seed: Sequence[int]) -> Tensor:

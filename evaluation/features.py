@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -62,19 +62,25 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 @contextmanager
-def inference_mode(module: nn.Module):
+def modes_kept(module: nn.Module) -> Iterator[None]:
+    """After the block each submodule is in training or in evaluation as before."""
+    flags = {part: part.training for part in module.modules()}
+    try:
+        yield
+    finally:
+        for part, flag in flags.items():
+            part.training = flag
+
+
+@contextmanager
+def inference_mode(module: nn.Module) -> Iterator[None]:
     """Evaluation mode, no gradient, full float32 precision; the training flag of each submodule comes back after.
 
     Products and convolutions of float32 are not rounded to TF32 either, whatever the caller runs under.
     """
-    flags = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad(), full_precision():
-            yield
-    finally:
-        for part, flag in flags.items():
-            part.training = flag
+    with modes_kept(module), torch.no_grad(), full_precision():
+        module.eval()
+        yield
 
 
 def encode(

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation import augmentation
-from disentangle_bench.evaluation.features import inference_mode
+from disentangle_bench.evaluation.features import inference_mode, modes_kept
 from disentangle_bench.evaluation.metrics.arrays import full_precision
 from disentangle_bench.evaluation.network import Network, as_bytes
 
@@ -91,15 +91,13 @@ def _put_back(module: nn.Module, weights: bool) -> Iterator[None]:
     """After the block the module is as before: what it trains, its modes, and the weights too if they were tuned."""
     before = {name: value.detach().clone() for name, value in module.state_dict().items()} if weights else {}
     wanted = {p: p.requires_grad for p in module.parameters()}
-    flags = {part: part.training for part in module.modules()}
     try:
-        yield
+        with modes_kept(module):
+            yield
     finally:
         for parameter, flag in wanted.items():
             parameter.requires_grad_(flag)
             parameter.grad = None
-        for part, training in flags.items():
-            part.training = training
         if before:
             module.load_state_dict(before)
 

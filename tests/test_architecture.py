@@ -173,5 +173,5 @@ def test_the_map_leads_somewhere():
         line.split("|") for line in text.splitlines() if line.startswith("| ") and not line.startswith("| question")
     ]
     paths = [row[2].strip().strip("`") for row in rows]
-    assert len(paths) == 23
+    assert len(paths) == 26
     assert all((ROOT / path).exists() for path in paths), paths

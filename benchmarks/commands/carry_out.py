@@ -46,11 +46,15 @@ def carry_out(
     from disentangle_bench.benchmarks.planning.lookup import check_names, names_own_code
 
     starts_cells = launcher == "local" and not dry_run and _is_incomplete(request, folder)
-    if starts_cells and names_own_code(request):
-        _warm_up()  # somebody's own code imports torch, which takes as long as to warm up
-    check_names(request)
-    if starts_cells:
-        _warm_up()
+    if starts_cells:  # import in the background, once, what cells need, while planning imports it here
+        from disentangle_bench.benchmarks.launchers.local import warm_up
+
+        if names_own_code(request):
+            warm_up()  # somebody's own code imports torch, which takes as long as to warm up
+        check_names(request)
+        warm_up()
+    else:
+        check_names(request)
     from disentangle_bench.benchmarks.execution.build import edited_measures
     from disentangle_bench.benchmarks.launchers import Launch, run
     from disentangle_bench.benchmarks.machine import count_cores, find_devices
@@ -67,7 +71,11 @@ def carry_out(
         print(f"bench: {printable(told)}", file=sys.stderr)
     preconditions.require_logger(logger, cells[0])
     preconditions.refuse_foreign_checkpoints(cells, folder)
-    cores = _cores(cells, request) if launcher == "slurm" else count_cores()
+    cores = count_cores()
+    if launcher == "slurm":
+        from disentangle_bench.benchmarks.launchers.slurm_submission import cores_for
+
+        cores = resources.cpus_per_task or cores_for(cells, request.threads)
     fitting = available // devices if accelerator == "gpu" else cores // (devices * (request.threads or cores))
     side_by_side = min(jobs or max(1, fitting), len(cells))
     launch = Launch(
@@ -91,20 +99,6 @@ def carry_out(
         raise KeyboardInterrupt(str(stop) or "the same command goes on from here") from stop
     _show(cells, outcome, launch, alone)
     return cells, 1 if outcome.failed else 0
-
-
-def _warm_up() -> None:
-    """Import in the background, once, what cells need, while planning imports it here."""
-    from disentangle_bench.benchmarks.launchers.local import warm_up
-
-    warm_up()
-
-
-def _cores(cells: list[Cell], request: Suite) -> int:
-    """For each process of a job."""
-    from disentangle_bench.benchmarks.launchers.slurm_submission import cores_for
-
-    return request.resources.cpus_per_task or cores_for(cells, request.threads)
 
 
 def _show(cells: list[Cell], outcome: LaunchResult, launch: Launch, alone: bool) -> None:

@@ -179,14 +179,8 @@ class StepCheckpoints(Checkpoint):
     ) -> None:
         """Act on what the processes agree on. After an epoch's last step its own checkpoint follows at once."""
         bad = self._next_bad_step(trainer, outputs, batch, batch_idx)
-        action = StepAction.GO_ON
-        if trainer.is_global_zero and time.monotonic() - self._saved >= self.every:
-            action = StepAction.SAVE
-        if signals.requested():
-            action = StepAction.STOP
-        if bad is not None:
-            action = StepAction.NOT_FINITE
-        action = StepAction(agree(action, self._group))
+        due = trainer.is_global_zero and time.monotonic() - self._saved >= self.every
+        action = self._agreed(due, bad)
         if action == StepAction.NOT_FINITE:
             self._give_up(trainer, bad)
         if action == StepAction.GO_ON or trainer.is_last_batch:
@@ -197,13 +191,9 @@ class StepCheckpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Lightning calls this after the method's own hook of that name."""
-        action = StepAction.GO_ON
         seconds = min(self.every, self.EPOCH_SECONDS)
-        if trainer.fit_loop.done or (trainer.is_global_zero and time.monotonic() - self._saved >= seconds):
-            action = StepAction.SAVE
-        if signals.requested():
-            action = StepAction.STOP
-        action = StepAction(agree(action, self._group))
+        due = trainer.fit_loop.done or (trainer.is_global_zero and time.monotonic() - self._saved >= seconds)
+        action = self._agreed(due)
         if action != StepAction.GO_ON:
             self.save(trainer)
         if action == StepAction.STOP:
@@ -218,6 +208,13 @@ class StepCheckpoints(Checkpoint):
             self._give_up(trainer, bad)
         trainer.save_checkpoint(checkpoint_path(self.run.checkpoints, trainer.global_step))
         self._saved = time.monotonic()
+
+    def _agreed(self, due: bool, bad: BadStep | None = None) -> StepAction:
+        """The most urgent of what the processes want: a checkpoint that is due, a stop, or an end for a bad step."""
+        action = StepAction.SAVE if due else StepAction.GO_ON
+        if signals.requested():
+            action = StepAction.STOP
+        return StepAction(agree(StepAction.NOT_FINITE if bad else action, self._group))
 
     def _stop(self) -> None:
         if signals.requested() is None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from inspect import isclass, signature
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
@@ -19,6 +18,7 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.pictures import artefacts
+from disentangle_bench.registry import imported
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,13 +56,10 @@ def find(path: str) -> type[Logger]:
     Raises:
         RequestError: there is none, or it is something else.
     """
-    module, _, name = path.rpartition(".")
     try:
-        found = resolve_name(f"{module}:{name}")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
-        raise RequestError(f"--logger {path}: importing it ended with {type(error).__name__}: {error}") from error
+        found = imported(path, "logger")
+    except LookupError as error:
+        raise RequestError(f"--logger: {error}") from error
     if not (isclass(found) and issubclass(found, Logger)):
         raise RequestError(f"--logger {path}: expected a class derived from lightning.pytorch.loggers.Logger")
     return found

@@ -43,7 +43,7 @@ def in_all(seconds: Sequence[float], slots: int) -> str:
 
 def taken(record: Record) -> float:
     """Seconds that a run took to train and to judge; 0 where its record doesn't tell."""
-    return sum(float(record["cost"].get(part) or 0.0) for part in _PARTS)
+    return sum(float(record["cost"].get(part) or 0.0) for part in ("train_seconds", "eval_seconds"))
 
 
 def _expected(cell: Cell, records: list[Record]) -> float | None:
@@ -54,9 +54,6 @@ def _expected(cell: Cell, records: list[Record]) -> float | None:
     kind = (cell.dataset, cell.method, cell.suite, cell.budget)
     alike = alike or [record for record in records if _kind(record) == kind]
     return fmean(map(taken, alike)) if alike else None
-
-
-_PARTS = ("train_seconds", "eval_seconds")
 
 
 def _kind(record: Record) -> tuple:

@@ -37,7 +37,7 @@ class CellJob(Checkpointable):
         job = submitit.JobEnvironment()
         if job.global_rank == 0:
             slurm_queue.note_job(self.run, job.job_id)
-        log = os.open(self.run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        log = os.open(self.run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
         signals.install()

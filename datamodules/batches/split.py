@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -81,3 +81,25 @@ class Split:
         """What to call an image when speaking to a person: its file's name, or its number."""
         row = position if self.rows is None else int(self.rows[position])
         return f"image {row}" if self.names is None else bytes(self.names[row]).decode("utf-8", "backslashreplace")
+
+
+def splits_at(
+    rows: Mapping[SplitName, np.ndarray],
+    images: Images,
+    targets: Mapping[str, np.ndarray],
+    digest: str | Callable[[], str],
+    names: np.ndarray | None = None,
+) -> dict[SplitName, Split]:
+    """Splits that share all images.
+
+    Args:
+        rows: int positions in `images` of each split's own.
+        images: uint8 [M, C, H, W].
+        targets: name -> [M] values.
+        digest: of `images`, see `Split`.
+        names: of `images`, see `Split`.
+    """
+    return {
+        name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest, names)
+        for name, at in rows.items()
+    }

@@ -11,7 +11,7 @@ import numpy as np
 import torchvision
 from torchvision.datasets.utils import check_integrity
 
-from disentangle_bench.datamodules.batches.split import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.class_folders import ClassFolders
 from disentangle_bench.datamodules.splits.stratified import three_way
@@ -75,12 +75,8 @@ class CIFAR10(ClassFolders):
         num_train = sum(len(batch["data"]) for batch in batches[: len(tv.train_list)])
         held = np.arange(num_train, total)
         rows = three_way(targets["class"], val=self.val_fraction, test=held, seed=self.split_seed)
-        splits = {
-            name: Split(stored.images, {key: values[at] for key, values in targets.items()}, at, stored.checksum)
-            for name, at in rows.items()
-        }
         specs = tuple(TargetSpec(name, "class", len(names), "content") for name, names in self._value_names.items())
-        return splits, specs
+        return splits_at(rows, stored.images, targets, stored.checksum), specs
 
     def _refuse_options(self) -> None:
         """Raise DataMismatch if an option for image files is set: the published ones hold arrays."""

@@ -71,12 +71,8 @@ class ColoredDigits(Digits):
         """Splits of coloured images with the targets `class` and `color`."""
         self._value_names = {"color": colouring.hue_names(10)}
         grey, labels, positions = self._grey()
-        of_split: dict[SplitName, float] = {
-            "train": self.correlation,
-            "val": self.correlation,
-            "test": shifts.test_correlation(self.shift),
-        }
-        hues = colouring.draw_by_split(labels, positions, 10, of_split, self.split_seed)
+        in_test = shifts.test_correlation(self.shift)
+        hues = colouring.draw_by_split(labels, positions, 10, self.correlation, in_test, self.split_seed)
         splits = {
             name: Split(colouring.paint(grey[rows], hues[rows], 10), {"class": labels[rows], "color": hues[rows]})
             for name, rows in positions.items()
@@ -89,7 +85,3 @@ class ColoredDigits(Digits):
     def redrawn(self, name: probe.ProbeName, split: Split) -> Split:
         """The digits of a split, each in several hues drawn anew."""
         return colouring.repainted(split, 10, "color", probe.LEAST[name], self.probe_generator(name))
-
-    def independent(self, split: SplitName) -> bool:
-        """Hues of test images are drawn without regard to the class, unless the shift says otherwise."""
-        return split == "test" and shifts.test_is_drawn_independently(self.shift)

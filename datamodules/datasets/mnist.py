@@ -11,7 +11,7 @@ import torch
 import torchvision
 from torchvision.transforms.functional import InterpolationMode, rotate
 
-from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits import colouring, probe, shifts
@@ -19,6 +19,7 @@ from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.splits.stratified import three_way
 from disentangle_bench.datamodules.storage import idx
 from disentangle_bench.datamodules.storage.image_cache import Stored
+from disentangle_bench.datamodules.storage.on_demand import OnDemand
 from disentangle_bench.datamodules.targets import TargetSpec
 
 PREFIXES = ("train", "t10k")
@@ -44,8 +45,7 @@ class MNIST(StoredDataModule):
         """Splits of grey images with the target `class`."""
         self._value_names = {"class": self.CLASSES}
         stored, labels, rows = self._grey(home)
-        images = EqualChannels(stored.images)
-        splits = {name: Split(images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
+        splits = splits_at(rows, EqualChannels(stored.images), {"class": labels}, stored.checksum)
         return splits, (TargetSpec("class", "class", 10, "content"),)
 
     def _grey(self, home: Path) -> tuple[Stored, np.ndarray, dict[SplitName, np.ndarray]]:
@@ -102,7 +102,7 @@ class FashionMNIST(MNIST):
     SYSTEM = (Path("/usr/share/datasets/fashion-mnist"),)
 
 
-class RotatedImages:
+class RotatedImages(OnDemand):
     """Grey images that are turned when a batch is taken; only the upright ones are stored.
 
     Args:
@@ -114,9 +114,6 @@ class RotatedImages:
     def __init__(self, upright: Images, values: np.ndarray, of: np.ndarray):
         self.upright, self.values, self.of = upright, values, of
         self.shape = (len(values), *upright.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.values)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         images, values = torch.from_numpy(self.upright[self.of[rows]]), torch.from_numpy(self.values[rows])
@@ -149,12 +146,8 @@ class _Coloured(MNIST):
         names = colouring.hue_names(10) if self.domain_kind == "color" else tuple(map(str, ANGLES))
         self._value_names = {"class": self.CLASSES, self.domain_kind: names}
         stored, labels, rows = self._grey(home)
-        of_split: dict[SplitName, float] = {
-            "train": self.correlation,
-            "val": self.correlation,
-            "test": shifts.test_correlation(self.shift),
-        }
-        values = colouring.draw_by_split(labels, rows, self.num_values, of_split, self.split_seed)
+        in_test, seed = shifts.test_correlation(self.shift), self.split_seed
+        values = colouring.draw_by_split(labels, rows, self.num_values, self.correlation, in_test, seed)
         images: Images
         if self.domain_kind == "color":
             painted = colouring.Painted(stored.images, values, 10)
@@ -162,11 +155,7 @@ class _Coloured(MNIST):
         else:
             turned = self._rotated(home, stored, values)
             images, digest = EqualChannels(turned.images), turned.checksum
-        splits = {
-            name: Split(images, {"class": labels[at], self.domain_kind: values[at]}, at, digest)
-            for name, at in rows.items()
-        }
-        return splits, (
+        return splits_at(rows, images, {"class": labels, self.domain_kind: values}, digest), (
             TargetSpec("class", "class", 10, "content"),
             TargetSpec(self.domain_kind, "class", self.num_values, "domain"),
         )
@@ -181,21 +170,13 @@ class _Coloured(MNIST):
         targets = {"class": split.targets["class"][of], "rotation": values}
         return Split(EqualChannels(RotatedImages(self._upright, values, split.rows[of])), targets)
 
-    def independent(self, split: SplitName) -> bool:
-        """Domains of test images are drawn without regard to the class, unless the shift says otherwise."""
-        return split == "test" and shifts.test_is_drawn_independently(self.shift)
-
     def _rotated(self, home: Path, grey: Stored, values: np.ndarray) -> Stored:
         self._upright = grey.images
 
-        def fill(out: np.ndarray) -> None:
-            turned = RotatedImages(grey.images, values, np.arange(len(values)))
-            for start in range(0, len(out), 4096):
-                out[start : start + 4096] = turned[np.arange(start, min(start + 4096, len(out)))]
-
+        turned = RotatedImages(grey.images, values, np.arange(len(values)))
         files = self._files(home)
         drawn = (self.correlation, str(self.shift), self.split_seed, self.val_fraction)
-        return self._store(files[0].parent, files, grey.images.shape, fill, rotations=drawn)
+        return self._store(files[0].parent, files, grey.images.shape, turned.fill, rotations=drawn)
 
 
 class ColoredMNIST(_Coloured):

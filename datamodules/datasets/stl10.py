@@ -9,7 +9,7 @@ import numpy as np
 import torchvision
 
 from disentangle_bench.datamodules.base import PretrainOn
-from disentangle_bench.datamodules.batches.split import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits.stratified import three_way
@@ -70,7 +70,7 @@ class STL10(StoredDataModule):
         stored = self._store(home, files, (int(starts[-1]), 3, EDGE, EDGE), fill, parts=parts)
         test = np.arange(starts[1], starts[2])
         rows = three_way(labels[: starts[2]], val=self.val_fraction, test=test, seed=self.split_seed)
-        splits = {name: Split(stored.images, {"class": labels[at]}, at, stored.checksum) for name, at in rows.items()}
+        splits = splits_at(rows, stored.images, {"class": labels}, stored.checksum)
         extra = np.arange(starts[2], starts[-1])
         self.unlabeled = Split(stored.images, {"class": labels[extra]}, extra, stored.checksum)
         return splits, (TargetSpec("class", "class", 10, "content"),)

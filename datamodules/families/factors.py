@@ -12,7 +12,7 @@ from jsonargparse.typing import PositiveInt
 from PIL import Image
 
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.families.stored import StoredDataModule
 from disentangle_bench.datamodules.splits.stratified import three_way
@@ -30,8 +30,8 @@ class Grid(ImageDataModule):
     order_tells = True
 
     def independent(self, split: SplitName) -> bool:
-        """Whether the content is independent of the domain, as it is unless a combination is held out."""
-        return split == "test" or not self.entangled
+        """Whether the content is independent of the domain: unless they go together, or a combination is held out."""
+        return super().independent(split) if self.correlated else split == "test" or not self.entangled
 
     @property
     def entangled(self) -> tuple[str, ...]:
@@ -68,11 +68,7 @@ class FactorDataModule(Grid, StoredDataModule):
         rows: dict[SplitName, np.ndarray],
     ) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
         """Splits that share all images, and the targets with the domain that was asked for."""
-        splits = {
-            name: Split(images, {key: values[at] for key, values in factors.items()}, at, digest)
-            for name, at in rows.items()
-        }
-        return splits, with_domain(specs, self.domain, self.name)
+        return splits_at(rows, images, factors, digest), with_domain(specs, self.domain, self.name)
 
 
 def with_domain(specs: tuple[TargetSpec, ...], domain: str | None, name: str) -> tuple[TargetSpec, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
+from disentangle_bench.datamodules.batches.split import Images, Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.storage import archives, decode, image_cache, locate
 from disentangle_bench.datamodules.storage.image_files import FileImages, Listing, known_digest
@@ -198,10 +198,7 @@ class ImageFileDataModule(StoredDataModule):
             )
         else:
             images, digest = source, partial(known_digest, source, folder, identity)  # reads every file: when asked
-        return {
-            name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest, source.names)
-            for name, at in rows.items()
-        }
+        return splits_at(rows, images, targets, digest, source.names)
 
     def _readable(
         self, unreadable: list, listing: Listing, rows: dict[SplitName, np.ndarray]

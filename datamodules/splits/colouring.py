@@ -58,16 +58,18 @@ def draw_by_split(
     labels: np.ndarray,
     rows: Mapping[SplitName, np.ndarray],
     num_hues: int,
-    correlations: Mapping[SplitName, float],
+    correlation: float,
+    in_test: float,
     seed: int,
 ) -> np.ndarray:
-    """Draw a hue number for each image, in each split with its own correlation and its own random numbers.
+    """Draw a hue number for each image, in each split with its own random numbers.
 
     Args:
         labels: int [N] class numbers.
         rows: positions of each split's images, in the order train, val, test.
         num_hues: how many hues there are.
-        correlations: of each split.
+        correlation: in the training and validation split.
+        in_test: in the test split.
         seed: of the draw.
 
     Returns:
@@ -76,7 +78,7 @@ def draw_by_split(
     hues = np.zeros(len(labels), np.int64)
     for number, (name, at) in enumerate(rows.items()):
         generator = np.random.Generator(np.random.PCG64([seed, number]))
-        hues[at] = draw_hues(labels[at], num_hues, correlations[name], generator)
+        hues[at] = draw_hues(labels[at], num_hues, in_test if name == "test" else correlation, generator)
     return hues
 
 

@@ -8,7 +8,6 @@ a checksum. A file that is cut short, altered or made from other data is never u
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -157,23 +156,14 @@ def _open(folder: Path, identity: str, shape: tuple[int, ...]) -> Stored | None:
 
 
 def _build(folder: Path, identity: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]]) -> None:
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": tuple(int(n) for n in shape)}
-    )
-    start, size = header.tell(), int(np.prod(shape, dtype=np.int64))
     with _explained(folder, shape):
         handle, name = tempfile.mkstemp(dir=folder, prefix="unfinished-", suffix=".npy")
     try:
         with os.fdopen(handle, "r+b") as file:
             with _explained(folder, shape):
-                file.write(header.getvalue())
-                file.flush()
+                images = np.lib.format.open_memmap(name, "w+", np.uint8, tuple(int(n) for n in shape))
                 if hasattr(os, "posix_fallocate"):  # a full disk is an error now rather than a bus error later
-                    os.posix_fallocate(file.fileno(), 0, start + size)
-                else:
-                    file.truncate(start + size)
-            images = np.memmap(file, np.uint8, "r+", start, shape)
+                    os.posix_fallocate(file.fileno(), 0, Path(name).stat().st_size)
             notes = fill(np.asarray(images))
             images.flush()
             os.fsync(file.fileno())

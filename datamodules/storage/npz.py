@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import as_published
 
 
 def read_chunks(
@@ -29,17 +28,12 @@ def read_chunks(
     Raises:
         DataCorrupt: there is no such array in the file, it is of another shape or type, or the file is damaged.
     """
-    try:
-        with zipfile.ZipFile(file) as archive, archive.open(f"{member}.npy") as unpacked:
-            np.lib.format.read_magic(unpacked)
-            found, fortran, dtype = np.lib.format.read_array_header_1_0(unpacked)
-            if found != shape or fortran or dtype != np.uint8:
-                raise ValueError(f"{member} is {dtype} {found}, not uint8 {shape}")
-            for start in range(0, shape[0], rows):
-                part = (min(rows, shape[0] - start), *shape[1:])
-                yield (
-                    slice(start, start + part[0]),
-                    np.frombuffer(unpacked.read(int(np.prod(part))), np.uint8).reshape(part),
-                )
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+    with as_published(file), zipfile.ZipFile(file) as archive, archive.open(f"{member}.npy") as unpacked:
+        np.lib.format.read_magic(unpacked)
+        found, fortran, dtype = np.lib.format.read_array_header_1_0(unpacked)
+        if found != shape or fortran or dtype != np.uint8:
+            raise ValueError(f"{member} is {dtype} {found}, not uint8 {shape}")
+        for start in range(0, shape[0], rows):
+            part = (min(rows, shape[0] - start), *shape[1:])
+            pixels = np.frombuffer(unpacked.read(int(np.prod(part))), np.uint8)
+            yield slice(start, start + part[0]), pixels.reshape(part)

@@ -19,7 +19,7 @@ class OnDemand:
     """
 
     on_demand: ClassVar[bool] = True
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
 
     def __len__(self) -> int:
         return self.shape[0]

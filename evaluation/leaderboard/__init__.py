@@ -1,1 +1,1 @@
-"""Records and outcomes come in, one typed frame is made of them, tables go out in four formats; no encoder runs."""
+"""Records and outcomes come in, one typed frame is made of them, tables and pages go out; no encoder runs."""

@@ -247,7 +247,7 @@ def _compare(
         gains = same_images({place: sign * differences(new, old) for place, (old, new) in sides_of.items()})
         noise = Layout.of([gains[place] for place in places]).means()
         for k, place in enumerate(places):
-            old_runs, new_runs = zip(*pairs[place].values(), strict=True)
+            old_runs, new_runs = sides_of[place]
             lines.append(
                 place._asdict()
                 | {

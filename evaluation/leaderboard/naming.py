@@ -162,11 +162,7 @@ def _differing(variants: Sequence[Mapping[str, str]]) -> list[str]:
 
 
 def _spelled(values: Mapping[str, str], names: Iterable[str]) -> str:
-    return ", ".join(f"{_leaf(name)}={values[name]}" for name in sorted(names) if name in values)
-
-
-def _leaf(name: str) -> str:
-    return name.split(".", 1)[1]
+    return ", ".join(f"{name.partition('.')[2]}={values[name]}" for name in sorted(names) if name in values)
 
 
 def short(value: Any) -> str:

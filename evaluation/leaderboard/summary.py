@@ -1,4 +1,4 @@
-"""The leaderboard as one typed frame, and as text in four formats. Equal records give equal bytes."""
+"""The leaderboard as one typed frame, and as text in each format. Equal records give equal bytes."""
 
 from __future__ import annotations
 

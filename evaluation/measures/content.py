@@ -36,7 +36,7 @@ def validation(space: Space, target: TargetSpec) -> dict[str, float]:
         np.concatenate([y["train"], y["probe_val"]]),
         num_classes=target.size,
         l2_grid=COARSE_GRID,
-        weights=None if weights is None else joint_weights(None, weights, len(x["train"]), len(x["probe_val"])),
+        weights=joint_weights(None, weights, len(x["train"]), len(x["probe_val"])),
         refit=False,
     )
     return {"top1": weighted_accuracy(head.predict(x["probe_val"]), y["probe_val"], weights), "l2": head.l2}

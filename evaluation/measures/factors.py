@@ -172,19 +172,11 @@ def factor_vae(
 
     Codes are scaled to the range of a VAE's (`_scaled`): what is too narrow to count is then the same for all encoders.
     """
-    from disentangle_bench.evaluation.metrics import disentanglement as metrics
+    from disentangle_bench.evaluation.metrics.disentanglement import factor_vae_of_codes
 
-    train_z, train_f, test_z, test_f = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
-    votes, factor = metrics.sample_votes(train_z, train_f, num_votes=train_votes, batch_size=batch_size, seed=seed)
-    held, held_factor = metrics.sample_votes(test_z, test_f, num_votes=test_votes, batch_size=batch_size, seed=seed)
-    return metrics.factor_vae(
-        votes,
-        factor,
-        train_z.var(axis=0, ddof=1),
-        eval_local_variances_z=held,
-        eval_factor_index=held_factor,
-        prune_threshold=prune_threshold,
-    )
+    drawn = {"train_votes": train_votes, "test_votes": test_votes, "batch_size": batch_size, "seed": seed}
+    parts = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
+    return factor_vae_of_codes(*parts, **drawn, prune_threshold=prune_threshold)
 
 
 def beta_vae(
@@ -200,12 +192,10 @@ def beta_vae(
 
     Codes are scaled to the range of a VAE's (`_scaled`): the regression's penalty depends on it.
     """
-    from disentangle_bench.evaluation.metrics import disentanglement as metrics
+    from disentangle_bench.evaluation.metrics.disentanglement import beta_vae_of_codes
 
-    train_z, train_f, test_z, test_f = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
-    points, factor = metrics.sample_pairs(train_z, train_f, num_points=train_pairs, batch_size=batch_size, seed=seed)
-    held, held_factor = metrics.sample_pairs(test_z, test_f, num_points=test_pairs, batch_size=batch_size, seed=seed)
-    return metrics.beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)
+    parts = _scaled(*probe_and_test(space, targets, 10_000, 5000, bins, seed))
+    return beta_vae_of_codes(*parts, train_points=train_pairs, test_points=test_pairs, batch_size=batch_size, seed=seed)
 
 
 _SHARE = Score("up", 0, 1, "near 0")

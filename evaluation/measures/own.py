@@ -16,6 +16,8 @@ from disentangle_bench.evaluation.outcomes import Measured, has_outcomes
 ASPECTS = ("content", "domain", "factors", "descriptive")
 UNITS = ("percent", "plain")
 DIRECTIONS = (None, "up", "down")
+_PARTS = ("aspect", "matrix", "spaces", "source", "splits", "targets", "scores")
+_PARTS_OF_SCORE = ("direction", "low", "high", "chance", "unit", "most_codes")
 
 
 def wrong(measure: Measure) -> Iterator[str]:
@@ -24,7 +26,7 @@ def wrong(measure: Measure) -> Iterator[str]:
         yield f"name {measure.name!r}: letters, digits, _ and - are expected"
     if not isinstance(measure.version, int) or isinstance(measure.version, bool) or measure.version < 1:
         yield f"version {measure.version!r}: a whole number from 1 on is expected"
-    if not isinstance(measure.targets, TargetSelection):
+    if not isinstance(measure.targets, TargetSelection) or not isinstance(measure.targets.text, str):
         yield f"targets {measure.targets!r}: each('content'), FACTORS, NO_TARGET or another TargetSelection is expected"
     for part in ("splits", "source"):
         if not isinstance(getattr(measure, part), str):
@@ -34,6 +36,8 @@ def wrong(measure: Measure) -> Iterator[str]:
     spaces = measure.spaces
     if spaces is not None and not (isinstance(spaces, tuple) and all(isinstance(space, str) for space in spaces)):
         yield f"spaces {spaces!r}: a tuple of names, ('features',), or None is expected"
+    if not isinstance(measure.matrix, bool):
+        yield f"matrix {measure.matrix!r}: True or False is expected"
     if not callable(measure.run):
         yield f"run {measure.run!r}: a function (space, *targets) -> {{score: figure}} is expected"
     if not isinstance(measure.scores, dict) or not measure.scores:
@@ -50,8 +54,8 @@ def _wrong_score(score: Any) -> Iterator[str]:
     if score.direction not in DIRECTIONS:
         yield f"direction {score.direction!r}: 'up', 'down' or None is expected"
     for bound in (score.low, score.high):
-        if not isinstance(bound, int | float) or isinstance(bound, bool) or math.isnan(bound):
-            yield f"low {score.low!r}, high {score.high!r}: numbers are expected, inf where there is no bound"
+        if not _is_number(bound):
+            yield f"low {score.low!r:.80}, high {score.high!r:.80}: numbers are expected, inf where there is no bound"
             return
     if score.low > score.high:
         yield f"low {score.low!r} is more than high {score.high!r}"
@@ -59,6 +63,16 @@ def _wrong_score(score: Any) -> Iterator[str]:
         yield f"chance {score.chance!r}: words are expected, what a guess gets"
     if score.unit not in UNITS:
         yield f"unit {score.unit!r}: one of {', '.join(UNITS)} is expected"
+    most = score.most_codes
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool)):
+        yield f"most_codes {most!r}: a whole number, or None, is expected"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def accepted(measure: Measure, found: Any) -> Measured:
@@ -119,30 +133,23 @@ def described(title: str, about: Any) -> Measure:
     name, at, version = title.partition("@")
     if not (name and at and version.isdecimal() and isinstance(about, Mapping)):
         raise ValueError(f"{title!r:.80} is no measure's name and version")
-    scores = about.get("scores")
-    spaces = about.get("spaces")
-    texts = {key: about.get(key) for key in ("source", "splits", "targets")}
-    if (
-        about.get("aspect") not in ASPECTS
-        or not isinstance(about.get("matrix"), bool)
-        or not (spaces is None or (isinstance(spaces, list) and all(isinstance(space, str) for space in spaces)))
-        or not all(isinstance(text, str) for text in texts.values())
-        or not isinstance(scores, Mapping)
-        or not scores
-    ):
-        raise ValueError(f"{title}: not described by aspect, matrix, spaces, source, splits, targets and scores")
-    return Measure(
+    told: dict[str, Any] = dict.fromkeys(_PARTS) | dict(about)
+    scores, spaces = told["scores"], told["spaces"]
+    measure = Measure(
         name=name,
         version=int(version),
-        targets=TargetSelection(str(texts["targets"]), lambda targets: []),
-        splits=str(texts["splits"]),
-        source=str(texts["source"]),
-        scores={str(key): _score(title, score) for key, score in scores.items()},
-        aspect=about["aspect"],
+        targets=TargetSelection(told["targets"], lambda targets: []),
+        splits=told["splits"],
+        source=told["source"],
+        scores={str(key): _score(one) for key, one in scores.items()} if isinstance(scores, Mapping) else scores,
+        aspect=told["aspect"],
         run=not_here,
-        matrix=about["matrix"],
-        spaces=None if spaces is None else tuple(spaces),
+        matrix=told["matrix"],
+        spaces=tuple(spaces) if isinstance(spaces, list) else spaces,
     )
+    for problem in wrong(measure):
+        raise ValueError(f"{title}: {problem}")
+    return measure
 
 
 def not_here(space: Space) -> NoReturn:
@@ -150,19 +157,13 @@ def not_here(space: Space) -> NoReturn:
     raise NotImplementedError("this measure is known from records alone: its code is somebody else's")
 
 
-def _score(title: str, given: Any) -> Score:
+def _score(given: Any) -> Any:
+    """The score of a description; what is none stays as it is, for `wrong` to tell."""
     if not isinstance(given, Mapping):
-        raise ValueError(f"{title}: a score is described by direction, low, high, chance and unit")
-    low, high, most = given.get("low"), given.get("high"), given.get("most_codes")
-    if (
-        given.get("direction") not in DIRECTIONS
-        or given.get("unit") not in UNITS
-        or not isinstance(given.get("chance"), str)
-        or not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in (low, high))
-        or not (most is None or (isinstance(most, int) and not isinstance(most, bool)))
-    ):
-        raise ValueError(f"{title}: a score is described by direction, low, high, chance, unit and most_codes")
+        return given
+    told: dict[str, Any] = dict.fromkeys(_PARTS_OF_SCORE) | dict(given)
+    low, high = told["low"], told["high"]
     return Score(
-        given["direction"], -math.inf if low is None else low, math.inf if high is None else high,
-        given["chance"], given["unit"], most,
+        told["direction"], -math.inf if low is None else low, math.inf if high is None else high,
+        told["chance"], told["unit"], told["most_codes"],
     )  # fmt: skip

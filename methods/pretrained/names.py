@@ -63,20 +63,17 @@ def told_apart(text: str) -> Named:
         return Named("code", dotted(text))
     if colon and re.fullmatch(r"[\w-]+", kind):
         raise BadFile(f"{kind}: is no kind of encoder (expected {FORMS})")
-    if re.fullmatch(r"\w+", text) and _is_of_timm(text):
-        raise BadFile(f"no such file; the model of timm is written timm:{text}")
+    if re.fullmatch(r"\w+", text):
+        from timm import is_model  # seconds, and torch: for the sake of a message
+
+        if is_model(text):
+            raise BadFile(f"no such file; the model of timm is written timm:{text}")
     raise BadFile(f"{'not a regular' if path.exists() else 'no such'} file (expected {FORMS})")
 
 
 def _is_there(module: str) -> bool:
     """Whether Python may find a module, in this folder or on its path."""
     return Path(f"{module}.py").is_file() or Path(module).is_dir() or find_spec(module) is not None
-
-
-def _is_of_timm(name: str) -> bool:
-    from timm import is_model  # seconds, and torch: for the sake of a message
-
-    return is_model(name)
 
 
 def _model_and_file(rest: str) -> tuple[str, str]:

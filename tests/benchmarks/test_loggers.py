@@ -81,8 +81,8 @@ def test_a_logger_of_ones_own_gets_name_group_figures_and_cost(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("my_loggers.Nothing", "importing it ended with AttributeError"),
-        ("no_such_file.Logger", "importing it ended with ModuleNotFoundError"),
+        ("my_loggers.Nothing", "--logger: no logger at 'my_loggers.Nothing': no 'Nothing' in "),
+        ("no_such_file.Logger", "--logger: no logger at 'no_such_file.Logger': there is no no_such_file.py in "),
         ("json.JSONDecoder", "expected a class derived from lightning.pytorch.loggers.Logger"),
         ("my_loggers.Locked", "--logger my_loggers.Locked: ConnectionError: no key"),
     ],

@@ -225,6 +225,13 @@ def test_a_record_describes_a_measure_or_is_refused(folder, monkeypatch):
             read_record(folder / "result.json")
     (described,) = record["config"]["own_measures"].values()
     length = described["scores"]["length"]
+    for bound in (10**400, "0", True):
+        spoiled = {"length@1": described | {"scores": {"length": length | {"high": bound}}}}
+        write_json(folder / "result.json", record | {"config": record["config"] | {"own_measures": spoiled}})
+        with pytest.raises(
+            BadRecord, match=r"own_measures.: length@1: score 'length': low 0, high .*numbers are expected"
+        ):
+            read_record(folder / "result.json")
     other = described | {"scores": {"length": length | {"low": 99.0}}}
     write_json(folder / "result.json", record | {"config": record["config"] | {"own_measures": {"length@1": other}}})
     with pytest.raises(BadRecord, match="what changes a measure raises its version"):

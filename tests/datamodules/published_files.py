@@ -1,4 +1,4 @@
-"""Small files of random images, in the layouts in which data sets are published."""
+"""Small files of random images, in the layouts in which data sets are published, and all of one read back."""
 
 import gzip
 import hashlib
@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 from scipy.io import savemat
 
+from disentangle_bench import datamodules
+from disentangle_bench.datamodules.base import SPLITS
 from disentangle_bench.datamodules.datasets.factors import dsprites, shapes3d, smallnorb
 
 
@@ -167,3 +169,15 @@ def write_landmarks(root, count=24):
     lines = [f"{i + 1:06}.jpg  {' '.join(map(str, row))}\n" for i, row in enumerate(places)]
     (root / "list_landmarks_align_celeba.txt").write_text(f"{count}\n{' '.join(PLACES)}\n" + "".join(lines))
     return places
+
+
+def build(name, root, **options):
+    return datamodules.build(name, root=str(root), batch_size=4, **options)
+
+
+def every(module):
+    """All images and targets in the published order."""
+    splits = [module.splits[s] for s in SPLITS]
+    order = np.argsort(np.concatenate([split.rows for split in splits]))
+    images = np.concatenate([split.take(np.arange(len(split))) for split in splits])[order]
+    return images, {k: np.concatenate([split.targets[k] for split in splits])[order] for k in splits[0].targets}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 
 from disentangle_bench.benchmarks.__main__ import COMMANDS
@@ -32,7 +31,7 @@ def command_page() -> Iterator[tuple[str, str]]:
 def suite_page() -> Iterator[tuple[str, str]]:
     """The page of suites."""
     rows = [
-        (f"`{name}`", one.description, ", ".join(data_sets(one)), str(len(one.seeds)), budget(one))
+        (f"`{name}`", one.description, ", ".join(data_sets(one)), str(len(one.seeds)), _plain(one.budget.given))
         for name, one in suites().items()
     ]
     yield (
@@ -66,6 +65,6 @@ def data_sets(one: suite.Suite) -> list[str]:
     return list(dict.fromkeys([*one.datasets, *(row.dataset for row in one.experiments)]))
 
 
-def budget(one: suite.Suite) -> str:
+def _plain(budget: dict[str, float]) -> str:
     """`400 steps`."""
-    return ", ".join(f"{value:g} {unit}" for unit, value in asdict(one.budget).items() if value is not None)
+    return ", ".join(f"{value:g} {unit}" for unit, value in budget.items())

@@ -1,1 +1,3 @@
-"""Commands that take a suite apart: which settings to run it with, and what its runs say of the papers' claims."""
+"""Commands that ask something of suites or measures: which options to run with, whether the papers' claims hold, and
+where a measure can be trusted.
+"""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import zlib
 from pathlib import Path
 
 import numpy as np
 from jsonargparse.typing import PositiveInt
 from scipy.io import loadmat, whosmat
-from scipy.io.matlab import MatReadError
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, as_published
 from disentangle_bench.datamodules.families.factors import FactorDataModule, resized
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -82,13 +80,11 @@ def _files(home: Path) -> list[Path]:
 
 def _views(file: Path) -> np.ndarray:
     """uint8 [96, 128, 128, 3]: the views of one car; the elevation changes fastest."""
-    try:
+    with as_published(file):
         shapes = {name: shape for name, shape, _ in whosmat(file)}  # reads headers only: unpack nothing of another size
         if shapes.get("im") != (EDGE, EDGE, 3, AZIMUTHS, ELEVATIONS):
             raise DataCorrupt(f"{file}: holds {shapes or 'nothing'}, not `im` of (128, 128, 3, 24, 4); get it again")
         views = loadmat(file, variable_names=["im"])["im"]
-    except (OSError, KeyError, ValueError, TypeError, NotImplementedError, MatReadError, zlib.error) as error:
-        raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
     if views.dtype != np.uint8:
         raise DataCorrupt(f"{file}: `im` is {views.dtype}, not uint8")
     return views.transpose(3, 4, 0, 1, 2).reshape(VIEWS, EDGE, EDGE, 3)

@@ -8,7 +8,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, as_published
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
 from disentangle_bench.datamodules.splits.stratified import stratified_split
 from disentangle_bench.datamodules.storage.image_files import listing_of
@@ -75,10 +75,8 @@ class Causal3DIdent(ImageFileDataModule):
 
 def _latents(file: Path) -> np.ndarray:
     """Floats [N, 10], N at least 1."""
-    try:
+    with as_published(file):
         values = np.load(file, mmap_mode="r", allow_pickle=False)  # refuses a header that promises more than there is
-    except (OSError, ValueError, EOFError) as error:
-        raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
     if values.ndim != 2 or values.shape[1] != len(LATENTS) or not len(values) or values.dtype.kind != "f":
         raise DataCorrupt(f"{file}: latents are {values.dtype} {values.shape}, not numbers (N, {len(LATENTS)})")
     return np.array(values)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Images, Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import as_published
 from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.storage import npz
@@ -57,15 +56,13 @@ class DSprites(FactorDataModule):
         """Splits with a target for each factor."""
         self._value_names = {"shape": ("square", "ellipse", "heart")}
         file = home / FILE
-        try:
+        with as_published(file):
             with zipfile.ZipFile(file) as archive:
                 size = archive.getinfo("latents_values.npy").file_size
             if size > MOST_BYTES:
                 raise ValueError(f"latents of {size / 1e9:.1f} GB")
             with np.load(file, allow_pickle=False) as published:  # its `metadata` is a pickle, and not needed
                 values = published["latents_values"]
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
         check_factors(file, values, RANGES, whole=("shape",))
         stored = self._store(file.parent, [file], (len(values), 1, 64, 64), lambda out: _read_images(file, out[:, 0]))
         numbers = {"shape": values[:, SHAPE].astype(np.int64) - 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt
+from disentangle_bench.datamodules.errors import DataCorrupt, as_published
 from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, class_numbers
 from disentangle_bench.datamodules.targets import TargetSpec
 
@@ -45,24 +45,18 @@ class Shapes3D(FactorDataModule):
 
         self._value_names = {"shape": ("cube", "cylinder", "sphere", "capsule")}
         file = home / FILE
-        try:
-            with h5py.File(file, "r") as published:
-                shape, labelled = published["images"].shape, published["labels"].shape
-                if shape != (*labelled[:1], 64, 64, 3) or labelled[1:] != (len(COLUMNS),) or labelled[0] > MOST:
-                    raise DataCorrupt(f"{file}: images {shape} and labels {labelled} are not those of 3D Shapes")
-                values = published["labels"][:]
-        except (OSError, KeyError, AttributeError, TypeError) as error:
-            raise DataCorrupt(f"{file}: cut short or not the published file ({error}); get it again") from error
+        with as_published(file), h5py.File(file, "r") as published:
+            shape, labelled = published["images"].shape, published["labels"].shape
+            if shape != (*labelled[:1], 64, 64, 3) or labelled[1:] != (len(COLUMNS),) or labelled[0] > MOST:
+                raise DataCorrupt(f"{file}: images {shape} and labels {labelled} are not those of 3D Shapes")
+            values = published["labels"][:]
         check_factors(file, values, RANGES, whole=("shape",))
 
         def fill(out: np.ndarray) -> None:
-            try:
-                with h5py.File(file, "r") as published:
-                    for start in range(0, len(out), 1024):
-                        part = published["images"][start : start + 1024]
-                        out[start : start + len(part)] = part.transpose(0, 3, 1, 2)
-            except OSError as error:
-                raise DataCorrupt(f"{file}: cut short or damaged ({error}); get it again") from error
+            with as_published(file), h5py.File(file, "r") as published:
+                for start in range(0, len(out), 1024):
+                    part = published["images"][start : start + 1024]
+                    out[start : start + len(part)] = part.transpose(0, 3, 1, 2)
 
         stored = self._store(file.parent, [file], (len(values), 3, 64, 64), fill)
         factors = {name: class_numbers(values[:, column]) for column, name in enumerate(COLUMNS)}

@@ -13,6 +13,7 @@ from disentangle_bench.datamodules.errors import DataCorrupt
 from disentangle_bench.datamodules.families.factors import FactorDataModule, check_factors, resized
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.splits.stratified import three_way
+from disentangle_bench.datamodules.storage import idx
 from disentangle_bench.datamodules.storage.archives import read_unpacked
 from disentangle_bench.datamodules.storage.image_cache import Stored
 from disentangle_bench.datamodules.targets import TargetSpec
@@ -150,5 +151,4 @@ def read(path: Path) -> np.ndarray:
 
 
 def _find(folder: Path, part: str, kind: str) -> Path | None:
-    names = (f"smallnorb-{part}-{kind}.mat", f"smallnorb-{part}-{kind}.mat.gz")
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    return idx.find(folder, f"smallnorb-{part}-{kind}.mat")

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from jsonargparse.typing import PositiveInt
 
-from disentangle_bench.datamodules.batches.split import Split, SplitName
+from disentangle_bench.datamodules.batches.split import Split, SplitName, splits_at
 from disentangle_bench.datamodules.errors import DataMismatch
 from disentangle_bench.datamodules.families.factors import Grid, with_domain
 from disentangle_bench.datamodules.splits import colouring, probe, shifts
@@ -145,12 +145,7 @@ class Sprites(Grid):
         factors = images.values(np.arange(len(images)))
         angles = factors["orientation"] * (2 * math.pi / self.counts[2])
         targets = factors | {"orientation": angles.astype(np.float32)}
-        digest = images.digest()
-        rows = self._rows(factors)
-        splits = {
-            name: Split(images, {key: values[at] for key, values in targets.items()}, at, digest)
-            for name, at in rows.items()
-        }
+        splits = splits_at(self._rows(factors), images, targets, images.digest())
         size = dict(zip(FACTORS, self.counts, strict=True))
         specs = (
             TargetSpec("shape", "class", size["shape"], "content"),
@@ -170,12 +165,8 @@ class Sprites(Grid):
         hues = self.counts[-1]
         shapes = factors["shape"][::hues]  # the colour changes fastest
         sprites = cut(shapes)
-        of_split: dict[SplitName, float] = {
-            "train": self.correlation,
-            "val": self.correlation,
-            "test": shifts.test_correlation(self.shift),
-        }
-        colors = colouring.draw_by_split(shapes, sprites, hues, of_split, self.split_seed)
+        in_test, seed = shifts.test_correlation(self.shift), self.split_seed
+        colors = colouring.draw_by_split(shapes, sprites, hues, self.correlation, in_test, seed)
         return {name: at * hues + colors[at] for name, at in sprites.items()}
 
     def redrawn(self, name: probe.ProbeName, split: Split) -> Split | None:
@@ -187,12 +178,6 @@ class Sprites(Grid):
         of, colors = probe.draw_values(len(split), hues, probe.LEAST[name], self.probe_generator(name))
         targets = {key: values[of] for key, values in split.targets.items()} | {"color": colors}
         return Split(split.images, targets, rows[of] // hues * hues + colors, split.digest)
-
-    def independent(self, split: SplitName) -> bool:
-        """As every grid's, but where colours go with shapes: there only the test images, unless the shift says."""
-        if self.correlation is None:
-            return super().independent(split)
-        return split == "test" and shifts.test_is_drawn_independently(self.shift)
 
 
 def _sheet(shape: str, radius: float, angle: float, edge: int) -> np.ndarray:

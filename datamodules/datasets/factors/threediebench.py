@@ -10,7 +10,7 @@ import numpy as np
 from jsonargparse.typing import PositiveInt
 
 from disentangle_bench.datamodules.batches.split import Split, SplitName
-from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
+from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch, as_published
 from disentangle_bench.datamodules.families.stored import ImageFileDataModule
 from disentangle_bench.datamodules.splits.stratified import stratified_split
 from disentangle_bench.datamodules.storage.image_files import listing_of
@@ -114,7 +114,5 @@ def _latent(file: Path) -> np.ndarray:
 
 
 def _array(file: Path) -> np.ndarray:
-    try:
+    with as_published(file):
         return np.array(np.load(file, mmap_mode="r", allow_pickle=False))  # no more than the file is long
-    except (OSError, ValueError, EOFError) as error:
-        raise DataCorrupt(f"{file}: missing, cut short or not the published file ({error}); get it again") from error

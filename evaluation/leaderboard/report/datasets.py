@@ -48,16 +48,16 @@ def build(
     part = frame[frame["dataset"] == grid.dataset]
     keys = column_keys(part)
     turned = [curve for curve in dials if curve.dataset == grid.dataset]
-    pictures: list[Picture | None] = [_dial(turned, frame, files)] if turned else []
+    pictures = _dial(turned, frame, files) if turned else []
     missing: list[str] = []
     if keys:
         pictures += _pairs(grid.dataset, part, keys, files)
         tables = [(name, _tradeoff(part, keys[0], cost)) for cost, name in TRADED.items()]
         if tables := [(name, table) for name, table in tables if len(table)]:
-            pictures.append(_pareto(grid.dataset, keys[0], tables, files))
+            pictures += _pareto(grid.dataset, keys[0], tables, files)
         else:
             missing.append("Pareto plot: no run recorded its training seconds or forward passes.")
-        pictures += [_ranks(grid, part, files), _points(grid, part, keys[0], files)]
+        pictures += [*_ranks(grid, part, files), *_points(grid, part, keys[0], files)]
     drawn = _curves(
         grid.dataset, [entry for entry in named if display_name(entry[1], "dataset") == grid.dataset], files
     )
@@ -74,7 +74,7 @@ def build(
         "dial": dial.grids(turned, frame)[0] if turned else None,
         "grid": formats.without_constant(grid),
         "by_space": by_space,
-        "pictures": (found := [picture for picture in (*pictures, *drawn) if picture]),
+        "pictures": (found := [*pictures, *drawn]),
         "first": 1 + next((k for k, picture in enumerate(found) if picture.broad), -1),
         "missing": missing,
     }
@@ -138,24 +138,22 @@ def pair(part: pd.DataFrame, content: Key, leak: Key) -> tuple[pd.DataFrame, pd.
     return table, others
 
 
-def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> list[Picture | None]:
+def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> list[Picture]:
     """What should be there against what should not, a point a method."""
     content = keys[0]
-    pictures: list[Picture | None] = []
+    pictures: list[Picture] = []
     for leak in headline.leaks(keys):
         table, others = pair(part, content, leak)
         if not len(table):
             continue
         drawn = charts.pair(table, others, _axis(leak), _axis(content))
-        href = files.add(f"{dataset} {leak[2]} leakage.svg", drawn)
-        address = files.add(f"{dataset} {leak[2]} leakage.csv", formats.csv(table))
         caption = (
             f"Content against {leak[2]}: top left is what an invariant representation should reach; a constant one "
             "lies at the bottom left, since it holds nothing to leak. Bars are 95 % intervals; small crosses: the "
             "methods' further spaces."
         )
-        if href is not None:
-            pictures.append(Picture(f"Content against leakage of {leak[2]}", caption, href, address))
+        file, title = f"{dataset} {leak[2]} leakage.svg", f"Content against leakage of {leak[2]}"
+        pictures += gallery.added(files, file, drawn, title, caption, formats.csv(table))
     return pictures
 
 
@@ -169,18 +167,17 @@ def draw_dial(table: pd.DataFrame) -> bytes:
     return charts.over(drawn[:CURVES], "correlation of class and domain in training", "accuracy of the worst group, %")
 
 
-def _dial(found: list[dial.Curve], frame: pd.DataFrame, files: Output) -> Picture | None:
+def _dial(found: list[dial.Curve], frame: pd.DataFrame, files: Output) -> list[Picture]:
     """Worst groups over the correlation of the training images, a line a method."""
     table = dial.figures(found, frame)
-    href = files.add(f"{found[0].dataset} dial.svg", draw_dial(table))
-    address = files.add(f"{found[0].dataset} dial.csv", formats.csv(table))
     caption = (
         "Accuracy of the worst group of test images, as class and domain go together more and more in training: a "
         "method that takes the shortcut falls. Bars: 95 % intervals over seeds, where there are several."
     )
     if (count := len(table[["method", "space"]].drop_duplicates())) > CURVES:
         caption += f" The first {CURVES} of {count}; the csv has all."
-    return None if href is None else Picture("Worst group by correlation", caption, href, address)
+    file, title = f"{found[0].dataset} dial.svg", "Worst group by correlation"
+    return gallery.added(files, file, draw_dial(table), title, caption, formats.csv(table))
 
 
 def rank_sets(part: pd.DataFrame) -> dict[str, dict[str, tuple[float, float]]]:
@@ -202,34 +199,32 @@ def draw_ranks(found: dict[str, dict[str, tuple[float, float]]], grid: Grid) -> 
     return charts.rank_sets(panels[:PANELS], rows[:POINTS])
 
 
-def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> Picture | None:
+def _ranks(grid: Grid, part: pd.DataFrame, files: Output) -> list[Picture]:
     import pandas as pd
 
     found = rank_sets(part)
     if len(grid.rows) < 2 or all(len(ranks) < 2 for ranks in found.values()):
-        return None
-    href = files.add(f"{grid.dataset} ranks.svg", draw_ranks(found, grid))
+        return []
     ranked = [(title, method, *ranks) for title, sets in found.items() for method, ranks in sets.items()]
     table = pd.DataFrame(ranked, columns=["figure", "method", "rank_low", "rank_high"])
-    address = files.add(f"{grid.dataset} ranks.csv", formats.csv(table))
     caption = (
         "A bar reaches over all ranks that the runs can't exclude, at 95 % for all methods of a criterion at once. "
         "Bars that overlap may belong to equally good methods; colours tell which labels a method saw."
     )
-    return None if href is None else Picture("Rank sets", caption, href, address, broad=True)
+    file, drawn = f"{grid.dataset} ranks.svg", draw_ranks(found, grid)
+    return gallery.added(files, file, drawn, "Rank sets", caption, formats.csv(table), broad=True)
 
 
-def _points(grid: Grid, part: pd.DataFrame, key: Key, files: Output) -> Picture | None:
+def _points(grid: Grid, part: pd.DataFrame, key: Key, files: Output) -> list[Picture]:
     order = {row[0].value: k for k, row in enumerate(grid.rows)}
     found = lines(part, key).sort_values("method", key=lambda names: names.map(order), kind="stable")
     if not len(found):
-        return None
+        return []
     columns = ["method", "space", "labels", "n", "mean", "low", "high", "rank_low", "rank_high", "seeds", "values"]
-    href = files.add(f"{grid.dataset} seeds.svg", charts.seed_points(found.head(POINTS), _axis(key)))
-    address = files.add(f"{grid.dataset} seeds.csv", formats.csv(found[columns]))
     more = f" The first {POINTS} of {len(found)}; the csv has all." if len(found) > POINTS else ""
     caption = f"{_axis(key)}: each dot is a seed, the bar is the 95 % interval of the mean over seeds and test images."
-    return None if href is None else Picture("Seeds and intervals", caption + more, href, address)
+    file, drawn = f"{grid.dataset} seeds.svg", charts.seed_points(found.head(POINTS), _axis(key))
+    return gallery.added(files, file, drawn, "Seeds and intervals", caption + more, formats.csv(found[columns]))
 
 
 def _tradeoff(part: pd.DataFrame, key: Key, cost: str) -> pd.DataFrame:
@@ -239,18 +234,17 @@ def _tradeoff(part: pd.DataFrame, key: Key, cost: str) -> pd.DataFrame:
     return table.assign(block=table["method"].map(dict(zip(main["method"], main["block"], strict=True))))
 
 
-def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], files: Output) -> Picture | None:
+def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], files: Output) -> list[Picture]:
     import pandas as pd
 
-    href = files.add(f"{dataset} pareto.svg", charts.pareto(tables, _axis(key)))
     together = pd.concat([table.assign(kind=name) for name, table in tables])
-    address = files.add(f"{dataset} pareto.csv", formats.csv(together))
     caption = "Content against cost: top left is best."
     if any((table["front"] & (table["cost"] > 0)).sum() > 1 for _, table in tables):
         caption += " On the purple line stands what no other method beats in both."
     if any((table["cost"] <= 0).any() for _, table in tables):
         caption += " Dotted: not trained."
-    return None if href is None else Picture("What it costs", caption, href, address)
+    file, drawn = f"{dataset} pareto.svg", charts.pareto(tables, _axis(key))
+    return gallery.added(files, file, drawn, "What it costs", caption, formats.csv(together))
 
 
 def _curves(dataset: str, named: list[Named], files: Output) -> list[Picture]:

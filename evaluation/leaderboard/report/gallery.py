@@ -105,13 +105,14 @@ def layouts(x: np.ndarray, tsne: bool = True) -> dict[str, np.ndarray]:
     return found
 
 
-def _show(
-    gallery: Gallery, out: Output, title: str, caption: str, picture: bytes, file: str, table: str | None
-) -> None:
+def added(
+    out: Output, file: str, picture: bytes, title: str, caption: str, table: str | None = None, broad: bool = False
+) -> list[Picture]:
+    """A picture, with its figures under the same name, among the report's files; none where there is no room for it."""
     href = out.add(file, picture)
-    if href is not None:
-        address = None if table is None else out.add(f"{file.rpartition('.')[0]}.csv", table)
-        gallery.pictures.append(Picture(title, caption, href, address))
+    if href is None:
+        return []
+    return [Picture(title, caption, href, table and out.add(f"{file.rpartition('.')[0]}.csv", table), broad)]
 
 
 def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray], out: Output, tsne: bool) -> None:
@@ -128,8 +129,9 @@ def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray
         caption = f"{len(x)} test images in {space}, by {' and '.join(drawn)}, coloured by " + ", ".join(
             f"{spec['name']} ({spec['role']})" for spec in targets
         )
-        table = as_csv(header, np.char.mod("%.5g", rows.astype(float)))
-        _show(gallery, out, f"Map of {space}", caption, plots.maps(drawn, shades), f"{name} map {space}.png", table)
+        table = as_csv(header, [[float(f"{value:.5g}") for value in row] for row in rows.astype(float)])
+        picture = plots.maps(drawn, shades)
+        gallery.pictures += added(out, f"{name} map {space}.png", picture, f"Map of {space}", caption, table)
 
 
 def _shade(spec: dict[str, Any], values: np.ndarray, index: dict[str, Any]) -> plots.Shade:
@@ -172,7 +174,7 @@ def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) ->
         if picture is None:
             gallery.missing.append(f"{title}: not among the run's artefacts.")
         else:
-            _show(gallery, out, title, caption, picture, f"{name} {file}", table)
+            gallery.pictures += added(out, f"{name} {file}", picture, title, caption, table)
 
 
 def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
@@ -196,7 +198,8 @@ def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
         title = f"Confusions of {target} in {space}"
         table = as_csv(["true", *range(size)], [[k, *row] for k, row in enumerate(counts.tolist())])
         caption = f"Test images by true and guessed {target}: {measure} of {space}."
-        _show(gallery, out, title, caption, plots.confusion(counts), f"{name} confusion {space} {target}.png", table)
+        file = f"{name} confusion {space} {target}.png"
+        gallery.pictures += added(out, file, plots.confusion(counts), title, caption, table)
         return
     gallery.missing.append(f"Confusion matrix: no outcomes of {RANKED_BY[0]}, or more than {CLASSES} classes.")
 
@@ -208,7 +211,7 @@ def _swaps(gallery: Gallery, name: str, run: Path, out: Output) -> None:
         picture = _picture(path)
         if picture is not None:
             caption = DRAWN.get(path.stem.partition(" ")[0], "Saved by the method.")
-            _show(gallery, out, path.stem, caption, picture, f"{name} {path.name}", None)
+            gallery.pictures += added(out, f"{name} {path.name}", picture, path.stem, caption)
     if not files:
         gallery.missing.append("Reconstructions: the method saved no pictures under images/ of its run.")
     if len(files) > PICTURES:

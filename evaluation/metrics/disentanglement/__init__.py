@@ -16,10 +16,15 @@ The study's sample sizes are 10 000 points to learn from and 5 000 to test. Tree
 (discrete `sap`) cost time in proportion to codes x factors: with 512 codes a caller may want a smaller sample.
 """
 
-from disentangle_bench.evaluation.metrics.disentanglement.beta_vae import beta_vae, sample_pairs
+from disentangle_bench.evaluation.metrics.disentanglement.beta_vae import beta_vae, beta_vae_of_codes, sample_pairs
 from disentangle_bench.evaluation.metrics.disentanglement.dci import dci, dci_from_importance
 from disentangle_bench.evaluation.metrics.disentanglement.dci_es import dci_es, explicitness
-from disentangle_bench.evaluation.metrics.disentanglement.factor_vae import factor_vae, factor_vae_votes, sample_votes
+from disentangle_bench.evaluation.metrics.disentanglement.factor_vae import (
+    factor_vae,
+    factor_vae_of_codes,
+    factor_vae_votes,
+    sample_votes,
+)
 from disentangle_bench.evaluation.metrics.disentanglement.infomec import infomec, normalized_information
 from disentangle_bench.evaluation.metrics.disentanglement.irs import irs, irs_matrix
 from disentangle_bench.evaluation.metrics.disentanglement.mcc import correlations, mcc
@@ -31,6 +36,7 @@ from disentangle_bench.evaluation.metrics.disentanglement.sap import sap, sap_ma
 __all__ = [
     "best_codes",
     "beta_vae",
+    "beta_vae_of_codes",
     "correlations",
     "dci",
     "dci_es",
@@ -38,6 +44,7 @@ __all__ = [
     "discretize",
     "explicitness",
     "factor_vae",
+    "factor_vae_of_codes",
     "factor_vae_votes",
     "infomec",
     "information_shares",

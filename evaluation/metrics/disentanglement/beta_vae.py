@@ -52,6 +52,20 @@ def beta_vae(
     return scores
 
 
+def beta_vae_of_codes(
+    train_z: Any, train_factors: Any, test_z: Any, test_factors: Any,
+    *, train_points: int = 10_000, test_points: int = 5000, batch_size: int = 64, seed: int = 0,
+) -> dict[str, float]:  # fmt: skip
+    """`beta_vae` of points that `sample_pairs` draws from codes and their factors.
+
+    It learns on those of the training codes [N, D] and is scored on those of the test codes [M, D].
+    """
+    draw = {"batch_size": batch_size, "seed": seed}
+    points, factor = sample_pairs(train_z, train_factors, num_points=train_points, **draw)
+    held, held_factor = sample_pairs(test_z, test_factors, num_points=test_points, **draw)
+    return beta_vae(points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=seed)
+
+
 def sample_pairs(
     z: Any, factors: Any, *, num_points: int = 10_000, batch_size: int = 64, seed: int = 0
 ) -> tuple[Floats, Ints]:

@@ -63,6 +63,23 @@ def factor_vae(
     return scores
 
 
+def factor_vae_of_codes(
+    train_z: Any, train_factors: Any, test_z: Any, test_factors: Any,
+    *, train_votes: int = 10_000, test_votes: int = 5000, batch_size: int = 64, prune_threshold: float = 0.05,
+    seed: int = 0,
+) -> dict[str, float]:  # fmt: skip
+    """`factor_vae` of votes that `sample_votes` draws from codes and their factors.
+
+    Votes from the training codes [N, D] name the codes, those from the test codes [M, D] are scored.
+    """
+    draw = {"batch_size": batch_size, "seed": seed}
+    votes, factor = sample_votes(train_z, train_factors, num_votes=train_votes, **draw)
+    held, held_factor = sample_votes(test_z, test_factors, num_votes=test_votes, **draw)
+    overall = np.asarray(train_z, np.float64).var(axis=0, ddof=1)
+    of_test = {"eval_local_variances_z": held, "eval_factor_index": held_factor}
+    return factor_vae(votes, factor, overall, **of_test, prune_threshold=prune_threshold)
+
+
 def factor_vae_votes(local_variances_z: Floats, global_variances: Floats) -> Ints:
     """Index [V] of the code with the smallest local / global variance (the lowest on ties)."""
     return np.argmin(local_variances_z / global_variances, axis=1)

@@ -1,4 +1,4 @@
-"""How much of what should not matter is in the features: domain leakage, alignment and uniformity, transforms."""
+"""How much of what should not matter is in the features: leakage, alignment, uniformity, transforms, fairness."""
 
 from disentangle_bench.evaluation.metrics.invariance.alignment import alignment, distances
 from disentangle_bench.evaluation.metrics.invariance.leakage import domain_leakage

@@ -74,10 +74,8 @@ class Task:
 def linear(task: Task) -> Predictions:
     """Logistic regression, of the strength of regularisation that does best on the validation samples."""
     design = Design(task.x.cpu().numpy(), task.val_x.cpu().numpy())
-    weights = None
-    if task.w is not None or task.val_w is not None:
-        fit_w = None if task.w is None else task.w.cpu().numpy()
-        weights = joint_weights(fit_w, task.val_w, len(task.x), len(task.val_x))
+    fit_w = None if task.w is None else task.w.cpu().numpy()
+    weights = joint_weights(fit_w, task.val_w, len(task.x), len(task.val_x))
     domains = np.concatenate([task.d.cpu().numpy(), task.val_d])
     probe = design.classifier(domains, num_classes=task.num_domains, l2_grid=COARSE_GRID, weights=weights, refit=False)
     again = design.standardize

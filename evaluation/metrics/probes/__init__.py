@@ -1,4 +1,4 @@
-"""What can be read off frozen features: linear, nearest-neighbour, MLP and ridge probes.
+"""What can be read off frozen features: linear, nearest-neighbour, MLP and ridge probes, informativeness.
 
 Every class probe scores the test set once, after all choices are made, and returns fractions, not percent.
 """

@@ -142,6 +142,8 @@ class FactorVAEScore(FittedMetric):
     tensor(1.)
     """
 
+    function = staticmethod(functions.factor_vae_of_codes)
+
     def __init__(
         self,
         *,
@@ -152,22 +154,8 @@ class FactorVAEScore(FittedMetric):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.votes, self.prune_threshold = (train_votes, test_votes), prune_threshold
-        self.draws = {"batch_size": batch_size, "seed": seed}
-
-    def figures(self) -> dict[str, float]:
-        train_z, train_f, test_z, test_f = self._inputs()
-        votes, factor = functions.sample_votes(train_z, train_f, num_votes=self.votes[0], **self.draws)
-        held, held_factor = functions.sample_votes(test_z, test_f, num_votes=self.votes[1], **self.draws)
-        return functions.factor_vae(
-            votes,
-            factor,
-            train_z.astype(float).var(axis=0, ddof=1),
-            eval_local_variances_z=held,
-            eval_factor_index=held_factor,
-            prune_threshold=self.prune_threshold,
-        )
+        drawn = {"train_votes": train_votes, "test_votes": test_votes, "batch_size": batch_size, "seed": seed}
+        super().__init__(options=drawn | {"prune_threshold": prune_threshold}, **kwargs)
 
 
 class BetaVAEScore(FittedMetric):
@@ -189,6 +177,8 @@ class BetaVAEScore(FittedMetric):
     tensor(1.)
     """
 
+    function = staticmethod(functions.beta_vae_of_codes)
+
     def __init__(
         self,
         *,
@@ -198,13 +188,5 @@ class BetaVAEScore(FittedMetric):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
-        self.points, self.draws = (train_points, test_points), {"batch_size": batch_size, "seed": seed}
-
-    def figures(self) -> dict[str, float]:
-        train_z, train_f, test_z, test_f = self._inputs()
-        points, factor = functions.sample_pairs(train_z, train_f, num_points=self.points[0], **self.draws)
-        held, held_factor = functions.sample_pairs(test_z, test_f, num_points=self.points[1], **self.draws)
-        return functions.beta_vae(
-            points, factor, eval_pairs_z=held, eval_factor_index=held_factor, seed=self.draws["seed"]
-        )
+        drawn = {"train_points": train_points, "test_points": test_points, "batch_size": batch_size, "seed": seed}
+        super().__init__(options=drawn, **kwargs)

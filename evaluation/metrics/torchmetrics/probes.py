@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from disentangle_bench.evaluation.metrics import probes
-from disentangle_bench.evaluation.metrics.torchmetrics.base import FittedMetric, Split
+from disentangle_bench.evaluation.metrics.torchmetrics.base import FittedMetric
 
 
 class LinearProbe(FittedMetric):
@@ -115,6 +115,8 @@ class RidgeProbe(FittedMetric):
 class Informativeness(FittedMetric):
     """How well a linear head reads a target: 0 a constant guess, 1 perfectly (`metrics.probes.informativeness`).
 
+    Rows of split `val`, which pick the head's strength, may be left out.
+
     Args:
         num_classes: of a target with classes; None: it is a number.
         circular: whether the number is an angle in radians.
@@ -134,10 +136,6 @@ class Informativeness(FittedMetric):
 
     def __init__(self, *, num_classes: int | None = None, circular: bool = False, seed: int = 0, **kwargs: Any):
         super().__init__(options={"num_classes": num_classes, "circular": circular, "seed": seed}, **kwargs)
-
-    def update(self, features: Any, targets: Any, split: Split | None = None, index: Any = None) -> None:
-        """Keep the rows of a batch; those of `val`, which pick the head's strength, may be left out."""
-        super().update(features, targets, split, index)
 
     def figures(self) -> dict[str, float]:
         x, y = self._rows("val", "features", "targets")

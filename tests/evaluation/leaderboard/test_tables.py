@@ -1,15 +1,10 @@
-"""The leaderboard frame, and what its tables say."""
+"""What the tables of a board say: their columns, notes, chance, and equal bytes for equal records."""
 
-import math
 import random
 import re
 import subprocess
 import sys
 
-import numpy as np
-import pytest
-
-from disentangle_bench.evaluation.leaderboard.naming import method_labels
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
     leaderboard,
@@ -20,98 +15,9 @@ from disentangle_bench.evaluation.leaderboard.summary import (
 )
 from disentangle_bench.evaluation.leaderboard.writers.formats import ABSENT
 from disentangle_bench.evaluation.leaderboard.writers.formats import csv as to_csv
-from disentangle_bench.evaluation.outcomes import Measured, Outcome, Outcomes, write_outcomes
-from disentangle_bench.evaluation.records import find_records, read_record, seal
-from disentangle_bench.json_files import write_json
-from tests.evaluation.leaderboard.conftest import at, right_or_wrong, write_judged, write_run
-from tests.evaluation.leaderboard.made import KNN, LABELS, body, judged, leak, line, rows
-
-IRS = {"measure": "irs@2", "target": "all factors"}
-
-
-def test_mean_spread_and_interval_of_known_seeds(record):
-    values = [0.90, 0.92, 0.97]
-    frame = leaderboard(at([record(seed=s, top1=v) for s, v in enumerate(values)]))
-    found = line(frame, measure="linear@1", score="top1")
-    assert found.n == 3
-    assert found["mean"] == pytest.approx(0.93)
-    assert found["std"] == pytest.approx(0.0360555, abs=1e-6)  # sqrt((0.03^2 + 0.01^2 + 0.04^2) / 2)
-    half = 4.302653 * 0.0360555 / 3**0.5  # t quantile of 0.975 with 2 degrees of freedom, from a table
-    assert found.low == pytest.approx(0.93 - half, abs=1e-6)
-    assert found.high == pytest.approx(0.93 + half, abs=1e-6)
-    assert math.isnan(found.image_part)
-    assert (found.rank_low, found.rank_high, found.best) == (1, 1, True)
-    assert found.seeds == (0, 1, 2)
-    assert found["values"] == tuple(values)
-    cost = line(frame, measure="cost", score="train_seconds")
-    assert cost["mean"] == pytest.approx(11)
-    assert math.isnan(cost.low)
-
-
-def test_outcomes_beside_the_record_give_the_image_part(record, tmp_path):
-    judged(tmp_path, record, (0.9, 0.92, 0.88))
-    frame = leaderboard(find_records(tmp_path)[0])
-    found = line(frame, score="top1")
-    by_image = np.mean(right_or_wrong((0.9, 0.92, 0.88)), axis=0)
-    assert found.image_part == pytest.approx(by_image.var(ddof=1) / 400)
-    assert found.seed_part == pytest.approx(0.02**2 / 3)
-    assert frame.attrs["problems"] == []
-
-
-def test_the_interval_of_a_weighted_share_above_chance_is_of_its_terms(record, tmp_path):
-    rng = np.random.default_rng(0)
-    weights, terms = rng.random(400), []
-    for seed, right in enumerate(right_or_wrong((0.6, 0.62, 0.58))):
-        outcome = Outcome(right, weights, scale=1.25, offset=-0.25)
-        path = write_judged(tmp_path, record(seed=seed, metrics=[leak(outcome.figure)]), right)
-        kept = Outcomes()
-        kept.add("leakage@4", "features", "color", Measured({}, {"leakage": outcome}))
-        write_outcomes(path.with_name("outcomes.npz"), kept)
-        write_json(path, seal(read_record(path), path.with_name("outcomes.npz")))
-        terms.append(outcome.terms)
-    found = line(leaderboard(find_records(tmp_path)[0]), measure="leakage@4", score="leakage")
-    assert found["mean"] == pytest.approx(np.mean(terms))
-    assert (found.low + found.high) / 2 == pytest.approx(found["mean"])
-    assert found.image_part == pytest.approx(np.mean(terms, axis=0).var(ddof=1) / 400)
-
-
-@pytest.mark.parametrize("damage", ["missing", "other", "disagrees"])
-def test_outcomes_that_are_not_the_records_are_not_used_and_said_so(record, tmp_path, damage):
-    judged(tmp_path, record, (0.9, 0.92, 0.88))
-    found, _ = find_records(tmp_path)
-    first = next(iter(found))
-    outcomes = first.with_name("outcomes.npz")
-    if damage == "missing":
-        outcomes.unlink()
-    elif damage == "other":
-        outcomes.write_bytes(b"PK")
-    else:
-        found[first]["metrics"][0]["scores"]["top1"] = 0.5
-    frame = leaderboard(found)
-    assert math.isnan(line(frame, score="top1").image_part)
-    assert len(frame.attrs["problems"]) == 1
-    assert "## Skipped" in to_markdown(frame)
-    assert str(first.parent) in to_markdown(frame).replace("\\_", "_")
-
-
-def test_runs_on_other_test_images_cost_nobody_the_table(record, tmp_path):
-    for k, method in enumerate(("a", "b", "c")):
-        for seed, right in enumerate(right_or_wrong((0.9, 0.9, 0.9), images=400 if k else 300)):
-            write_judged(tmp_path, record(method=method, seed=seed), right)
-    frame = leaderboard(find_records(tmp_path)[0])
-    parts = frame[frame["score"] == "top1"].set_index("method")["image_part"]
-    assert parts.isna().to_dict() == {"a": True, "b": False, "c": False}
-
-
-def test_one_seed_is_not_ranked_and_says_so(record, tmp_path):
-    text = to_markdown(leaderboard(at([record(top1=0.5)])))
-    assert body(text)[0][3] == "50.0"
-    assert "n = 1: too few seeds to rank" in text
-    judged(tmp_path, record, (0.5,))
-    judged(tmp_path, record, (0.9,), method="vicreg")
-    table = {row[0]: row[3] for row in body(to_markdown(leaderboard(find_records(tmp_path)[0])))}
-    assert table["vicreg"].startswith("**90.0 ± 3.0**")  # 1.966 sqrt(0.9 0.1 / 399)
-    assert table["simclr"].startswith("50.0 ± 4.9")
+from disentangle_bench.evaluation.records import find_records
+from tests.evaluation.leaderboard.conftest import at, write_run
+from tests.evaluation.leaderboard.made import KNN, body, leak, rows
 
 
 def test_markdown_shows_percent_ranks_and_what_they_mean(record):
@@ -151,137 +57,6 @@ def test_bytes_are_equal_in_another_process(record, tmp_path):
     other = subprocess.run(command, capture_output=True, check=True, env={"PYTHONHASHSEED": "7"}).stdout
     frame = leaderboard(at(records))
     assert other.decode() == to_markdown(frame) + to_csv(frame)
-
-
-def test_two_settings_of_a_method_are_never_averaged(record):
-    records = [record(seed=s, top1=0.9, options={"temperature": 0.5, "dim": 8}) for s in range(2)]
-    records += [record(seed=s, top1=0.1, options={"temperature": 0.1, "dim": 8}) for s in range(2)]
-    records += [record("other", seed=0, top1=0.3, options={"temperature": 0.5, "dim": 8})]
-    frame = leaderboard(at(records))
-    top1 = frame[(frame["score"] == "top1") & (frame["dataset"] == "digits")]
-    assert dict(zip(top1["method"], top1["mean"], strict=True)) == {
-        "simclr (temperature=0.5)": pytest.approx(0.9),
-        "simclr (temperature=0.1)": pytest.approx(0.1),
-    }
-    assert set(frame.loc[frame["dataset"] == "other", "method"]) == {"simclr (temperature=0.5)"}
-
-
-def test_a_method_with_one_setting_keeps_its_name_though_budgets_differ_between_data_sets(record):
-    labels = method_labels([record("a", budget={"epochs": 3}), record("b", budget={"epochs": 5})])
-    assert set(labels.values()) == {"simclr"}
-
-
-def test_an_encoder_from_elsewhere_with_the_name_of_a_method_is_told_by_its_source(record):
-    """Both names stay short, also where two encoders share one and differ in their weights."""
-    judged = [record(options={"encoder": "mine.make", "weights": digit * 32, "mean": [0.0]}) for digit in "ab"]
-    for one in judged:
-        one["provenance"]["labels_from"] = "nobody"
-    assert set(method_labels([record(options={"temperature": 0.5}), judged[0]]).values()) == {
-        "simclr",
-        "simclr (mine.make)",
-    }
-    assert set(method_labels(judged).values()) == {"simclr (weights=aaaaaaaa)", "simclr (weights=bbbbbbbb)"}
-    assert set(method_labels(judged[:1]).values()) == {"simclr"}
-
-
-def test_settings_that_differ_in_no_option_are_told_apart_by_their_hash(record):
-    other = record(seed=1)
-    other["cell"]["settings"] = "abcdef0123456789"
-    frame = leaderboard(at([record(), other]))
-    assert "simclr [abcdef01]" in set(frame["method"])
-    assert frame["method"].nunique() == 2
-
-
-def test_bold_is_inside_blocks_by_labels_seen(record):
-    def runs(method, top1, labels=()):
-        return [record(method=method, seed=s, top1=top1 + 0.001 * s, labels=labels) for s in range(3)]
-
-    records = [
-        *runs("supervised", 0.99, ("content",)),
-        *runs("domains", 0.80, ("domain",)),
-        *runs("weaker", 0.60, ("domain",)),
-        *runs("simclr", 0.70),
-        record(method="broken", top1=None),
-    ]
-    text = to_markdown(leaderboard(at(records)))
-    table = body(text)
-    assert [row[0] for row in table] == ["simclr", "broken", "domains", "weaker", "supervised"]
-    assert [row[3].split(" ")[0] for row in table] == ["**70.1", "\N{EN DASH}<sup>1</sup>", "**80.1", "60.1", "**99.1"]
-    assert [row[3].endswith("(1)**") for row in table] == [True, False, True, False, True]
-    assert "(2)" in table[3][3]
-    assert "Ceiling: supervised, which saw the labels that are asked for." in text
-
-
-def test_what_nobody_knows_the_labels_of_is_a_block_of_its_own(record):
-    """Encoders from elsewhere; who says what they saw has them compared with what saw as much."""
-    given = {"weights": "00ff"}
-
-    def encoder(name, top1, labels, said_by=None):
-        found = [record(method=name, seed=s, top1=top1 + 0.001 * s, labels=labels, options=given) for s in range(3)]
-        for one in found:
-            one["provenance"] |= {"labels_from": said_by} if said_by else {}
-        return found
-
-    records = [
-        *[record(method="simclr", seed=s, top1=0.7 + 0.001 * s) for s in range(3)],
-        *encoder("strange", 0.9, ("unknown",), "nobody"),
-        *encoder("older record", 0.8, ()),
-        *encoder("said", 0.6, (), "its user"),
-        *encoder("ours", 0.5, (), "its file"),
-        *encoder("taught", 0.95, ("content",), "its user"),
-    ]
-    frame = leaderboard(at(records))
-    table = {row[0]: row[LABELS] for row in body(to_markdown(frame))}
-    assert table == {
-        "simclr": "none",
-        "said": "none (says its user)",
-        "ours": "none",
-        "taught": "content (says its user)",
-        "strange": "unknown",
-        "older record": "unknown",
-    }
-    blocks = dict(zip(frame["method"], frame["block"], strict=True))
-    assert [blocks[name] for name in table] == ["none"] * 3 + ["content"] + ["unknown"] * 2
-    ranks = (
-        frame[frame["score"] == "top1"].set_index("method")[["rank_low", "rank_high"]].astype(int).agg(tuple, axis=1)
-    )
-    assert ranks.to_dict() == {n: (k, k) for n, k in zip(table, (1, 2, 3, 1, 1, 2), strict=True)}
-    assert "unknown which labels they saw" in to_console(frame, width=100)
-
-
-def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(record):
-    other = {"measure": "knn@1", "target": "class", "scores": {"top1": 0.4}}
-    records = [
-        record(method=m, seed=s, top1=0.5, metrics=[other, leak(v + 0.001 * s)])
-        for m, v in (("tight", 0.2), ("leaky", 0.7))
-        for s in range(3)
-    ]
-    text = to_markdown(leaderboard(at(records)))
-    assert rows(text)[0][3:6] == ["linear@1 top1 % ↑", "leakage@4 % ↓", "knn@1 top1 % ↑"]
-    table = {row[0]: row[4] for row in body(text)}
-    assert table["tight"].startswith("**20.1")
-    assert table["leaky"].startswith("70.1")
-    assert next(row for row in rows(text) if row[0] == "chance")[3:5] == [ABSENT, "0.0"]
-
-
-def test_a_figure_outside_of_what_its_score_is_valid_for_competes_with_none_and_says_why(record):
-    """IRS follows what it should up to four codes: a better figure of 64 takes neither the bold print nor a rank."""
-    found = [
-        record(method=m, seed=s, metrics=[IRS | {"width": width, "scores": {"irs": value + 0.001 * s}}])
-        for m, width, value in (("narrow", 4, 0.5), ("wide", 64, 0.9))
-        for s in range(3)
-    ]
-    frame = leaderboard(at(found))
-    text = to_markdown(frame)
-    place = rows(text)[0].index("irs@2 ↑")
-    assert {row[0]: "**" in row[place] for row in body(text)} == {"narrow": True, "wide": False}
-    ranks = frame[frame["score"] == "irs"].set_index("method")["rank_low"].to_dict()
-    assert ranks["narrow"] == 1
-    assert math.isnan(ranks["wide"])
-    assert text.count("the space is wider than the 4 codes") == 1
-    for one in found:
-        one["metrics"][1]["width"] = 4
-    assert {row[0]: "**" in row[place] for row in body(to_markdown(leaderboard(at(found))))}["wide"]
 
 
 def test_rows_are_sorted_by_a_column_best_first(record):
@@ -396,16 +171,6 @@ def test_other_versions_of_a_protocol_have_no_column_but_are_named(record):
     assert "linear@0,top1" in to_csv(frame)
 
 
-def test_rows_that_cannot_be_told_from_the_best_share_its_rank(record):
-    best, near, far = (0.90, 0.92, 0.91, 0.93), (0.91, 0.90, 0.92, 0.905), (0.50, 0.53, 0.52, 0.53)
-    named = {"best": best, "near": near, "far": far}
-    records = [record(method=m, seed=s, top1=v) for m, vs in named.items() for s, v in enumerate(vs)]
-    cells = {row[0]: row[3] for row in body(to_markdown(leaderboard(at(records))))}
-    assert cells["best"].endswith("(1-2)**")
-    assert cells["near"].endswith("(1-2)**")
-    assert cells["far"].endswith("(3)")
-
-
 def told(space, target, value):
     return {"space": space, "measure": "informativeness@2", "target": target, "scores": {"told": value}}
 
@@ -462,33 +227,3 @@ def test_which_space_tells_what_is_a_table_of_its_own(record):
     assert "which space tells what" in to_html(frame)
     assert "which space tells what" in to_latex(frame)
     assert "which space tells what" not in to_markdown(leaderboard(at([record()])))
-
-
-def test_equal_names_and_equal_settings_of_different_methods_are_told_apart(record):
-    one, other = record(method="simclr"), record(method="simclr [abcdef01]", top1=0.2)
-    twin = record(method="simclr", seed=1, top1=0.4)
-    for each in (one, other):
-        each["cell"]["settings"] = "abcdef0123456789"
-    twin["cell"]["settings"] = "abcdef01ffffffff"
-    frame = leaderboard(at([one, other, twin]))
-    tops = frame[frame["score"] == "top1"]
-    assert sorted(tops["mean"]) == [0.2, 0.4, 0.9]
-    assert len(body(to_markdown(frame))) == 3
-    assert to_html(frame)
-
-
-def test_a_figure_of_more_codes_than_its_score_is_valid_for_is_greyed_with_the_reason(record):
-    """IRS holds up to 4 codes: at 4 as ever, at 64 no longer a candidate for the best, and the note says why."""
-    made = {"measure": "irs@2", "target": "all factors", "scores": {"irs": 0.5}}
-    unknown, narrow, wide = (
-        [record(method="simclr", metrics=[made | {"space": "features"} | told], top1=0.9)]
-        for told in ({}, {"width": 4}, {"width": 64})
-    )
-    assert to_markdown(leaderboard(at(unknown))) == to_markdown(leaderboard(at(narrow)))
-    assert 'outside"' not in to_html(leaderboard(at(narrow)))
-    frame = leaderboard(at(wide))
-    text, page = to_markdown(frame), to_html(frame)
-    assert re.search(r"\| *0\.500.*<sup>1</sup>", text)
-    assert text.count("<sup>1</sup> irs@2 irs: the space is wider than the 4 codes") == 1
-    assert 'class="num outside" title="irs@2 irs: the space is wider than the 4 codes' in page
-    assert line(frame, measure="irs@2").width == 64

@@ -113,6 +113,9 @@ def test_every_section_is_there_with_its_pictures_and_csv(runs, tmp_path):
     images, drawn_twice = {"views.png", "swaps.png"}, {"losses.svg"}  # whose figures are in curves.csv
     assert {re.sub(r".*-", "", name) for name in without} == images | drawn_twice
     assert {"leaderboard.csv", "runs.csv", "overall-ranking.csv", "comparison-with-baseline.csv"} <= names
+    drawn = pd.read_csv(index.parent / FILES / "digits-simclr-map-features.csv")
+    assert drawn.dtypes.map(pd.api.types.is_numeric_dtype).all(), "places are numbers, below 0 too"
+    assert (drawn["PCA x"] < 0).any()
 
 
 def test_the_answer_is_in_sentences_and_by_criterion(matrix, tmp_path):
