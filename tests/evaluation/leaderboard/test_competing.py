@@ -3,6 +3,7 @@
 import math
 import re
 
+from disentangle_bench.evaluation.leaderboard.frame import block_of
 from disentangle_bench.evaluation.leaderboard.summary import (
     leaderboard,
     to_console,
@@ -83,6 +84,17 @@ def test_what_nobody_knows_the_labels_of_is_a_block_of_its_own(record):
     )
     assert ranks.to_dict() == {n: (k, k) for n, k in zip(table, (1, 2, 3, 1, 1, 2), strict=True)}
     assert "unknown which labels they saw" in to_console(frame, width=100)
+
+
+def test_who_saw_the_class_and_the_domain_competes_with_those_that_saw_the_class():
+    told = {labels: block_of(labels) for labels in ("none", "content", "content, domain", "domain", "domain, style")}
+    assert told == {
+        "none": "none",
+        "content": "content",
+        "content, domain": "content",
+        "domain": "domain",
+        "domain, style": "domain",
+    }
 
 
 def test_leakage_stands_beside_content_less_is_better_and_chance_is_its_own(record):

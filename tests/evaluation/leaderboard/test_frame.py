@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from disentangle_bench.evaluation.leaderboard.frame import observations
 from disentangle_bench.evaluation.leaderboard.summary import (
     leaderboard,
     to_markdown,
@@ -88,3 +89,38 @@ def test_runs_on_other_test_images_cost_nobody_the_table(record, tmp_path):
     frame = leaderboard(find_records(tmp_path)[0])
     parts = frame[frame["score"] == "top1"].set_index("method")["image_part"]
     assert parts.isna().to_dict() == {"a": True, "b": False, "c": False}
+
+
+def test_what_is_wrong_with_outcomes_is_said_of_chosen_measures_too(record, tmp_path):
+    judged(tmp_path, record, (0.9, 0.92, 0.88))
+    found, _ = find_records(tmp_path)
+    next(iter(found)).with_name("outcomes.npz").unlink()
+    assert len(leaderboard(found, ["linear@1"]).attrs["problems"]) == 1
+
+
+def test_runs_whose_encoders_nobody_recorded_are_not_taken_for_one(record, tmp_path):
+    """Equal outcomes of seeds that may have trained something: they have seeds' noise, unlike those of the pixels."""
+    right = right_or_wrong((0.9, 0.8))
+    for method, encoder in (("known", "00f"), ("unknown", "")):
+        for seed in range(3):
+            made = record(method=method, seed=seed)
+            made["provenance"]["encoder"] = encoder
+            write_judged(tmp_path, made, right[0])
+    for seed, own in enumerate(right_or_wrong((0.8, 0.7, 0.75), seed=1)):
+        write_judged(tmp_path, record(method="trained", seed=seed), own)
+    frame = leaderboard(find_records(tmp_path)[0])
+    parts = frame[frame["score"] == "top1"].set_index("method")["seed_part"]
+    assert parts["known"] == 0
+    assert parts["unknown"] == parts["trained"] > 0
+
+
+def test_no_share_of_a_class_is_chance_where_nothing_is_an_accuracy(record, tmp_path):
+    """Clusters keep the classes of the test images, too."""
+    clusters = {"measure": "clusters@2", "space": "assignment", "scores": {"nmi": 0.5}}
+    path = write_judged(tmp_path, record(metrics=[clusters]), right_or_wrong((0.9,))[0])
+    kept = Outcomes()
+    kept.add("clusters@2", "assignment", "class", Measured({}, ids={"labels": np.array([0, 0, 1])}))
+    write_outcomes(path.with_name("outcomes.npz"), kept)
+    write_json(path, seal(read_record(path), path.with_name("outcomes.npz")))
+    seen = observations(find_records(tmp_path)[0])
+    assert seen.loc[seen["measure"] == "clusters@2", "score"].tolist() == ["nmi"]

@@ -33,6 +33,13 @@ def test_mean_ranks_and_places_of_known_figures(record):
     assert table["rank_low"].isna().all()  # three data sets say too little of others
 
 
+def test_a_method_is_ranked_by_the_space_that_it_declared(record):
+    better = {"measure": "linear@1", "space": "projection", "scores": {"top1": 0.99}}
+    found = [record(method="x", top1=0.5, metrics=[better]), record(method="y", top1=0.6)]
+    table = overall(observations(at(found))).set_index("method")
+    assert table["place"].to_dict() == {"y": 1, "x": 2}
+
+
 def test_interquartile_mean_of_known_figures(record):
     x = [[0.9, 0.94, 0.86, 0.9], [0.8, 0.84, 0.72, 0.84]]
     figures = {"a": {"x": x[0], "z": [0.1] * 4}, "b": {"x": x[1], "z": [0.4] * 4}}

@@ -88,6 +88,13 @@ def test_chance_of_an_accuracy_is_the_share_of_the_most_frequent_class(record, t
     assert "most frequent class" not in text
 
 
+def test_chance_of_an_accuracy_stands_under_no_other_score(record):
+    scores = {"worst_domain": 0.3, "top1": 0.9, "chance": 0.43}
+    text = to_markdown(leaderboard(at([record(metrics=[{"measure": "worst_group@2", "scores": scores}])])))
+    assert "worst_group@2 worst_domain % ↑" in rows(text)[0]
+    assert "chance" not in [row[0] for row in rows(text)]  # nothing is told of any other column
+
+
 def test_a_score_that_no_run_has_gets_no_column(record):
     scores = {"nmi": 0.5, "ami": 0.4, "chance": 0.054}
     found = leaderboard(at([record(metrics=[{"measure": "kmeans@2", "target": "class", "scores": scores}])]))
