@@ -49,9 +49,7 @@ def leaderboard(
     if measures:
         names = seen["measure"].str.partition("@")[0]
         kept = seen["measure"].isin(measures) | names.isin(measures) | (seen["measure"] == COST)
-        kept_problems = seen.attrs["problems"]
         seen = seen[kept.to_numpy()]
-        seen.attrs["problems"] = kept_problems
     table = summarise(seen, spaces)
     named = {dial.MEASURE, *(title for title in measures if title.startswith(f"{dial.MEASURE}@"))}
     if not measures or named & set(measures):
