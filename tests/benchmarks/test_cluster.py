@@ -11,6 +11,7 @@ import pytest
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.failures import LESS_MEMORY
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
@@ -23,7 +24,7 @@ COMMANDS = {
     "scontrol": 'echo "JobId=42 JobState=OUT_OF_MEMORY ExitCode=0:125"',
 }
 
-OUT_OF_MEMORY = "OUT_OF_MEMORY, exit code 0:125; more memory: --set resources.mem_gb=GIGABYTES"
+OUT_OF_MEMORY = f"OUT_OF_MEMORY, exit code 0:125; give it more, --set resources.mem_gb=GIGABYTES, or {LESS_MEMORY}"
 
 
 @pytest.fixture

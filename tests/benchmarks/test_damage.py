@@ -195,9 +195,14 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "out of memory; set a smaller data.batch_size"),
+        (MemoryError(), "out of memory; run fewer --jobs side by side, set a smaller data.batch_size"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory; "),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory; "),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. "), "out of memory; "),
+        (
+            RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)"),
+            "no room in /dev/shm for the processes that make batches; give it more",
+        ),
         (OSError(28, "No space left on device"), "no space left on the disk; make room"),
         (OSError(27, "File too large"), "a file would grow larger than it may (`ulimit -f`); raise that"),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), "no space left on the disk; make room"),
