@@ -184,6 +184,12 @@ def test_a_dry_run_needs_no_cluster_and_jobs_ask_for_what_they_compute_with(tmp_
     assert not [one for one in shown_by(capsys, tmp_path, "--set", "resources.gpus_per_node=0") if "gpus" in one]
     theirs = shown_by(capsys, tmp_path, "--set", "resources.sbatch.gres=gpu:a100:1")
     assert {one for one in theirs if "gpu" in one} == {"gres=gpu:a100:1"}
+    key = ["--set", "resources.sbatch.wckey=their_project"]
+    assert not [one for one in plain if one.startswith("wckey")], "a site that checks them refuses one that nobody has"
+    assert "wckey=their_project" in shown_by(capsys, tmp_path, *key)
+    twice = ["--set", "resources.sbatch.cpus-per-task=3", "--set", "resources.sbatch.job-name=mine"]
+    named = {one for one in shown_by(capsys, tmp_path, *twice) if one.startswith(("cpus", "job"))}
+    assert named == {"cpus-per-task=3", "job-name=mine"}, "of two lines sbatch takes the second"
     assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "data.num_workers=3")
     assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "threads=null")
     own = shown_by(capsys, tmp_path, "--set", "data.num_workers=3", "--set", "resources.cpus_per_task=2")
