@@ -67,6 +67,12 @@ class FailsLater(Mine):
             raise IndexError("no such channel")
         return self.layers(images)
 
+class TooLargeLater(Mine):
+    def forward(self, images):
+        if len(images) > 32:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+        return self.layers(images)
+
 class Constant(Mine):
     def forward(self, images):
         return torch.ones(len(images), 4)
@@ -259,6 +265,10 @@ def test_measures_that_the_data_set_has_no_target_for(folder, capsys):
         (
             "FailsLater",
             r"fails with images 0 to \d+ of the train split: IndexError: no such channel \(their_network.py, line",
+        ),
+        (
+            "TooLargeLater",
+            r"fails with images 0 to \d+ of the train split: out of memory; smaller images need less, --image-size \(",
         ),
     ],
 )
