@@ -177,7 +177,9 @@ def choose(
     set_there = {path for path in chosen.sweep if holds(overrides, keys_of(path))}
     chosen.sweeps = {p: v for p, v in chosen.sweeps.items() if p not in set_there} | swept(sweeps or [])
     chosen.named = bool(named)
-    chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
+    chosen.overrides = {
+        head: value for head, value in overrides.items() if head in ("budget", "resources", *chosen.settings)
+    }
     return chosen
 
 
