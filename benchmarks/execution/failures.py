@@ -78,9 +78,15 @@ def explain_signal(number: int) -> str:
 
 def explain_here(error: OSError) -> str:
     """The same of a command that writes a file of its own, such as a table."""
-    if not error.filename:
-        return explain(error)
-    return explain(error, existing(Path(str(error.filename)).absolute().parent))
+    file = _written(error)
+    return explain(error, existing(Path(file).absolute().parent) if file else None)
+
+
+def _written(error: OSError) -> str:
+    """The file that could not be written: of a copy, where it should have come to."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        return str(error.args[0][0][1])
+    return str(error.filename2 or error.filename or "")
 
 
 def _first_line(error: BaseException) -> str:

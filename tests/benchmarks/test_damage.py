@@ -16,7 +16,7 @@ import torch
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
-from disentangle_bench.benchmarks.execution.failures import explain
+from disentangle_bench.benchmarks.execution.failures import explain, explain_here
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
@@ -141,6 +141,15 @@ def test_a_full_disk_leaves_the_last_checkpoint(small_disk):
     (small_disk / "filler").unlink()
     assert newest_intact(small_disk, "abc") == older
     assert newest_intact(small_disk, "abc") != save(small_disk, 2)
+
+
+def test_of_a_copy_the_disk_is_meant_that_it_should_come_to(tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
+    copied = OSError(28, "No space left on device", "/usr/from", None, str(into / "file"))
+    folders = shutil.Error([("/usr/from", str(into / "file"), str(copied))])
+    for error in (copied, folders):
+        assert explain_here(error).startswith(f"no space left on the disk of {into}: ")
 
 
 def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, tmp_path):

@@ -1,5 +1,7 @@
 """Room: what runs take, what can be given back, and folders brought together."""
 
+from pathlib import Path
+
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
@@ -143,3 +145,12 @@ def test_merge_of_nothing_is_a_wrong_request(folders, tmp_path, monkeypatch, cap
     make_run(tmp_path / "same")
     assert main(["merge", *folders, "--out", "same"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("level", ["runs/digits", "."])
+def test_merge_of_a_folder_above_or_below_names_the_right_one(level, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs")
+    assert main(["merge", level, "--out", "elsewhere"]) == 2
+    assert capsys.readouterr().err.endswith(f"which seems to be {tmp_path / 'runs'}\n")
+    assert not Path("elsewhere").exists()
