@@ -249,7 +249,7 @@ def _compare(
             old_runs, new_runs = zip(*pairs[place].values(), strict=True)
             sides_of[place] = old_runs, new_runs
         gains = same_images({place: sign * differences(new, old) for place, (old, new) in sides_of.items()})
-        same = [not gains[place].any() and _same_encoders(*sides_of[place]) for place in places]
+        same = [_same_encoders(*sides_of[place]) and np.allclose(gains[place], 0, atol=1e-12) for place in places]
         fixed = [same[k] or _is_fixed(*sides_of[place], gains[place]) for k, place in enumerate(places)]
         noise = Layout.of([gains[place] for place in places], fixed).means()
         for k, place in enumerate(places):

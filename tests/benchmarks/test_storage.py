@@ -9,7 +9,7 @@ from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
-from disentangle_bench.evaluation.records import FILE, read_record, seal
+from disentangle_bench.evaluation.records import FILE, find_records, read_record, seal
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record
 
@@ -154,3 +154,15 @@ def test_merge_of_a_folder_above_or_below_names_the_right_one(level, tmp_path, m
     assert main(["merge", level, "--out", "elsewhere"]) == 2
     assert capsys.readouterr().err.endswith(f"which seems to be {tmp_path / 'runs'}\n")
     assert not Path("elsewhere").exists()
+
+
+def test_a_data_set_that_lies_on_another_disk_is_read_through_its_link_once(tmp_path, capsys):
+    make_run(tmp_path / "disk")
+    for link in ("digits", "again"):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        (tmp_path / "runs" / link).symlink_to(tmp_path / "disk" / "digits")
+    assert main(["leaderboard", "--out", str(tmp_path / "runs")]) == 0
+    assert "| simclr " in capsys.readouterr().out
+    found, problems = find_records(tmp_path / "runs")
+    assert (len(found), problems) == (1, [])
+    assert main(["merge", str(tmp_path / "runs"), "--out", str(tmp_path / "copy")]) == 0

@@ -83,6 +83,12 @@ def of_encoder(record, encoder):
     return record | {"provenance": record["provenance"] | {"encoder": encoder}}
 
 
+def judged_again(record, off):
+    (row,) = record["metrics"]
+    scores = row["scores"] | {"top1": row["scores"]["top1"] + off}
+    return record | {"metrics": [row | {"scores": scores}]}
+
+
 def test_what_no_seed_changes_has_no_noise_of_seeds_and_tells_none_of_others(record):
     """The pixels are the same encoder whatever the seed; nor is there noise between runs and themselves."""
     pixels, brighter = (
@@ -90,9 +96,11 @@ def test_what_no_seed_changes_has_no_noise_of_seeds_and_tells_none_of_others(rec
         for name, top1 in (("pixels", 0.6), ("brighter", 0.5))
     )
     for unchanged in (pixels, side(record, method="vicreg")):
-        table = compare_records(at(unchanged + side(record)), at(unchanged + side(record, -0.05))).table
+        rounded = [judged_again(r, 2e-16) for r in unchanged]
+        table = compare_records(at(unchanged + side(record)), at(rounded + side(record, -0.05))).table
         own, other = (table[(table["method"] == "simclr") == trained].iloc[0] for trained in (False, True))
-        assert own[["gain", "low", "high", "verdict"]].tolist() == [0, 0, 0, "same"]
+        assert own["verdict"] == "same"
+        assert own[["gain", "low", "high"]].tolist() == pytest.approx([0, 0, 0], abs=1e-12)
         half = 3.182446 * np.std(NOISE, ddof=1) / 2  # as without the others
         assert (other["high"] - other["low"]) / 2 == pytest.approx(half)
     table = compare_records(at(pixels + side(record)), at(brighter + side(record, -0.05))).table
