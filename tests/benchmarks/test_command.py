@@ -283,6 +283,13 @@ def test_a_config_is_refused_in_the_words_of_its_file(content, told, tmp_path, m
     assert line.startswith(f"bench: --config mine.yaml: {told}")
 
 
+def test_a_suites_file_without_its_ending_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(GOOD)
+    assert main(["run", "--suite", "mine", "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith("a file is named with its ending, --suite mine.yaml\n")
+
+
 def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     out = ["--out", str(tmp_path)]
     tiny = ["--suite", "smoke", "--measures", "linear"]
