@@ -208,8 +208,8 @@ def _content(name: str) -> dict[str, Any]:
     shipped = name in names()
     path = FOLDER / f"{name}.yaml" if shipped else Path(name)
     if not shipped and path.suffix not in (".yaml", ".yml"):
-        if beside := next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), None):
-            raise RequestError(f"unknown suite {name!r}: a file is named with its ending, --suite {beside}")
+        if there := next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), None):
+            raise RequestError(f"unknown suite {name!r}: a file is named with its ending, --suite {there}")
         raise unknown("suite", name, names())
     content = content_of(path, f"suite file {path}")
     beside = {"tuned": str(path.parent / content["tuned"])} if isinstance(content.get("tuned"), str) else {}

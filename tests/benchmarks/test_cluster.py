@@ -148,7 +148,7 @@ def test_a_job_records_the_commit_of_the_code_that_it_loads(stub, tmp_path, monk
         raise RequestError("seen")
 
     monkeypatch.setattr(record, "git_state", lambda: {"commit": "later", "dirty": False})
-    monkeypatch.setattr(run_cell, "_require_gpu", stop)
+    monkeypatch.setattr(run_cell, "require_gpus", stop)
     monkeypatch.setattr(cluster.os, "dup2", lambda *_: None)
     monkeypatch.setattr(cluster.signals, "install", lambda: None)
     monkeypatch.setattr(cluster.submitit, "JobEnvironment", lambda: SimpleNamespace(global_rank=0, job_id="42"))
