@@ -19,7 +19,7 @@ from docstring_parser import parse as parse_docstring
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, set_parsing_settings
 
 from disentangle_bench.benchmarks import plain_yaml, signals, terminal
-from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.extras import EXTRAS, advice
 from disentangle_bench.files import TooManyFolders, printable
 
@@ -181,6 +181,22 @@ def check_arguments(command: str, given: dict[str, Any]) -> None:
                         raise RequestError(f"{where} {text:.80}: {error.strerror}") from error
 
 
+def check_config(arguments: list[str], content: Any, where: str) -> None:
+    """Raise RequestError for a file of `--config` that doesn't hold options of the command; begins with `where`."""
+    command = next((argument for argument in arguments if argument in COMMANDS), "")
+    kinds = {one.name: str(one.annotation) for one in _parameters(command)} | {"quiet": "bool", "verbose": "bool"}
+    if not isinstance(content, dict):
+        raise RequestError(
+            f"{where}: a mapping was expected, OPTION: VALUE, as `bench COMMAND --print_config` prints it"
+        )
+    for name, value in content.items():
+        if name not in kinds:
+            raise RequestError(f"{where}: {unknown('option', str(name), kinds)}")
+        if kinds[name].startswith("str") and not isinstance(value, str | None):
+            text = ",".join(map(str, value)) if isinstance(value, list) else value
+            raise RequestError(f'{where}: {name}: expected text, in quotes: {name}: "{text!s:.80}"')
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command.
 
@@ -225,7 +241,8 @@ def _run(arguments: list[str]) -> int:
     for before, argument in pairwise([*arguments, ""]):
         option, equals, file = before.partition("=")
         if option == "--config":
-            plain_yaml.read(Path(file if equals else argument), f"--config {file or argument:.200}")
+            where = f"--config {file or argument:.200}"
+            check_config(arguments, plain_yaml.read(Path(file if equals else argument), where), where)
     parser = make_parser()
     if not arguments:
         parser.print_help()

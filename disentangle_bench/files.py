@@ -64,7 +64,9 @@ class TooManyFolders(OSError):
 
 
 def find_files(folder: Path, name: str) -> list[Path]:
-    """All files of a name under a folder at any depth, sorted; links to folders are not followed.
+    """All files of a name under a folder at any depth, each once, sorted.
+
+    Links to folders are followed where runs lie, at DATASET/METHOD/RUN: one of these may be on another disk.
 
     Raises:
         TooManyFolders: there are more than `MOST_FOLDERS`, and a hundred for each file found.
@@ -77,6 +79,9 @@ def find_files(folder: Path, name: str) -> list[Path]:
             )
         if name in files or name in folders:  # a folder of that name is told as a bad file
             found.append(Path(place, name))
+    if behind_links := set(folder.glob(f"*/*/*/{name}")) - set(found):
+        once = {os.path.realpath(path): path for path in [*sorted(behind_links), *found]}
+        found = list(once.values())
     return sorted(found)
 
 

@@ -136,6 +136,8 @@ def _reason(error: BaseException, module: str, attribute: str) -> str:
     """Why there is nothing at a path: no such file, no such thing in it, or its code failed."""
     if "/" in module or module.endswith(".py") or attribute == "py":
         return "write it as Python imports it, my_file.MyName, from the folder that holds my_file.py"
+    if wrong := [part for part in (*module.split("."), *attribute.split(".")) if not part.isidentifier()]:
+        return f"Python imports no {wrong[0]!r}: names of files and classes are letters, digits and _ (rename the file)"
     absent = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
     if absent and f"{module}.".startswith(f"{absent}."):
         package, _, last = absent.rpartition(".")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +24,9 @@ from disentangle_bench.json_files import read_mapping, write_json
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
+MOST_IMAGES, MOST_BYTES, FEW_BYTES = 512, 2**30, 2**28
+"""Encoded at a time, if they take at most so many bytes as float32, else so many as take these: a network makes ten
+times as much of them inside."""
 log = logging.getLogger(__name__)
 WEIGHTS = "weights.npy"
 
@@ -59,6 +63,12 @@ class FeatureBank:
 def device_of(module: nn.Module) -> torch.device:
     """Where a network is, by its weights or else its buffers; one without either is on the processor."""
     return next((t.device for t in chain(module.parameters(), module.buffers())), torch.device("cpu"))
+
+
+def images_at_once(*shapes: Sequence[int | None]) -> int:
+    """Images that are encoded at a time: 512, fewer where one of these shapes (C, H, W) is beyond 400 pixels."""
+    size = 4 * max(math.prod(filter(None, shape)) for shape in shapes)
+    return MOST_IMAGES if MOST_IMAGES * size <= MOST_BYTES else max(1, FEW_BYTES // size)
 
 
 @contextmanager

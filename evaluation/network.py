@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from disentangle_bench.evaluation.features import Embed, device_of, inference_mode
+from disentangle_bench.evaluation.features import Embed, device_of, images_at_once, inference_mode
 
 Change = Callable[[Tensor, slice], Tensor]
 CHUNK = 512
-"""Images encoded at a time."""
+"""Images read at a time, and encoded unless they are large."""
 
 
 def as_bytes(images: Tensor) -> Tensor:
@@ -71,9 +71,10 @@ class Network:
         """
         if key not in self._known:
             parts: dict[str, list[np.ndarray]] = {}
+            at_once = images_at_once(images.shape[1:], (images.shape[1], *(self.view_shape or ())))
             with inference_mode(self.module):
-                for start in range(0, len(images), CHUNK):
-                    rows = slice(start, min(start + CHUNK, len(images)))
+                for start in range(0, len(images), at_once):
+                    rows = slice(start, min(start + at_once, len(images)))
                     part = images[rows].to(self.device)
                     if change is not None:
                         part = as_bytes(change(part.float() / 255, rows))

@@ -40,7 +40,9 @@ def command(
             found, problems = find_records(Path(out))
             comparison = compare.compare_methods(found, a, b, threshold, only, problems)
     except compare.NothingToCompare as error:
-        raise RequestError(f"compare {a} {b}: {error}") from error
+        folders = [side for side in (a, b) if Path(side).is_dir()]
+        hint = (f" (--out {out})", f"; {(*folders, '')[0]} is a folder, and the other one isn't", "")[len(folders)]
+        raise RequestError(f"compare {a} {b}: {error}{hint}") from error
     print(comparison.text(), end="")
     code = comparison.exit_code
     return 0 if allow_underpowered and code == compare.EXIT_UNDERPOWERED else code

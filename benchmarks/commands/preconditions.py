@@ -85,6 +85,11 @@ def require_launcher(
         _require_slurm(request, devices, dry_run)
     elif nodes > 1 or detach:
         raise RequestError(f"--{'nodes' if nodes > 1 else 'detach'} needs a cluster: --launcher slurm")
+    elif given := request.overrides.get("resources"):
+        raise RequestError(
+            f"--set resources.{next(iter(given))} is of a cluster's jobs: --launcher slurm; here, runs compute on the "
+            "machine's GPUs if it has some (`bench doctor` lists them)"
+        )
 
 
 def _require_slurm(request: Suite, devices: int, dry_run: bool) -> None:

@@ -35,7 +35,7 @@ def command(folder: str) -> int:
     import lightning as L
     import torch
 
-    from disentangle_bench.benchmarks import own_code
+    from disentangle_bench.benchmarks import machine, own_code
     from disentangle_bench.benchmarks.execution.build import build_data, build_method
     from disentangle_bench.benchmarks.execution.callbacks import GlobalStreams
     from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
@@ -44,6 +44,9 @@ def command(folder: str) -> int:
     from disentangle_bench.benchmarks.execution.run_cell import quiet, set_threads
     from disentangle_bench.benchmarks.execution.train import budget_arguments
 
+    accelerator = config.launch.accelerator
+    if accelerator == "gpu" and machine.find_devices()[0] != "gpu":
+        raise RequestError(f"{folder}: it computed on a GPU, and torch finds none here: replay it where there is one")
     quiet()
     own_code.allow(Path(config.launch.code))
     cell = config.cell
@@ -55,7 +58,7 @@ def command(folder: str) -> int:
     check = CheckEveryValue(bad.step)
     with tempfile.TemporaryDirectory() as elsewhere:
         trainer = L.Trainer(
-            accelerator=config.launch.accelerator,
+            accelerator=accelerator,
             devices=1,
             precision=cell.precision,  # type: ignore[arg-type]
             **budget_arguments(cell.budget),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from lightning.fabric.plugins.environments import (
     TorchElasticEnvironment,
 )
 
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.runs.folder import CellLaunch
 
 
@@ -44,6 +46,19 @@ def device_of(launch: CellLaunch) -> torch.device:
         return torch.device("cpu")
     local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))
     return torch.device("cuda", launch.device_ids[local] if launch.device_ids else local)
+
+
+def require_gpus(launch: CellLaunch) -> None:
+    """Raise RequestError if a cell shall compute on GPUs and this machine, of a cluster as a rule, has too few."""
+    found = torch.cuda.device_count() if launch.accelerator == "gpu" and torch.cuda.is_available() else 0
+    if launch.accelerator != "gpu" or found >= launch.devices:
+        return
+    raise RequestError(
+        f"the run computes on {launch.devices} GPU{'s' * (launch.devices > 1)}, and torch finds {found or 'none'} on "
+        f"{platform.node()}: on a cluster name a partition that has them, --set resources.partition=NAME, and whatever "
+        f"stands in resources.sbatch has to show {launch.devices} to each task; or ask for none, --set "
+        "resources.gpus_per_node=0"
+    )
 
 
 def place() -> tuple[int, int]:

@@ -140,11 +140,13 @@ def encode_splits(
     rank, processes = place()
     splits = data.splits
     origins = images_of(data)
+    judged = (data.image_shape[0], *data.describe()["eval_shape"])
+    at_once = features.images_at_once(data.image_shape, method.image_shape, judged)
     bank = features.encode(
         method,
         method.embed,
         {
-            split: data.eval_dataloader(split, rank=rank, num_replicas=processes)
+            split: data.eval_dataloader(split, at_once, rank=rank, num_replicas=processes)
             for split in (*SPLITS, *PROBES)
             if split not in origins
         },

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import sys
 import threading
@@ -23,7 +22,7 @@ from disentangle_bench.benchmarks import own_code, signals
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution import loggers as log
 from disentangle_bench.benchmarks.execution.build import build_data, build_method, own_code_of
-from disentangle_bench.benchmarks.execution.distributed import device_of, rank
+from disentangle_bench.benchmarks.execution.distributed import device_of, rank, require_gpus
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import encode_splits, measure
 from disentangle_bench.benchmarks.execution.record import git_state, make_record, now, write_results
@@ -31,7 +30,7 @@ from disentangle_bench.benchmarks.execution.train import Trained, keep_encoder, 
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.lookup import import_measures
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
-from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunFolder
+from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import BadWeights, read_weights
 from disentangle_bench.json_files import BadJson, read
@@ -96,6 +95,7 @@ def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
     cell, launch = config.cell, replace(config.launch, git=git or config.launch.git)
     if run.is_complete(cell.measures):
         return
+    require_gpus(launch)
     own_code.allow(Path(launch.code))
     import_measures(cell.imports)
     if rank() == 0:
@@ -111,7 +111,6 @@ def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
     method = build_method(cell, data)
     code = own_code_of(cell)
     loggers = log.make_loggers(run, cell, launch.logger)
-    _require_gpu(launch)
     trained = _trained_before(cell, method, run)
     if trained is None:
         with signals.deferred():
@@ -130,14 +129,6 @@ def run_cell(run: RunFolder, git: dict[str, Any] | None = None) -> None:
         log.finish(loggers, run, write_results(run, record, measured.outcomes, code))
         cleanup.clear(run)
         feature_cache.prune(run.out)
-
-
-def _require_gpu(launch: CellLaunch) -> None:
-    if launch.accelerator == "gpu" and not torch.cuda.is_available():
-        raise RequestError(
-            f"the run shall compute on a GPU, and torch finds none on {platform.node()}: on a cluster name a partition "
-            "that has them, --set resources.partition=NAME, or ask for none, --set resources.gpus_per_node=0"
-        )
 
 
 def _trained_before(cell: Cell, method: Method, run: RunFolder) -> Trained | None:

@@ -17,6 +17,7 @@ from tempfile import gettempdir
 from typing import Any
 
 from disentangle_bench.benchmarks import own_code, signals
+from disentangle_bench.benchmarks.execution.failures import explain_signal
 from disentangle_bench.benchmarks.launchers.base import (
     RANK_VARIABLES,
     ExitReport,
@@ -123,8 +124,7 @@ class Process:
         code = self.exitcode()
         if code is None or code >= 0:
             return None if code is None else ExitReport(code)
-        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return ExitReport(code, f"killed by {signal.Signals(-code).name}{memory}")
+        return ExitReport(code, explain_signal(-code))
 
 
 class Forked(Process):

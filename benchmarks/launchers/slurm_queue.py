@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from disentangle_bench.benchmarks.execution.failures import LESS_MEMORY
 from disentangle_bench.benchmarks.runs.folder import Job, RunFolder
 from disentangle_bench.files import file_name
 from disentangle_bench.json_files import write_json
@@ -57,7 +58,7 @@ def jobs() -> dict[str, str]:
 def exit_state(job: str) -> str:
     """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes).
 
-    One that was killed for want of memory could leave no word itself, so the advice is here.
+    One that was killed for want of memory could leave no word itself, so what to do is said here.
     """
     try:
         shown = _call("scontrol", "show", "job", job, "--oneliner")
@@ -65,7 +66,7 @@ def exit_state(job: str) -> str:
         return ""
     known = dict(word.split("=", 1) for word in shown.split() if "=" in word)
     state = known.get("JobState", "")
-    advice = "; more memory: --set resources.mem_gb=GIGABYTES" if state == "OUT_OF_MEMORY" else ""
+    advice = f"; give it more, --set resources.mem_gb=GIGABYTES, or {LESS_MEMORY}" if state == "OUT_OF_MEMORY" else ""
     return f"{state}, exit code {known.get('ExitCode', '?')}{advice}"
 
 

@@ -113,7 +113,8 @@ class _Executor(SlurmExecutor):
 def _executor(launch: Launch) -> SlurmExecutor:
     resources = launch.resources
     executor = _Executor(slurm_queue.folder_of(launch.out.resolve()), max_num_timeout=resources.max_requeues)
-    own = GPU_OPTIONS & {name.replace("_", "-") for name in resources.sbatch}
+    theirs = {name.replace("-", "_"): value for name, value in resources.sbatch.items()}  # as submitit calls its own
+    own = GPU_OPTIONS & {name.replace("_", "-") for name in theirs}
     given: dict[str, Any] = {
         "name": "bench",
         "timeout_min": resources.timeout_min,
@@ -128,11 +129,11 @@ def _executor(launch: Launch) -> SlurmExecutor:
         "constraint": resources.constraint,
         "setup": [*ENVIRONMENT, *resources.setup],
         "array_parallelism": resources.max_parallel,
-        "additional_parameters": resources.sbatch,
+        "additional_parameters": theirs,
         "srun_args": [f"--cpus-per-task={launch.threads}"],  # srun doesn't take it over from sbatch any more
     }
     known = {name: value for name, value in given.items() if value is not None}
-    executor.update_parameters(**executor._convert_parameters(known))
+    executor.update_parameters(**executor._convert_parameters(known), wckey=None)  # not submitit's own
     return executor
 
 

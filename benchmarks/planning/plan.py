@@ -76,7 +76,7 @@ def plan(suite: Suite, accelerator: str = "cpu", *, dry: bool = False) -> list[C
     cells += [cell for one in experiments if (cell := planner.cell(one.dataset, one.method, one)) is not None]
     if not cells:
         raise RequestError(f"suite {suite.name}: none of its methods can train on its data sets, see above")
-    planner.name_untuned(cells)
+    planner.tell_of_choice(cells)
     shared: dict[str, Cell] = {}
     for cell in cells:
         one_of = shared.setdefault(cell.hash, replace(cell, experiments=[]))
@@ -154,14 +154,21 @@ class _Planner:
             imports=own_measures(suite.measures),
         )
 
-    def name_untuned(self, cells: list[Cell]) -> None:
-        """Say on standard error which of the methods that learn have no part in the choice that the others run with."""
+    def tell_of_choice(self, cells: list[Cell]) -> None:
+        """Say which of the methods that learn have no part in the choice, or have one that was made with other code."""
         if self.choice is None:
             return
+        file = Path(str(self.suite.tuned)).name
         for method in dict.fromkeys(cell.method for cell in cells):
+            known = self.choice.sources.get(method)
             if method not in self.choice.methods and self.settings.method_classes[method].trains:
-                file = Path(str(self.suite.tuned)).name
                 print(f"untuned: {method} is not in {file} and has the options of the suite", file=sys.stderr)
+            elif known and any(cell.source not in known for cell in cells if cell.method == method):
+                print(
+                    f"tuned: {method} runs with the options in {file}, which were chosen with another version of your "
+                    "code; `bench tune` chooses anew",
+                    file=sys.stderr,
+                )
 
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
         """The data set with these options, but for how its batches are composed."""

@@ -177,7 +177,9 @@ def choose(
     set_there = {path for path in chosen.sweep if holds(overrides, keys_of(path))}
     chosen.sweeps = {p: v for p, v in chosen.sweeps.items() if p not in set_there} | swept(sweeps or [])
     chosen.named = bool(named)
-    chosen.overrides = {head: value for head, value in overrides.items() if head in ("budget", *chosen.settings)}
+    chosen.overrides = {
+        head: value for head, value in overrides.items() if head in ("budget", "resources", *chosen.settings)
+    }
     return chosen
 
 
@@ -206,6 +208,8 @@ def _content(name: str) -> dict[str, Any]:
     shipped = name in names()
     path = FOLDER / f"{name}.yaml" if shipped else Path(name)
     if not shipped and path.suffix not in (".yaml", ".yml"):
+        if there := next((file for file in (f"{name}.yaml", f"{name}.yml") if Path(file).is_file()), None):
+            raise RequestError(f"unknown suite {name!r}: a file is named with its ending, --suite {there}")
         raise unknown("suite", name, names())
     content = content_of(path, f"suite file {path}")
     beside = {"tuned": str(path.parent / content["tuned"])} if isinstance(content.get("tuned"), str) else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -41,6 +41,7 @@ class Choice:
         draws: settings tried of every method.
         budget: of the runs.
         methods: name -> all that was tried, the chosen one first, the others in the order that they were drawn in.
+        sources: of methods that were run with code from outside this package, name -> `Cell.source` of their runs.
     """
 
     suite: str
@@ -51,6 +52,12 @@ class Choice:
     draws: int
     budget: dict[str, float]
     methods: dict[str, list[TrialResult]]
+    sources: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What its file holds: of sources only those that there are."""
+        return {name: value for name, value in asdict(self).items() if value or name != "sources"}
 
     def options_of(self, method: str) -> dict[str, Any]:
         """The options chosen for a method; none for one that wasn't tuned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from disentangle_bench.evaluation.leaderboard.frame import GIVEN, observations, score_of
-from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of, same_images
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of, one_encoder, same_images
 from disentangle_bench.evaluation.leaderboard.naming import Group, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout, holm, p_at_most
 from disentangle_bench.evaluation.records import Problem, Record, find_records
@@ -169,7 +169,8 @@ def compare_records(
     """Every figure of `after`'s main table against the same one (data set, method, measure, target) of `before`.
 
     The differences of a figure, by seed and test image, are a crossed layout like a figure's own outcomes; the noise of
-    their mean is `statistics.Layout`'s, its seed part pooled over the methods of a column. A figure is
+    their mean is `statistics.Layout`'s, its seed part pooled over the methods of a column whose difference a seed can
+    change. Between runs of the same encoders with the same figures it is 0, without noise. A figure is
 
     - `worse` if it lost more than `threshold` (in the score's own unit: 0.01 is one point of accuracy) and a one-sided
       t-test finds a loss at 5 %, after Holm's correction (1979) over all figures;
@@ -243,9 +244,14 @@ def _compare(
         columns.setdefault(place[:4], []).append(place)
     for places in columns.values():
         sign = -1 if score_of(places[0].measure, places[0].score).direction == "down" else 1
-        sides_of = {place: tuple(zip(*pairs[place].values(), strict=True)) for place in places}
+        sides_of: dict[_Place, tuple[tuple[Run, ...], tuple[Run, ...]]] = {}
+        for place in places:
+            old_runs, new_runs = zip(*pairs[place].values(), strict=True)
+            sides_of[place] = old_runs, new_runs
         gains = same_images({place: sign * differences(new, old) for place, (old, new) in sides_of.items()})
-        noise = Layout.of([gains[place] for place in places]).means()
+        same = [_same_encoders(*sides_of[place]) and np.allclose(gains[place], 0, atol=1e-12) for place in places]
+        fixed = [same[k] or _is_fixed(*sides_of[place], gains[place]) for k, place in enumerate(places)]
+        noise = Layout.of([gains[place] for place in places], fixed).means()
         for k, place in enumerate(places):
             old_runs, new_runs = sides_of[place]
             lines.append(
@@ -256,8 +262,8 @@ def _compare(
                     "before": float(np.mean([run.value for run in old_runs])),
                     "after": float(np.mean([run.value for run in new_runs])),
                     "gain": float(gains[place].mean()),
-                    "error": float(np.sqrt(noise.total[k])),
-                    "df": float(noise.df[k]),
+                    "error": 0.0 if same[k] else float(np.sqrt(noise.total[k])),
+                    "df": np.inf if same[k] else float(noise.df[k]),
                     "one_seed": len(old_runs) == 1 and {side[place][0].tuning for side in sides} != {GIVEN},
                 }
             )
@@ -276,6 +282,15 @@ def _compare(
     )
     missing, extra = (sorted(str(place) for place in side.keys() - pairs.keys()) for side in sides)
     return Comparison(table.drop(columns=["error", "df"]).assign(verdict=verdicts), missing, extra, threshold, problems)
+
+
+def _same_encoders(old: Sequence[Run], new: Sequence[Run]) -> bool:
+    return all(a.encoder == b.encoder != "" for a, b in zip(old, new, strict=True))
+
+
+def _is_fixed(old: Sequence[Run], new: Sequence[Run], gains: np.ndarray) -> bool:
+    """Whether no seed changes a difference: that of two encoders, judged alike each time."""
+    return one_encoder(old) and one_encoder(new) and bool((gains == gains[0]).all())
 
 
 def _shown(seen: pd.DataFrame, only: Collection[str]) -> dict[_Place, tuple[Line, list[Run]]]:

@@ -95,6 +95,12 @@ def terms_of(runs: Sequence[Run]) -> np.ndarray:
     return np.stack([run.outcome.terms for run in runs if run.outcome])
 
 
+def one_encoder(runs: Sequence[Run]) -> bool:
+    """Whether the runs judge one and the same encoder, which no seed changes, such as that of the pixels."""
+    encoders = {run.encoder for run in runs}
+    return len(encoders) == 1 and encoders != {""}
+
+
 def same_images(rows: Mapping[K, np.ndarray]) -> dict[K, np.ndarray]:
     """Outcomes of one column on one test split: rows of other images than most are told by their figures alone."""
     counts = Counter(row.shape[1] for row in rows.values() if row.ndim == 2)

@@ -18,7 +18,7 @@ from disentangle_bench.evaluation.leaderboard.frame import (
     score_of,
 )
 from disentangle_bench.evaluation.leaderboard.grid import Grid
-from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of, same_images, terms_of
+from disentangle_bench.evaluation.leaderboard.lines import Line, Run, lines_of, one_encoder, same_images, terms_of
 from disentangle_bench.evaluation.leaderboard.table import grids, space_grids
 from disentangle_bench.evaluation.leaderboard.writers import formats, layout
 
@@ -150,9 +150,8 @@ def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -
 
 
 def _is_fixed(runs: Sequence[Run], outcomes: np.ndarray) -> bool:
-    """Whether no seed changes a line: one encoder, such as that of the pixels, judged alike each time."""
-    encoders = {run.encoder for run in runs}
-    return len(encoders) == 1 and encoders != {""} and bool((outcomes == outcomes[0]).all())
+    """Whether no seed changes a line: one encoder, judged alike each time."""
+    return one_encoder(runs) and bool((outcomes == outcomes[0]).all())
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ BAD = {
         ["--set", "resources.mem_gb=much"],
         "resources.mem_gb: expected a number >0 and <=1000000, got 'much'",
     ),
+    "a GPU of a machine without": (["--set", "resources.gpus_per_node=1"], "resources.gpus_per_node is of a cluster's"),
     "no resources": (["--set", "resources=3"], "--set resources=3: expected"),
     "own method that isn't there": (["--method", "no_file.MyMethod"], "no_file.MyMethod"),
     "results under a file": (["--out", "/dev/null/runs"], "/dev/null can't be written to"),

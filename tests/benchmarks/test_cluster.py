@@ -11,6 +11,7 @@ import pytest
 from disentangle_bench.benchmarks import machine
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.failures import LESS_MEMORY
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
@@ -23,7 +24,7 @@ COMMANDS = {
     "scontrol": 'echo "JobId=42 JobState=OUT_OF_MEMORY ExitCode=0:125"',
 }
 
-OUT_OF_MEMORY = "OUT_OF_MEMORY, exit code 0:125; more memory: --set resources.mem_gb=GIGABYTES"
+OUT_OF_MEMORY = f"OUT_OF_MEMORY, exit code 0:125; give it more, --set resources.mem_gb=GIGABYTES, or {LESS_MEMORY}"
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_job_records_the_commit_of_the_code_that_it_loads(stub, tmp_path, monk
         raise RequestError("seen")
 
     monkeypatch.setattr(record, "git_state", lambda: {"commit": "later", "dirty": False})
-    monkeypatch.setattr(run_cell, "_require_gpu", stop)
+    monkeypatch.setattr(run_cell, "require_gpus", stop)
     monkeypatch.setattr(cluster.os, "dup2", lambda *_: None)
     monkeypatch.setattr(cluster.signals, "install", lambda: None)
     monkeypatch.setattr(cluster.submitit, "JobEnvironment", lambda: SimpleNamespace(global_rank=0, job_id="42"))
@@ -183,6 +184,12 @@ def test_a_dry_run_needs_no_cluster_and_jobs_ask_for_what_they_compute_with(tmp_
     assert not [one for one in shown_by(capsys, tmp_path, "--set", "resources.gpus_per_node=0") if "gpus" in one]
     theirs = shown_by(capsys, tmp_path, "--set", "resources.sbatch.gres=gpu:a100:1")
     assert {one for one in theirs if "gpu" in one} == {"gres=gpu:a100:1"}
+    key = ["--set", "resources.sbatch.wckey=their_project"]
+    assert not [one for one in plain if one.startswith("wckey")], "a site that checks them refuses one that nobody has"
+    assert "wckey=their_project" in shown_by(capsys, tmp_path, *key)
+    twice = ["--set", "resources.sbatch.cpus-per-task=3", "--set", "resources.sbatch.job-name=mine"]
+    named = {one for one in shown_by(capsys, tmp_path, *twice) if one.startswith(("cpus", "job"))}
+    assert named == {"cpus-per-task=3", "job-name=mine"}, "of two lines sbatch takes the second"
     assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "data.num_workers=3")
     assert "cpus-per-task=4" in shown_by(capsys, tmp_path, "--set", "threads=null")
     own = shown_by(capsys, tmp_path, "--set", "data.num_workers=3", "--set", "resources.cpus_per_task=2")

@@ -57,6 +57,24 @@ def test_print_config_can_be_read_back(tmp_path, capsys):
     assert "simclr seed 3" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("methods: [pixels]", "unknown option 'methods': did you mean method"),
+        ("dry-run: true", "unknown option 'dry-run': did you mean dry_run"),
+        ("seeds: 0", 'seeds: expected text, in quotes: seeds: "0"'),
+        ("method: [simclr, pixels]", 'method: expected text, in quotes: method: "simclr,pixels"'),
+        ("", "a mapping was expected, OPTION: VALUE"),
+    ],
+)
+def test_a_config_is_refused_in_the_words_of_its_file(content, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(content)
+    assert main(["run", "--config", "mine.yaml", "--dry-run"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"bench: --config mine.yaml: {told}")
+
+
 def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     out = ["--out", str(tmp_path)]
     tiny = ["--suite", "smoke", "--measures", "linear"]

@@ -16,7 +16,7 @@ import torch
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.checkpoint_io import CheckpointFiles, newest_intact
-from disentangle_bench.benchmarks.execution.failures import explain
+from disentangle_bench.benchmarks.execution.failures import explain, explain_here
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.launchers.base import Launch
 from disentangle_bench.benchmarks.runs.folder import RunFolder
@@ -143,6 +143,15 @@ def test_a_full_disk_leaves_the_last_checkpoint(small_disk):
     assert newest_intact(small_disk, "abc") != save(small_disk, 2)
 
 
+def test_of_a_copy_the_disk_is_meant_that_it_should_come_to(tmp_path):
+    into = tmp_path / "into"
+    into.mkdir()
+    copied = OSError(28, "No space left on device", "/usr/from", None, str(into / "file"))
+    folders = shutil.Error([("/usr/from", str(into / "file"), str(copied))])
+    for error in (copied, folders):
+        assert explain_here(error).startswith(f"no space left on the disk of {into}: ")
+
+
 def test_full_and_read_only_disks_are_said_and_the_next_run_goes_on(small_disk, tmp_path):
     cell = make_cell("supervised", "budget.epochs=1")
     folder = cell.folder(small_disk)
@@ -195,9 +204,14 @@ def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (MemoryError(), "out of memory; set a smaller data.batch_size"),
+        (MemoryError(), "out of memory; run fewer --jobs side by side, set a smaller data.batch_size"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "out of memory; "),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), "out of memory; "),
+        (RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. "), "out of memory; "),
+        (
+            RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)"),
+            "no room in /dev/shm for the processes that make batches; give it more",
+        ),
         (OSError(28, "No space left on device"), "no space left on the disk; make room"),
         (OSError(27, "File too large"), "a file would grow larger than it may (`ulimit -f`); raise that"),
         (RuntimeError("PytorchStreamWriter failed writing file data/0"), "no space left on the disk; make room"),

@@ -68,13 +68,19 @@ def test_a_process_computes_on_its_own_of_the_cells_devices(monkeypatch):
     assert distributed.device_of(replace(gpus, device_ids=())) == torch.device("cuda", 1)
 
 
-def test_a_run_for_a_gpu_where_there_is_none_says_what_to_set(launch, cell, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    run = prepare(cell, replace(launch, accelerator="gpu"))
+@pytest.mark.parametrize(
+    ("devices", "there", "told"), [(1, 0, "1 GPU, and torch finds none on"), (2, 1, "2 GPUs, and torch finds 1 on")]
+)
+def test_a_run_for_a_gpu_where_there_is_none_says_what_to_set(launch, cell, monkeypatch, devices, there, told):
+    """Before its data are read: where jobs are given in from, nobody could know."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
+    monkeypatch.setattr(run_cell, "build_data", None)
+    run = prepare(cell, replace(launch, accelerator="gpu", devices=devices))
     assert run_cell.main(run) == ExitStatus.FAILED
     failure = run.state().failure
     assert failure is not None
-    assert "torch finds none on" in failure.reason
+    assert failure.reason.startswith(f"the run computes on {told}")
     assert "--set resources.gpus_per_node=0" in failure.reason
 
 

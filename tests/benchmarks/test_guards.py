@@ -1,15 +1,19 @@
 """A run whose loss is NaN ends with a reason, leaves what a replay needs, and the replay names the operation."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from disentangle_bench.benchmarks import launchers
+from disentangle_bench.benchmarks import launchers, machine
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
+from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
+from disentangle_bench.json_files import write_json
 from tests.benchmarks.conftest import reason_of
 
 METHODS = """
@@ -87,8 +91,16 @@ def test_a_run_that_goes_wrong_is_stopped_and_replayed(name, launch, tmp_path, m
     assert sorted(folder.rglob("*")) == before
 
 
-def test_only_a_run_that_went_wrong_is_replayed(tmp_path, capsys):
-    assert main(["replay", str(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert "no run that ended by a NaN or infinite value" in error
-    assert len(error.splitlines()) == 1
+def refused(capsys, folder: Path) -> str:
+    """The line that `bench replay` says of a folder."""
+    assert main(["replay", str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_only_a_run_that_went_wrong_is_replayed_where_it_can_be(cell, launch, tmp_path, monkeypatch, capsys):
+    assert "no run that ended by a NaN or infinite value" in refused(capsys, tmp_path)
+    run = prepare(cell, replace(launch, accelerator="gpu"))
+    write_json(run.not_finite, {"step": 1, "epoch": 0, "what": "loss"})
+    monkeypatch.setattr(machine, "find_devices", lambda: ("cpu", 2))
+    assert "it computed on a GPU, and torch finds none here: replay it where there is one" in refused(capsys, run.path)

@@ -119,6 +119,10 @@ def test_measures_that_the_data_set_has_no_target_for(users_folder, capsys):
             "FailsLater",
             r"fails with images 0 to \d+ of the train split: IndexError: no such channel \(their_network.py, line",
         ),
+        (
+            "TooLargeLater",
+            r"fails with images 0 to \d+ of the train split: out of memory; smaller images need less, --image-size \(",
+        ),
     ],
 )
 def test_a_network_that_breaks_beyond_the_first_images(network, message, users_folder, capsys):

@@ -14,6 +14,7 @@ import pytest
 
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.execution.failures import FEWER_JOBS
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.evaluation.records import find_records
@@ -124,7 +125,8 @@ def test_killed_cell_is_reported_and_the_next_one_runs(cell, launch, monkeypatch
     monkeypatch.setattr(local, "start", start_and_kill)
     outcome = launchers.run("local", [cell, other], launch)
     assert [c.title for c in outcome.complete] == [other.title]
-    assert "killed by SIGKILL" in reason_of(outcome, cell)
+    assert reason_of(outcome, cell).startswith("killed by SIGKILL, as a system does whose memory is full; in that case")
+    assert FEWER_JOBS in reason_of(outcome, cell), "what to do is said in one way"
     assert json.loads((cell.folder(launch.out) / "failure.json").read_text())["reason"].startswith("killed")
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from disentangle_bench.benchmarks import launchers
 from disentangle_bench.benchmarks.execution import build, run_cell
 from disentangle_bench.benchmarks.execution import measure as measuring
+from disentangle_bench.benchmarks.execution.pretrained.forecast import spaces_of
 from disentangle_bench.benchmarks.execution.train import Trained
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.runs import feature_cache, lock
@@ -19,6 +21,7 @@ from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.evaluation.records import digest_of_file, read_record
 from disentangle_bench.json_files import read, write_json
+from disentangle_bench.methods.pretrained.encoder import Encoder
 
 
 @pytest.fixture
@@ -113,3 +116,31 @@ def test_damaged_weights_are_made_anew(trained, launch, name):
     assert state_hash(load_file(file)) == before
     assert file.stat().st_mode & 0o777 == run.record.stat().st_mode & 0o777
     assert not run.log.stat().st_mode & 0o111
+
+
+class SeesHowMany(torch.nn.Module):
+    """Tells how many images it was given at a time; their pixels are never made."""
+
+    def __init__(self):
+        super().__init__()
+        self.given: list[int] = []
+
+    def embed(self, image):
+        self.given.append(len(image))
+        return {"features": torch.ones(len(image), 2)}
+
+
+@pytest.mark.parametrize(("edge", "most"), [(416, 512), (4096, 4)])
+def test_large_images_are_encoded_as_many_at_a_time_as_memory_holds(cell, launch, monkeypatch, edge, most):
+    """A batch of 512 at 4096 pixels takes 34 GB for each grey channel, and the system kills without a word."""
+    data, seen = build.build_data(cell), SeesHowMany()
+    encoder = Encoder(seen, image_shape=(1, edge, edge), mean=(0,), std=(1,))
+    monkeypatch.setattr(encoder, "embed", seen.embed)
+    run = RunFolder(cell.folder(launch.out))
+    run.path.mkdir(parents=True)
+    measuring.encode_splits(encoder, data, run, "e")
+    measuring.as_network(encoder, data).encode_once("k", torch.zeros(600, 1, 8, 8, dtype=torch.uint8))
+    assert max(seen.given) == most
+    seen.given.clear()
+    spaces_of(encoder, data)
+    assert max(seen.given) == min(most, 32)

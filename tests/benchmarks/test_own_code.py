@@ -132,6 +132,13 @@ def test_a_method_that_lacks_what_a_run_needs_is_a_wrong_request(lines, said, tm
     assert error[0].startswith(f"bench: method lacking.Mine: {said}")
 
 
+def test_a_file_whose_name_python_cannot_import_is_to_be_renamed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-file.py").touch()
+    assert main([*REQUEST, "--method", "my-file.Mine", "--out", "runs"]) == 2
+    assert "Python imports no 'my-file': names of files and classes are letters, digits" in capsys.readouterr().err
+
+
 def test_a_file_is_not_yet_a_class(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_file.py").touch()

@@ -59,6 +59,8 @@ def test_compare_is_a_gate(runs, capsys):
     assert main(["compare", "simclr", "vicreg", "--out", runs, "--threshold", "0.5"]) == 0
     assert main(["compare", "simclr", "nobody", "--out", runs]) == 2
     assert "no method 'nobody'" in capsys.readouterr().err
+    assert main(["compare", runs, "nowhere"]) == 2
+    assert f"{runs} is a folder, and the other one isn't" in capsys.readouterr().err
 
 
 def test_one_run_without_outcomes_is_underpowered(tmp_path, capsys):

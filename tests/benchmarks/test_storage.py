@@ -1,5 +1,7 @@
 """Room: what runs take, what can be given back, and folders brought together."""
 
+from pathlib import Path
+
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
@@ -7,7 +9,7 @@ from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
-from disentangle_bench.evaluation.records import FILE, read_record, seal
+from disentangle_bench.evaluation.records import FILE, find_records, read_record, seal
 from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import make_record
 
@@ -143,3 +145,24 @@ def test_merge_of_nothing_is_a_wrong_request(folders, tmp_path, monkeypatch, cap
     make_run(tmp_path / "same")
     assert main(["merge", *folders, "--out", "same"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("level", ["runs/digits", "."])
+def test_merge_of_a_folder_above_or_below_names_the_right_one(level, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs")
+    assert main(["merge", level, "--out", "elsewhere"]) == 2
+    assert capsys.readouterr().err.endswith(f"which seems to be {tmp_path / 'runs'}\n")
+    assert not Path("elsewhere").exists()
+
+
+def test_a_data_set_that_lies_on_another_disk_is_read_through_its_link_once(tmp_path, capsys):
+    make_run(tmp_path / "disk")
+    for link in ("digits", "again"):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        (tmp_path / "runs" / link).symlink_to(tmp_path / "disk" / "digits")
+    assert main(["leaderboard", "--out", str(tmp_path / "runs")]) == 0
+    assert "| simclr " in capsys.readouterr().out
+    found, problems = find_records(tmp_path / "runs")
+    assert (len(found), problems) == (1, [])
+    assert main(["merge", str(tmp_path / "runs"), "--out", str(tmp_path / "copy")]) == 0

@@ -1,10 +1,12 @@
 """Suite files: what is wrong in one is told in a line, and none is too large to read."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from disentangle_bench.benchmarks import plain_yaml
+from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.plan import plan
@@ -73,3 +75,10 @@ def test_suites_of_the_package_and_aliases_of_a_reasonable_size_are_read(tmp_pat
         f"{GOOD}\nsettings:\n  data: &usual {{batch_size: 64}}\n  digits:\n    <<: *usual\n    val_fraction: 0.2\n"
     )
     assert suite.read(str(file)).settings["digits"] == {"batch_size": 64, "val_fraction": 0.2}
+
+
+def test_a_suites_file_without_its_ending_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(GOOD)
+    assert main(["run", "--suite", "mine", "--dry-run"]) == 2
+    assert capsys.readouterr().err.endswith("a file is named with its ending, --suite mine.yaml\n")

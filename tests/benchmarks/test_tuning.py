@@ -181,6 +181,35 @@ def test_a_choice_is_handed_to_a_built_in_suite_and_what_is_not_in_it_is_said(tm
     assert "tuned: no file none.json; `bench tune --suite smoke` makes one" in capsys.readouterr().err
 
 
+def test_a_choice_for_other_code_of_ones_own_is_said(suite, tmp_path, monkeypatch, capsys):
+    """By what the runs are told apart by; of this package's methods, and by older files, nothing is known or said."""
+    own = tmp_path / "tuned_here.py"
+    own.write_text("from disentangle_bench.methods.simclr import SimCLR\nclass Mine(SimCLR):\n    source = 'here'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(
+        "disentangle_bench.benchmarks.commands.carry_out.carry_out", lambda request, *_, **how: (plan(request), 0)
+    )
+    monkeypatch.setattr(tune, "_score", lambda *_: 0.5)
+    file, tunes = tmp_path / "choice.json", suite()
+    assert main(["tune", "--suite", str(tunes), "--method", "simclr", "--to", str(file)]) == 0
+    assert "sources" not in json.loads(file.read_text()), "the file of who has no code of one's own is as it was"
+    assert main(["tune", "--suite", str(tunes), "--method", "simclr,tuned_here.Mine", "--to", str(file)]) == 0
+    assert list(json.loads(file.read_text())["sources"]) == ["tuned_here.Mine"]
+    request = choose(str(tunes), "simclr,tuned_here.Mine", seeds="0", tuned=str(file))
+    capsys.readouterr()
+    plan(request)
+    assert not capsys.readouterr().err
+    own.write_text(own.read_text() + "    temperature = 7\n")
+    plan(request)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "tuned: tuned_here.Mine runs with the options in choice.json, which were chosen with another"
+    )
+    file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "sources"}))
+    plan(request)
+    assert not capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("criterion", "words"),
     [

@@ -50,6 +50,12 @@ class FailsLater(Mine):
             raise IndexError("no such channel")
         return self.layers(images)
 
+class TooLargeLater(Mine):
+    def forward(self, images):
+        if len(images) > 32:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried")
+        return self.layers(images)
+
 class Constant(Mine):
     def forward(self, images):
         return torch.ones(len(images), 4)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -86,9 +85,11 @@ def command(
         rows = [[row_of[data, f"{name} draw {number}"] for data in datasets[name]] for number in range(len(draws))]
         found[name] = _ranked(name, draws, rows, Path(out), tune)
     fixed = (suite, sorted({one for names in datasets.values() for one in names}), tune.measure, tune.score)
-    choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found)
+    sources = {name: sorted({cell.source for cell in cells if cell.method == name} - {""}) for name in found}
+    own = {name: hashes for name, hashes in sources.items() if hashes}
+    choice = Choice(*fixed, tune.seed, tune.draws, request.budget.given, found, own)
     Path(to).parent.mkdir(parents=True, exist_ok=True)
-    write_json(Path(to), asdict(choice))
+    write_json(Path(to), choice.content)
     for name, (best, *_) in found.items():
         changed = ", ".join(f"{key}={value}" for key, value in best.options.items()) or "as they are"
         print(f"{name}: {changed} ({tune.measure} {tune.score} {best.score:.3f})")

@@ -50,7 +50,8 @@ def encode(
     except (OSError, MemoryError):  # of this machine, not of the network
         raise
     except Exception as error:  # somebody's own network may raise anything
-        raise RequestError(f"{where}: fails with {at}: {explain(error)}") from error
+        less = "smaller images need less, --image-size"
+        raise RequestError(f"{where}: fails with {at}: {explain(error, less_memory=less)}") from error
     for space, splits in bank.features.items():
         for split, values in splits.items():
             if (wrong := not_finite(values)) is not None:

@@ -15,7 +15,7 @@ from disentangle_bench.benchmarks.execution.measure import images_of
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 from disentangle_bench.datamodules.base import ImageDataModule
-from disentangle_bench.evaluation.features import device_of, inference_mode
+from disentangle_bench.evaluation.features import device_of, images_at_once, inference_mode
 from disentangle_bench.evaluation.metrics.arrays import not_finite
 from disentangle_bench.evaluation.records import find_records
 from disentangle_bench.files import printable
@@ -33,7 +33,8 @@ def spaces_of(encoder: Encoder, data: ImageDataModule) -> tuple[dict[str, int], 
             aren't finite.
     """
     test = data.splits["test"]
-    images = torch.from_numpy(test.take(torch.arange(min(SAMPLE, len(test))).numpy())).to(device_of(encoder))
+    count = min(SAMPLE, len(test), images_at_once(data.image_shape, encoder.image_shape))
+    images = torch.from_numpy(test.take(torch.arange(count).numpy())).to(device_of(encoder))
     with inference_mode(encoder):
         spaces = encoder.embed(images)  # the first pass also chooses algorithms
         for name, values in spaces.items():

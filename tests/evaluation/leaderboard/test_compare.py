@@ -72,10 +72,41 @@ def test_runs_are_paired_by_their_seeds(record):
 def test_what_seeds_do_is_pooled_over_the_methods_of_a_column(record):
     """A method whose seeds happen to agree is not more certain than the others."""
     steady = side(record, method="vicreg")
-    table = compare_records(at(side(record) + steady), at(side(record, 0.05) + steady)).table
+    trained_again = [of_encoder(r, f"again {r['cell']['seed']}") for r in steady]
+    table = compare_records(at(side(record) + steady), at(side(record, 0.05) + trained_again)).table
     half = ((table["high"] - table["low"]) / 2).tolist()
     pooled = np.sqrt(np.var(NOISE, ddof=1) / 2 / 4)
     assert half == pytest.approx([2.446912 * pooled] * 2)  # t quantile with 6 degrees of freedom, from a table
+
+
+def of_encoder(record, encoder):
+    return record | {"provenance": record["provenance"] | {"encoder": encoder}}
+
+
+def judged_again(record, off):
+    (row,) = record["metrics"]
+    scores = row["scores"] | {"top1": row["scores"]["top1"] + off}
+    return record | {"metrics": [row | {"scores": scores}]}
+
+
+def test_what_no_seed_changes_has_no_noise_of_seeds_and_tells_none_of_others(record):
+    """The pixels are the same encoder whatever the seed; nor is there noise between runs and themselves."""
+    pixels, brighter = (
+        [of_encoder(record(method="pixels", seed=seed, top1=top1), name) for seed in range(4)]
+        for name, top1 in (("pixels", 0.6), ("brighter", 0.5))
+    )
+    for unchanged in (pixels, side(record, method="vicreg")):
+        rounded = [judged_again(r, 2e-16) for r in unchanged]
+        table = compare_records(at(unchanged + side(record)), at(rounded + side(record, -0.05))).table
+        own, other = (table[(table["method"] == "simclr") == trained].iloc[0] for trained in (False, True))
+        assert own["verdict"] == "same"
+        assert own[["gain", "low", "high"]].tolist() == pytest.approx([0, 0, 0], abs=1e-12)
+        half = 3.182446 * np.std(NOISE, ddof=1) / 2  # as without the others
+        assert (other["high"] - other["low"]) / 2 == pytest.approx(half)
+    table = compare_records(at(pixels + side(record)), at(brighter + side(record, -0.05))).table
+    changed = table[table["method"] == "pixels"].iloc[0]
+    assert np.isnan(changed["low"]), "without outcomes by image nothing is known of its noise"
+    assert changed["verdict"] == "underpowered"
 
 
 def test_holms_correction_is_that_of_statsmodels_and_leaves_out_what_was_not_tested():
