@@ -17,6 +17,8 @@ SPRITES = {"image_size": 32, "num_x": 3, "num_y": 3, "num_orientations": 4, "shi
 class Means(nn.Module):
     """The mean of each channel, times a number."""
 
+    image_shape = (3, 8, 8)
+
     def __init__(self, factor: float = 1.0):
         super().__init__()
         self.factor = factor
