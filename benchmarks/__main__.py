@@ -187,7 +187,7 @@ def check_config(arguments: list[str], content: Any, where: str) -> None:
     kinds = {one.name: str(one.annotation) for one in _parameters(command)} | {"quiet": "bool", "verbose": "bool"}
     if not isinstance(content, dict):
         raise RequestError(
-            f"{where}: a mapping was expected, OPTION: VALUE, as `bench COMMAND --print_config` prints it"
+            f"{where}: a mapping was expected, OPTION: VALUE, as `bench COMMAND --print-config` prints it"
         )
     for name, value in content.items():
         if name not in kinds:

@@ -25,8 +25,8 @@ from disentangle_bench.json_files import read_mapping, write_json
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
 MOST_IMAGES, MOST_BYTES, FEW_BYTES = 512, 2**30, 2**28
-"""Encoded at a time, if they take at most so many bytes as float32, else so many as take these: a network makes ten
-times as much of them inside."""
+"""Encoded at a time, if they take at most so many bytes as float32, else so many as take these few: what a network
+makes of large images inside takes much more than they do."""
 log = logging.getLogger(__name__)
 WEIGHTS = "weights.npy"
 
@@ -66,7 +66,7 @@ def device_of(module: nn.Module) -> torch.device:
 
 
 def images_at_once(*shapes: Sequence[int | None]) -> int:
-    """Images that are encoded at a time: 512, fewer where one of these shapes (C, H, W) is beyond 400 pixels."""
+    """Images that are encoded at a time: `MOST_IMAGES`, fewer where one of these shapes (C, H, W) is large."""
     size = 4 * max(math.prod(filter(None, shape)) for shape in shapes)
     return MOST_IMAGES if MOST_IMAGES * size <= MOST_BYTES else max(1, FEW_BYTES // size)
 

@@ -41,7 +41,9 @@ def command(
             comparison = compare.compare_methods(found, a, b, threshold, only, problems)
     except compare.NothingToCompare as error:
         folders = [side for side in (a, b) if Path(side).is_dir()]
-        hint = (f" (--out {out})", f"; {(*folders, '')[0]} is a folder, and the other one isn't", "")[len(folders)]
+        hint = "" if folders else f" (--out {out})"
+        if len(folders) == 1:
+            hint = f"; {folders[0]} is a folder, and the other one isn't"
         raise RequestError(f"compare {a} {b}: {error}{hint}") from error
     print(comparison.text(), end="")
     code = comparison.exit_code
