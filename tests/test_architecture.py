@@ -23,6 +23,7 @@ ROOMS = {
         {"execution"},
         {"runs"},
         {"planning"},
+        {"layout"},
         {"signals", "machine", "own_code", "plain_yaml", "terminal"},
         {"errors"},
     ],

@@ -41,7 +41,7 @@ class Option:
     Attributes:
         name: with dots between it and its part.
         type: as Python writes it, without modules.
-        default: likewise; empty: there is none.
+        default: as `--set` takes it, but for None; empty: there is none.
         help: from the docstring.
     """
 
@@ -64,7 +64,8 @@ def described(cls: type) -> list[Option]:
 
 
 def _text(value: Any) -> str:
-    return str(value) if isinstance(value, str) and value else repr(_plain(value))
+    plain = _plain(value)
+    return value if isinstance(value, str) and value else repr(list(plain) if isinstance(plain, tuple) else plain)
 
 
 def _type_name(hint: Any) -> str:

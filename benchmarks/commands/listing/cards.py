@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from disentangle_bench.benchmarks.commands.listing import suite_card
-from disentangle_bench.benchmarks.commands.listing.layout import facts, table
 from disentangle_bench.benchmarks.errors import RequestError, unknown
+from disentangle_bench.benchmarks.layout import about, entries, facts, paragraph, table
 
-
-def about(thing: Any) -> str:
-    """The first paragraph of a docstring."""
-    return inspect.cleandoc(thing.__doc__ or "").partition("\n\n")[0]
+if TYPE_CHECKING:
+    from disentangle_bench.benchmarks.planning.options import Option
 
 
 def option_tables(cls: Any, base: type, addressee: str, everyones: str) -> list[str]:
@@ -22,13 +19,18 @@ def option_tables(cls: Any, base: type, addressee: str, everyones: str) -> list[
     from disentangle_bench.benchmarks.planning.options import described
 
     common = {one.name for one in described(base)}
-    found = []
-    for title, own in ((addressee, True), (everyones, False)):
-        rows = [[one.name, one.type, one.default, one.help] for one in described(cls) if (one.name in common) != own]
-        if rows:
-            head = f"options, --set {title}.OPTION=VALUE"
-            found.append(f"{head}\n\n{table(['option', 'type', 'default', 'what it is'], rows)}")
-    return found
+    parts = [(addressee, True), (everyones, False)]
+    known = [(to, [one for one in described(cls) if (one.name in common) != own]) for to, own in parts]
+    return [options(to, of_it) for to, of_it in known if of_it]
+
+
+def options(addressee: str, described: Sequence[Option]) -> str:
+    """Options with what they are called in `--set`, their types and defaults."""
+    null = "; None is written null" if any(one.default == "None" for one in described) else ""
+    pairs = [
+        (f"{one.name}  ({one.type}{f'; default: {one.default}' if one.default else ''})", one.help) for one in described
+    ]
+    return f"{paragraph(f'options, set by --set {addressee}.OPTION=VALUE{null}')}\n\n{entries(pairs)}"
 
 
 def method(name: str) -> str:
@@ -41,12 +43,12 @@ def method(name: str) -> str:
     cls = find_class(methods, "method", name)
     tried = "; ".join(f"{option}: {', '.join(map(str, values))}" for option, values in cls.search.items())
     known = [
-        ("what it is", about(cls)),
+        ("what it is", about(cls.__doc__)),
         ("paper", cls.source),
         ("labels seen", ", ".join(sorted(cls.uses_targets)) or "none"),
-        ("spaces", about(cls.embed)),
-        ("judged by", cls.primary_space),
-        ("invariance", f"its claim is about {cls.invariant_space}"),
+        ("spaces", about(cls.embed.__doc__).removeprefix("Spaces ")),
+        ("judged by", f"its space {cls.primary_space}"),
+        ("invariance", f"claimed of {cls.invariant_space}" if cls.invariant_space != cls.primary_space else ""),
         ("bench tune", f"tries {tried}" if cls.trains else "it doesn't train"),
         ("claims", f"bench list claims {name}" if name in claims.names() else ""),
     ]
@@ -63,7 +65,7 @@ def dataset(name: str) -> str:
 
     cls = find_class(datamodules, "dataset", name)
     known = [
-        ("what it is", about(cls)),
+        ("what it is", about(cls.__doc__)),
         ("source", cls.source),
         ("licence", cls.licence),
         ("files", cls.layout),
@@ -144,7 +146,7 @@ def backbone(name: str) -> str:
     millions = sum(parameter.numel() for parameter in made.parameters()) / 1e6
     what = f"{type(made).__module__}.{type(made).__qualname__}"
     known = [
-        ("what it is", about(made) if name == "convnet" else what),
+        ("what it is", about(made.__doc__) if name == "convnet" else what),
         ("features", str(made.num_features)),
         ("parameters", f"{millions:.2f} M"),
         ("weights", f"--set method.init=timm: {weights.tag or 'timm'}, {weights.license or ''}" if weights else ""),
@@ -158,10 +160,11 @@ def views(name: str) -> str:
     from disentangle_bench.methods.views import Augmentation, views_of
 
     if name in ("method.augmentation", "augmentation"):
-        rows = [[f"method.augmentation.{one.name}", one.type, one.default, one.help] for one in described(Augmentation)]
-        return f"{about(Augmentation)}\n\n{table(['option', 'type', 'default', 'what it is'], rows)}"
+        return f"{paragraph(about(Augmentation.__doc__))}\n\n{options('method.augmentation', described(Augmentation))}"
     try:
-        return facts(name, [("what they are", about(type(views_of(name)))), ("use", f"--set method.own_views={name}")])
+        return facts(
+            name, [("what they are", about(type(views_of(name)).__doc__)), ("use", f"--set method.own_views={name}")]
+        )
     except ValueError as error:
         raise RequestError(str(error)) from error
 
@@ -172,7 +175,7 @@ def key(name: str) -> str:
 
     cards = []
     for one in find(name):
-        pairs = [("says", one.help), ("type", one.type), ("default", one.default), ("example", one.example)]
+        pairs = [("what it says", one.help), ("type", one.type), ("default", one.default), ("example", one.example)]
         cards.append(facts(one.name, pairs))
     return "\n\n".join(cards)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from disentangle_bench.benchmarks.commands.listing.layout import paragraph, table
+from disentangle_bench.benchmarks.layout import about, entries, paragraph, table
 
 Kind = Literal["methods", "datasets", "suites", "measures", "claims", "backbones", "views", "keys", "metrics"]
 Table = tuple[list[str], list[list[str]]]
@@ -32,81 +32,81 @@ def command(what: Kind, *names: str) -> int:
 
         print("\n\n".join(cards.CARDS[kind](name) for name in chosen))
         return 0
-    print(table(*TABLES[kind]()))
+    shown = LISTS[kind]()
+    print(shown if isinstance(shown, str) else "\n\n".join(table(*one) for one in shown))
     print(f"\n{paragraph(f'bench list {kind} {MORE[kind]}')}")
     return 0
 
 
-def _methods() -> Table:
+def _methods() -> list[Table]:
     from disentangle_bench import methods
 
     rows = []
     for name in methods.available():
         seen = ", ".join(sorted(methods.attribute(name, "uses_targets")))
         rows.append([name, seen or "none", methods.attribute(name, "source")])
-    return ["method", "labels seen", "paper"], rows
+    return [(["method", "labels seen", "paper"], rows)]
 
 
-def _datasets() -> Table:
+def _datasets() -> list[Table]:
     from disentangle_bench import datamodules
 
-    found = datamodules.attribute
-    rows = [[name, found(name, "licence"), found(name, "source")] for name in datamodules.available()]
-    return ["data set", "licence", "source"], rows
+    rows = [[name, about(datamodules.attribute(name, "__doc__"))] for name in datamodules.available()]
+    return [(["data set", "what it is"], rows)]
 
 
-def _suites() -> Table:
+def _suites() -> list[Table]:
     from disentangle_bench.benchmarks.planning import suite
 
-    return ["suite", "what it is for"], [[name, suite.description(name)] for name in suite.names()]
+    return [(["suite", "what it is for"], [[name, suite.description(name)] for name in suite.names()])]
 
 
-def _measures() -> Table:
+def _measures() -> list[Table]:
     from disentangle_bench.evaluation.protocol import MEASURES
 
-    arrows = {"up": " ↑", "down": " ↓", None: ""}
+    arrows = {"up": "↑", "down": "↓", None: ""}
     rows = []
     for title, measure in MEASURES.items():
         scores = ", ".join(name + arrows[score.direction] for name, score in measure.scores.items())
         rows.append([title, measure.aspect, measure.targets.text, scores])
-    return ["measure", "asks about", "targets", "scores (↑ more is better)"], rows
+    return [(["measure", "asks about", "targets", "scores"], rows)]
 
 
-def _claims() -> Table:
+def _claims() -> list[Table]:
     from disentangle_bench.benchmarks.planning import claims
 
-    rows = [[one.name, file, one.statement] for file, found in claims.shipped().items() for one in found]
-    return ["claim", "paper", "in words"], rows
+    shipped = claims.shipped().items()
+    return [([file, "its claims"], [[one.name, one.statement] for one in found]) for file, found in shipped]
 
 
-def _backbones() -> Table:
+def _backbones() -> list[Table]:
     from disentangle_bench.registry import declared, offered
 
     doc = str(declared("disentangle_bench.methods.networks.backbones:ConvNet").__doc__)
     own = [[name, "of an installed package"] for name in offered("disentangle_bench.backbones")]
     timms = ["timm's", "any name that timm.list_models() prints, such as resnet18"]
-    return ["backbone", "what it is"], [["convnet", doc.splitlines()[0]], *own, timms]
+    return [(["backbone", "what it is"], [["convnet", doc.splitlines()[0]], *own, timms])]
 
 
-def _views() -> Table:
+def _views() -> list[Table]:
     from disentangle_bench.registry import declared, offered
 
     doc = str(declared("disentangle_bench.methods.views.augmentation:Augmentation").__doc__)
     own = [[name, "of an installed package"] for name in offered("disentangle_bench.views")]
-    return ["views", "what they are"], [["method.augmentation", doc.splitlines()[0]], *own]
+    return [(["views", "what they are"], [["method.augmentation", doc.splitlines()[0]], *own])]
 
 
-def _keys() -> Table:
+def _keys() -> str:
     from disentangle_bench.benchmarks.planning.keys import every_key
 
-    rows = []
+    pairs = []
     for one in every_key():
         needed = "required" if one.default == "required" else f"default: {one.default}"
-        rows.append([one.name, f"{one.help} ({one.type}; {needed}; such as {one.example})"])
-    return ["key of a suite", "what it says"], rows
+        pairs.append((f"{one.name}  ({one.type}; {needed})", f"{one.help} Example: {one.example}"))
+    return f"keys of a suite's file; None is written null\n\n{entries(pairs)}"
 
 
-TABLES: dict[str, Callable[[], Table]] = {
+LISTS: dict[str, Callable[[], list[Table] | str]] = {
     "methods": _methods,
     "datasets": _datasets,
     "suites": _suites,
@@ -118,12 +118,12 @@ TABLES: dict[str, Callable[[], Table]] = {
 }
 MORE: dict[str, str] = {
     "methods": "NAME: its options, its spaces, what `bench tune` tries",
-    "datasets": "NAME: its options, splits and targets, and where its files belong",
+    "datasets": "NAME: its source and licence, options, splits and targets, and where its files belong",
     "suites": "NAME: its data sets, methods, seeds, budget, measures and settings; `bench list keys` explains them",
-    "measures": "NAME: what it fits on and is scored on, range, chance level, source",
-    "claims": "NAME: which figures it compares; `bench claims` judges it",
+    "measures": "NAME: what it fits on and is scored on, range, chance level, source. ↑: more is better, ↓: less",
+    "claims": "NAME: which figures it compares (of a claim, or of all of a method's paper); `bench claims` judges it",
     "backbones": "NAME: features, parameters, pretrained weights",
     "views": "NAME: options",
-    "keys": "NAME: one of them",
+    "keys": "NAME: one of them, or all of a part such as resources",
 }
 """What else can be asked."""

@@ -7,7 +7,7 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.benchmarks.commands.listing.layout import facts, table
+from disentangle_bench.benchmarks.layout import facts, table
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.suite import Suite
@@ -32,7 +32,7 @@ def card(name: str) -> str:
         ("precision", suite.precision),
         ("threads", str(suite.threads or "all of the processor")),
         ("sweep", "; ".join(f"{path}: {', '.join(map(_plain, values))}" for path, values in suite.sweep.items())),
-        ("tuned", str(suite.tuned or "no: options as the suite and the methods have them")),
+        ("tuned", str(suite.tuned or "no; options as the suite and the methods have them")),
         ("tune", _changed(suite.tune, Tuning())),
         ("resources", _changed(suite.resources, Resources())),
         ("cells", _cells(suite, len(named))),
@@ -55,9 +55,9 @@ def _cells(suite: Suite, methods: int) -> str:
     made = [f"{made[0]} x {values} values of the sweep"] if made and values > 1 else made
     made += [_several(len(suite.experiments), "row")] if suite.experiments else []
     count = (matrix * values + len(suite.experiments)) * len(suite.seeds)
-    told = " and ".join(made)
+    told = f"({' and '.join(made)})" if len(made) > 1 else "".join(made)
     fewer = "; fewer where a data set lacks labels that a method trains with" if matrix else ""
-    return f"{count}: {told}, x {_several(len(suite.seeds), 'seed')}{fewer}"
+    return f"{count}: {told} x {_several(len(suite.seeds), 'seed')}{fewer}"
 
 
 def _several(count: int, of: str) -> str:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import cleandoc
 from textwrap import wrap
 
 from disentangle_bench.benchmarks import terminal
 
 NARROWEST = 12
 """Characters that a column has at least."""
+INDENT = 4 * " "
+
+
+def about(docstring: str | None) -> str:
+    """The first paragraph of a docstring."""
+    return cleandoc(docstring or "").partition("\n\n")[0]
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -24,13 +31,26 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def facts(title: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """What is known of something, a line each; what isn't is left out."""
-    return table([title, ""], [pair for pair in pairs if pair[1].strip()])
+    """What is known of something, below its name; what isn't is left out."""
+    known = [pair for pair in pairs if pair[1].strip()]
+    widest = max(len(name) for name, _ in known)
+    return "\n".join([title, "-" * len(title), *(_hanging(name.ljust(widest + 2), text) for name, text in known)])
+
+
+def entries(pairs: Sequence[tuple[str, str]]) -> str:
+    """Heads, each with its explanation indented below, which has the whole width of a line."""
+    return "\n".join(f"{_hanging('', head)}\n{_hanging(INDENT, text)}" for head, text in pairs)
 
 
 def paragraph(text: str) -> str:
     """A text in lines that fit."""
     return _wrapped(text, terminal.shape()["width"])
+
+
+def _hanging(head: str, text: str) -> str:
+    """A text in lines that fit, beside a head."""
+    lines = _wrapped(" ".join(text.split()), terminal.shape()["width"] - len(head))
+    return head + lines.replace("\n", "\n" + " " * len(head))
 
 
 def _shared(natural: list[int], room: int) -> list[int]:
@@ -43,4 +63,4 @@ def _shared(natural: list[int], room: int) -> list[int]:
 
 
 def _wrapped(text: str, width: int) -> str:
-    return "\n".join(wrap(text, width, break_long_words=False, break_on_hyphens=False))
+    return "\n".join(wrap(text, max(width, NARROWEST), break_long_words=False, break_on_hyphens=False))
