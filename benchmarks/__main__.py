@@ -78,6 +78,7 @@ class Parser(ArgumentParser):
     def format_help(self, *given: Any) -> str:
         """Options as they are written: `--dry-run`; without the control characters that jsonargparse puts in."""
         text = super().format_help(*given).replace(" \b", "").replace(" {true,false}", "")
+        text = text.replace("  Available subcommands:\n", "")
         return re.sub(r"--[a-z]\w+", lambda option: option[0].replace("_", "-"), text).rstrip("\n") + "\n"
 
     def get_completion_script(self, completion_type: str, **given: Any) -> str:
@@ -132,7 +133,7 @@ def make_parser() -> ArgumentParser:
         for action in subparser._actions:
             if action.dest == "print_config":
                 action.help = "Print the options as such a file, and exit."
-        subcommands.add_subcommand(name, subparser, help=summary)
+        subcommands.add_subcommand(name, subparser, help=re.split("[:;]", summary.rstrip("."))[0])
         subparser.prog = f"bench {name}"
     return parser
 

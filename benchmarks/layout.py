@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from inspect import cleandoc
 from textwrap import wrap
@@ -40,6 +41,16 @@ def facts(title: str, pairs: Sequence[tuple[str, str]]) -> str:
 def entries(pairs: Sequence[tuple[str, str]]) -> str:
     """Heads, each with its explanation indented below, which has the whole width of a line."""
     return "\n".join(f"{_hanging('', head)}\n{_hanging(INDENT, text)}" for head, text in pairs)
+
+
+def fitted(text: str) -> str:
+    """A sentence as standard output shows it best: in lines that fit a terminal, in one line elsewhere."""
+    return paragraph(text) if sys.stdout.isatty() else text
+
+
+def several(count: int, of: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{count} {of}" if count == 1 else f"{count} {of}s"
 
 
 def paragraph(text: str) -> str:

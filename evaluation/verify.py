@@ -45,11 +45,11 @@ class Verification:
 
     def text(self) -> str:
         """For the terminal."""
-        counts = f"{len(self.found)} records, {self.recomputed} figures recomputed from outcomes by image"
-        rest = f"{self.without} others stand by their record's digest alone"
         found = f"{len(self.findings)} finding{'s' * (len(self.findings) > 1)}"
         verdict = found if self.findings else "all as recorded"
-        return "\n".join([*map(printable, self.findings), f"{counts}; {rest}: {verdict}"]) + "\n"
+        told = f"{len(self.found)} records, {verdict}: {self.recomputed} figures were recomputed from what each test "
+        told += f"image contributed; {self.without} others can't be, and rest on their record's checksum"
+        return "\n".join([*map(printable, self.findings), told]) + "\n"
 
 
 def export_board(found: Mapping[Path, Record], to: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.layout import fitted, several
 from disentangle_bench.files import printable
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def carry_out(
     preconditions.require_launcher(launcher, request, devices, nodes, jobs, detach, dry_run)
     from disentangle_bench.benchmarks.planning.lookup import check_names, names_own_code
 
+    if sys.stderr.isatty() and terminal.verbosity > terminal.Verbosity.QUIET:  # what follows takes seconds
+        print(f"looking at suite {printable(request.name)} and the runs in {printable(str(folder))}", file=sys.stderr)
     starts_cells = launcher == "local" and not dry_run and _is_incomplete(request, folder)
     if starts_cells:  # import in the background, once, what cells need, while planning imports it here
         from disentangle_bench.benchmarks.launchers.local import warm_up
@@ -135,33 +138,41 @@ def next_steps(folder: Path) -> str:
     """What people do with complete runs."""
     where = "" if folder == Path(preconditions.RUNS) else f" --out {shlex.quote(str(folder))}"
     return (
-        f"next: bench report{where}   # pictures, statistics and every method's card, in one page\n"
-        f"      bench leaderboard{where} --format latex   # or md, csv, html; --columns, --sort, --transpose\n"
-        f"      bench leaderboard{where} --board my_board   # what others need to check it: bench verify my_board"
+        "next\n"
+        "  # a page with pictures, statistics and a card of every method\n"
+        f"  bench report{where}\n"
+        "  # the table for a paper (or md, csv, html; see also --columns, --transpose)\n"
+        f"  bench leaderboard{where} --format latex\n"
+        "  # a folder that lets others check the table, by `bench verify my_board`\n"
+        f"  bench leaderboard{where} --board my_board"
     )
 
 
 def _list(cells: list[Cell], launch: Launch, launcher: str, description: str) -> int:
     """Print what a run would do, and how long that takes as far as complete runs, or the suite's words, tell."""
+    from tabulate import tabulate
+
     from disentangle_bench.benchmarks.launchers import slurm_queue
     from disentangle_bench.benchmarks.launchers.estimate import estimate
     from disentangle_bench.benchmarks.runs.folder import RunFolder, State
 
     missing: list[Cell] = []
+    rows = []
     runs = [RunFolder(cell.folder(launch.out)) for cell in cells]
     jobs = slurm_queue.ask_queue(needed=any(run.job.exists() for run in runs)).jobs
     for cell, run in zip(cells, runs, strict=True):
         complete = run.is_complete(cell.measures)
         state = State.COMPLETE if complete else run.state(jobs).state if run.config.exists() else State.NOT_STARTED
         missing += [] if complete else [cell]
-        print(f"{state:11} {cell.title:40} {run.path}")
-    print(f"{len(cells)} cells, {len(missing)} to run")
+        rows.append([str(state), printable(cell.title), run.hash])
+    print(tabulate(rows, ["state", "cell", "run"], disable_numparse=True))
+    print(f"\n{several(len(cells), 'cell')}, {len(missing)} to run; folders: {launch.out}/DATASET/METHOD/RUN")
     if missing:
         told = estimate(missing, launch.out, launch.resources.max_parallel if launcher == "slurm" else launch.jobs)
         if told is None:
             told = f"no estimate of the time: none of these methods has a complete run of this kind under {launch.out}"
             told += f"; of the whole suite its file says: {description}" if "minutes" in description else ""
-        print(told)
+        print(fitted(told))
     if launcher == "slurm" and missing:
         from disentangle_bench.benchmarks.launchers.slurm_submission import script
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.errors import RequestError
 
 
@@ -45,6 +47,6 @@ def command(
         if len(folders) == 1:
             hint = f"; {folders[0]} is a folder, and the other one isn't"
         raise RequestError(f"compare {a} {b}: {error}{hint}") from error
-    print(comparison.text(), end="")
+    print(comparison.text(terminal.shape()["width"] if sys.stdout.isatty() else None), end="")
     code = comparison.exit_code
     return 0 if allow_underpowered and code == compare.EXIT_UNDERPOWERED else code

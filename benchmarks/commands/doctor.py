@@ -8,6 +8,7 @@ from pathlib import Path
 
 from disentangle_bench import extras
 from disentangle_bench.benchmarks.commands import preconditions
+from disentangle_bench.benchmarks.layout import facts
 from disentangle_bench.files import existing
 
 
@@ -17,10 +18,9 @@ def command(*, out: str = "results/runs") -> int:
     Args:
         out: folder that runs would go to.
     """
-    from tabulate import tabulate
-
-    rows = [*_machine(), *_results(Path(out)), _cluster(), *_tracking(), *_data()]
-    print(tabulate(rows, headers=["", "found", "what to do"], maxcolwidths=[None, 60, 80]))
+    rows = [*_machine(), *_results(Path(out)), _cluster(), *_tracking()]
+    print(facts("this machine", [(name, f"{found}; {advice}" if advice else found) for name, found, advice in rows]))
+    print(f"\n{facts('data sets', _data())}")
     return 0
 
 
@@ -75,22 +75,24 @@ def _tracking() -> list[list[str]]:
         return [["wandb", "not installed", lack]]
     if preconditions.wandb_ready():
         return [["wandb", "ready", "--logger wandb sends runs to it, or keeps them if WANDB_MODE=offline"]]
-    return [["wandb", "no key", "WANDB_MODE=offline bench run --logger wandb works without; `wandb login` to upload"]]
+    return [["wandb", "no key", "`WANDB_MODE=offline bench run --logger wandb` needs none; `wandb login` to upload"]]
 
 
-def _data() -> list[list[str]]:
+def _data() -> list[tuple[str, str]]:
+    """Names of data sets by where they are, and what to do about those that aren't here."""
     from disentangle_bench import datamodules
     from disentangle_bench.datamodules.errors import DataNotFound
     from disentangle_bench.datamodules.families.stored import StoredDataModule
 
-    rows = []
+    included, here, absent = [], [], []
     for name in datamodules.available():
         data = datamodules.build(name)
         if not isinstance(data, StoredDataModule):
-            rows.append([name, "comes with this package", ""])
+            included.append(name)
             continue
         try:
-            rows.append([name, str(data.locate()), ""])
+            here.append((name, str(data.locate())))
         except DataNotFound:
-            rows.append([name, "not here", f"`bench data check {name}` says where to get it and where to put it"])
-    return rows
+            absent.append(name)
+    advice = "`bench data check NAME` says where to get one and where to put it" if absent else ""
+    return [("included", ", ".join(included)), *here, ("not here", ", ".join(absent)), ("what to do", advice)]

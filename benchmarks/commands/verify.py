@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.layout import fitted
 
 
 def command(folder: str, *, retrain: int = 0) -> int:
@@ -32,6 +33,6 @@ def command(folder: str, *, retrain: int = 0) -> int:
         from disentangle_bench.benchmarks.launchers.rerun import differences
 
         report.findings += differences(report.found, retrain)
-        print(f"{min(retrain, len(report.found))} of {len(report.found)} runs were run again")
-    print(report.text(), end="")
+        print(f"{min(retrain, len(report.found))} of {len(report.found)} runs were trained and judged again")
+    print(*map(fitted, report.text().splitlines()), sep="\n")
     return 1 if report.findings else 0

@@ -8,7 +8,9 @@ have one.
 import sys
 from importlib import import_module
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.launchers.base import Launch, LaunchResult, split_complete
+from disentangle_bench.benchmarks.layout import several
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs import cleanup
 from disentangle_bench.benchmarks.runs.folder import RunFolder
@@ -19,8 +21,11 @@ def run(name: str, cells: list[Cell], launch: Launch) -> LaunchResult:
     complete, missing = split_complete(cells, launch.out)
     for cell in complete:
         cleanup.sweep(RunFolder(cell.folder(launch.out)))  # what its process didn't come to clear away
+    there = f"; {len(complete)} of {len(cells)} are complete" if complete else ""
+    told = f"{several(len(missing), 'cell')} to run, {launch.jobs} at a time{there}"
+    if terminal.verbosity > terminal.Verbosity.QUIET:
+        print(told if missing else f"all cells are complete ({len(cells)})", file=sys.stderr)
     if not missing:
-        print(f"all {len(cells)} cells are complete", file=sys.stderr)
         return LaunchResult(complete)
     outcome = import_module(f"{__name__}.{name}").run(missing, launch, len(complete))
     return LaunchResult([*complete, *outcome.complete], outcome.failed)

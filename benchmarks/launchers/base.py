@@ -14,6 +14,7 @@ from typing import Protocol
 from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.record import git_state
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
+from disentangle_bench.benchmarks.layout import several
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.suite_parts import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
@@ -247,7 +248,9 @@ class Scheduler:
             for handle in handles:
                 handle.stop()
             if handles:
-                self.bars.say(f"stopping {len(handles)} cells at their next checkpoint; Ctrl-C again kills at once")
+                self.bars.say(
+                    f"stopping {several(len(handles), 'cell')}, to be gone on with later; Ctrl-C again kills at once"
+                )
             deadline = time.monotonic() + self.starter.stop_seconds
             while any(handle.poll() is None for handle in handles) and time.monotonic() < deadline:
                 time.sleep(0.05)

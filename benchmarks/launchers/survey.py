@@ -16,6 +16,7 @@ from tabulate import tabulate
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.launchers.slurm_queue import note_job
+from disentangle_bench.benchmarks.layout import several
 from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State, belongs_to
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation.leaderboard.naming import told_apart
@@ -119,7 +120,7 @@ def report(out: Path) -> str:
         "state": [str(one.found.state) for one in surveyed],
         "cell": [one.title for one in surveyed],
         "progress": [str(one.found.progress) if one.found.state in UNDERWAY else "" for one in surveyed],
-        "since": [_age(one.found.since) for one in surveyed],
+        "for": [_age(one.found.since) for one in surveyed],
         "where": [one.where for one in surveyed],
         "run": [one.run.hash if one.has_namesakes else "" for one in surveyed],
         "why": ["" if one.found.state in EXPLAINED else one.detail for one in surveyed],
@@ -135,7 +136,9 @@ def report(out: Path) -> str:
             log = _log(one, out)
             parts.append(f"{one.found.state} {one.title}: {one.detail}\n  {log}\n{_tail(log)}")
     counts = [(sum(one.found.state == state for one in surveyed), state) for state in State]
-    return "\n\n".join([*parts, f"{len(surveyed)} cells: " + ", ".join(f"{n} {state}" for n, state in counts if n)])
+    return "\n\n".join(
+        [*parts, f"{several(len(surveyed), 'cell')}: " + ", ".join(f"{n} {state}" for n, state in counts if n)]
+    )
 
 
 def _age(since: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 THRESHOLD = 0.01
+SHAREABLE = ("data set", "method", "space", "n")
+"""Columns that a narrow table leaves to a line above it where they are the same throughout."""
+LEAST_NEEDED = ("p same", "p worse", "n", "space")
+"""Columns that a table leaves out where it has no room for them, in this order; the verdict says what they say."""
 EXIT_WORSE, EXIT_UNDERPOWERED = 3, 4
 BETTER, WORSE, SAME, UNDERPOWERED = "better", "worse", "same", "underpowered"
 ONE_SEED = "one seed says nothing about other seeds: run at least 3"
@@ -73,8 +78,13 @@ class Comparison:
         verdicts = set(self.table["verdict"])
         return EXIT_WORSE if WORSE in verdicts else EXIT_UNDERPOWERED if UNDERPOWERED in verdicts else 0
 
-    def text(self) -> str:
-        """For the terminal: what is worse first, then what can't be judged, then the rest in one line a verdict."""
+    def text(self, width: int | None = None) -> str:
+        """For the terminal: what is worse first, then what can't be judged, then the rest in one line a verdict.
+
+        Args:
+            width: in characters, of a terminal: what all lines share stands above the table, what has no room is left
+                out of it, the words below are wrapped.
+        """
         from tabulate import tabulate
 
         order = [WORSE, UNDERPOWERED, BETTER]
@@ -98,7 +108,20 @@ class Comparison:
             for r in told.to_dict("records")
         ]
         counts = self.table["verdict"].value_counts()
-        parts = [tabulate(lines, "keys", disable_numparse=True)] if lines else []
+        shared: dict[str, Any] = {}
+        if lines and width:
+            shared = {key: lines[0][key] for key in SHAREABLE if len({line[key] for line in lines}) == 1}
+            lines = [{key: value for key, value in line.items() if key not in shared} for line in lines]
+        table, left_out = tabulate(lines, "keys", disable_numparse=True), []
+        for column in [one for one in LEAST_NEEDED if lines and width and one in lines[0]]:
+            if max(map(len, table.splitlines())) <= (width or 0):
+                break
+            left_out.append(column)
+            lines = [{key: value for key, value in line.items() if key != column} for line in lines]
+            table = tabulate(lines, "keys", disable_numparse=True)
+        parts = [", ".join(f"{key} {value}" for key, value in shared.items())] if shared else []
+        parts += [table] if lines else []
+        parts += [f"no room here for: {', '.join(left_out)} (written to a file they are there)"] if left_out else []
         parts += [f"missing on the second side: {printable(name)}" for name in self.missing]
         parts += [f"new on the second side: {printable(name)}" for name in self.new]
         parts += [f"skipped: {printable(problem.reason)}" for problem in self.problems]
@@ -111,6 +134,8 @@ class Comparison:
         )
         if self.table["one_seed"].any():
             parts.append(f"n = 1: {ONE_SEED}; an interval there is of the test images alone")
+        if width:
+            parts = [part if part == table else fill(part, width, break_long_words=False) for part in parts]
         return "\n".join(parts) + "\n"
 
 

@@ -20,7 +20,7 @@ from disentangle_bench.benchmarks.planning.plan import plan
 def test_dry_run_writes_nothing(tmp_path, capsys):
     assert main(["run", "--suite", "smoke", "--out", str(tmp_path / "runs"), "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "not started colored_digits/simclr seed 0" in printed
+    assert "not started  colored_digits/simclr seed 0 " in printed
     assert not (tmp_path / "runs").exists()
 
 
@@ -101,16 +101,30 @@ def test_bench_alone_prints_help_and_its_words(capsys):
     [
         ("run", "--dry-run only list what would be done, and how long it takes", "{true,false}"),
         ("run", "name of a suite (see `bench list suites`), or a YAML file. (default: quick)", "default: null"),
+        ("", "commands: run Train and judge every missing cell of a suite", "Available subcommands"),
+        ("", "status Say how every cell of a folder fares cancel", "running, queued, failed"),
         ("merge", "folders of runs, as given to `bench run --out`, or boards.", "default: all"),
         ("eval", "usage: bench eval [--config CONFIG]", "type: "),
     ],
 )
 def test_help_says_options_as_they_are_written(command, said, not_said, capsys):
     with pytest.raises(SystemExit):
-        main([command, "--help"])
+        main([*filter(None, [command]), "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert said in told
     assert not_said not in told
+
+
+def test_what_the_machine_offers_fits_the_terminal_and_advice_stands_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path))
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert max(len(line) for line in told.splitlines() if str(tmp_path) not in line) <= 80
+    words = " ".join(told.split())
+    assert "included colored_digits, digits, sprites" in words
+    assert "shapes3d, smallnorb" in words[words.index("not here") :]
+    assert words.count("`bench data check NAME` says where") == 1
 
 
 def test_lists_fit_the_terminal(monkeypatch, capsys):
@@ -182,7 +196,9 @@ def test_verbosity_decides_what_is_said_of_cells(verbosity, said, monkeypatch, c
 
 def test_what_people_do_next_names_their_folder():
     told = next_steps(Path("my runs"))
-    assert "bench report --out 'my runs' " in told
+    assert "  bench report --out 'my runs'\n" in told
     assert "--out" not in next_steps(Path("results/runs"))
-    for line in told.splitlines():  # and each of it can be done
-        make_parser().parse_args(shlex.split(line.partition("bench ")[2], comments=True))
+    assert max(map(len, told.splitlines())) < 80
+    for line in told.splitlines()[1:]:  # and each of it can be done
+        if not line.startswith("  #"):
+            make_parser().parse_args(shlex.split(line.removeprefix("  bench ")))

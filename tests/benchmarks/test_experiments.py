@@ -139,7 +139,7 @@ def test_labels_are_rows_and_equal_cells_are_shared_and_not_run_again(written, t
     assert main(["run", "--suite", first, "--dry-run", *out]) == 0
     told = capsys.readouterr().out
     assert "digits/A = B seed 0" in told
-    assert "1 cells, 1 to run" in told
+    assert "1 cell, 1 to run" in told
     assert main(["run", "--suite", first, *out]) == 0
     table = capsys.readouterr().out
     assert "| A = B" in table
@@ -153,7 +153,7 @@ def test_labels_are_rows_and_equal_cells_are_shared_and_not_run_again(written, t
     renamed = written(experiment("Untrained", published=[FIGURE | {"protocol": "same", "value": 0.5}]))
     assert main(["run", "--suite", renamed, *out]) == 0
     again = capsys.readouterr()
-    assert "all 1 cells are complete" in again.err
+    assert "all cells are complete (1)" in again.err
     assert "| Untrained" in again.out
     assert "50.0<sup>1</sup>" in again.out
     assert "(50.0)" not in again.out

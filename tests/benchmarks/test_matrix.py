@@ -61,7 +61,7 @@ def test_own_method_beside_a_failing_one(own_folder, capfd):
 
     complete = ["run", "--suite", "smoke", "--method", "my_file.MyMethod,random_init", *TINY, "--out", "runs"]
     assert main(complete) == 0
-    assert "all 2 cells are complete" in capfd.readouterr().err
+    assert "all cells are complete (2)" in capfd.readouterr().err
 
 
 def test_own_method_through_an_entry_point(own_folder, capfd):

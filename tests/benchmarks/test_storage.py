@@ -35,18 +35,18 @@ def test_du_says_what_takes_room(tmp_path, capsys):
     make_run(tmp_path)
     make_run(tmp_path, seed=1)
     assert main(["du", "--out", str(tmp_path)]) == 0
-    header, _, row, total = capsys.readouterr().out.splitlines()
-    told = dict(zip(header.split()[4::2], row.split()[3:], strict=True))
+    header, _, row, total, _, clean = capsys.readouterr().out.splitlines()
+    told = dict(zip(header.split()[4:], row.split()[3:], strict=True))
     assert row.split()[:3] == ["digits", "simclr", "2"]
     assert told == {
         "records": "2.0",
         "weights": "4.0",
         "features": "2.0",
-        "checkpoints": "0.0",
         "other": "4.0",
         "all": "12.0",
     }
     assert total.split()[1:] == row.split()[2:]
+    assert clean == f"MB; `bench clean --out {tmp_path}` gives back 2.0 of them"
 
 
 def test_clean_gives_back_features_then_weights_and_never_a_record(tmp_path, capsys):

@@ -32,7 +32,7 @@ def run(finished, tmp_path) -> RunFolder:
 
 def test_a_run_again_gives_the_same(run, capsys):
     assert verify.command(str(run.out), retrain=1) == 0
-    assert "1 of 1 runs were run again" in capsys.readouterr().out
+    assert "1 of 1 runs were trained and judged again" in capsys.readouterr().out
 
 
 def test_how_many_runs_and_how_long_is_told_before_the_first(run, capsys, monkeypatch):

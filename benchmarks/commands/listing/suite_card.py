@@ -7,7 +7,7 @@ import math
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from disentangle_bench.benchmarks.layout import facts, table
+from disentangle_bench.benchmarks.layout import facts, several, table
 
 if TYPE_CHECKING:
     from disentangle_bench.benchmarks.planning.suite import Suite
@@ -51,17 +51,13 @@ def _cells(suite: Suite, methods: int) -> str:
     """`90: 10 methods x 3 data sets x 3 seeds`, with what a sweep and experiments make of it."""
     values = math.prod(map(len, suite.sweep.values()))
     matrix = methods * len(suite.datasets) if suite.datasets else 0
-    made = [f"{_several(methods, 'method')} x {_several(len(suite.datasets), 'data set')}"] if matrix else []
+    made = [f"{several(methods, 'method')} x {several(len(suite.datasets), 'data set')}"] if matrix else []
     made = [f"{made[0]} x {values} values of the sweep"] if made and values > 1 else made
-    made += [_several(len(suite.experiments), "row")] if suite.experiments else []
+    made += [several(len(suite.experiments), "row")] if suite.experiments else []
     count = (matrix * values + len(suite.experiments)) * len(suite.seeds)
     told = f"({' and '.join(made)})" if len(made) > 1 else "".join(made)
     fewer = "; fewer where a data set lacks labels that a method trains with" if matrix else ""
-    return f"{count}: {told} x {_several(len(suite.seeds), 'seed')}{fewer}"
-
-
-def _several(count: int, of: str) -> str:
-    return f"{count} {of}" if count == 1 else f"{count} {of}s"
+    return f"{count}: {told} x {several(len(suite.seeds), 'seed')}{fewer}"
 
 
 def _own(settings: ExperimentSettings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from disentangle_bench.benchmarks.commands import preconditions
@@ -20,7 +21,9 @@ def command(*, out: str = "results/runs") -> int:
 
     preconditions.require_folder(Path(out))
     rows: dict[tuple[str, str], dict[str, int]] = {}
+    dispensable = 0
     for run in RunFolder.all_in(Path(out)):
+        dispensable += sum(map(storage.size_of, storage.dispensable(run)))
         taken = rows.setdefault((run.path.parts[-3], run.path.parts[-2]), {"runs": 0})
         for kind, size in (storage.sizes(run) | {"runs": 1}).items():
             taken[kind] = taken.get(kind, 0) + size
@@ -28,10 +31,12 @@ def command(*, out: str = "results/runs") -> int:
         print(f"no runs under {out}")
         return 0
     total = {kind: sum(taken[kind] for taken in rows.values()) for kind in next(iter(rows.values()))}
-    table = [(*name, taken.pop("runs"), *(_mb(size) for size in taken.values())) for name, taken in rows.items()]
-    table.append(("all", "", total.pop("runs"), *(_mb(size) for size in total.values())))
-    print(tabulate(table, ["data set", "method", "runs", *(f"{kind} MB" for kind in total)], disable_numparse=True,
-                   colalign=("left", "left", *["right"] * (len(total) + 1))))  # fmt: skip
+    kinds = [kind for kind, size in total.items() if size and kind != "runs"]
+    rows[("all", "")] = total
+    table = [(*name, taken["runs"], *(_mb(taken[kind]) for kind in kinds)) for name, taken in rows.items()]
+    aligned = ("left", "left", *["right"] * (len(kinds) + 1))
+    print(tabulate(table, ["data set", "method", "runs", *kinds], disable_numparse=True, colalign=aligned))
+    print(f"\nMB; `bench clean --out {shlex.quote(out)}` gives back {_mb(dispensable)} of them")
     return 0
 
 

@@ -273,6 +273,24 @@ def test_every_method_against_a_baseline(record):
         against(seen, "nobody")
 
 
+def test_a_terminal_has_no_line_that_is_wider_and_a_pipe_has_all_columns(record, tmp_path):
+    a, b = (
+        put(tmp_path / side, [record(method="simclr", seed=s, top1=top1) for s in range(3)])
+        for side, top1 in (("a", 0.8), ("b", 0.5))
+    )
+    comparison = compare(a, b)
+    whole = comparison.text()
+    assert "p worse" in whole.splitlines()[0]
+    assert "data set" in whole.splitlines()[0]
+    told = comparison.text(width=80)
+    assert max(map(len, told.splitlines())) <= 80
+    assert told.startswith("data set digits, method simclr, space features, n 3\n"), "what all lines share"
+    assert "no room here for: p same" in told
+    assert "WORSE  linear@1 top1 (class)" in told
+    assert "no room" not in comparison.text(width=200)
+    assert "p worse" in comparison.text(width=200)
+
+
 def test_skipped_records_and_names_for_the_terminal(record, tmp_path):
     before = put(tmp_path / "a", [record(method="a\x1b[31mb", top1=0.8)])
     after = put(tmp_path / "b", [record(method="a\x1b[31mb", top1=0.5)])
