@@ -14,9 +14,12 @@ OPTIONS := --out $(OUT) $(if $(METHOD),--method $(METHOD)) $(if $(DATASET),--dat
 .PHONY: help setup bench smoke test test-slow fuzz chaos lint docs docs-commands package leaderboard report perf scaling clean
 
 help: ## Show what there is to make.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo 'make bench takes METHOD, DATASET, SUITE, SEEDS, DEVICES, JOBS, OUT, LOGGER and ARGS:'
+	@echo '  make bench METHOD=simclr,vicreg SEEDS=0,1 ARGS="--set method.lr=0.001"'
 
-setup: $(STAMP) ## Install everything into .venv (PYTHON=... chooses the interpreter).
+setup: $(STAMP) ## Install all into .venv; PYTHON=... chooses the interpreter.
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -25,7 +28,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-bench: $(STAMP) ## Train, judge and rank (METHOD, DATASET, SUITE, SEEDS, DEVICES, JOBS, OUT, LOGGER, ARGS).
+bench: $(STAMP) ## Train, judge and rank: METHOD=all (or names) SUITE=quick ...
 	$(BIN)/bench run --suite $(SUITE) $(OPTIONS)
 
 smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
@@ -35,13 +38,13 @@ smoke: $(STAMP) ## Every method for one epoch, from scratch: does it still run?
 test: $(STAMP) ## The test suite.
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow'
 
-test-slow: $(STAMP) ## More seeds of what methods claim to learn, and the large boards.
+test-slow: $(STAMP) ## More seeds of what methods learn, and the large boards.
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow tests
 
-fuzz: $(STAMP) ## Hostile requests and files: success or one line, nothing written (ARGS="--seed 1 --cases 3000").
+fuzz: $(STAMP) ## Hostile requests and files (ARGS="--seed 1 --cases 3000").
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-chaos: $(STAMP) ## Disturb commands at random moments; the same ones must end as if nobody had (ARGS="--seed 1 --kills 50").
+chaos: $(STAMP) ## Kill commands at random moments (ARGS="--seed 1 --kills 50").
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(STAMP) ## Lint, format and types.
@@ -49,13 +52,13 @@ lint: $(STAMP) ## Lint, format and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(STAMP) ## Build the documentation into build/docs: notebooks run, links checked, a warning is an error.
+docs: $(STAMP) ## Build the site into build/docs; a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-docs-commands: $(STAMP) ## Run the commands of the documentation, but for those that say why they aren't (ARGS="quickstart").
+docs-commands: $(STAMP) ## Run the commands of the documentation (ARGS="quickstart").
 	$(BIN)/python -m tools.docs.execute $(ARGS)
 
-package: $(STAMP) ## Build wheel and source distribution into dist/; install each into a fresh environment and use it.
+package: $(STAMP) ## Build packages into dist/; try each in a fresh environment.
 	rm -rf dist
 	$(BIN)/python -m build
 	$(BIN)/python -m tools.package
@@ -63,15 +66,15 @@ package: $(STAMP) ## Build wheel and source distribution into dist/; install eac
 leaderboard: $(STAMP) ## Print the table of all complete runs in OUT.
 	$(BIN)/bench leaderboard --out $(OUT)
 
-report: $(STAMP) ## Build results/report/index.html from all complete runs in OUT.
+report: $(STAMP) ## Build results/report/index.html of the complete runs in OUT.
 	$(BIN)/bench report --out $(OUT)
 
-perf: $(STAMP) ## Measure what takes time, side by side with what it is compared with.
+perf: $(STAMP) ## Time parts, each beside what it is compared with.
 	$(BIN)/python -m tools.perf $(ARGS)
 
-scaling: $(STAMP) ## How cost grows with batch, image size, images, classes, seeds and records, as exponents (minutes).
+scaling: $(STAMP) ## How cost grows with batch, image size and so on (minutes).
 	$(BIN)/python -m tools.perf.curves $(ARGS)
 
-clean: ## Remove caches and smoke runs; results of `make bench` stay.
+clean: ## Remove caches and smoke runs; the runs in OUT stay.
 	rm -rf results/smoke dist .pytest_cache .mypy_cache .ruff_cache build *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

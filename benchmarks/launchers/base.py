@@ -6,7 +6,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +19,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.planning.suite_parts import Resources
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, ExitStatus, RunConfig, RunFolder, State
 from disentangle_bench.benchmarks.runs.lock import ProcessId
+from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
 
 NO_REASON = "no reason left"
 RANK_VARIABLES = {
@@ -258,6 +259,11 @@ class Scheduler:
             for handle in handles:
                 if handle.poll() is None:
                     handle.kill()
+            for running in self.running.values() if handles else ():  # one that was not yet awake leaves no word
+                run = self._folder(running.cell)
+                with suppress(OSError):
+                    if run.state().state == State.STALE:
+                        ProgressFile(run).stopped("its launcher, which was interrupted")
 
 
 @contextmanager

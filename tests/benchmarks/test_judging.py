@@ -27,9 +27,12 @@ def test_a_module_of_the_users_own(users_folder, capsys, monkeypatch):
     assert record["cell"]["method"] == "mine"
     assert record["config"]["source"], "its file is part of what decides the result"
     assert record["config"]["options"]["mean"] == [0.5] * 3
-    assert "bench: mine on digits, at 16x16, less mean 0.5, 0.5, 0.5, over deviation 0.25" in printed.err
+    assert (
+        "bench: judging mine on digits, images at 16x16, minus mean 0.5, 0.5, 0.5, divided by deviation 0.25"
+        in printed.err
+    )
     assert "2 measures in features (24), code (5); encoding takes about " in printed.err
-    assert "measuring knn@1, intrinsic@1: no earlier run here tells how long" in printed.err
+    assert "how long measuring takes no earlier run here tells (knn@1, intrinsic@1)" in printed.err
     assert "Budget: trained elsewhere for every method. Options: given for every method." in printed.out
     assert record["provenance"]["command"] == "bench eval --name 'my own'", "as a shell takes it"
     again = judged("--encoder", "their_network.Mine", "--image-size", "24", "--normalize", "data")

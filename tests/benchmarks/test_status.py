@@ -13,7 +13,7 @@ import pytest
 
 from disentangle_bench.benchmarks import signals
 from disentangle_bench.benchmarks.__main__ import COMMANDS, main
-from disentangle_bench.benchmarks.launchers.base import prepare
+from disentangle_bench.benchmarks.launchers.base import ExitReport, Scheduler, prepare
 from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.benchmarks.runs.progress_file import ProgressFile
@@ -204,3 +204,38 @@ def test_signals_wait_while_deferred(monkeypatch):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def test_a_cell_that_was_stopped_before_it_was_awake_is_no_riddle(launch, capsys):
+    """Ctrl-C while its process still imports: nobody is there to leave word but the launcher."""
+
+    class Asleep:
+        ended = False
+
+        def poll(self):
+            return ExitReport(-signal.SIGTERM) if self.ended else None
+
+        def stop(self):
+            self.ended = True
+
+        kill = stop
+
+    class Starter:
+        slots, stop_seconds = 1, 5
+
+        @property
+        def poll_seconds(self):
+            raise KeyboardInterrupt
+
+        def start(self, cell, slot):
+            prepare(cell, launch).log.touch()
+            return Asleep()
+
+    cell = make_cell("random_init")
+    with pytest.raises(KeyboardInterrupt):
+        Scheduler([cell], launch, Starter(), 0).run()
+    told = capsys.readouterr()
+    assert "stopping 1 cell, to be gone on with later; Ctrl-C again kills at once" in told.err
+    rows, printed = states(launch.out, capsys)
+    assert rows == {"0": "stopped"}
+    assert "its launcher, which was interrupted" in printed

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from disentangle_bench import datamodules
-from disentangle_bench.benchmarks import own_code
+from disentangle_bench.benchmarks import own_code, terminal
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.build import as_pieces, edited_measures, own_measures_of
 from disentangle_bench.benchmarks.execution.costs import Cost
@@ -260,13 +260,15 @@ def _announce(cell: Cell, loaded: _Loaded, data: ImageDataModule, out: Path) -> 
             ) from error
         height, width = loaded.module.image_shape[1:]
         mean, std = (", ".join(f"{v:.3g}" for v in cell.options[key]) for key in ("mean", "std"))
-        how = f"at {height}x{width}, less mean {mean}, over deviation {std}"
+        how = f"images at {height}x{width}, minus mean {mean}, divided by deviation {std}"
     else:
         bank = loaded.bank.features if loaded.bank else {}
         spaces, seconds = {name: parts["test"].shape[1] for name, parts in bank.items()}, 0.0
         how = "features as they are"
-    line = f"{cell.method} on {cell.dataset}, {how}: {forecast(out, cell.dataset, cell.measures, spaces, seconds)}"
-    print(printable(f"bench: {line}"), file=sys.stderr)
+    if terminal.verbosity > terminal.Verbosity.QUIET:
+        print(printable(f"bench: judging {cell.method} on {cell.dataset}, {how}"), file=sys.stderr)
+        told = forecast(out, cell.dataset, cell.measures, spaces, seconds)
+        print(printable(f"bench: {told}"), file=sys.stderr)
     if lacking := [title for title in cell.measures if not MEASURES[title].targets.choose(data.targets)]:
         told = f"not measured: {', '.join(lacking)}, for which {cell.dataset} has no target"
         if lacking == cell.measures:

@@ -77,7 +77,7 @@ def forecast(out: Path, dataset: str, measures: list[str], spaces: dict[str, int
             + (f", and {', '.join(unknown)}, which took none yet" if unknown else "")
         )
     else:
-        parts.append(f"measuring {', '.join(unknown)}: no earlier run here tells how long")
+        parts.append(f"how long measuring takes no earlier run here tells ({', '.join(unknown)})")
     return "; ".join(parts)
 
 
@@ -94,7 +94,8 @@ class ProgressBar(ProgressFile):
     def __init__(self, run: RunFolder):
         super().__init__(run)
         self._phase = ""
-        self._bar = tqdm(file=terminal.bars(), disable=None, dynamic_ncols=True, leave=False, unit="batch")
+        hidden = True if terminal.verbosity == terminal.Verbosity.QUIET else None  # None: where it is no terminal
+        self._bar = tqdm(file=terminal.bars(), disable=hidden, dynamic_ncols=True, leave=False, unit="batch")
 
     def update(self, phase: str, done: int = 0, total: int = 0, note: Callable[[], str] = str) -> None:
         """Say where the run is; the time left is that of the phase."""
