@@ -31,13 +31,15 @@ def test_hash_is_of_what_decides_the_result():
         assert planned("simclr", "colored_digits", setting)[0].hash != cell.hash, setting
     assert replace(cell, seed=1).hash != cell.hash
     assert replace(cell, seed=1).settings == cell.settings
-    for change in ({"precision": "bf16-mixed"}, {"threads": 7}, {"source": "other code"}):
+    others = ({"method": "vicreg"}, {"dataset": "digits"}, {"precision": "bf16-mixed"}, {"threads": 7}, {"source": "a"})
+    for change in others:
         assert replace(cell, **change).settings != cell.settings, change
 
 
 def test_hash_is_not_of_where_data_lie_or_what_is_measured():
     (cell,) = planned("simclr")
-    assert replace(cell, data=cell.data | {"root": "/elsewhere", "num_workers": 8}).hash == cell.hash
+    elsewhere = {"root": "/elsewhere", "cache_dir": "/other", "feed": "stream", "num_workers": 8}
+    assert replace(cell, data=cell.data | elsewhere).hash == cell.hash
     assert replace(cell, fingerprint="other data").hash != cell.hash
     assert replace(cell, measures=["knn@1"], suite="other").hash == cell.hash
 
