@@ -11,7 +11,7 @@ from disentangle_bench import datamodules, methods
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.record import holds, kept_code
 from disentangle_bench.benchmarks.planning import lookup, options
-from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
+from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.protocol import MEASURES
@@ -54,9 +54,9 @@ def own_code_of(cell: Cell) -> list[str]:
         RequestError: files that decide the result are no longer those that the cell was planned with.
     """
     parts = (datamodules.find(cell.dataset), methods.find(cell.method), *lookup.own_parts(cell.options, ""))
-    deciding = lookup.own_texts(*parts)
-    if cell.source != (content_hash([text for _, text in deciding]) if deciding else ""):
-        names = ", ".join(name for name, _ in deciding) or "code of your own"
+    deciding, weights = lookup.own_texts(*parts), lookup.initial_weights(cell.options)
+    if cell.source != lookup.source_hash(*parts, weights=weights):
+        names = ", ".join([*(name for name, _ in deciding), *([weights.name] if weights else [])]) or "code of your own"
         raise RequestError(
             f"{names}: changed since the run was planned; the same command makes a run of it as it is now"
         )

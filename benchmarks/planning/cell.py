@@ -34,7 +34,8 @@ class Cell:
         precision: as Lightning names it.
         measures: what to measure; not part of the hash, since it doesn't change what is trained.
         fingerprint: of the data themselves; it stands in the hash for where they lie and how they are fed.
-        source: hash of the code of a method or data set from outside this package.
+        source: hash of the code of a method or data set from outside this package, and of the file of weights that the
+            encoder starts from; empty if there are none.
         suite: where it comes from; not part of the hash.
         experiments: of the suite that it is a run of, `Experiment.entry` of each: labels, and what was published. Not
             part of the hash: a row that is called otherwise is the same run.

@@ -16,6 +16,7 @@ from disentangle_bench.benchmarks import own_code
 from disentangle_bench.benchmarks.errors import RequestError, unknown
 from disentangle_bench.benchmarks.planning.cell import content_hash
 from disentangle_bench.evaluation.protocol import MEASURES, newest, register
+from disentangle_bench.files import digest
 from disentangle_bench.registry import imported, similar
 
 if TYPE_CHECKING:
@@ -116,10 +117,16 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
     return found
 
 
-def source_hash(*parts: Any) -> str:
-    """Hash of the files that these are made by, see `own_texts`; empty if all are this package's."""
-    texts = [text for _, text in own_texts(*parts)]
-    return content_hash(texts) if texts else ""
+def source_hash(*parts: Any, weights: Path | None = None) -> str:
+    """Hash of the files that these are made by, see `own_texts`, and of one of weights; empty if there are none."""
+    contents = [text for _, text in own_texts(*parts)] + ([digest(weights)] if weights else [])
+    return content_hash(contents) if contents else ""
+
+
+def initial_weights(method_options: dict[str, Any]) -> Path | None:
+    """The file that a method's encoder starts from (option `init`), if one is named and there."""
+    init = method_options.get("init")
+    return Path(init) if isinstance(init, str) and init != "timm" and Path(init).is_file() else None
 
 
 def own_texts(*parts: Any) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from disentangle_bench.benchmarks.planning.cell import Cell, content_hash
 from disentangle_bench.benchmarks.planning.lookup import (
     check_names,
     find_class,
+    initial_weights,
     own_measures,
     own_parts,
     resolve_measures,
@@ -110,7 +111,8 @@ class _Planner:
         own = ExperimentSettings() if experiment is None else experiment.settings
         data_options = settings.of_data(dataset, method, own.data, over, where)
         method_options = settings.of_method(method, own.method, over, where)
-        source = source_hash(data_class, method_class, *own_parts(method_options, f"{where}method {method}"))
+        parts = (data_class, method_class, *own_parts(method_options, f"{where}method {method}"))
+        source = source_hash(*parts, weights=initial_weights(method_options))
         data = self.load(dataset, data_options)
         if missing := method_class.uses_targets - {target.role for target in data.targets}:
             lack = f"{method} trains with {'/'.join(sorted(missing))} labels, which {dataset} does not have"

@@ -9,8 +9,8 @@ from typing import Any
 from disentangle_bench.evaluation.records import Record, display_name
 from disentangle_bench.files import file_name
 
-CODE_OPTIONS = ("backbone", "own_views")
-"""Options of a method that may name code of the user's own."""
+CODE_OPTIONS = ("backbone", "own_views", "init")
+"""Options of a method that may name code, or a file of weights, of the user's own."""
 Group = tuple[str, str, str]
 """(data set, method, settings)."""
 _SECTIONS = ("options", "budget", "data")
@@ -93,7 +93,7 @@ def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def older_code(records: Collection[Record]) -> list[str]:
-    """A line for each row that comes from other code of the user's own than the newest run of the same classes.
+    """A line for each row that comes from other code or weights of the user's own than the newest run of that name.
 
     Whoever edits a file and runs it again has the rows of before in the same folder: they are told apart by `source`,
     but not which is of the file as it is.
@@ -112,8 +112,8 @@ def older_code(records: Collection[Record]) -> list[str]:
             if runs[0]["config"]["source"] != newest["config"]["source"]:
                 folders = ", ".join(sorted(map(_folder, runs)))
                 told.append(
-                    f"{group[0]}: {labels[group]} comes from another version of your own code than the newest run, "
-                    f"{labels[group_of(newest)]}; to drop its row remove the folders of its runs: {folders}"
+                    f"{group[0]}: {labels[group]} comes from another version of your own code or weights than the "
+                    f"newest run, {labels[group_of(newest)]}; to drop its row remove the folders of its runs: {folders}"
                 )
     return sorted(told)
 

@@ -69,6 +69,26 @@ def test_a_process_computes_on_its_own_of_the_cells_devices(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("told", "rank"),
+    [
+        ({}, 0),
+        ({"RANK": 5, "LOCAL_RANK": 1, "SLURM_PROCID": 0}, 5),
+        ({"LOCAL_RANK": 1, "SLURM_PROCID": 0}, 1),
+        ({"NODE_RANK": 1, "LOCAL_RANK": 0}, 1),
+        ({"NODE_RANK": 1, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 2}, 3),
+        ({"SLURM_PROCID": 2}, 2),
+    ],
+)
+def test_a_process_knows_its_number_whoever_started_it(told, rank, monkeypatch):
+    """Torchrun's word goes first, then that of Lightning, whose children on the second machine are not the first."""
+    for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, number in told.items():
+        monkeypatch.setenv(name, str(number))
+    assert distributed.rank() == rank
+
+
+@pytest.mark.parametrize(
     ("devices", "there", "told"), [(1, 0, "1 GPU, and torch finds none on"), (2, 1, "2 GPUs, and torch finds 1 on")]
 )
 def test_a_run_for_a_gpu_where_there_is_none_says_what_to_set(launch, cell, monkeypatch, devices, there, told):

@@ -118,6 +118,18 @@ def test_damaged_weights_are_made_anew(trained, launch, name):
     assert not run.log.stat().st_mode & 0o111
 
 
+def test_the_hash_of_weights_is_of_their_names_shapes_kinds_and_values():
+    one = {"a": torch.arange(4.0), "b": torch.zeros(2)}
+    others = [
+        {"a": one["a"], "c": one["b"]},
+        {"a": one["a"].view(2, 2), "b": one["b"]},
+        {"a": one["a"].view(torch.int32), "b": one["b"]},
+        {"a": one["a"] + torch.tensor([0, 0, 0, 1]), "b": one["b"]},
+    ]
+    assert state_hash(dict(reversed(one.items()))) == state_hash(one)
+    assert len({state_hash(state) for state in (one, *others)}) == 5
+
+
 class SeesHowMany(torch.nn.Module):
     """Tells how many images it was given at a time; their pixels are never made."""
 

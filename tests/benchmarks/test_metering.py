@@ -46,7 +46,13 @@ def test_on_each_machine_one_process_reads_the_meter(local_rank, reads):
 def test_parts_of_a_run_add_up():
     one = {"seconds": 1.0, "cpu_seconds": 2.0, "peak_memory_mb": 30.0, "energy_j": 5.0}
     two = {"seconds": 2.5, "cpu_seconds": 1.0, "peak_memory_mb": 20.0, "energy_j": 1.5}
-    assert add(one, two) == {"seconds": 3.5, "cpu_seconds": 3.0, "peak_memory_mb": 30.0, "energy_j": 6.5}
+    both = {"seconds": 3.5, "cpu_seconds": 3.0, "peak_memory_mb": 30.0, "energy_j": 6.5}
+    assert add(one, two) == both
+    assert add(one, two | {"energy_j": None})["energy_j"] is None, "known of a part is not known"
+    meter = metering.CostMeter()
+    meter.load_state_dict({"ranks": [one, one]})
+    meter._meter = SimpleNamespace(read=lambda: two)
+    assert meter.ranks() == [both, one], "the first start had a process more"
     assert add(one, two | {"energy_j": None})["energy_j"] is None
 
 

@@ -5,15 +5,19 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from disentangle_bench.benchmarks import launchers, machine
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.execution.build import own_code_of
 from disentangle_bench.benchmarks.launchers import local
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.benchmarks.planning.trial import try_measure
 from disentangle_bench.evaluation.measures.base import NO_TARGET, Measure, Score
+from disentangle_bench.methods.networks.backbones import ConvNet
 
 
 def planned(method, dataset="colored_digits", *settings):
@@ -27,13 +31,15 @@ def test_hash_is_of_what_decides_the_result():
         assert planned("simclr", "colored_digits", setting)[0].hash != cell.hash, setting
     assert replace(cell, seed=1).hash != cell.hash
     assert replace(cell, seed=1).settings == cell.settings
-    for change in ({"precision": "bf16-mixed"}, {"threads": 7}, {"source": "other code"}):
+    others = ({"method": "vicreg"}, {"dataset": "digits"}, {"precision": "bf16-mixed"}, {"threads": 7}, {"source": "a"})
+    for change in others:
         assert replace(cell, **change).settings != cell.settings, change
 
 
 def test_hash_is_not_of_where_data_lie_or_what_is_measured():
     (cell,) = planned("simclr")
-    assert replace(cell, data=cell.data | {"root": "/elsewhere", "num_workers": 8}).hash == cell.hash
+    elsewhere = {"root": "/elsewhere", "cache_dir": "/other", "feed": "stream", "num_workers": 8}
+    assert replace(cell, data=cell.data | elsewhere).hash == cell.hash
     assert replace(cell, fingerprint="other data").hash != cell.hash
     assert replace(cell, measures=["knn@1"], suite="other").hash == cell.hash
 
@@ -111,6 +117,23 @@ def test_hash_is_also_of_the_users_own_code(tmp_path, monkeypatch):
         hashes.append(planned("own_method.MyMethod", "digits")[0].hash)
     assert hashes[0] == hashes[1] != hashes[2]
     assert not planned("simclr")[0].source
+
+
+def test_hash_is_also_of_the_weights_that_an_encoder_starts_from(tmp_path):
+    """Another file of the same name is another run, and a run that was planned with the first one says so."""
+    file = tmp_path / "encoder.safetensors"
+
+    def cell_of(seed):
+        torch.manual_seed(seed)
+        save_file(dict(ConvNet(3).state_dict()), file)
+        return planned("simclr", "colored_digits", f"simclr.init={file}")[0]
+
+    (plain,), first, second, again = planned("simclr"), cell_of(0), cell_of(1), cell_of(0)
+    assert plain.source == ""
+    assert first.hash == again.hash != second.hash
+    own_code_of(first)
+    with pytest.raises(RequestError, match=r"encoder\.safetensors: changed since the run was planned"):
+        own_code_of(second)
 
 
 def test_all_is_all_of_a_suites_own_methods_and_what_it_lists_may_lack_labels(tmp_path, capsys):

@@ -5,12 +5,13 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from disentangle_bench.benchmarks import launchers
-from disentangle_bench.benchmarks.execution import run_cell
+from disentangle_bench.benchmarks.execution import callbacks, run_cell
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS, TrainingProgress
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
 from disentangle_bench.benchmarks.execution.costs import Meter
@@ -121,3 +122,29 @@ def test_a_run_that_broke_off_goes_on_after_its_last_checkpoint_and_its_costs_ad
     assert torch.equal(streams[0], saved["callbacks"]["GlobalStreams"]["ranks"][0]["torch"])
     cost = read_record(run.record)["cost"]
     assert (cost["train_seconds"], cost["ranks"][0]["cpu_seconds"], cost["images_seen"]) == (20.0, 16.0, 6 * 512)
+
+
+def test_checkpoints_come_as_often_as_asked_sooner_at_an_epochs_end_and_always_at_the_last(tmp_path, monkeypatch):
+    clock, saved = SimpleNamespace(now=0.0, moment=""), []
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    trainer = SimpleNamespace(is_global_zero=True, is_last_batch=False, global_step=0, current_epoch=0)
+    trainer.fit_loop, trainer.lightning_module = SimpleNamespace(done=False), torch.nn.Linear(1, 1)
+    trainer.save_checkpoint = lambda path: saved.append((clock.now, clock.moment))
+    watch = callbacks.StepCheckpoints(RunFolder(tmp_path), every=20)
+
+    def step(now, last=False, done=False):
+        clock.now, trainer.is_last_batch, trainer.fit_loop.done = now, last, done
+        trainer.global_step += 1
+        clock.moment = "step"
+        watch.on_train_batch_end(trainer, None, torch.tensor(1.0), {"index": torch.arange(2)}, 0)
+        if last:
+            clock.moment = "epoch"
+            watch.on_train_epoch_end(trainer, None)
+
+    for now in (10, 19, 20, 39, 40):
+        step(now)
+    assert saved == [(20, "step"), (40, "step")]
+    for now in (44, 46, 50, 80):
+        step(now, last=True)
+    step(81, last=True, done=True)
+    assert saved[2:] == [(46, "epoch"), (80, "epoch"), (81, "epoch")], "where nothing of an epoch is in flight"

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,11 @@ import torch
 from disentangle_bench import datamodules
 from disentangle_bench.datamodules.batches.samplers import BalancedBatches
 from disentangle_bench.datamodules.batches.split import Split
+from disentangle_bench.datamodules.batches.training import TrainingBatches
 from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.splits.colouring import EqualChannels
 from disentangle_bench.datamodules.storage import on_demand
+from disentangle_bench.datamodules.targets import TargetSpec
 
 
 @pytest.fixture
@@ -137,6 +141,14 @@ def test_a_batch_has_two_images_or_more_of_each_domain_however_many_there_are(cl
     for batch in module.train_dataloader():
         counts = torch.bincount(batch["target/domain"])
         assert counts[counts > 0].tolist() == expected
+
+
+def test_a_target_that_is_named_as_a_role_goes_before_one_that_has_it():
+    targets = TargetSpec("place", "class", 2, "domain"), TargetSpec("domain", "class", 2, "style")
+    data = SimpleNamespace(name="made", targets=targets)
+    assert TrainingBatches._balanced_target(data, "domain") == targets[1]
+    assert TrainingBatches._balanced_target(data, "style") == targets[1]
+    assert TrainingBatches._balanced_target(data, "place") == targets[0]
 
 
 def test_one_image_of_a_domain_is_refused(class_folders):

@@ -51,15 +51,18 @@ def test_what_is_trained_on_is_what_partitions_and_centres_are_learnt_from(name,
 
 
 def test_rows_are_those_of_the_images_that_have_the_index(unlabelled, make, trainer):
-    """In eval mode an image's features are its own, whatever its batch."""
+    """In eval mode an image's features are its own, whatever its batch; statistics are of images drawn at random."""
     method = make("contrastive_clustering", unlabelled, start=0.0)
-    seen = {}
+    seen, batches = {}, []
 
     def encode(image, generator):
-        return image.float().flatten(1)
+        batches.append(image.float().flatten(1))
+        return batches[-1]
 
     def hook(batch, batch_idx):
         seen["plain"] = method.encode_training_split(encode, "a")
+        seen["in order"] = torch.cat(batches)
+        batches.clear()
         seen["shuffled"] = method.encode_training_split(encode, "a", batch_statistics=True)
 
     method.on_train_batch_start = hook
@@ -67,6 +70,8 @@ def test_rows_are_those_of_the_images_that_have_the_index(unlabelled, make, trai
     images = torch.from_numpy(unlabelled.training.take(torch.arange(480).numpy())).float().flatten(1)
     assert torch.equal(seen["plain"], images)
     assert torch.equal(seen["shuffled"], images)
+    assert torch.equal(seen["in order"], images)
+    assert not torch.equal(torch.cat(batches), images)
 
 
 def test_an_image_that_comes_twice_or_never_is_an_error(unlabelled, make, trainer, monkeypatch):

@@ -1,5 +1,7 @@
 """Views: each image has its own parameters, drawn from one generator, and applying does what they say."""
 
+import math
+
 import pytest
 import torch
 from kornia.filters import filter2d_separable, get_gaussian_kernel1d
@@ -235,6 +237,30 @@ def test_branches_blurred_with_different_kernels_are_refused(data, make):
         make("simclr", data(), augmentation=query, key_augmentation=key)
     make("simclr", data(), augmentation=query, key_augmentation=Augmentation(blur_p=0.1, blur_size=3))
     make("simclr", data(), augmentation=query, key_augmentation=Augmentation())  # which blurs nothing
+
+
+def test_each_strength_is_drawn_within_its_own_bounds():
+    augmentation = Augmentation(
+        (0.3, 0.9),
+        (0.5, 3.0),
+        jitter=(0.1, 0.2, 0.3, 0.4),
+        blur_sigma=(0.6, 0.7),
+        erasing_p=0.5,
+        erasing_scale=(0.1, 0.2),
+    )
+    bounds = {
+        "area": (0.3, 0.9),
+        "log_ratio": (math.log(0.5), math.log(3)),
+        **{"brightness": (0.9, 1.1), "contrast": (0.8, 1.2), "saturation": (0.7, 1.3), "hue": (-0.4, 0.4)},
+        **{"sigma": (0.6, 0.7), "erase_area": (0.1, 0.2), "erase_log_ratio": (math.log(0.3), math.log(3.3))},
+    }
+    drawn = augmentation.draw(4000, generator_of(0))
+    drawn = drawn["spatial"] | drawn["appearance"]
+    for name, (low, high) in bounds.items():
+        ends = float(drawn[name].min()), float(drawn[name].max())
+        assert ends == pytest.approx((low, high), abs=0.01 * (high - low)), name
+        assert low <= ends[0], name
+        assert ends[1] <= high, name
 
 
 def test_what_is_off_is_not_drawn():

@@ -55,9 +55,11 @@ def test_a_row_of_code_that_was_edited_since_is_named(tmp_path, put, capsys):
     put("simclr")
     put("vicreg", source="cc", options={"backbone": "my_file.small"})
     put("vicreg", source="dd", options={"backbone": "my_file.large"})
+    put("byol", source="ee", options={"init": "a.safetensors"})
+    put("byol", source="ff", options={"init": "b.safetensors"})
     told = (
-        "bench: digits: my_file.Mine (source=aa) comes from another version of your own code than the newest run, "
-        "my_file.Mine (source=bb); to drop its row remove the folders of its runs: "
+        "bench: digits: my_file.Mine (source=aa) comes from another version of your own code or weights than the "
+        "newest run, my_file.Mine (source=bb); to drop its row remove the folders of its runs: "
         "digits/my_file.Mine/aamy_file.Mine0, digits/my_file.Mine/aamy_file.Mine1\n"
     )
     assert main(["leaderboard", "--out", str(tmp_path)]) == 0

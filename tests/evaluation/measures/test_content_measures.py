@@ -7,10 +7,11 @@ from sklearn.metrics import normalized_mutual_info_score
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import Space
 from disentangle_bench.evaluation.measures.clusters import kmeans, kmeans_train_test
-from disentangle_bench.evaluation.measures.content import few_shot
+from disentangle_bench.evaluation.measures.content import few_shot, linear
 from tests.evaluation.measures.planted import (
     CLASS,
     COLOR,
+    all_told,
     bank,
     content_only,
     labels,
@@ -40,6 +41,13 @@ def test_codes_that_hold_the_class_get_everything_right(title):
 @pytest.mark.parametrize("title", [title for title in PERFECT if title.startswith(("linear", "knn", "mlp"))])
 def test_noise_gives_chance(title):
     assert scores(bank(noise), title)["top1"] == pytest.approx(0.25, abs=0.08)
+
+
+def test_each_of_two_contents_has_a_head_of_its_own():
+    """On one space, one after the other, as a run measures them."""
+    both = bank(all_told)
+    space = Space("features", both.features["features"], both.targets)
+    assert [linear(space, target).scores["top1"] for target in (CLASS, COLOR)] == [1, 1]
 
 
 @pytest.mark.parametrize("title", ["kmeans@2", "kmeans_train_test@2"])

@@ -11,6 +11,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from disentangle_bench.evaluation.metrics import MetricUndefined
 from disentangle_bench.evaluation.metrics.probes import (
+    L2_GRID,
     knn,
     linear_probe,
     logistic,
@@ -86,6 +87,11 @@ def test_linear_probe_takes_the_strength_of_lowest_validation_loss():
     assert scores == pytest.approx(
         linear_probe(train_x, train_y, test_x, test_y, num_classes=4, l2_grid=[best]), abs=1e-5
     )
+
+
+def test_of_strengths_that_do_as_well_the_linear_probe_takes_the_strongest():
+    nothing, y = np.zeros((20, 3)), np.arange(20) % 2
+    assert linear_probe(nothing, y, nothing, y, num_classes=2, val=(nothing, y))["l2"] == max(L2_GRID)
 
 
 def test_linear_probe_perfect_and_chance():
@@ -193,3 +199,5 @@ def test_calibration_error_is_that_of_torchmetrics():
     # neighbouring bins don't make up for each other
     ours = calibration_error(np.repeat([0.9, 0.98], 5), np.repeat([True, False], 5))
     assert ours == pytest.approx(0.5 * 0.1 + 0.5 * 0.98)
+    # a bin's upper end is its own: 0.2 is in that of 0.19
+    assert calibration_error(np.array([0.2, 0.19]), np.array([True, False])) == pytest.approx((0.8 - 0.19) / 2)

@@ -18,6 +18,7 @@ from disentangle_bench.evaluation.metrics.probes import (
     knn_scores,
     linear_probe,
     logistic,
+    mlp_answers,
     mlp_probe,
     ridge_probe,
 )
@@ -112,6 +113,16 @@ def test_mlp_probe_stops_after_more_than_seven_epochs_without_a_better_one(monke
     monkeypatch.setattr(torch, "randperm", lambda *args, **options: drawn.append(1) or randperm(*args, **options))
     scores = mlp_probe(*noise(n=600), num_classes=4)
     assert len(drawn) == scores["epochs"] + 8 < 100
+
+
+def test_mlp_probe_answers_by_the_weights_of_its_best_epoch_and_for_each_row_alone():
+    train_x, train_y, test_x, _ = noise(n=600)
+    answers, best = mlp_answers(train_x, train_y, test_x, num_classes=4)
+    stopped, last = mlp_answers(train_x, train_y, test_x, num_classes=4, epochs=best)
+    assert last == best
+    assert torch.equal(answers, stopped), "though it went on for eight epochs"
+    few, _ = mlp_answers(train_x, train_y, test_x[:5], num_classes=4, epochs=best)
+    torch.testing.assert_close(few, answers[:5])
 
 
 def test_mlp_probe_sees_what_a_linear_one_cannot():

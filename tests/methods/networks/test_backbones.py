@@ -17,6 +17,21 @@ def test_the_stem_is_as_asked_for(stem, size, stride):
     assert isinstance(network.maxpool, torch.nn.Identity) == (stride == 1)
 
 
+def test_a_small_stem_is_for_images_whose_longer_side_is_small_and_starts_as_timms_other_layers_do():
+    """Kaiming's start by what goes out of a layer: 64 channels of 3 x 3."""
+    assert backbone("resnet18", (3, 32, 65)).conv1.stride == backbone("resnet18", (3, 65, 32)).conv1.stride == (2, 2)
+    network = backbone("resnet18", (3, 32, 32))
+    assert float(network.conv1.weight.std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.1)
+
+
+def test_an_outline_is_nobody_elses():
+    """A plan makes many, of shapes alone; what one method does to its own must not be seen in the next one's."""
+    with torch.device("meta"):
+        one, two = (backbone("convnet", (3, 8, 8)) for _ in range(2))
+    one.requires_grad_(False)
+    assert all(p.requires_grad for p in two.parameters())
+
+
 def test_a_stem_that_an_encoder_does_not_have_is_refused():
     with pytest.raises(ValueError, match="stem 'small' is of timm's ResNets, 'convnet' is none"):
         backbone("convnet", (3, 32, 32), stem="small")
