@@ -23,8 +23,10 @@ def run(name: str, cells: list[Cell], launch: Launch) -> LaunchResult:
         cleanup.sweep(RunFolder(cell.folder(launch.out)))  # what its process didn't come to clear away
     there = f"; {len(complete)} of {len(cells)} are complete" if complete else ""
     told = f"{several(len(missing), 'cell')} to run, {launch.jobs} at a time{there}"
-    if terminal.verbosity > terminal.Verbosity.QUIET:
-        print(told if missing else f"all cells are complete ({len(cells)})", file=sys.stderr)
+    if not missing:
+        told = f"all cells are complete ({len(cells)})"
+    if terminal.verbosity > terminal.Verbosity.QUIET and (name == "local" or not missing):  # a cluster's queue decides
+        print(told, file=sys.stderr)
     if not missing:
         return LaunchResult(complete)
     outcome = import_module(f"{__name__}.{name}").run(missing, launch, len(complete))

@@ -4,7 +4,6 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +11,7 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.runs.folder import RunFolder
 
 BAD = {
     "unknown method": (["--method", "simcrl"], "unknown method 'simcrl': did you mean simclr"),
@@ -140,11 +140,11 @@ def test_a_data_set_that_is_not_there_is_named_once_and_then_what_to_do(tmp_path
         plan(suite.choose("smoke", "random_init", "pacs"))
 
 
-def test_checkpoint_of_another_configuration(cell, tmp_path, capsys):
+def test_checkpoint_of_another_configuration(tmp_path, capsys):
     """A folder that holds somebody else's checkpoint is left as it is."""
     arguments = ["--suite", "smoke", "--method", "simclr", "--dataset", "digits", "--out", str(tmp_path)]
-    assert main(["run", *arguments, "--dry-run"]) == 0
-    folder = Path(capsys.readouterr().out.split()[5]) / "checkpoints"
+    (cell,) = plan(suite.choose("smoke", "simclr", "digits"))
+    folder = RunFolder(cell.folder(tmp_path)).checkpoints
     folder.mkdir(parents=True)
     (folder / "step=1.ckpt").write_bytes(b"weights")
     (folder / "step=1.json").write_text('{"cell": "0123456789abcdef", "sha256": ""}')
