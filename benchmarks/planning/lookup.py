@@ -5,7 +5,7 @@ Importing a class of ours takes seconds; a wrong name is told without.
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from inspect import getsourcefile, isclass, isroutine, unwrap
 from itertools import takewhile
 from pathlib import Path
@@ -119,8 +119,17 @@ def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
 
 def source_hash(*parts: Any, weights: Path | None = None) -> str:
     """Hash of the files that these are made by, see `own_texts`, and of one of weights; empty if there are none."""
-    contents = [text for _, text in own_texts(*parts)] + ([digest(weights)] if weights else [])
+    contents = [text for _, text in own_texts(*parts)]
+    if weights:
+        found = weights.stat()
+        contents.append(_digest(weights, found.st_mtime_ns, found.st_size))
     return content_hash(contents) if contents else ""
+
+
+@cache
+def _digest(weights: Path, changed: int, size: int) -> str:
+    """Of a file as it is now: a suite's cells may all start from it, and some are large."""
+    return digest(weights)
 
 
 def initial_weights(method_options: dict[str, Any]) -> Path | None:
