@@ -85,8 +85,6 @@ class Comparison:
             width: in characters, of a terminal: what all lines share stands above the table, what has no room is left
                 out of it, the words below are wrapped.
         """
-        from tabulate import tabulate
-
         order = [WORSE, UNDERPOWERED, BETTER]
         told = self.table[self.table["verdict"].isin(order)]
         told = told.assign(order=told["verdict"].map(order.index)).sort_values(["order", "gain"], kind="stable")
@@ -108,17 +106,7 @@ class Comparison:
             for r in told.to_dict("records")
         ]
         counts = self.table["verdict"].value_counts()
-        shared: dict[str, Any] = {}
-        if lines and width:
-            shared = {key: lines[0][key] for key in SHAREABLE if len({line[key] for line in lines}) == 1}
-            lines = [{key: value for key, value in line.items() if key not in shared} for line in lines]
-        table, left_out = tabulate(lines, "keys", disable_numparse=True), []
-        for column in [one for one in LEAST_NEEDED if lines and width and one in lines[0]]:
-            if max(map(len, table.splitlines())) <= (width or 0):
-                break
-            left_out.append(column)
-            lines = [{key: value for key, value in line.items() if key != column} for line in lines]
-            table = tabulate(lines, "keys", disable_numparse=True)
+        shared, table, left_out = _fitted(lines, width)
         parts = [", ".join(f"{key} {value}" for key, value in shared.items())] if shared else []
         parts += [table] if lines else []
         parts += [f"no room here for: {', '.join(left_out)} (written to a file they are there)"] if left_out else []
@@ -137,6 +125,22 @@ class Comparison:
         if width:
             parts = [part if part == table else fill(part, width, break_long_words=False) for part in parts]
         return "\n".join(parts) + "\n"
+
+
+def _fitted(lines: list[dict[str, Any]], width: int | None) -> tuple[dict[str, Any], str, list[str]]:
+    """What all lines share, the table of the rest, and the columns that are left out; without width all are in it."""
+    from tabulate import tabulate
+
+    shared = {} if width is None else {k: lines[0][k] for k in SHAREABLE if len({line[k] for line in lines}) == 1}
+
+    def table_without(hidden: list[str]) -> str:
+        rows = [{k: value for k, value in line.items() if k not in (*shared, *hidden)} for line in lines]
+        return tabulate(rows, "keys", disable_numparse=True)
+
+    waiting, left_out = [column for column in LEAST_NEEDED if column not in shared], list[str]()
+    while lines and width and waiting and max(map(len, table_without(left_out).splitlines())) > width:
+        left_out.append(waiting.pop(0))
+    return shared, table_without(left_out), left_out
 
 
 def p_text(p: float) -> str:
