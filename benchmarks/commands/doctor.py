@@ -43,6 +43,7 @@ def _machine() -> list[list[str]]:
             "yes" if has_bf16(accelerator) else "no",
             "" if has_bf16(accelerator) else "precision: auto means fp32 here",
         ],
+        ["views", "in tensor operations", lack] if (lack := extras.missing("numba")) else ["views", "compiled", ""],
     ]
 
 

@@ -8,16 +8,10 @@ from dataclasses import dataclass, replace
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveInt
-from kornia.color import rgb_to_grayscale
-from kornia.enhance import (
-    adjust_brightness_accumulative,
-    adjust_contrast_with_mean_subtraction,
-    adjust_saturation_with_gray_subtraction,
-)
 from torch import Generator, Tensor
 
 from disentangle_bench.methods.views.params import Params, on_device
-from disentangle_bench.methods.views.pixels import blurred, chosen, rectangle, turn_hue, warp
+from disentangle_bench.methods.views.pixels import blurred, chosen, recolour, rectangle, warp
 from disentangle_bench.registry import imported, offered
 
 ERASED = (math.log(0.3), math.log(3.3))
@@ -179,16 +173,8 @@ class Augmentation:
         erase: Tensor,
         **where_erased: Tensor,
     ) -> Tensor:
-        colour = images.shape[1] == 3
-        if self.jitter_p:
-            changed = adjust_brightness_accumulative(images, brightness)
-            changed = adjust_contrast_with_mean_subtraction(changed, contrast)
-            if colour:
-                changed = adjust_saturation_with_gray_subtraction(changed, saturation)
-                changed = turn_hue(changed, hue)
-            images = chosen(jitter, changed, images)
-        if self.grey_p and colour:
-            images = chosen(grey, rgb_to_grayscale(images), images)
+        if self.jitter_p or self.grey_p:
+            images = recolour(images, jitter, brightness, contrast, saturation, hue, grey)
         if self.blur_p:
             size = self.blur_size or 2 * max(1, round(0.05 * images.shape[-1])) + 1
             images = chosen(blur, blurred(images, size, sigma), images)

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import torch
+from kornia.color import rgb_to_grayscale
+from kornia.enhance import (
+    adjust_brightness_accumulative,
+    adjust_contrast_with_mean_subtraction,
+    adjust_saturation_with_gray_subtraction,
+)
 from kornia.filters import filter2d_separable, gaussian_blur2d, get_gaussian_kernel1d
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
@@ -49,7 +60,8 @@ def warp(
     height, width = images.shape[-2:]
     ratio = log_ratio.exp()
     w, h = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
-    cos, sin = zoom * angle.deg2rad().cos(), zoom * angle.deg2rad().sin()
+    radians = angle.deg2rad()
+    cos, sin = zoom * radians.cos(), zoom * radians.sin()
     mirror, turn = (1 - 2 * coin.to(images.dtype) for coin in (flip, vertical_flip))
     theta = torch.stack(  # from output to input coordinates, both -1 .. 1; the angle is one of pixels, not of these
         [
@@ -97,6 +109,59 @@ def chosen(coin: Tensor, changed: Tensor, images: Tensor) -> Tensor:
         [B, C, H, W].
     """
     return images.lerp(changed.expand_as(images), coin[:, None, None, None].to(images.dtype))
+
+
+def recolour(
+    images: Tensor,
+    jitter: Tensor,
+    brightness: Tensor,
+    contrast: Tensor,
+    saturation: Tensor,
+    hue: Tensor,
+    grey: Tensor,
+) -> Tensor:
+    """Change brightness, contrast, saturation and hue, in this order; then make grey.
+
+    Args:
+        images: float [B, C, H, W] in [0, 1]; what is said of colour is of C = 3.
+        jitter: bool [B], which images get the four changes.
+        brightness: [B], the factor.
+        contrast: [B], the factor of what differs from the mean.
+        saturation: [B], the factor of what differs from grey.
+        hue: [B], in turns.
+        grey: bool [B], which images get grey.
+
+    Returns:
+        float [B, C, H, W] in [0, 1].
+    """
+    params = (jitter, brightness, contrast, saturation, hue, grey)
+    if (fused := _fused()) and fused.takes(images, *params):
+        return fused.recolour(images, *params)
+    changed = adjust_brightness_accumulative(images, brightness)
+    changed = adjust_contrast_with_mean_subtraction(changed, contrast)
+    if images.shape[1] != 3:
+        return chosen(jitter, changed, images)
+    changed = adjust_saturation_with_gray_subtraction(changed, saturation)
+    images = chosen(jitter, turn_hue(changed, hue), images)
+    return chosen(grey, rgb_to_grayscale(images), images)
+
+
+@cache
+def _fused() -> ModuleType | None:
+    """What does the same in one pass on a processor, if numba is installed and can compile here.
+
+    Asked for with the first images: a compiler takes a while to import.
+    """
+    if find_spec("numba") is None:
+        return None
+    try:
+        fused = import_module("disentangle_bench.methods.views.fused")
+        one = torch.ones(1)
+        fused.recolour(torch.ones(1, 3, 2, 2), one > 0, one, one, one, one, one > 0)
+    except Exception as error:  # no folder to keep code in, a numpy too new for it: that costs time, not the run
+        warnings.warn(f"views are made in tensor operations, numba can't be used: {error}", stacklevel=2)
+        return None
+    return fused
 
 
 def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
