@@ -34,6 +34,7 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder
 PRELOADED = [
     "disentangle_bench.benchmarks.launchers.process_group",
     "disentangle_bench.benchmarks.execution.run_cell",
+    "disentangle_bench.methods.views.fused",
     "disentangle_bench.evaluation.metrics.probes",
     "disentangle_bench.evaluation.metrics.clustering",
     "disentangle_bench.evaluation.metrics.invariance",

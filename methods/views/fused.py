@@ -8,6 +8,7 @@ this is nobody's option: without numba, or for images that lie elsewhere, `pixel
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,24 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
-    raise ImportError("NUMBA_DISABLE_JIT is set: numba compiles nothing")
+    raise ImportError("NUMBA_DISABLE_JIT is set")
 
 F = np.float32  # of every constant: a plain number would make what it meets a float64
-compiled: Any = njit(cache=True, error_model="numpy")
-inlined: Any = njit(inline="always")
+NUMBER, ROW, ROWS, IMAGES, COINS = "f4", "f4[::1]", "f4[:, ::1]", "f4[:, :, ::1]", "b1[::1]"
 instruction: Any = intrinsic
+inlined: Any = njit(inline="always")
+
+
+def compiled(*arguments: str) -> Callable[[Callable], Any]:
+    """Compiled when this module is imported, once for all processes: numba keeps the code beside it, or at home."""
+
+    def compile_now(function: Callable) -> Any:
+        try:
+            return njit(f"void({', '.join(arguments)})", cache=True, error_model="numpy")(function)
+        except Exception as error:  # no folder to keep code in, a disk that is full
+            raise ImportError(str(error)) from error
+
+    return compile_now
 
 
 @instruction
@@ -52,7 +65,7 @@ def luma(red, green, blue):
     return fma(blue, F(0.114), fma(green, F(0.587), red * F(0.299)))
 
 
-@compiled
+@compiled(IMAGES, ROW, ROWS)
 def brightened_luma(images, brightness, out):
     """Of images [B, 3, N] after the change of brightness, [B, N]: contrast is about its means."""
     for index in range(len(images)):
@@ -62,7 +75,7 @@ def brightened_luma(images, brightness, out):
             grey[k] = luma(unit(reds[k] * factor), unit(greens[k] * factor), unit(blues[k] * factor))
 
 
-@compiled
+@compiled(ROWS, *5 * [NUMBER], ROWS)
 def to_hue(image, brightness, contrast, mean, saturation, turns, out):
     """Change an image [3, N]; `out` [3, N] gets hue (in sixths of the circle), value and chroma of what it is then."""
     reds, greens, blues = image[0], image[1], image[2]
@@ -86,7 +99,7 @@ def to_hue(image, brightness, contrast, mean, saturation, turns, out):
         chroma[k] = spread
 
 
-@compiled
+@compiled(ROWS, NUMBER, ROW)
 def from_hue(image, own, out):
     """A channel [N] of an image [3, N] of hue, value and chroma; its own hue is `own` sixths."""
     hue, value, chroma = image[0], image[1], image[2]
@@ -96,7 +109,7 @@ def from_hue(image, own, out):
         out[k] = fma(-chroma[k], unit(F(3) - abs(ahead - F(3)) - F(1)), value[k])
 
 
-@compiled
+@compiled(IMAGES, ROW, COINS, *4 * [ROW], COINS, IMAGES)
 def each(images, means, jitter, brightness, contrast, saturation, hue, grey, out):
     """Images [B, 3, N], one after the other."""
     work = np.empty((3, images.shape[2]), F)
