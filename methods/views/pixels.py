@@ -135,7 +135,7 @@ def recolour(
         float [B, C, H, W] in [0, 1].
     """
     params = (jitter, brightness, contrast, saturation, hue, grey)
-    if (fused := _fused()) and fused.takes(images, *params):
+    if (fused := compiled()) and fused.takes(images, *params):
         return fused.recolour(images, *params)
     changed = adjust_brightness_accumulative(images, brightness)
     changed = adjust_contrast_with_mean_subtraction(changed, contrast)
@@ -147,7 +147,7 @@ def recolour(
 
 
 @cache
-def _fused() -> ModuleType | None:
+def compiled() -> ModuleType | None:
     """What does the same in one pass on a processor, if numba is installed and can compile here.
 
     Asked for with the first images: a compiler takes a while to import.

@@ -16,7 +16,7 @@ def plain(monkeypatch):
 
     def recolour(*given):
         with monkeypatch.context() as patch:
-            patch.setattr(pixels, "_fused", lambda: None)
+            patch.setattr(pixels, "compiled", lambda: None)
             return pixels.recolour(*given)
 
     return recolour
@@ -25,7 +25,7 @@ def plain(monkeypatch):
 @pytest.fixture
 def fused():
     pytest.importorskip("numba")
-    return pixels._fused()
+    return pixels.compiled()
 
 
 def drawn(shape, seed=0):
@@ -88,25 +88,25 @@ def test_what_it_does_not_take_goes_by_tensor_operations(fused, plain, kind):
 def asked_anew(monkeypatch):
     """Whether numba can be used is found out in the test, and once more after it."""
     monkeypatch.delitem(sys.modules, "disentangle_bench.methods.views.fused", raising=False)
-    pixels._fused.cache_clear()
+    pixels.compiled.cache_clear()
     yield monkeypatch
-    pixels._fused.cache_clear()
+    pixels.compiled.cache_clear()
 
 
 def test_views_need_no_numba(asked_anew):
     images, generator = torch.rand(8, 3, 16, 16), torch.Generator().manual_seed(0)
     params = Augmentation().draw(8, generator)
     expected = Augmentation().apply(images, params)
-    pixels._fused.cache_clear()
+    pixels.compiled.cache_clear()
     asked_anew.setitem(sys.modules, "numba", None)  # as if it weren't installed
     made = Augmentation().apply(images, params)
-    assert pixels._fused() is None
+    assert pixels.compiled() is None
     torch.testing.assert_close(made, expected, atol=1e-6, rtol=0)
 
 
 def test_a_numba_that_cannot_be_used_costs_a_warning(asked_anew, fused):
-    pixels._fused.cache_clear()
+    pixels.compiled.cache_clear()
     asked_anew.delitem(sys.modules, "disentangle_bench.methods.views.fused")
     asked_anew.setitem(sys.modules, "llvmlite", None)
     with pytest.warns(UserWarning, match="tensor operations, numba can't be used: .*llvmlite"):
-        assert pixels._fused() is None
+        assert pixels.compiled() is None
