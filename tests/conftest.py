@@ -1,5 +1,6 @@
 """What every test may use: the golden figures and one thread a process."""
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
+gc.set_threshold(20_000, 50, 50)  # imports, and what they leave, are searched for garbage less often
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -41,3 +44,12 @@ def golden() -> Callable[[str], Golden]:
         return Golden(arrays, json.loads(str(arrays.pop("options"))))
 
     return load
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now is no garbage."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.freeze()

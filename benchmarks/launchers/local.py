@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -198,6 +199,10 @@ def _context() -> Any:
 
 def _child(run: RunFolder, environment: dict[str, str]) -> None:
     """Entry of a forked cell: its output goes to its log, it dies with the process that started it."""
+    from disentangle_bench.benchmarks.launchers import process_group  # there since before the fork
+
+    gc.freeze()  # what was there before the fork
+    gc.set_threshold(*process_group.USUAL)
     os.environ.clear()  # the fork server's is as old as the fork server
     os.environ.update(environment)
     log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
