@@ -124,7 +124,7 @@ def test_what_the_machine_offers_fits_the_terminal_and_advice_stands_once(tmp_pa
     words = " ".join(told.split())
     assert "included colored_digits, digits, sprites" in words
     assert "shapes3d, smallnorb" in words[words.index("not here") :]
-    assert words.count("`bench data check NAME` says where") == 1
+    assert words.count("`bench list datasets NAME` says where") == 1
 
 
 def test_lists_fit_the_terminal(monkeypatch, capsys):
