@@ -15,6 +15,7 @@ from disentangle_bench.benchmarks.commands.carry_out import next_steps
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.runs.folder import Progress
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
@@ -82,7 +83,9 @@ def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     assert main([*run, *tiny, *out]) == 0
     trained, untrained = (next(tmp_path.glob(f"digits/{m}/*/encoder.safetensors")) for m in ("simclr", "random_init"))
     assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", *tiny, *out]) == 0
-    assert "simclr (digits)" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "simclr (digits)" in told.out
+    assert f"bench report --out {tmp_path}" in told.err
     assert main(["eval", "--encoder", str(untrained), "--dataset", "digits", *out]) == 2
     assert "has not been trained" in capsys.readouterr().err
     assert main(["eval", "--encoder", str(tmp_path / "none.safetensors"), "--dataset", "digits", *out]) == 2
@@ -192,6 +195,20 @@ def test_verbosity_decides_what_is_said_of_cells(verbosity, said, monkeypatch, c
     bars.finished(cell, None, 3.0)
     bars.close()
     assert [line.removesuffix(" in 3 s") for line in capsys.readouterr().err.splitlines() if line[0] in "ds"] == said
+
+
+@pytest.mark.parametrize(("term", "moved"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_move_the_cursor_gets_lines_alone(term, moved, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    bars, cell = ProgressBars(1, 0, 1), SimpleNamespace(title="a")
+    bars.show(0, cell, Progress("train", 3, 10))
+    bars.finished(cell, None, 3.0)
+    bars.close()
+    told = capsys.readouterr().err
+    assert "done a in 3 s\n" in told
+    assert ("\x1b" in told, "\r" in told, terminal.shape()["colour"]) == (moved, moved, moved)
 
 
 def test_what_people_do_next_names_their_folder():

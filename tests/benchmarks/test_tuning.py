@@ -11,8 +11,10 @@ import pytest
 from safetensors.torch import save_file
 
 from disentangle_bench.benchmarks.__main__ import main, make_parser
+from disentangle_bench.benchmarks.commands import carry_out
 from disentangle_bench.benchmarks.commands.studies import tune
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.launchers.base import LaunchResult
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.benchmarks.planning.suite_parts import Tuning
@@ -24,6 +26,7 @@ from disentangle_bench.evaluation.measures.content import validation
 from disentangle_bench.json_files import write_json
 from disentangle_bench.methods import available, find
 from disentangle_bench.methods.networks.backbones import backbone
+from tests.benchmarks.conftest import make_cell
 from tests.evaluation.leaderboard.conftest import make_record
 
 OWN = {"lr": 2e-3, "weight_decay": 1e-4, "momentum": 0.9}
@@ -209,6 +212,15 @@ def test_a_choice_for_other_code_of_ones_own_is_said(suite, tmp_path, monkeypatc
     file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "sources"}))
     plan(request)
     assert not capsys.readouterr().err
+
+
+def test_a_table_that_options_are_chosen_from_is_nothing_to_publish(monkeypatch, launch, capsys):
+    monkeypatch.setattr("disentangle_bench.benchmarks.commands.leaderboard.show_board", lambda *_, **how: None)
+    monkeypatch.setattr("disentangle_bench.benchmarks.execution.record.keep_experiments", lambda *_: None)
+    for alone in (False, True):
+        cell = make_cell("random_init")
+        carry_out._show([cell], LaunchResult([cell]), launch, alone)
+        assert ("bench leaderboard" in capsys.readouterr().err) == (not alone)
 
 
 def test_a_choice_for_other_weights_says_weights(suite, tmp_path, monkeypatch, capsys):
