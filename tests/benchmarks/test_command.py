@@ -82,6 +82,7 @@ def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     run = ["run", "--method", "simclr,random_init", "--dataset", "digits", "--set", "budget.steps=2", "--seeds", "0"]
     assert main([*run, *tiny, *out]) == 0
     trained, untrained = (next(tmp_path.glob(f"digits/{m}/*/encoder.safetensors")) for m in ("simclr", "random_init"))
+    capsys.readouterr()
     assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", *tiny, *out]) == 0
     told = capsys.readouterr()
     assert "simclr (digits)" in told.out
