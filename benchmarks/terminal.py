@@ -110,9 +110,19 @@ def bars() -> TextIO:
     return sys.stderr.stream if isinstance(sys.stderr, Plain) else sys.stderr
 
 
+def hides_bars() -> bool | None:
+    """What tqdm takes as `disable`: few words are wanted, or the cursor can't be moved; None: if it is no terminal."""
+    return True if verbosity == Verbosity.QUIET or _is_dumb() else None
+
+
+def _is_dumb() -> bool:
+    """Whether the terminal understands no escape sequences, as an editor's shell."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def shape() -> Shape:
     """What a table must fit."""
-    return {"width": shutil.get_terminal_size().columns, "colour": sys.stdout.isatty()}
+    return {"width": shutil.get_terminal_size().columns, "colour": sys.stdout.isatty() and not _is_dumb()}
 
 
 def show(coloured: str) -> None:

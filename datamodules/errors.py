@@ -6,7 +6,16 @@ from pathlib import Path
 
 
 class DataNotFound(FileNotFoundError):
-    """A data set's files are not where they should be; the message says what to put where."""
+    """A data set's files are not where they should be; the message says what to put where.
+
+    Args:
+        missing: what is not where.
+        advice: where to get it and where to put it, where that isn't said already.
+    """
+
+    def __init__(self, missing: str, advice: str = ""):
+        super().__init__(f"{missing}; {advice}" if advice else missing)
+        self.missing, self.advice = missing, advice
 
 
 class DataMismatch(ValueError):

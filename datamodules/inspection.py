@@ -31,6 +31,7 @@ class Report:
         targets: of the data set, as plain dicts.
         table: for each class target of at most 200 values: name -> value -> split -> number of images.
         cross: value of the first domain -> value of the first content -> number of images; empty without a domain.
+        crossed: names of these two, in words.
         unreadable: (file, reason) of images that cannot be decoded; they are in no split.
         ignored: files that are not images by their extension.
         duplicates: pair of splits -> number of images of the second whose pixels occur in the first.
@@ -46,6 +47,7 @@ class Report:
     targets: list[dict[str, Any]]
     table: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     cross: dict[str, dict[str, int]] = field(default_factory=dict)
+    crossed: str = ""
     unreadable: list[tuple[str, str]] = field(default_factory=list)
     ignored: int = 0
     duplicates: dict[str, int] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class Report:
         if self.cross:
             columns = list(next(iter(self.cross.values())))
             rows = [[domain, *(str(n) for n in counts.values())] for domain, counts in self.cross.items()]
-            lines += ["", _aligned([["", *columns], *rows])]
+            lines += ["", f"images by {self.crossed}", _aligned([["", *columns], *rows])]
         return "\n".join(lines)
 
 
@@ -127,7 +129,7 @@ def check(datamodule: ImageDataModule) -> Report:
             report.table[spec.name] = {
                 value: {name: int(counts[name][number]) for name in SPLITS} for number, value in enumerate(names)
             }
-    report.cross = _cross(datamodule)
+    report.crossed, report.cross = _cross(datamodule)
     _find_duplicates(splits, report)
     if not report.unreadable:
         report.fingerprint = datamodule.fingerprint
@@ -212,17 +214,17 @@ def _hashes(split: Split, report: Report) -> Sequence[bytes | None]:
     return hashes
 
 
-def _cross(datamodule: ImageDataModule) -> dict[str, dict[str, int]]:
+def _cross(datamodule: ImageDataModule) -> tuple[str, dict[str, dict[str, int]]]:
     domain = next((spec for spec in datamodule.targets if spec.role == "domain" and spec.size <= 200), None)
     content = next((s for s in datamodule.targets if s.role == "content" and s.discrete and s.size <= 200), None)
     if domain is None or content is None:
-        return {}
+        return "", {}
     counts = np.zeros((domain.size, content.size), np.int64)
     for name in SPLITS:
         split = datamodule.splits[name]
         np.add.at(counts, (split.targets[domain.name], split.targets[content.name]), 1)
     columns = _names(datamodule, content)
-    return {
+    return f"{domain.name} (a row each) and {content.name}", {
         value: {column: int(counts[i, j]) for j, column in enumerate(columns)}
         for i, value in enumerate(_names(datamodule, domain))
     }

@@ -33,7 +33,8 @@ def carry_out(
 ) -> tuple[list[Cell], int]:
     """Make every missing cell of a suite and print the leaderboard; options as of the command.
 
-    The leaderboard has all runs of the folder that can be compared with these cells, or, with `alone`, these only.
+    The leaderboard has all runs of the folder that can be compared with these cells, or, with `alone`, these only: no
+    table to report, so that what to do with one isn't said.
 
     Returns:
         All cells of the suite, and the exit code.
@@ -121,7 +122,7 @@ def _show(cells: list[Cell], outcome: LaunchResult, launch: Launch, alone: bool)
         for cell, _ in outcome.failed:
             failure = RunFolder(cell.folder(launch.out)).state().failure
             print(failure.traceback if failure else "", file=sys.stderr, end="")
-    if outcome.complete and terminal.verbosity > terminal.Verbosity.QUIET:
+    if outcome.complete and not alone and terminal.verbosity > terminal.Verbosity.QUIET:
         print(next_steps(launch.out), file=sys.stderr)
 
 

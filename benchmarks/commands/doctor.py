@@ -95,5 +95,5 @@ def _data() -> list[tuple[str, str]]:
             here.append((name, str(data.locate())))
         except DataNotFound:
             absent.append(name)
-    advice = "`bench data check NAME` says where to get one and where to put it" if absent else ""
+    advice = "`bench list datasets NAME` says where to get one and what to put where" if absent else ""
     return [("included", ", ".join(included)), *here, ("not here", ", ".join(absent)), ("what to do", advice)]

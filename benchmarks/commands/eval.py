@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
+from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.commands import preconditions
 from disentangle_bench.benchmarks.errors import RequestError
 
@@ -70,6 +71,7 @@ def command(
         encoder_names.check(encoder, untrained)
     if features is not None:
         encoder_names.check_features(Path(features))
+    from disentangle_bench.benchmarks.commands.carry_out import next_steps
     from disentangle_bench.benchmarks.commands.leaderboard import show_board
     from disentangle_bench.benchmarks.planning.command_line import assigned
     from disentangle_bench.benchmarks.planning.lookup import check_names
@@ -92,6 +94,8 @@ def command(
         reason = next((row["reason"] for row in record["metrics"]), "none was asked for")
         print(f"bench: {record['cell']['method']}: no measure gave a figure: {reason}", file=sys.stderr)
         return 1
+    if terminal.verbosity > terminal.Verbosity.QUIET:
+        print(next_steps(folder), file=sys.stderr)
     return 0
 
 

@@ -88,6 +88,7 @@ def command(
         return 0
     head = f"# Leaderboard\n\n{provenance(chosen.values())}\n" if form == "md" else ""
     preconditions.write_target(Path(to), head + text)
+    print(to)
     return 0
 
 

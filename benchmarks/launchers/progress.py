@@ -26,7 +26,7 @@ class ProgressBars:
 
     def __init__(self, total: int, complete: int, side_by_side: int):
         self._terminal = terminal.bars()
-        hidden = True if terminal.verbosity == terminal.Verbosity.QUIET else None  # None: where it is no terminal
+        hidden = terminal.hides_bars()
         self._overall = tqdm(
             file=self._terminal,
             total=total,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import time
 from collections import deque
@@ -21,12 +22,15 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder, Snapshot, State,
 from disentangle_bench.benchmarks.runs.lock import ProcessId
 from disentangle_bench.evaluation.leaderboard.naming import told_apart
 from disentangle_bench.evaluation.records import BadRecord, read_record
+from disentangle_bench.files import printable
 from disentangle_bench.json_files import BadJson
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
 EXPLAINED = (State.FAILED, State.STALE)
 """States whose reason and log are shown below the table."""
+ENDED = (State.FAILED, State.STOPPED, State.STALE, State.NOT_STARTED)
+"""States of cells that wait for somebody to give the command again."""
 TAIL = 8
 """Lines of a failed cell's log that are shown."""
 
@@ -136,9 +140,18 @@ def report(out: Path) -> str:
             log = _log(one, out)
             parts.append(f"{one.found.state} {one.title}: {one.detail}\n  {log}\n{_tail(log)}")
     counts = [(sum(one.found.state == state for one in surveyed), state) for state in State]
-    return "\n\n".join(
-        [*parts, f"{several(len(surveyed), 'cell')}: " + ", ".join(f"{n} {state}" for n, state in counts if n)]
-    )
+    parts.append(f"{several(len(surveyed), 'cell')}: " + ", ".join(f"{n} {state}" for n, state in counts if n))
+    if again := {command: None for one in surveyed if one.found.state in ENDED for command in _command(one.run)}:
+        parts.append("\n  ".join(["what isn't complete goes on from where it was with", *again]))
+    return "\n\n".join(parts)
+
+
+def _command(run: RunFolder) -> list[str]:
+    """What a cell was started with, quoted anew, since a folder may be from anywhere; empty if it can't be told."""
+    with suppress(BadJson, ValueError):
+        words = shlex.split(run.read_config().launch.command)
+        return [printable(shlex.join(words))] if words[:1] == ["bench"] else []
+    return []
 
 
 def _age(since: float) -> str:
@@ -158,7 +171,7 @@ def _log(one: CellReport, out: Path) -> Path:
 def _tail(log: Path) -> str:
     try:
         with log.open(errors="replace") as lines:
-            return "\n".join(f"  | {line.rstrip()}" for line in deque(lines, TAIL))
+            return "\n".join(f"  | {line.rstrip()}" for line in deque(lines, TAIL)) or "  | (nothing in it)"
     except OSError:
         return "  | (no log)"
 

@@ -19,6 +19,7 @@ from disentangle_bench.benchmarks.planning.lookup import (
     initial_weights,
     own_measures,
     own_parts,
+    own_texts,
     resolve_measures,
     source_hash,
 )
@@ -165,12 +166,21 @@ class _Planner:
             known = self.choice.sources.get(method)
             if method not in self.choice.methods and self.settings.method_classes[method].trains:
                 print(f"untuned: {method} is not in {file} and has the options of the suite", file=sys.stderr)
-            elif known and any(cell.source not in known for cell in cells if cell.method == method):
+            elif known and (others := [one for one in cells if one.method == method and one.source not in known]):
                 print(
-                    f"tuned: {method} runs with the options in {file}, which were chosen with another version of your "
-                    "code; `bench tune` chooses anew",
+                    f"tuned: {method} runs with the options in {file}, which were chosen with "
+                    f"{self._otherwise(others[0])}; `bench tune` chooses anew",
                     file=sys.stderr,
                 )
+
+    def _otherwise(self, cell: Cell) -> str:
+        """What a choice was made with, where a cell's `source` isn't one of its; of one hash the parts aren't known."""
+        if not cell.source:
+            return "code or weights of your own that this run is without"
+        classes = self.settings.data_classes[cell.dataset], self.settings.method_classes[cell.method]
+        code = own_texts(*classes, *own_parts(cell.options, f"method {cell.method}"))
+        there = {"your code": code, "the weights that `init` names": initial_weights(cell.options)}
+        return f"another version of {' or '.join(name for name, found in there.items() if found)}"
 
     def load(self, dataset: str, data_options: dict[str, Any]) -> ImageDataModule:
         """The data set with these options, but for how its batches are composed."""

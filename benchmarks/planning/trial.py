@@ -36,7 +36,12 @@ def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataM
 def opened_data(cls: type, data_options: dict[str, Any], name: str) -> Iterator[ImageDataModule]:
     """The data set, not loaded; within the block what is wrong with it is a RequestError."""
     with _as_request_error(cls, f"data set {name}"):
-        yield cls(**options.instantiate(cls, data_options))
+        try:
+            yield cls(**options.instantiate(cls, data_options))
+        except DataNotFound as error:
+            card = f"`bench list datasets {name}` says where to get it and what to put there"
+            told = f"{error.missing}; {card}" if error.advice else error.missing
+            raise RequestError(f"data set {name}: {told}") from error
 
 
 @contextmanager
@@ -46,7 +51,7 @@ def _as_request_error(cls: type, what: str) -> Iterator[None]:
         yield
     except RequestError:
         raise
-    except (DataNotFound, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise RequestError(f"{what}: {error}") from error
     except BaseException as error:  # a file of the user's may raise anything, `sys.exit` included
         if not is_outside(cls) or isinstance(error, KeyboardInterrupt):

@@ -263,8 +263,9 @@ class RunFolder:
                 return found(State.NOT_STARTED, since=_changed(self.config))
             return found(State.QUEUED, "waits for its turn in `bench run`", _changed(self.config))
         if progress.stopped:
-            return found(State.STOPPED, progress.stopped, _changed(self.progress))
-        ended = f"job {job.id}" if job else "its process"
+            return found(State.STOPPED, f"asked to by {progress.stopped}", _changed(self.progress))
+        alone = launcher is not None or config is None or not config.launch.launcher.pid
+        ended = f"job {job.id}" if job else "its process" if alone else "its process and the command that started it"
         return found(State.STALE, f"{ended} ended without a word", progress.since or _changed(self.config))
 
     def _try(self, cls: type[T], path: Path, problems: list[str]) -> T | None:

@@ -59,9 +59,9 @@ def locate(
     if root is not None:
         folder = Path(root).expanduser()
         if not folder.exists():
-            raise DataNotFound(f"{folder}: no such folder; {wanted}")
+            raise DataNotFound(f"{folder}: no such folder", wanted)
         if not is_there(folder):
-            raise DataNotFound(f"{folder}: {name} is not in there; {wanted}")
+            raise DataNotFound(f"{folder}: {name} is not in there", wanted)
         return folder
     home = data_folder() / file_name(name)
     for folder in (home, *system):
@@ -77,12 +77,13 @@ def locate(
                     if not is_there(home):
                         _download_whole(download, home)
             except (OSError, RuntimeError) as error:  # torchvision raises either
-                raise DataNotFound(f"the download from {url} failed ({error}); {wanted}") from error
+                raise DataNotFound(f"the download from {url} failed ({error})", wanted) from error
             return home
         why = f" and {url} cannot be reached ({reason})"
     raise DataNotFound(
-        f"not in {home}{why}; {wanted} (below {home}, or anywhere else named by data.root; "
-        f"${ENVIRONMENT} moves the folder of all data sets)"
+        f"not in {home}{why}",
+        f"{wanted} (below {home}, or anywhere else named by data.root; "
+        f"${ENVIRONMENT} moves the folder of all data sets)",
     )
 
 

@@ -136,7 +136,7 @@ def test_a_wrong_setting_is_told_with_what_would_be_right(assignment, message):
 
 def test_a_data_set_that_is_not_there_is_named_once_and_then_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path))
-    with pytest.raises(RequestError, match=rf"^data set pacs: not in {tmp_path}/pacs; get pacs from "):
+    with pytest.raises(RequestError, match=rf"^data set pacs: not in {tmp_path}/pacs; `bench list datasets pacs` "):
         plan(suite.choose("smoke", "random_init", "pacs"))
 
 

@@ -15,6 +15,7 @@ from disentangle_bench.benchmarks.commands.carry_out import next_steps
 from disentangle_bench.benchmarks.launchers.progress import ProgressBars
 from disentangle_bench.benchmarks.planning import suite
 from disentangle_bench.benchmarks.planning.plan import plan
+from disentangle_bench.benchmarks.runs.folder import Progress
 
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
@@ -81,8 +82,11 @@ def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     run = ["run", "--method", "simclr,random_init", "--dataset", "digits", "--set", "budget.steps=2", "--seeds", "0"]
     assert main([*run, *tiny, *out]) == 0
     trained, untrained = (next(tmp_path.glob(f"digits/{m}/*/encoder.safetensors")) for m in ("simclr", "random_init"))
+    capsys.readouterr()
     assert main(["eval", "--encoder", str(trained), "--dataset", "colored_digits", *tiny, *out]) == 0
-    assert "simclr (digits)" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "simclr (digits)" in told.out
+    assert f"bench report --out {tmp_path}" in told.err
     assert main(["eval", "--encoder", str(untrained), "--dataset", "digits", *out]) == 2
     assert "has not been trained" in capsys.readouterr().err
     assert main(["eval", "--encoder", str(tmp_path / "none.safetensors"), "--dataset", "digits", *out]) == 2
@@ -124,7 +128,7 @@ def test_what_the_machine_offers_fits_the_terminal_and_advice_stands_once(tmp_pa
     words = " ".join(told.split())
     assert "included colored_digits, digits, sprites" in words
     assert "shapes3d, smallnorb" in words[words.index("not here") :]
-    assert words.count("`bench data check NAME` says where") == 1
+    assert words.count("`bench list datasets NAME` says where") == 1
 
 
 def test_lists_fit_the_terminal(monkeypatch, capsys):
@@ -192,6 +196,20 @@ def test_verbosity_decides_what_is_said_of_cells(verbosity, said, monkeypatch, c
     bars.finished(cell, None, 3.0)
     bars.close()
     assert [line.removesuffix(" in 3 s") for line in capsys.readouterr().err.splitlines() if line[0] in "ds"] == said
+
+
+@pytest.mark.parametrize(("term", "moved"), [("xterm", True), ("dumb", False)])
+def test_a_terminal_that_cannot_move_the_cursor_gets_lines_alone(term, moved, monkeypatch, capsys):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    bars, cell = ProgressBars(1, 0, 1), SimpleNamespace(title="a")
+    bars.show(0, cell, Progress("train", 3, 10))
+    bars.finished(cell, None, 3.0)
+    bars.close()
+    told = capsys.readouterr().err
+    assert "done a in 3 s\n" in told
+    assert ("\x1b" in told, "\r" in told, terminal.shape()["colour"]) == (moved, moved, moved)
 
 
 def test_what_people_do_next_names_their_folder():

@@ -76,7 +76,7 @@ def test_of_several_things_to_say_the_newest_word_on_the_run_counts(started):
     """Stopped, then failed when it went on, then given to the cluster again, whose word stands while it has the job."""
     assert started.state().state == State.STALE
     write_json(started.progress, asdict(Progress(stopped="Ctrl-C")))
-    assert (started.state().state, started.state().detail) == (State.STOPPED, "Ctrl-C")
+    assert (started.state().state, started.state().detail) == (State.STOPPED, "asked to by Ctrl-C")
     started.fail("out of memory")
     assert (started.state().state, started.state().detail) == (State.FAILED, "out of memory")
     write_json(started.job, {"id": "7_0", "time": time.time(), "cancelled": False})

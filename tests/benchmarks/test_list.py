@@ -100,7 +100,10 @@ def test_the_card_of_a_data_set(capsys, monkeypatch, tmp_path):
     for words in ("licence CC BY 4.0", "splits train 1293", "color domain class 10", "class content class 10"):
         assert words in told, words
     monkeypatch.setenv("DISENTANGLE_BENCH_DATA", str(tmp_path))
-    assert "splits, targets known once its files are there (data set shapes3d:" in shown(capsys, "datasets", "shapes3d")
+    absent = shown(capsys, "datasets", "shapes3d")
+    assert f"splits, targets known once its files are there (not in {tmp_path}/shapes3d; data.root names" in absent
+    assert "files 3dshapes.h5" in absent
+    assert "cannot be reached" not in shown(capsys, "datasets", "stl10")  # a card asks no network: it downloads nothing
 
 
 def test_the_card_of_a_suite(capsys):

@@ -34,9 +34,10 @@ def test_a_leaderboard_of_several_versions_says_so(runs, tmp_path, capsys):
     assert capsys.readouterr().err == "bench: digits: torch differ between runs: 1.0, 2.14.1\n"
 
 
-def test_leaderboard_in_a_file_says_where_it_comes_from(runs, tmp_path):
+def test_leaderboard_in_a_file_says_where_it_comes_from(runs, tmp_path, capsys):
     file = tmp_path / "board.md"
     assert main(["leaderboard", "--out", runs, "--to", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}\n"
     first = file.read_text()
     for word in ("- Command: `", "- Commit: ", "- Hardware: ", "- Versions: "):
         assert word in first

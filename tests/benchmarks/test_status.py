@@ -67,11 +67,19 @@ def test_states_of_cells(folders, launch, capsys):
         assert "no room left" in printed
         assert "| line 19" in printed
         assert "| line 9\n" not in printed, "the end of the log is enough"
-    config = json.loads((folders[0] / "config.json").read_text())
-    config["launch"]["launcher"]["pid"] = 2**22 + 1  # nobody has a number as high as that
-    (folders[0] / "config.json").write_text(json.dumps(config))
-    rows, _ = states(launch.out, capsys)
+        assert "seed 1: its process ended without a word" in printed
+        assert "asked to by SIGTERM" in printed
+        assert "| (nothing in it)" in printed
+    commands = ["bench run --out 'a b'", "bench run --out 'a b'", "bench $(a) ; b", "rm -r c", "bench '"]
+    for folder, command in zip(folders, commands, strict=True):
+        config = json.loads((folder / "config.json").read_text())
+        config["launch"] |= {"command": command, "launcher": config["launch"]["launcher"] | {"pid": 2**22 + 1}}
+        (folder / "config.json").write_text(json.dumps(config))  # nobody has a number as high as that
+    rows, printed = states(launch.out, capsys)
     assert (rows["0"], rows["4"]) == ("not", "stale"), "not started, and not running any more"
+    assert "seed 1: its process and the command that started it ended without a word" in printed
+    quoted = ["bench '$(a)' ';' b", "bench run --out 'a b'"]
+    assert printed.endswith("\n  ".join(["goes on from where it was with", *quoted]) + "\n"), "of no other program"
     assert not list(launch.out.rglob(".lock")), "looking leaves nothing behind"
 
 

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 from disentangle_bench.benchmarks.__main__ import main, make_parser
+from disentangle_bench.benchmarks.commands import carry_out
 from disentangle_bench.benchmarks.commands.studies import tune
 from disentangle_bench.benchmarks.errors import RequestError
+from disentangle_bench.benchmarks.launchers.base import LaunchResult
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
 from disentangle_bench.benchmarks.planning.suite_parts import Tuning
@@ -22,6 +25,8 @@ from disentangle_bench.evaluation.measures.base import Space
 from disentangle_bench.evaluation.measures.content import validation
 from disentangle_bench.json_files import write_json
 from disentangle_bench.methods import available, find
+from disentangle_bench.methods.networks.backbones import backbone
+from tests.benchmarks.conftest import make_cell
 from tests.evaluation.leaderboard.conftest import make_record
 
 OWN = {"lr": 2e-3, "weight_decay": 1e-4, "momentum": 0.9}
@@ -201,11 +206,39 @@ def test_a_choice_for_other_code_of_ones_own_is_said(suite, tmp_path, monkeypatc
     plan(request)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        "tuned: tuned_here.Mine runs with the options in choice.json, which were chosen with another"
+        "tuned: tuned_here.Mine runs with the options in choice.json, which were chosen with another "
+        "version of your code;"
     )
     file.write_text(json.dumps({k: v for k, v in json.loads(file.read_text()).items() if k != "sources"}))
     plan(request)
     assert not capsys.readouterr().err
+
+
+def test_a_table_that_options_are_chosen_from_is_nothing_to_publish(monkeypatch, launch, capsys):
+    monkeypatch.setattr("disentangle_bench.benchmarks.commands.leaderboard.show_board", lambda *_, **how: None)
+    monkeypatch.setattr("disentangle_bench.benchmarks.execution.record.keep_experiments", lambda *_: None)
+    for alone in (False, True):
+        cell = make_cell("random_init")
+        carry_out._show([cell], LaunchResult([cell]), launch, alone)
+        assert ("bench leaderboard" in capsys.readouterr().err) == (not alone)
+
+
+def test_a_choice_for_other_weights_says_weights(suite, tmp_path, monkeypatch, capsys):
+    weights, file, tunes = tmp_path / "start.safetensors", tmp_path / "choice.json", suite()
+    state = backbone("convnet", (3, 16, 16)).state_dict()
+    save_file(state, weights)
+    monkeypatch.setattr(
+        "disentangle_bench.benchmarks.commands.carry_out.carry_out", lambda request, *_, **how: (plan(request), 0)
+    )
+    monkeypatch.setattr(tune, "_score", lambda *_: 0.5)
+    init = f"method.init={weights}"
+    assert main(["tune", "--suite", str(tunes), "--method", "simclr", "--set", init, "--to", str(file)]) == 0
+    save_file({name: value + 1 for name, value in state.items()}, weights)
+    capsys.readouterr()
+    for assignments, words in (([init], "another version of the weights that `init` names;"), ([], "is without;")):
+        plan(choose(str(tunes), "simclr", seeds="0", assignments=assignments, tuned=str(file)))
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
 
 
 @pytest.mark.parametrize(

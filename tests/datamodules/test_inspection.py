@@ -22,6 +22,7 @@ def test_a_clean_data_set_is_counted(class_folders):
     assert json.loads(json.dumps(report.as_dict()))["image_shape"] == [3, 8, 8]
     text = report.text()
     assert "57 train, 7 val, 16 test" in text
+    assert "images by domain (a row each) and class\n" in text
     assert "sketch   20   20" in text
     assert report.fingerprint in text
 

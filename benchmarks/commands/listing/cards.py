@@ -56,12 +56,13 @@ def method(name: str) -> str:
 
 
 def dataset(name: str) -> str:
-    """Of a data set; its splits and targets where its files are there."""
+    """Of a data set; its splits and targets where its files are there. Downloads nothing."""
     from disentangle_bench import datamodules
     from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.options import resolve
-    from disentangle_bench.benchmarks.planning.trial import setup_data
-    from disentangle_bench.datamodules.base import ImageDataModule
+    from disentangle_bench.benchmarks.planning.trial import opened_data
+    from disentangle_bench.datamodules.base import DataNotFound, ImageDataModule
+    from disentangle_bench.datamodules.families.stored import StoredDataModule
 
     cls = find_class(datamodules, "dataset", name)
     known = [
@@ -73,9 +74,14 @@ def dataset(name: str) -> str:
     ]
     parts: list[str] = []
     try:
-        data = setup_data(cls, resolve(cls, {}, f"data set {name}"), name)
+        with opened_data(cls, resolve(cls, {}, f"data set {name}"), name) as data:
+            if isinstance(data, StoredDataModule):
+                data.locate()  # setup would download what isn't there
+            data.setup()
     except RequestError as error:
-        known.append(("splits, targets", f"known once its files are there ({error})"))
+        lack = error.__cause__
+        why = f"{lack.missing}; data.root names another folder" if isinstance(lack, DataNotFound) else str(error)
+        known.append(("splits, targets", f"known once its files are there ({why})"))
     else:
         sizes = ", ".join(f"{split} {len(images)}" for split, images in data.splits.items())
         known += [("images", " x ".join(map(str, data.image_shape))), ("splits", sizes)]

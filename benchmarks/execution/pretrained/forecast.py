@@ -94,7 +94,7 @@ class ProgressBar(ProgressFile):
     def __init__(self, run: RunFolder):
         super().__init__(run)
         self._phase = ""
-        hidden = True if terminal.verbosity == terminal.Verbosity.QUIET else None  # None: where it is no terminal
+        hidden = terminal.hides_bars()
         self._bar = tqdm(file=terminal.bars(), disable=hidden, dynamic_ncols=True, leave=False, unit="batch")
 
     def update(self, phase: str, done: int = 0, total: int = 0, note: Callable[[], str] = str) -> None:

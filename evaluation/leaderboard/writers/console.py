@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from disentangle_bench.evaluation.leaderboard.frame import COST, LEAKAGE
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NARROWEST = 40
 """Columns of a terminal below which lines are cut by the terminal itself."""
 LONGEST_NAME = 34
+"""Characters of a row's name that other columns make way for; a longer one is folded, never cut, as rows of a sweep may
+differ in its end alone."""
 
 
 def console(
@@ -84,29 +87,35 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
 
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     blocks = [*grid.blocks, ""] if grid.chance else grid.blocks
-    columns = zip(grid.columns, *rows, strict=True)
-    texts = list(zip(*(_column(column, cells) for column, *cells in columns), strict=True))  # by row
-    heads = [_heading(column) for column in grid.columns]
+    on_side = not grid.columns[0].title  # a row a figure, and names of methods are headings
+    columns = list(zip(grid.columns, *rows, strict=True))
+    heads = [_heading(column, cells, on_side) for column, *cells in columns]
+    texts = list(
+        zip(*(_column(h, c, cells) for h, (c, *cells) in zip(heads, columns, strict=True)), strict=True)
+    )  # by row
     widths = [
         max([*(len(line) for line in head.split("\n")), *(row[k].cell_len for row in texts)])
         for k, head in enumerate(heads)
     ]
     titles = [BLOCKS.get(block, "") if len(set(grid.blocks)) > 1 else "" for block in blocks]
-    widths[0] = min(max(widths[0], *map(len, titles)), LONGEST_NAME)
+    longest = max(widths[0], *map(len, titles))
+    widths[0] = min(longest, LONGEST_NAME)
     shown = _fitting(grid, widths, screen.width, chosen)
+    widths[0] = min(longest, max(widths[0], screen.width - sum(widths[k] + 2 for k in shown[1:])))
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for k in shown:
         table.add_column(
             Text(heads[k], justify="left" if grid.columns[k].kind == "text" else "right"),
-            no_wrap=True,
-            overflow="ellipsis",
+            no_wrap=bool(k),
+            overflow="ellipsis" if k else "fold",
             max_width=widths[k],
             vertical="bottom",
         )
     for k, row in enumerate(texts):
         if titles[k] and titles[k] not in titles[:k]:
             table.add_row(Text(titles[k], style="dim italic"))
-        table.add_row(*(row[c] for c in shown), style="dim" if grid.chance and k == len(texts) - 1 else None)
+        name = Text("\n".join(wrap(row[0].plain, widths[0], subsequent_indent="  ", break_on_hyphens=False)))
+        table.add_row(name, *(row[c] for c in shown[1:]), style="dim" if grid.chance and k == len(texts) - 1 else None)
     screen.print(Text(one_line(grid.title), style="bold"))
     screen.print(table)
     for number, note in enumerate(grid.notes, 1):
@@ -116,21 +125,27 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
             screen.print(one_line(line), style="dim")
     titles = [*(grid.columns[k].title for k in range(len(grid.columns)) if k not in shown), *grid.below]
     if hidden := list(dict.fromkeys(one_line(title).rstrip(" ↑↓") for title in titles)):
-        screen.print(f"Not shown here: {', '.join(hidden)}. Choose with --columns, or --transpose.", style="dim")
+        more = "--format md shows all." if on_side else "Choose with --columns, or --transpose."
+        screen.print(f"Not shown here: {', '.join(hidden)}. {more}", style="dim")
     screen.print()
 
 
-def _heading(column: Column) -> str:
-    """In two lines: the measure, and which of its scores."""
-    return one_line(column.title).replace(" ", "\n", 1)
+def _heading(column: Column, cells: Sequence[TableCell], on_side: bool) -> str:
+    """In two lines: the measure, and which of its scores; a method's name in lines as short as its figures."""
+    title = one_line(column.title)
+    if not on_side:
+        return title.replace(" ", "\n", 1)
+    figures = max(sum(part.cell_len for part in _text(cell, column)) for cell in cells)
+    longest = max(map(len, title.split()), default=1)
+    return "\n".join(wrap(title, max(figures, min(longest, LONGEST_NAME)), break_on_hyphens=False))
 
 
-def _column(column: Column, cells: Sequence[TableCell]) -> list[Text]:
+def _column(heading: str, column: Column, cells: Sequence[TableCell]) -> list[Text]:
     """Cells with their means below each other, and what follows these too."""
     from rich.text import Text
 
     parts = [_text(cell, column) for cell in cells]
-    head = max(map(len, _heading(column).split("\n"))) - max((tail.cell_len for _, tail in parts), default=0)
+    head = max(map(len, heading.split("\n"))) - max((tail.cell_len for _, tail in parts), default=0)
     width = max(head, *(text.cell_len for text, _ in parts))
     left = column.kind == "text"
     return [text + tail if left else Text(" " * (width - text.cell_len)) + text + tail for text, tail in parts]

@@ -106,6 +106,21 @@ def test_colours_of_a_terminal_say_what_may_be_best_and_names_do_nothing_to_it(r
     assert "\x07" not in text
 
 
+LONG = [f"simclr augmentation.jitter_p=0.2 weight_decay={decay}" for decay in ("0.0001", "0.00001")]
+
+
+@pytest.mark.parametrize(("width", "transpose"), [(60, False), (120, False), (80, True)])
+def test_a_name_is_folded_and_never_cut(record, width, transpose):
+    frame = leaderboard(at(seeds(record, **dict.fromkeys(LONG, (0.9, ())))))
+    text = to_console(frame, view=View(["linear", "leakage"], transpose=transpose), width=width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    assert "=0.0001 " in text
+    assert "=0.00001" in text
+    assert all(name in text for name in LONG) == (width == 120 and not transpose)  # in one line where there is room
+    assert "91.0 ±" in text
+
+
 def test_a_transposed_table_has_a_row_a_figure_in_every_format(record):
     frame = leaderboard(at(seeds(record, simclr=(0.9, ()), worse=(0.5, ()))))
     view = View(["knn"], transpose=True)
