@@ -179,8 +179,11 @@ def require_runs(folder: Path, advice: str = "") -> None:
     """
     from disentangle_bench.evaluation.records import FILE
 
-    if not folder.is_dir() or not find_files(folder, FILE):
-        raise RequestError(f"no complete runs under {folder}: {advice or f'`bench run --out {folder}` makes some'}")
+    advice = advice or f"`bench run --out {folder}` makes some"
+    if not folder.is_dir():
+        raise RequestError(f"no runs in {folder}, there is no such folder: {advice}")
+    if not find_files(folder, FILE):
+        raise RequestError(f"no complete runs under {folder}: {advice}")
 
 
 def require_folder(folder: Path) -> None:

@@ -162,9 +162,12 @@ def load_weights(model: nn.Module, path: str) -> None:
     first = own.get("conv1.weight")
     if first is not None and first.shape[1] == 1 and "conv1.weight" in weights:
         weights["conv1.weight"] = weights["conv1.weight"].sum(1, keepdim=True)  # as of a grey image three times over
-    wrong = [name for name in weights.keys() | own.keys() if not _same_shape(weights.get(name), own.get(name))]
+    names = weights.keys() | own.keys()
+    wrong = [name for name in names if not _same_shape(weights.get(name), own.get(name))]
     if wrong:
-        raise ValueError(f"{path} holds another encoder: {len(wrong)} tensors differ, such as {min(wrong)}")
+        raise ValueError(
+            f"{path} holds another encoder: {len(wrong)} of {len(names)} tensors differ, such as {min(wrong)}"
+        )
     if not any(tensor.is_meta for tensor in own.values()):  # else only the shapes were asked for
         model.load_state_dict(weights)
 

@@ -84,9 +84,12 @@ def _network(path: Path, note: Note) -> nn.Module:
     options = {name: value for name, value in note.options.items() if name not in TRAINING}
     method = methods.build(note.method, image_shape=note.image_shape, data=note.data, **options)
     weights, known = load_file(path), method.state_dict()
-    wrong = [name for name in weights.keys() | known.keys() if _shape(weights, name) != _shape(known, name)]
+    names = weights.keys() | known.keys()
+    wrong = [name for name in names if _shape(weights, name) != _shape(known, name)]
     if wrong:
-        raise BadFile(f"{path}: holds another method, {len(wrong)} tensors differ, such as {min(wrong)}")
+        raise BadFile(
+            f"{path}: holds another method, {len(wrong)} of {len(names)} tensors differ, such as {min(wrong)}"
+        )
     if not any(tensor.is_meta for tensor in known.values()):
         method.load_state_dict(weights)
     return WholeMethod(method)

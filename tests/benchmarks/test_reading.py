@@ -125,8 +125,11 @@ def test_report_and_its_baseline(runs, tmp_path, capsys):
 def test_no_runs_is_a_wrong_request(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([command, "--out", "nothing"]) == 2
-    assert "no complete runs under nothing" in capsys.readouterr().err
+    assert "no runs in nothing, there is no such folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+    (tmp_path / "empty").mkdir()
+    assert main([command, "--out", "empty"]) == 2
+    assert "no complete runs under empty" in capsys.readouterr().err
 
 
 def test_data_show_and_check(tmp_path, capsys):
