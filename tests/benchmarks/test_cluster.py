@@ -13,6 +13,8 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.failures import LESS_MEMORY
 from disentangle_bench.benchmarks.launchers import slurm_queue
+from disentangle_bench.benchmarks.launchers.base import ExitReport, prepare
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
@@ -43,11 +45,13 @@ def stub(tmp_path, monkeypatch):
 
 
 def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path, capsys):
+    from submitit.core.utils import DelayedSubmission
+
     out = ["--out", str(tmp_path / "runs")]
     resources = ["timeout_min=60", "partition=long", "account=lab", "constraint=avx512", "mem_gb=8", "cpus_per_task=2"]
     resources += ["sbatch.mail-type=END", "sbatch.exclusive=true"]
     given = [word for one in [*resources, "max_parallel=1"] for word in ("--set", f"resources.{one}")]
-    given += ["--set", "resources.gpus_per_node=0"]
+    given += ["--set", "resources.gpus_per_node=0", "--set", "resources.max_requeues=7"]
     assert main([*REQUEST, *out, "--seeds", "0,1", *given, "--detach"]) == 0
     script = (stub / "submitted-0").read_text()
     for line in ("time=60", "partition=long", "account=lab", "constraint=avx512", "mem=8GB", "cpus-per-task=2"):
@@ -57,6 +61,9 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     for line in ("array=0-1%1", "nodes=1", "ntasks-per-node=1", "signal=USR2@90"):
         assert f"#SBATCH --{line}" in script
     assert "gpus" not in script
+    assert script.index("\nunset RANK\n") < script.index("\nsrun "), "of whatever gave it in"
+    (pickled,) = (tmp_path / "runs" / ".jobs").glob("42_0_submitted.pkl")
+    assert DelayedSubmission.load(pickled)._timeout_countdown == 7
     (command,) = [line for line in script.splitlines() if line.startswith("srun")]
     assert "--cpus-per-task=2" in command
 
@@ -75,6 +82,10 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     (stub / "queue").write_text("")
     assert main(["status", *out]) == 0
     assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in capsys.readouterr().out
+    first, _ = RunFolder.all_in(tmp_path / "runs")
+    with lock.hold(first.lock):
+        assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
+    assert "1 jobs submitted, 1 were on their way already" in capsys.readouterr().err, "one is run here"
     assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
     assert "2 jobs submitted" in capsys.readouterr().err
 
@@ -265,6 +276,17 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
     assert main([*REQUEST, "--out", str(tmp_path / "runs")]) == 1
     assert f"job 42 ended without a record ({OUT_OF_MEMORY})" in capsys.readouterr().err
     assert list((tmp_path / "runs" / ".jobs").glob("42_*")), "what it printed is kept"
+
+
+def test_a_job_is_over_once_two_answers_of_slurm_lack_it(stub, cell, launch):
+    """One may have been given just before the record was written; no answer says nothing."""
+    from disentangle_bench.benchmarks.launchers.slurm import JobHandle
+
+    asked = zip(({"42": "RUNNING"}, {}, None, {}, {}), range(1, 6), strict=True)
+    queue = SimpleNamespace(queue=lambda: next(asked))
+    handle = JobHandle(prepare(cell, launch), "42", cell.measures, queue)
+    assert [handle.poll() for _ in range(4)] == [None] * 4
+    assert handle.poll() == ExitReport(ExitStatus.FAILED, f"job 42 ended without a record ({OUT_OF_MEMORY})")
 
 
 @pytest.fixture

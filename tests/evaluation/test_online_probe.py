@@ -60,12 +60,14 @@ def test_a_sample_of_the_probe_splits_is_looked_at_and_no_test_image():
     """Whoever looks at curves chooses by them. The first images of a split may all be of one class."""
     data = datamodules.build("colored_digits", image_size=8)
     batches = OnlineProbe.on(data, images=60).batches
+    stream = torch.get_rng_state()
     for name, split in (("train", "probe"), ("test", "probe_val")):
         images = torch.cat([batch["image"] for batch in batches[name]])
         own = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
         places = [int((own == image).flatten(1).all(1).nonzero()[0]) for image in images]
         assert len(places) == 60, split
         assert max(places) > len(own) // 2, split
+    assert torch.equal(torch.get_rng_state(), stream), "training draws the same with the probe and without"
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -84,6 +84,8 @@ def test_a_measure_that_reads_the_truth_holds_where_it_is_defined():
     tried = conditions([8, 64])
     (card,) = try_out(measure(own_share), tried, images=300)
     assert card.truths == ("mixing", "noise")
+    ends = {truth: curve[-1] for truth, curve in card.trials[0].curves.items()}
+    assert ends == pytest.approx({"mixing": 0.5, "noise": 0}, abs=0.15)
     told = {trial.condition.title: trial.verdict for trial in card.trials}
     assert told.pop("64 codes, rest noise") == "undefined"
     assert set(told.values()) == {"holds"}
