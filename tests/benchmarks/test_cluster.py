@@ -111,6 +111,17 @@ def test_tuning_leaves_its_jobs_to_the_cluster_too(stub, tmp_path, capsys):
     assert not (tmp_path / "choice.json").exists()
 
 
+def test_files_of_a_job_stay_as_long_as_it_is_queued_or_its_cell_names_it(cell, launch):
+    """One that was given in this moment is named by no cell yet, and would start without what it is to do."""
+    slurm_queue.note_job(prepare(cell, launch), "12_0")
+    folder = slurm_queue.folder_of(launch.out)
+    folder.mkdir()
+    for job in ("12_0", "42_1", "7"):
+        (folder / f"{job}_submitted.pkl").touch()
+    slurm_queue.sweep(launch.out, {"42_1": "PENDING: Priority"})
+    assert {path.name for path in folder.iterdir()} == {"12_0_submitted.pkl", "42_1_submitted.pkl"}
+
+
 def test_what_a_shell_says_of_squeue_hides_no_job(stub, tmp_path, monkeypatch):
     """A user who has it list running jobs only, or a site that greets, must not have jobs given in twice."""
     hiding = 'echo "Welcome"; test -z "$SQUEUE_STATES" && echo "42|PENDING|Priority"; true'
@@ -314,6 +325,12 @@ def test_job_out_of_time_queues_itself_again_until_it_may_not(job, tmp_path):
     with pytest.raises(UncompletedJobError):
         job.end(ExitStatus.INTERRUPTED, refuse)
     assert "too many times. (resources.max_requeues" in json.loads((tmp_path / "failure.json").read_text())["reason"]
+
+
+def test_a_job_whose_cell_another_process_is_at_has_not_failed(job):
+    with pytest.raises(SystemExit) as stop:
+        job.end(ExitStatus.LOCKED, None)
+    assert stop.value.code == ExitStatus.DONE
 
 
 def test_politely_killed_job_waits_for_slurm_unless_it_was_cancelled(job, tmp_path, monkeypatch):
