@@ -80,8 +80,11 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     assert (stub / "cancelled").read_text() == "42_0\n"
 
     (stub / "queue").write_text("")
+    slurm_queue.log_of(tmp_path / "runs", "42_1").write_text("srun: error: no such node\n")
     assert main(["status", *out]) == 0
-    assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in printed
+    assert "| srun: error: no such node" in printed, "what its job said, since the cell has no log"
     first, _ = RunFolder.all_in(tmp_path / "runs")
     with lock.hold(first.lock):
         assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
