@@ -207,6 +207,14 @@ def test_a_page_has_room_for_every_table(record):
     assert to_csv(frame).count("\n") > len(board) + len(further)
 
 
+def test_what_is_compared_holds_each_target_of_a_measure(record):
+    scores = {"kmeans@2": ("nmi", "nmi_domain", "ami"), "clusters@2": ("nmi", "nmi_domain"), "mcc@1": ("mcc", "ranked")}
+    metrics = [{"measure": m, "target": "class", "scores": dict.fromkeys(names, 0.5)} for m, names in scores.items()]
+    shape = {"measure": "linear@1", "target": "shape", "scores": {"top1": 0.4}}
+    header = rows(to_markdown(leaderboard(at([record(metrics=[*metrics, shape])]))))[0]
+    assert header[3:5] == ["linear@1 top1 (class) % ↑", "linear@1 top1 (shape) % ↑"]
+
+
 def test_notes_go_with_their_cells_into_the_tables_below(record):
     none = {"measure": "clusters@2", "space": "assignment", "target": "class", "scores": None, "reason": "no clusters"}
     some = {"measure": "kmeans@2", "target": "class", "scores": dict.fromkeys(("nmi", "nmi_domain", "ami"), 0.5)}
