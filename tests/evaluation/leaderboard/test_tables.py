@@ -156,7 +156,10 @@ def test_columns_measures_and_order_can_be_chosen(record):
 
 
 def test_undefined_figures_show_a_dash_and_the_reason(record):
-    text = to_markdown(leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))])))
+    frame = leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))]))
+    text = to_markdown(frame)
+    assert r"85.0 $\pm$ 63.5 (n = 2)\textsuperscript{1}" in to_latex(frame)
+    assert "85.0 ±63.5 (n = 2) [1]" in to_console(frame, width=100)
     assert "85.0 ± 63.5 (n = 2)<sup>1</sup>" in text  # 12.7062 sqrt(0.1^2 / 2 / 2), t with one degree of freedom
     assert "<sup>1</sup> linear@1 of class: 1 of the runs have none: one class only" in text
 
