@@ -50,6 +50,10 @@ def test_it_normalises_and_resizes_by_itself(run):
     alone = disentangle_bench.load_encoder(folder / "encoder.safetensors", space="features")
     assert_close(alone(images), spaces["features"])
     assert_close(alone(images.float() / 255), spaces["features"])
+    assert_close(
+        alone(images[:, :1]), alone(images[:, :1].repeat(1, 3, 1, 1)), msg="grey images are three equal channels"
+    )
+    assert (whole.primary_space, whole.invariant_space) == ("features", "content"), "whose leakage the paper is about"
     assert not alone.training
     assert torch.cosine_similarity(alone.network(images.float() / 255), spaces["features"]).mean() < 0.99, "raw pixels"
 
