@@ -117,15 +117,15 @@ class Painted:
     """
 
     def __init__(self, grey: Images, hues: np.ndarray, num_hues: int, of: np.ndarray | None = None):
-        self.grey, self.hues, self.num_hues, self.of = grey, hues, num_hues, of
+        self.grey, self.hues, self.num_hues = grey, hues, num_hues
+        self.of = np.arange(len(hues)) if of is None else of
         self.shape = (len(hues), 3, *grey.shape[2:])
 
     def __len__(self) -> int:
         return len(self.hues)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        grey = self.grey[rows if self.of is None else self.of[rows]]
-        return paint(grey[:, 0], self.hues[rows], self.num_hues)
+        return paint(self.grey[self.of[rows]][:, 0], self.hues[rows], self.num_hues)
 
     def digest(self, grey_digest: str) -> str:
         """Hash of all painted images, given that of the grey ones."""
@@ -147,9 +147,8 @@ def repainted(split: Split, num_hues: int, target: str, at_least: int, generator
     of, hues = draw_values(len(split), num_hues, at_least, generator)
     targets = {name: values[of] for name, values in split.targets.items()} | {target: hues}
     if isinstance(split.images, Painted):
-        rows = np.arange(len(split)) if split.rows is None else split.rows
-        rows = rows if split.images.of is None else split.images.of[rows]
-        return Split(Painted(split.images.grey, hues, num_hues, rows[of]), targets)
+        own = split.images.of if split.rows is None else split.images.of[split.rows]
+        return Split(Painted(split.images.grey, hues, num_hues, own[of]), targets)
     grey = split.take(np.arange(len(split))).max(1, keepdims=True)
     return Split(Painted(grey, hues, num_hues, of), targets)
 

@@ -13,6 +13,8 @@ from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.failures import LESS_MEMORY
 from disentangle_bench.benchmarks.launchers import slurm_queue
+from disentangle_bench.benchmarks.launchers.base import ExitReport, prepare
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 REQUEST = ["run", "--suite", "smoke", "--method", "random_init", "--dataset", "digits", "--launcher", "slurm"]
@@ -43,11 +45,13 @@ def stub(tmp_path, monkeypatch):
 
 
 def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path, capsys):
+    from submitit.core.utils import DelayedSubmission
+
     out = ["--out", str(tmp_path / "runs")]
     resources = ["timeout_min=60", "partition=long", "account=lab", "constraint=avx512", "mem_gb=8", "cpus_per_task=2"]
     resources += ["sbatch.mail-type=END", "sbatch.exclusive=true"]
     given = [word for one in [*resources, "max_parallel=1"] for word in ("--set", f"resources.{one}")]
-    given += ["--set", "resources.gpus_per_node=0"]
+    given += ["--set", "resources.gpus_per_node=0", "--set", "resources.max_requeues=7"]
     assert main([*REQUEST, *out, "--seeds", "0,1", *given, "--detach"]) == 0
     script = (stub / "submitted-0").read_text()
     for line in ("time=60", "partition=long", "account=lab", "constraint=avx512", "mem=8GB", "cpus-per-task=2"):
@@ -57,6 +61,9 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     for line in ("array=0-1%1", "nodes=1", "ntasks-per-node=1", "signal=USR2@90"):
         assert f"#SBATCH --{line}" in script
     assert "gpus" not in script
+    assert script.index("\nunset RANK\n") < script.index("\nsrun "), "of whatever gave it in"
+    (pickled,) = (tmp_path / "runs" / ".jobs").glob("42_0_submitted.pkl")
+    assert DelayedSubmission.load(pickled)._timeout_countdown == 7
     (command,) = [line for line in script.splitlines() if line.startswith("srun")]
     assert "--cpus-per-task=2" in command
 
@@ -73,8 +80,15 @@ def test_jobs_are_given_in_once_and_can_be_followed_and_cancelled(stub, tmp_path
     assert (stub / "cancelled").read_text() == "42_0\n"
 
     (stub / "queue").write_text("")
+    slurm_queue.log_of(tmp_path / "runs", "42_1").write_text("srun: error: no such node\n")
     assert main(["status", *out]) == 0
-    assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"job 42_1 ended without a word ({OUT_OF_MEMORY})" in printed
+    assert "| srun: error: no such node" in printed, "what its job said, since the cell has no log"
+    first, _ = RunFolder.all_in(tmp_path / "runs")
+    with lock.hold(first.lock):
+        assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
+    assert "1 jobs submitted, 1 were on their way already" in capsys.readouterr().err, "one is run here"
     assert main([*REQUEST, *out, "--seeds", "0,1", "--detach"]) == 0
     assert "2 jobs submitted" in capsys.readouterr().err
 
@@ -98,6 +112,17 @@ def test_tuning_leaves_its_jobs_to_the_cluster_too(stub, tmp_path, capsys):
     assert "2 of 2 runs are still on their way; the same command chooses once they are there" in told.out
     assert "--ntasks-per-node=2" in (stub / "submitted-0").read_text()
     assert not (tmp_path / "choice.json").exists()
+
+
+def test_files_of_a_job_stay_as_long_as_it_is_queued_or_its_cell_names_it(cell, launch):
+    """One that was given in this moment is named by no cell yet, and would start without what it is to do."""
+    slurm_queue.note_job(prepare(cell, launch), "12_0")
+    folder = slurm_queue.folder_of(launch.out)
+    folder.mkdir()
+    for job in ("12_0", "42_1", "7"):
+        (folder / f"{job}_submitted.pkl").touch()
+    slurm_queue.sweep(launch.out, {"42_1": "PENDING: Priority"})
+    assert {path.name for path in folder.iterdir()} == {"12_0_submitted.pkl", "42_1_submitted.pkl"}
 
 
 def test_what_a_shell_says_of_squeue_hides_no_job(stub, tmp_path, monkeypatch):
@@ -267,6 +292,17 @@ def test_job_that_ends_without_a_record_is_a_failure(stub, tmp_path, monkeypatch
     assert list((tmp_path / "runs" / ".jobs").glob("42_*")), "what it printed is kept"
 
 
+def test_a_job_is_over_once_two_answers_of_slurm_lack_it(stub, cell, launch):
+    """One may have been given just before the record was written; no answer says nothing."""
+    from disentangle_bench.benchmarks.launchers.slurm import JobHandle
+
+    asked = zip(({"42": "RUNNING"}, {}, None, {}, {}), range(1, 6), strict=True)
+    queue = SimpleNamespace(queue=lambda: next(asked))
+    handle = JobHandle(prepare(cell, launch), "42", cell.measures, queue)
+    assert [handle.poll() for _ in range(4)] == [None] * 4
+    assert handle.poll() == ExitReport(ExitStatus.FAILED, f"job 42 ended without a record ({OUT_OF_MEMORY})")
+
+
 @pytest.fixture
 def job(tmp_path, monkeypatch):
     """A job whose cell was stopped because its time is up; what it would sleep through is recorded."""
@@ -292,6 +328,12 @@ def test_job_out_of_time_queues_itself_again_until_it_may_not(job, tmp_path):
     with pytest.raises(UncompletedJobError):
         job.end(ExitStatus.INTERRUPTED, refuse)
     assert "too many times. (resources.max_requeues" in json.loads((tmp_path / "failure.json").read_text())["reason"]
+
+
+def test_a_job_whose_cell_another_process_is_at_has_not_failed(job):
+    with pytest.raises(SystemExit) as stop:
+        job.end(ExitStatus.LOCKED, None)
+    assert stop.value.code == ExitStatus.DONE
 
 
 def test_politely_killed_job_waits_for_slurm_unless_it_was_cancelled(job, tmp_path, monkeypatch):

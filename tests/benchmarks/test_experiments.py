@@ -52,7 +52,7 @@ def written(tmp_path):
 
 def test_variants_side_by_side_over_the_suites_settings(written):
     file = written(
-        experiment("SimCLR", "simclr", options={"lr": 0.5}, data={"batch_size": 32}),
+        experiment("SimCLR", "simclr", options={"lr": 0.5}, data={"batch_size": 32, "image_size": 16}),
         experiment("SimCLR (cold)", "simclr", options={"temperature": 0.1}, budget={"epochs": 3}),
         datasets=["digits"],
         methods=["random_init"],
@@ -69,6 +69,7 @@ def test_variants_side_by_side_over_the_suites_settings(written):
     _, warm, cold = cells[:3]
     assert (warm.options["lr"], warm.options["temperature"], warm.data["batch_size"]) == (0.5, 0.2, 32)
     assert (cold.options["lr"], cold.options["temperature"], cold.data["batch_size"]) == (2e-3, 0.1, 64)
+    assert warm.fingerprint != cold.fingerprint, "of other images"
     assert warm.options["backbone"] == cold.options["backbone"] == "convnet"
     assert warm.budget == {"steps": 2}
     assert cold.budget == {"epochs": 3}

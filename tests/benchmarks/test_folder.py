@@ -65,6 +65,17 @@ def test_progress_that_cannot_be_read_does_not_stop_a_watcher(started):
         assert started.read_progress().phase == "starting", text
 
 
+def test_the_first_word_of_each_phase_is_written_at_once(started, monkeypatch):
+    monkeypatch.setattr(time, "monotonic", lambda: 1.0)
+    progress = ProgressFile(started)
+    for phase in ("train", "measures"):
+        progress.update(phase, 0, 10)
+        progress.update(phase, 1, 10)
+        assert (started.read_progress().phase, started.read_progress().done) == (phase, 0)
+    progress.update("measures", 10, 10)
+    assert started.read_progress().done == 10
+
+
 def test_the_cluster_decides_on_its_jobs(started):
     write_json(started.job, {"id": "7_0", "time": time.time(), "cancelled": False})
     answers = {None: State.UNKNOWN, "RUNNING": State.RUNNING, "PENDING: Priority": State.QUEUED, "": State.STALE}

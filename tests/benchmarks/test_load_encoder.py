@@ -25,9 +25,10 @@ SIZES = ["data.view_size=12", "data.eval_size=12"]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A folder with the weights of a method that judges images at another size than they are stored at."""
+    """A folder with the weights of a method that judges a part of images, at another size than they are stored at."""
     cell = make_cell("style_blocks", "style_blocks.projection_dim=16", *SIZES)
     data = build.build_data(cell)
+    data.eval_crop = 0.75
     method = build.build_method(cell, data)
     folder = tmp_path_factory.mktemp("run")
     save_weights(method, folder / "method.safetensors", _note(cell, method, 7, whole=True))
@@ -49,6 +50,10 @@ def test_it_normalises_and_resizes_by_itself(run):
     alone = disentangle_bench.load_encoder(folder / "encoder.safetensors", space="features")
     assert_close(alone(images), spaces["features"])
     assert_close(alone(images.float() / 255), spaces["features"])
+    assert_close(
+        alone(images[:, :1]), alone(images[:, :1].repeat(1, 3, 1, 1)), msg="grey images are three equal channels"
+    )
+    assert (whole.primary_space, whole.invariant_space) == ("features", "content"), "whose leakage the paper is about"
     assert not alone.training
     assert torch.cosine_similarity(alone.network(images.float() / 255), spaces["features"]).mean() < 0.99, "raw pixels"
 

@@ -1,9 +1,11 @@
 """The lock of a cell: one holder at a time, no file left, free when its holder is dead."""
 
+import json
 import multiprocessing
 import os
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,14 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
     with lock.hold(path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_is_signed_afresh_over_a_longer_name(tmp_path):
+    """Of a killed process on a machine with a long name, whose file was left."""
+    path = tmp_path / ".lock"
+    path.write_text(json.dumps(asdict(lock.ProcessId("a" * 100, 2**22, 1.5))))
+    with lock.hold(path):
+        assert lock.holder(path) == lock.ProcessId.this()
 
 
 def test_looking_does_not_get_in_the_way(tmp_path):

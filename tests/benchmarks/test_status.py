@@ -63,6 +63,7 @@ def test_states_of_cells(folders, launch, capsys):
             "of the one that runs, and of the launcher of the one that waits"
         )
         assert "train 7/10" in printed
+        assert "train 5/10" in printed, "how far it was when it was stopped"
         assert "train 3/10, loss 1.000" in printed
         assert "no room left" in printed
         assert "| line 19" in printed
@@ -80,6 +81,12 @@ def test_states_of_cells(folders, launch, capsys):
     assert "seed 1: its process and the command that started it ended without a word" in printed
     quoted = ["bench '$(a)' ';' b", "bench run --out 'a b'"]
     assert printed.endswith("\n  ".join(["goes on from where it was with", *quoted]) + "\n"), "of no other program"
+    config = json.loads((folders[0] / "config.json").read_text())
+    config["launch"]["launcher"]["host"] = "another"
+    (folders[0] / "config.json").write_text(json.dumps(config))
+    rows, printed = states(launch.out, capsys)
+    assert rows["0"] == "queued", "whether a process of another machine lives can't be told from here"
+    assert f"another pid {2**22 + 1}" in printed
     assert not list(launch.out.rglob(".lock")), "looking leaves nothing behind"
 
 

@@ -1,6 +1,7 @@
 """dSprites, 3D Shapes, smallNORB, Cars3D, edges2shoes: small files in the published formats, read back."""
 
 import math
+import os
 
 import h5py
 import numpy as np
@@ -40,6 +41,21 @@ def test_dsprites(tmp_path):
         "x": ("ordinal", 3),
         "y": ("ordinal", 2),
     }
+
+
+def test_a_file_that_was_replaced_by_another_of_its_size_is_read_anew(tmp_path):
+    images, _ = write_dsprites(tmp_path / "d")
+    file = tmp_path / "d" / dsprites.FILE
+    with np.load(file, allow_pickle=True) as stored:
+        rest = dict(stored) | {"metadata": np.array(0)}
+    sizes = set()
+    for when, now in enumerate((images, 1 - images)):
+        np.savez(file, **rest | {"imgs": now})
+        os.utime(file, (when, when))
+        sizes.add(file.stat().st_size)
+        found, _ = every(build("dsprites", tmp_path / "d"))
+        assert np.array_equal(found[:, 0], now * 255)
+    assert len(sizes) == 1
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,18 @@ def test_equal_channels_repeat_the_grey_one():
     assert np.array_equal(images[np.array([1, 0])], np.stack([grey[[1, 0], 0]] * 3, axis=1))
 
 
+def test_images_that_are_made_on_demand_are_all_made_for_the_memory():
+    class Numbers(on_demand.OnDemand):
+        shape = (2050, 1, 1, 1)
+
+        def __getitem__(self, rows):
+            return (rows % 251).astype(np.uint8)[:, None, None, None] + 1
+
+    out = np.zeros(Numbers.shape, np.uint8)
+    Numbers().fill(out)
+    assert np.array_equal(out.reshape(-1), np.arange(2050) % 251 + 1)
+
+
 def test_select_and_take_agree():
     images = np.arange(10, dtype=np.uint8).reshape(10, 1, 1, 1)
     split = Split(images, {"class": np.arange(5)}, np.array([9, 7, 5, 3, 1]))

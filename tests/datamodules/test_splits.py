@@ -147,7 +147,7 @@ def test_built_in_splits_are_disjoint_and_stratified(name):
 
 def test_fewer_training_images_keep_classes_and_leave_the_test_split_alone():
     whole = datamodules.build("digits", batch_size=8)
-    part = datamodules.build("digits", batch_size=8, train_images=100)
+    part = datamodules.build("digits", batch_size=100, train_images=100)  # a batch of all of them
     whole.setup()
     part.setup()
     assert len(part.splits["train"]) == 100

@@ -1,5 +1,7 @@
 """The curves of a training run: what the callback logs is what the metrics say of the features at that moment."""
 
+from types import SimpleNamespace
+
 import lightning as L
 import pytest
 import torch
@@ -52,6 +54,39 @@ def test_it_logs_what_the_metrics_say_and_leaves_training_as_it_is():
     assert float(logged["online/linear"]) == pytest.approx(expected, abs=1e-6)
     expected = domain_leakage(x, d, test_x, test_d, num_domains=data.targets[1].size)["normalized"]
     assert float(logged["online/leakage"]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_sample_of_the_probe_splits_is_looked_at_and_no_test_image():
+    """Whoever looks at curves chooses by them. The first images of a split may all be of one class."""
+    data = datamodules.build("colored_digits", image_size=8)
+    batches = OnlineProbe.on(data, images=60).batches
+    stream = torch.get_rng_state()
+    for name, split in (("train", "probe"), ("test", "probe_val")):
+        images = torch.cat([batch["image"] for batch in batches[name]])
+        own = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
+        places = [int((own == image).flatten(1).all(1).nonzero()[0]) for image in images]
+        assert len(places) == 60, split
+        assert max(places) > len(own) // 2, split
+    assert torch.equal(torch.get_rng_state(), stream), "training draws the same with the probe and without"
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_of_several_processes_encodes_its_own_batches(rank):
+    """One that all of them encoded would count as often in what the probes learn."""
+    seen = []
+
+    class Model(nn.Module):
+        def forward(self, x):
+            seen.append(int(x[0, 0]))
+            return x
+
+        def log(self, *_):
+            pass
+
+    loader = [(torch.full((4, 2), k) + torch.rand(4, 2), torch.tensor([0, 1, 0, 1])) for k in range(5)]
+    process = SimpleNamespace(current_epoch=0, world_size=2, global_rank=rank)
+    OnlineProbe(loader, loader, num_classes=2).on_train_epoch_end(process, Model())
+    assert seen == 2 * list(range(rank, 5, 2))
 
 
 class Theirs(L.LightningModule):

@@ -14,7 +14,7 @@ from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.stress import page
-from disentangle_bench.evaluation.stress.cards import try_out, verdict
+from disentangle_bench.evaluation.stress.cards import Card, Trial, try_out, verdict
 from disentangle_bench.evaluation.stress.planted import TARGETS, Condition, conditions, plant
 
 NAMES = [target.name for target in TARGETS]
@@ -84,6 +84,8 @@ def test_a_measure_that_reads_the_truth_holds_where_it_is_defined():
     tried = conditions([8, 64])
     (card,) = try_out(measure(own_share), tried, images=300)
     assert card.truths == ("mixing", "noise")
+    ends = {truth: curve[-1] for truth, curve in card.trials[0].curves.items()}
+    assert ends == pytest.approx({"mixing": 0.5, "noise": 0}, abs=0.15)
     told = {trial.condition.title: trial.verdict for trial in card.trials}
     assert told.pop("64 codes, rest noise") == "undefined"
     assert set(told.values()) == {"holds"}
@@ -98,6 +100,25 @@ def test_what_sees_no_truth_and_what_cant_be_tried_are_told_apart():
     text = page.markdown([*flat, *none], conditions([8]))
     assert "See neither truth: own@1 score." in text
     assert "- own@1: only features are here." in text
+
+
+def test_several_draws_are_averaged():
+    def first(space, *targets):
+        return {"score": float(space.y["test"]["first"].mean() / 3)}
+
+    own = [plant(conditions([8])[0], 0, 0, seed, 100).y["test"]["first"].mean() / 3 for seed in range(2)]
+    assert own[0] != own[1]
+    (card,) = try_out(measure(first), conditions([8])[:1], images=100, seeds=2)
+    assert card.trials[0].curves["mixing"][0] == pytest.approx(np.mean(own))
+
+
+def test_a_cell_of_the_page_has_both_ends_of_the_truth():
+    base, *_ = tried = conditions([8])
+    for moves, ends in (("mixing", "0.90 > 0.10"), ("noise", "0.90 > 0.30")):
+        curves = {"mixing": [0.9, 0.5, 0.1], "noise": [0.9, 0.6, 0.3]}
+        card = Card("own@1", "score", "any", (moves,), [Trial(base, curves, "holds")])
+        assert f"| {moves} " in page.markdown([card], tried)
+        assert f"{ends} holds" in page.markdown([card], tried)
 
 
 def test_conditions_that_take_too_long_are_left_out_and_said_so():

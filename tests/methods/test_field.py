@@ -1,6 +1,7 @@
 """What each method of the field does that no other does: who follows whom, who gets a gradient, what is predicted."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -239,6 +240,21 @@ def test_what_a_codes_dimensions_do_is_drawn(name, data, make, trainer, tmp_path
     assert picture.size == (8 * 18 + 2, 5 * 18 + 2)  # images, their own, three dimensions
     assert method.training
     assert method.forward_passes == 64
+
+
+def test_a_picture_of_a_code_is_images_then_what_becomes_of_them_and_the_first_process_draws_it(monkeypatch):
+    other = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=False))
+    traversals.save_grid(other, "x.png", lambda: pytest.fail("drawn"), 1)
+    drawn, images = [], torch.rand(10, 3, 4, 4)
+    monkeypatch.setattr(traversals, "save_grid", lambda method, name, draw, per_row: drawn.append((draw(), per_row)))
+    method = SimpleNamespace(trainer=SimpleNamespace(loggers=["one"]))
+    traversals.save(
+        method, images, lambda x: x[:, 0, 0, :2], lambda code: code.sum(1)[:, None, None, None] + images[:1]
+    )
+    ((rows, per_row),) = drawn
+    assert (len(rows), per_row) == (4 * 8, 8), "two dimensions"
+    assert_close(rows[:8], images[:8])
+    assert_close(rows[8:16], images[:8, 0, 0, :2].sum(1)[:, None, None, None] + images[:1])
 
 
 def test_one_dimension_moves_at_a_time():

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from disentangle_bench.evaluation.leaderboard.frame import COST
+from disentangle_bench.evaluation.leaderboard.grid import Column
 from disentangle_bench.evaluation.leaderboard.summary import (
     View,
     leaderboard,
@@ -14,6 +16,7 @@ from disentangle_bench.evaluation.leaderboard.summary import (
     to_latex,
     to_markdown,
 )
+from disentangle_bench.evaluation.leaderboard.writers.formats import best_first
 from disentangle_bench.evaluation.leaderboard.writers.formats import csv as to_csv
 from tests.evaluation.leaderboard.conftest import at
 from tests.evaluation.leaderboard.made import KNN, leak, rows
@@ -52,6 +55,16 @@ def test_latex_is_a_booktabs_table(record):
     for part in (r"\toprule", r"\midrule", r"\bottomrule", r"90.0 $\pm$ 0.0", r"top1 \% $\uparrow$"):
         assert part in text
     assert text.count(r"\begin") == text.count(r"\end") == 4  # two tables
+
+
+def test_the_best_of_a_column_comes_first_where_its_title_is_clicked():
+    orders = {
+        (COST, "train_seconds", ""): "ascending",
+        (COST, "images_per_second", ""): "descending",
+        ("linear@1", "top1", "class"): "descending",
+        ("leakage@4", "leakage", "color"): "ascending",
+    }
+    assert {key: best_first(Column("", key=key)) for key in orders} == orders
 
 
 def test_no_records_are_no_error():

@@ -45,9 +45,19 @@ def test_a_further_space_of_the_method_has_none(published):
     assert [len(line(frame, score="top1", space=s).published) for s in ("features", "projection")] == [1, 0]
 
 
+def cell_of(text):
+    """Of the column of published figures."""
+    row = next(row for row in rows(text) if row[0] == "mine")
+    return row[[name.startswith("linear@1 top1 %") and "published" in name for name in rows(text)[0]].index(True)]
+
+
 def test_one_that_was_measured_as_here_comes_first(published):
     text = to_markdown(leaderboard(at([published(figure(0.81, "another encoder"), figure(0.7))])))
-    row = next(row for row in rows(text) if row[0] == "mine")
-    cell = row[[name.startswith("linear@1 top1 %") and "published" in name for name in rows(text)[0]].index(True)]
-    assert cell.startswith("70.0")
+    assert cell_of(text).startswith("70.0")
     assert "81" in text.split("Published: ")[1]
+
+
+def test_one_that_was_measured_otherwise_stands_in_brackets(published):
+    text = to_markdown(leaderboard(at([published(figure(0.81, "another encoder"))])))
+    assert cell_of(text) == "(81.0)<sup>1</sup>"
+    assert "not to be compared as it stands" in text

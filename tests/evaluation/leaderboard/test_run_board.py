@@ -1,9 +1,13 @@
 """What `bench run` prints of the runs that lie in its folder already: its time before, its table after."""
 
+from dataclasses import replace
+
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.commands.leaderboard import show_board
+from disentangle_bench.benchmarks.launchers.estimate import estimate
+from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.evaluation.records import FILE
 from disentangle_bench.json_files import write_json
 
@@ -92,6 +96,13 @@ def test_a_dry_run_says_how_long_going_by_complete_runs(tmp_path, put, capsys):
         "about 4 min for 4 of them, 2 side by side, going by complete runs here; nothing to estimate the other 4 from"
     )
     assert line in told
+
+
+def test_a_cell_that_is_trained_already_is_judged_only_and_the_longest_one_sets_the_end(tmp_path, put):
+    put("simclr", cost={"train_seconds": 3600.0, "eval_seconds": 50.0})
+    trained = Cell("digits", "simclr", 0, {"num_train": 100}, {}, {"epochs": 30}, "32-true", ["linear@1", "knn@1"])
+    assert str(estimate([trained], tmp_path, 1)).startswith("about 50 s, 1 side by side")
+    assert str(estimate([trained, replace(trained, seed=1)], tmp_path, 2)).startswith("about 61 min, 2 side by side")
 
 
 def test_where_nothing_tells_the_suites_own_words_do(tmp_path, capsys):

@@ -156,7 +156,10 @@ def test_columns_measures_and_order_can_be_chosen(record):
 
 
 def test_undefined_figures_show_a_dash_and_the_reason(record):
-    text = to_markdown(leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))])))
+    frame = leaderboard(at([record(seed=s, top1=v) for s, v in enumerate((0.9, None, 0.8))]))
+    text = to_markdown(frame)
+    assert r"85.0 $\pm$ 63.5 (n = 2)\textsuperscript{1}" in to_latex(frame)
+    assert "85.0 ±63.5 (n = 2) [1]" in to_console(frame, width=100)
     assert "85.0 ± 63.5 (n = 2)<sup>1</sup>" in text  # 12.7062 sqrt(0.1^2 / 2 / 2), t with one degree of freedom
     assert "<sup>1</sup> linear@1 of class: 1 of the runs have none: one class only" in text
 
@@ -205,6 +208,14 @@ def test_a_page_has_room_for_every_table(record):
     assert "further figures" not in terminal
     assert all(title.rstrip(" ↑↓") in terminal.partition("Not shown here: ")[2] for title in further[1:])
     assert to_csv(frame).count("\n") > len(board) + len(further)
+
+
+def test_what_is_compared_holds_each_target_of_a_measure(record):
+    scores = {"kmeans@2": ("nmi", "nmi_domain", "ami"), "clusters@2": ("nmi", "nmi_domain"), "mcc@1": ("mcc", "ranked")}
+    metrics = [{"measure": m, "target": "class", "scores": dict.fromkeys(names, 0.5)} for m, names in scores.items()]
+    shape = {"measure": "linear@1", "target": "shape", "scores": {"top1": 0.4}}
+    header = rows(to_markdown(leaderboard(at([record(metrics=[*metrics, shape])]))))[0]
+    assert header[3:5] == ["linear@1 top1 (class) % ↑", "linear@1 top1 (shape) % ↑"]
 
 
 def test_notes_go_with_their_cells_into_the_tables_below(record):

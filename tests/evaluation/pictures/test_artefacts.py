@@ -90,6 +90,37 @@ def test_neighbours_are_the_nearest_others(written):
     assert first[0]["neighbour_class"] == bank.targets["test"]["class"][near[0]]
 
 
+def test_neighbours_are_shown_as_themselves_in_a_frame_that_says_whether_their_class_is_the_same(tmp_path):
+    """Of more images than are looked at, so that an image's place in the sample isn't its number."""
+    count = artefacts.LIMIT + 200
+    bank, _ = make_bank(count)
+    labels = bank.targets["test"]["class"] = np.arange(count) // 3 % 2
+    grey = np.random.default_rng(1).integers(256, size=count).astype(np.uint8)
+    images = torch.as_tensor(grey)[:, None, None, None].expand(-1, 3, 4, 4)
+    out = artefacts.write(tmp_path, bank, TARGETS, [{"image": part} for part in images.split(90)])
+    picture = np.asarray(Image.open(out / artefacts.NEIGHBOURS).convert("RGB")).astype(int)
+    side, frames = sheets.TILE + 2 * sheets.BORDER, {True: sheets.SAME, False: sheets.OTHER}
+    lines = artefacts.read(tmp_path)[0]["neighbours"]
+    same = [line["query_class"] == line["neighbour_class"] for line in lines]
+    assert 0 < sum(same) < len(same)
+    for place, line in enumerate(lines):
+        assert line["neighbour_class"] == labels[line["neighbour"]]
+        assert line["query_class"] == labels[line["query"]]
+        row, column = side * (place // artefacts.NEAREST), side * line["rank"]
+        assert picture[row, column].tolist() == pytest.approx(frames[same[place]], abs=3), line
+        assert picture[row + side // 2, column + side // 2, 0] == pytest.approx(grey[line["neighbour"]], abs=3), line
+        assert picture[row + side // 2, side // 2, 0] == pytest.approx(grey[line["query"]], abs=3), line
+
+
+def test_features_that_are_no_numbers_end_no_run(tmp_path):
+    bank, batches = make_bank(count=40, spaces=("features", *[f"a{k}" for k in range(artefacts.SPACES)]))
+    bank.features["features"]["test"][3] = (np.nan, np.inf) * 32
+    artefacts.write(tmp_path, bank, TARGETS, batches)
+    index, sample = artefacts.read(tmp_path)
+    assert np.isfinite(sample["space/features"]).all(), "shown first, however many others there are"
+    assert index["neighbours"]
+
+
 def test_views_are_shown_as_the_images_that_they_are(written):
     picture = np.asarray(Image.open(written[0] / "artefacts" / artefacts.VIEWS).convert("RGB")).astype(int)
     side = sheets.TILE + 2 * sheets.BORDER
