@@ -1,5 +1,7 @@
 """Room: what runs take, what can be given back, and folders brought together."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.launchers import slurm_queue
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.benchmarks.runs import lock
+from disentangle_bench.benchmarks.runs import cleanup, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
 from disentangle_bench.evaluation.records import FILE, find_records, read_record, seal
 from disentangle_bench.json_files import write_json
@@ -90,6 +92,20 @@ def test_clean_leaves_a_run_whose_job_waits(tmp_path, monkeypatch):
         assert run.config.exists() == stays
 
 
+def test_a_complete_run_keeps_no_word_of_its_attempts_and_what_is_being_written(tmp_path):
+    """A launcher may write beside it, without the run's lock; what a killed process was writing goes."""
+    run = make_run(tmp_path)
+    before = files(run)
+    run.checkpoints.mkdir()
+    for path in (run.checkpoints / "last.ckpt", run.progress, run.failure, run.job):
+        path.touch()
+    dead, alive, foreign = (f".job.json.{pid}.tmp" for pid in (f"{2**22 + 1}-1", f"{os.getpid()}-1", "x"))
+    for name in (dead, alive, foreign):
+        (run.path / name).touch()
+    cleanup.clear(run)
+    assert files(run) == before | {alive}
+
+
 def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys):
     here, there = tmp_path / "here", tmp_path / "there"
     mine = make_run(here)
@@ -97,9 +113,12 @@ def test_merge_copies_what_is_complete_and_keeps_what_is_there(tmp_path, capsys)
         make_run(there, seed=seed)
     make_run(there, seed=2, complete=False)
     started = make_run(here, seed=1, complete=False)
+    shutil.rmtree(started.features)
     assert main(["merge", str(there), "--out", str(here)]) == 0
     assert capsys.readouterr().out == "1 copied, 1 already there, 1 left out, not complete\n"
     assert read_record(started.record)["cell"]["seed"] == 1
+    assert started.weights.exists()
+    assert not started.features.exists(), "they take most of the room, and can be encoded again"
     changed = make_run(tmp_path / "changed", top1=0.2)
     assert changed.hash == mine.hash
     assert main(["merge", str(tmp_path / "changed"), "--out", str(here)]) == 1
