@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-EXTRAS = {"matplotlib": "report", "wandb": "wandb", "submitit": "slurm", "h5py": "shapes3d", "numba": "fast", "llvmlite": "fast"}
+EXTRAS = {"matplotlib": "report", "wandb": "wandb", "submitit": "slurm", "h5py": "shapes3d"}
+EXTRAS |= dict.fromkeys(("numba", "llvmlite"), "fast")
 """Package as it is imported -> the extra that installs it. Imported where it is used, never at a module's top."""
 
 

@@ -29,6 +29,7 @@ def _machine() -> list[list[str]]:
 
     from disentangle_bench.benchmarks.execution.record import versions
     from disentangle_bench.benchmarks.machine import hardware, has_bf16
+    from disentangle_bench.methods.views.pixels import compiled
 
     machine = hardware()
     accelerator = "gpu" if torch.cuda.is_available() else "cpu"
@@ -43,7 +44,7 @@ def _machine() -> list[list[str]]:
             "yes" if has_bf16(accelerator) else "no",
             "" if has_bf16(accelerator) else "precision: auto means fp32 here",
         ],
-        ["views", "in tensor operations", lack] if (lack := extras.missing("numba")) else ["views", "compiled", ""],
+        ["views", "compiled", ""] if compiled() else ["views", "in tensor operations", extras.missing("numba") or ""],
     ]
 
 

@@ -129,11 +129,19 @@ def each(images, means, jitter, brightness, contrast, saturation, hue, grey, out
             made[:] = greys
 
 
-def takes(images: Tensor, *params: Tensor) -> bool:
-    """Whether these are what is compiled here: float32 on the processor, three channels, no gradient asked for."""
-    floats = (images, *(one for one in params if one.dtype != torch.bool))
-    return images.shape[1] == 3 and all(
-        one.device.type == "cpu" and one.dtype == torch.float32 and not one.requires_grad for one in floats
+def takes(images: Tensor, jitter: Tensor, *strengths_and_grey: Tensor) -> bool:
+    """Whether these are what is compiled here: float32 [B, 3, H, W] and a value an image, no gradient asked for.
+
+    All else is refused, as what is compiled looks at no bounds.
+    """
+    *strengths, grey = strengths_and_grey
+    floats, params = (images, *strengths), (jitter, *strengths, grey)
+    return (
+        images.shape[1] == 3
+        and all(one.device.type == "cpu" for one in (images, *params))
+        and all(one.shape == images.shape[:1] for one in params)
+        and all(one.dtype == torch.float32 and not one.requires_grad for one in floats)
+        and jitter.dtype == grey.dtype == torch.bool
     )
 
 

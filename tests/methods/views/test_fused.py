@@ -63,7 +63,9 @@ def test_what_was_given_is_left_alone(fused):
     assert all(map(torch.equal, given, before))
 
 
-@pytest.mark.parametrize("kind", ["float64", "grey", "meta", "gradient", "gradient of a strength"])
+@pytest.mark.parametrize(
+    "kind", ["float64", "grey", "meta", "gradient", "gradient of a strength", "one for all", "shares"]
+)
 def test_what_it_does_not_take_goes_by_tensor_operations(fused, plain, kind):
     images, jitter, *params = drawn((6, 3, 5, 7))
     if kind == "float64":
@@ -72,6 +74,10 @@ def test_what_it_does_not_take_goes_by_tensor_operations(fused, plain, kind):
         images = images[:, :1]
     elif kind == "gradient":
         images.requires_grad_()
+    elif kind == "one for all":  # of which what is compiled would read beyond the end
+        params[0] = params[0][:1]
+    elif kind == "shares":
+        jitter = jitter.float()
     elif kind == "gradient of a strength":
         params[0].requires_grad_()
     else:
