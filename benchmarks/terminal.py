@@ -60,8 +60,8 @@ class Plain(io.TextIOBase):
         return True
 
     def isatty(self) -> bool:
-        """Whether people see it at once."""
-        return self.stream.isatty()
+        """Whether people see it at once: none do once it is closed."""
+        return not self.stream.closed and self.stream.isatty()
 
     def fileno(self) -> int:
         """Of the stream."""

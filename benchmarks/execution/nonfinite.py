@@ -52,10 +52,16 @@ class Operations(TorchFunctionMode):
         self.step, self.inside = step, inside
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Called by torch for every operation."""
+        """Called by torch for every operation.
+
+        A view of memory makes no values, nor does it count as a change of it: whatever is there was made before, or
+        never (what `empty` gives may hold a NaN until it is filled, out of torch's sight at that).
+        """
+        versions = dict(map(_memory, _floats((args, kwargs))))
         result = func(*args, **(kwargs or {}))
         name = resolve_name(func) or getattr(func, "__name__", str(func))
-        if not any(part in name for part in UNINITIALISED) and any(t.isnan().any() for t in _floats(result)):
+        made = (t for t in _floats(result) if _memory(t) not in versions.items())
+        if not any(part in name for part in UNINITIALISED) and any(t.isnan().any() for t in made):
             where = self.inside[-1] if self.inside else "the method itself"
             raise Finding(self.step, f"forward pass of {where}: {name} gave NaN, at {_innermost_line()}")
         return result
@@ -133,6 +139,11 @@ def print_finding(found: Finding, batch: dict[str, Tensor], reported: BadStep) -
 
 def _floats(values: Any) -> Iterator[Tensor]:
     return (v.detach() for v in tree_leaves(values) if isinstance(v, Tensor) and v.is_floating_point())
+
+
+def _memory(tensor: Tensor) -> tuple[int, int]:
+    """Where a tensor's values lie, and how often they were changed (inference tensors don't count)."""
+    return tensor.untyped_storage().data_ptr(), 0 if tensor.is_inference() else tensor._version
 
 
 def _innermost_line() -> str:

@@ -1,15 +1,18 @@
 """A run whose loss is NaN ends with a reason, leaves what a replay needs, and the replay names the operation."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from disentangle_bench.benchmarks import launchers, machine
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.execution.callbacks import SAVE_SECONDS
 from disentangle_bench.benchmarks.execution.checkpoint_io import newest_intact
+from disentangle_bench.benchmarks.execution.nonfinite import Finding, Operations
 from disentangle_bench.benchmarks.launchers.base import prepare
 from disentangle_bench.benchmarks.planning.plan import plan
 from disentangle_bench.benchmarks.planning.suite import choose
@@ -89,6 +92,34 @@ def test_a_run_that_goes_wrong_is_stopped_and_replayed(name, launch, tmp_path, m
         assert len(told["index"]) == 250
     assert "their pixels: smallest 0, largest 255, mean" in said
     assert sorted(folder.rglob("*")) == before
+
+
+MADE = {
+    "torch.Tensor.log": lambda x: x.flatten().log(),
+    "torch.Tensor.log_": lambda x: x.flatten().log_(),
+    "torch.log": lambda x: torch.log(x, out=x),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_the_operation_that_makes_a_nan_is_named(name):
+    told = f"forward pass of the method itself: {re.escape(name)} gave NaN"
+    with pytest.raises(Finding, match=told), Operations(0, []):
+        MADE[name](-torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("context", [torch.enable_grad, torch.inference_mode])
+def test_views_of_memory_that_nothing_was_written_to_yet_are_no_finding(context, monkeypatch):
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)  # torch fills what it leaves uninitialised with NaN then
+    try:
+        with Operations(0, []), context():
+            rows = torch.empty(2, 3)
+            assert rows.numpy().sum() != 0
+            rows.flatten().numpy()[:] = 1
+            assert rows.sum() == 6
+    finally:
+        torch.use_deterministic_algorithms(deterministic)
 
 
 def refused(capsys, folder: Path) -> str:
