@@ -2,10 +2,9 @@
 
 from jsonargparse.typing import PositiveFloat, PositiveInt
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from disentangle_bench.methods.base import Batch, Method
-from disentangle_bench.methods.networks.heads import mlp
+from disentangle_bench.methods.networks.heads import mlp, unit
 from disentangle_bench.methods.objectives.contrastive import info_nce
 
 
@@ -46,7 +45,7 @@ class SimCLR(Method):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """InfoNCE of two views (eq. 1)."""
-        z1, z2 = (normalize(self.projector(self.backbone(view)), dim=1) for view in self.views(batch))
+        z1, z2 = (unit(self.projector(self.backbone(view))) for view in self.views(batch))
         loss = info_nce(z1, z2, self.temperature, gather=self.gather)
         self.log("loss", loss)
         return loss
@@ -54,4 +53,4 @@ class SimCLR(Method):
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Spaces `features` [B, d] and `projection` [B, projection_dim], unit rows."""
         features = self.backbone(self.prepare(image))
-        return {"features": features, "projection": normalize(self.projector(features), dim=1)}
+        return {"features": features, "projection": unit(self.projector(features))}

@@ -3,6 +3,8 @@
 import lightning as L
 import pytest
 import torch
+from torch.nn.functional import normalize
+from torch.overrides import TorchFunctionMode
 
 from disentangle_bench import methods
 from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
@@ -136,13 +138,28 @@ def test_leakage_is_asked_of_the_primary_space_unless_a_class_says_otherwise():
     assert (Own.invariant_space, Inherits.primary_space, Inherits.invariant_space) == ("joint", "features", "content")
 
 
+class Normalised(TorchFunctionMode):
+    """Within it, `types` has the precision of all that is divided by its length."""
+
+    def __init__(self):
+        super().__init__()
+        self.types = set()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is normalize:
+            self.types.add(args[0].dtype)
+        return func(*args, **(kwargs or {}))
+
+
 @pytest.mark.parametrize("name", TRAINING)
 def test_half_precision_steps_are_finite_and_spaces_as_promised(name, data, make, trainer):
     module, losses = data(), Losses()
     method = make(name, module, **SMALL_OPTIONS.get(name, {}))
-    trainer(max_epochs=1, limit_train_batches=2, precision="bf16-mixed", callbacks=[losses]).fit(
-        method, datamodule=module
-    )
+    with Normalised() as normalised:
+        trainer(max_epochs=1, limit_train_batches=2, precision="bf16-mixed", callbacks=[losses]).fit(
+            method, datamodule=module
+        )
+    assert torch.bfloat16 not in normalised.types, "codes keep eight bits of the sphere"
     assert torch.tensor(losses.values).isfinite().all()
     assert all(value.isfinite().all() for value in method.state_dict().values())
     method.eval()
