@@ -167,6 +167,23 @@ def named_spaces(found: Tensor | Mapping[str, Tensor], images: int) -> dict[str,
     return dict(spaces)
 
 
-def channels_of(network: nn.Module) -> int | None:
-    """Channels that a network's first convolution takes; None where none is found."""
-    return next((int(p.shape[1]) for p in network.parameters() if p.ndim == 4), None)
+def channels_of(network: nn.Module, images: int, size: tuple[int, int]) -> int | None:
+    """Channels of the images that a network takes.
+
+    Args:
+        network: whose first convolution says it, unless the network makes its own of those of the images.
+        images: channels of the images.
+        size: (h, w) of the images.
+
+    Returns:
+        None where there is no convolution.
+    """
+    first = next((int(p.shape[1]) for p in network.parameters() if p.ndim == 4), None)
+    if first in (None, images):
+        return first
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(2, images, *size))
+    except Exception:  # somebody's own network may raise anything
+        return first
+    return images

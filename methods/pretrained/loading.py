@@ -94,5 +94,5 @@ def _loaded(named: Named) -> Encoder:
 
 def _encoder(network: nn.Module, wishes: Wishes) -> Encoder:
     mean, std = wishes.statistics or ([0.0], [1.0])
-    height, width = wishes.size or (None, None)
-    return Encoder(network, image_shape=(channels_of(network), height, width), mean=mean, std=std)
+    channels = channels_of(network, 3, wishes.size or (64, 64))
+    return Encoder(network, image_shape=(channels, *(wishes.size or (None, None))), mean=mean, std=std)

@@ -64,6 +64,8 @@ def told_apart(text: str) -> Named:
     if colon and re.fullmatch(r"[\w-]+", kind):
         raise BadFile(f"{kind}: is no kind of encoder (expected {FORMS})")
     if re.fullmatch(r"\w+", text):
+        if Path(f"{text}.py").is_file():
+            raise BadFile(f"a function in {text}.py that returns the network is given as {text}.FUNCTION")
         from timm import is_model  # seconds, and torch: for the sake of a message
 
         if is_model(text):

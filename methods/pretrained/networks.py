@@ -35,9 +35,12 @@ class Wishes(NamedTuple):
 
 
 def wishes_of(cfg: Mapping[str, Any] | None) -> Wishes:
-    """What a configuration in timm's form says. Raises BadFile for statistics that aren't those of pixels in [0, 1]."""
+    """What a configuration in timm's form says. Raises BadFile for statistics or a size that images can't have."""
     cfg = cfg or {}
     shape = cfg.get("input_size")
+    whole = isinstance(shape, Sequence) and all(isinstance(side, int) and side > 0 for side in shape)
+    if shape and not (whole and len(shape) == 3):
+        raise BadFile(f"its default_cfg says input_size {shape}: (channels, height, width) is needed")
     statistics = (cfg["mean"], cfg["std"]) if cfg.get("mean") and cfg.get("std") else None
     for name, low, values in zip(("mean", "std"), (0.0, 1e-6), statistics or (), strict=False):
         try:

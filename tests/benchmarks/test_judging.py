@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from disentangle_bench import datamodules
+from disentangle_bench import datamodules, load_encoder
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import digest_of_file, find_records
@@ -74,6 +74,7 @@ def test_a_module_that_is_none(users_folder, capsys):
         "no_such_file.Mine": "there is no no_such_file.py in ",
         "no_such.package.Mine": "there is no no_such.py in ",
         "tim:resnet18": "nor is there a tim.py: did you mean timm?",
+        "their_network": "a function in their_network.py that returns the network is given as their_network.FUNCTION",
         "resnet18": "no such file; the model of timm is written timm:resnet18",
         "vit_small_patch16_224.dino": "no such file; the model of timm is written timm:vit_small_patch16_224.dino",
         "their_network:NotFinite": "its features of image 0 of the test split are NaN or infinite",
@@ -89,9 +90,17 @@ def test_a_module_that_is_none(users_folder, capsys):
         "their_network:Statistics255": "its default_cfg says mean (123.7, 116.3, 103.5): numbers by channel are ne",
         "their_network:OneStatistic": "its default_cfg says std 0.5: numbers by channel are needed, for pixels in",
         "their_network:NoDeviation": "its default_cfg says std (0, 0, 0): numbers by channel",
+        "their_network:OneSize": "its default_cfg says input_size 24: (channels, height, width) is needed",
         "their_network:of_half_precision": "(its weights are torch.float16, judge its `.float()`): Input type",
     }.items():
         assert message in told(capsys, "--encoder", name)
+
+
+def test_a_network_that_makes_images_grey_takes_those_of_three_channels(users_folder):
+    """As the message on grey networks says to; its first convolution alone takes one."""
+    options = judged("--encoder", "their_network:MakesGrey", measures="knn")["config"]["options"]
+    assert (options["image_shape"], options["mean"]) == ([3, 16, 16], [0.2, 0.5, 0.8])
+    assert load_encoder("their_network:MakesGrey").spec.shape == (3, None, None)
 
 
 def test_an_encoder_of_which_nothing_can_be_measured(users_folder, capsys):

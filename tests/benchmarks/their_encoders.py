@@ -89,6 +89,19 @@ class OneStatistic(Mine):
 class NoDeviation(Mine):
     default_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0, 0, 0)}
 
+class OneSize(Mine):
+    default_cfg = {"input_size": 24}
+
+class MakesGrey(nn.Module):
+    default_cfg = {"mean": (0.2, 0.5, 0.8), "std": (0.25, 0.25, 0.25)}
+
+    def __init__(self):
+        super().__init__()
+        self.network = for_grey_images()
+
+    def forward(self, images):
+        return self.network(images.mean(1, keepdim=True))
+
 def of_half_precision():
     return Mine().half()
 

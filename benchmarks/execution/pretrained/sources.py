@@ -122,7 +122,8 @@ def fitted(
     own = source.size if source.fixed or source.note else None
     shape = (size, size) if size else own or (image_shape[1], image_shape[2])
     network = source.load(image_shape[0], shape)
-    channels = (network.image_shape[0] if isinstance(network, Encoder) else channels_of(network)) or image_shape[0]
+    found = network.image_shape[0] if isinstance(network, Encoder) else channels_of(network, image_shape[0], shape)
+    channels = found or image_shape[0]
     known: dict[str, tuple[Sequence[float], Sequence[float]]] = {**STATISTICS, "data": statistics}
     mean, std = known[normalize] if normalize else source.statistics or known["none"]
     if len(mean) not in (1, channels):
