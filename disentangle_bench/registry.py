@@ -148,11 +148,18 @@ def _reason(error: BaseException, module: str, attribute: str) -> str:
     found, part = sys.modules.get(module), attribute.partition(".")[0]
     if isinstance(error, AttributeError) and found is not None and not hasattr(found, part):
         there = {name: value for name, value in vars(found).items() if not name.startswith("_")}
-        own = sorted(name for name, value in there.items() if getattr(value, "__module__", "") == module)
+        own = sorted(name for name, value in there.items() if _made_in(module, value))
         near = get_close_matches(part, own, n=3, cutoff=0.5) or own[:20]
         hint = f"did you mean {' or '.join(near)}?" if near else "nothing is defined there"
         return f"no {part!r} in {getattr(found, '__file__', None) or f'the module {module}'}: {hint}"
     return f"importing it ended with {type(error).__name__}: {error}"
+
+
+def _made_in(module: str, value: object) -> bool:
+    """Whether a class or function is defined in a module, or is an instance; what is imported has a name of its own."""
+    if hasattr(value, "__name__"):
+        return getattr(value, "__module__", "") == module
+    return type(value).__module__ != "__future__"
 
 
 @cache

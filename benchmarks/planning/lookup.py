@@ -94,6 +94,8 @@ def resolve_measures(names: list[str]) -> list[str]:
     versions = {title.partition("@")[0]: title for title in newest()}
     for name in names:
         if name not in MEASURES and name not in versions:
+            if Path(f"{name}.py").is_file():
+                raise RequestError(f"measure {name!r}: name the measure in {name}.py too, {name}.MEASURE")
             raise unknown("measure", name, [*MEASURES, *versions])
     return list(dict.fromkeys(versions.get(name, name) for name in names))
 

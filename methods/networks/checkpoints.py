@@ -75,10 +75,11 @@ def read_state(path: str) -> dict[str, Tensor]:
     except SafetensorError as error:
         raise ValueError(f"{path}: not a safetensors file ({error})") from error
     except Exception as error:  # torch raises many kinds for files that are something else
-        reason = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())) or type(error).__name__
+        said = re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split())) or type(error).__name__
+        (reason, *_) = re.split(r"\. | Check the", said.rpartition("WeightsUnpickler error: ")[2])  # no way to run it
         raise ValueError(
             f"{path} is not a readable checkpoint: {reason:.200}; nothing in a file is run: save its tensors alone, "
-            "torch.save(checkpoint['state_dict'], ...)"
+            "torch.save(checkpoint['state_dict'], ...), network.state_dict() where it holds a network"
         ) from error
     found = (
         next((content[name] for name in STATES if isinstance(content.get(name), dict)), content)

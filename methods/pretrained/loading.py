@@ -60,6 +60,8 @@ def load_encoder(
                 raise BadFile(f"normalize {normalize!r} is none of {', '.join(STATISTICS)}")
             encoder.mean, encoder.std = (torch.tensor(values)[:, None, None] for values in STATISTICS[normalize])
         if image_size is not None:
+            if image_size < 1:
+                raise BadFile(f"image_size {image_size}: at least 1 pixel")
             encoder.image_shape = (encoder.image_shape[0], image_size, image_size)
         encoder.space, encoder.loaded_from = space, text
         encoder.eval().check_space()

@@ -110,6 +110,8 @@ def test_each_says_its_shape_and_statistics_and_where_it_is_from(run, theirs, mo
     assert (other.shape, other.mean[0]) == ((3, 20, 20), pytest.approx(0.4914))
     with pytest.raises(BadFile, match="a whole method normalises as it was trained"):
         disentangle_bench.load_encoder(folder, normalize="cifar10")
+    with pytest.raises(BadFile, match="image_size 0: at least 1 pixel"):
+        disentangle_bench.load_encoder(folder, image_size=0)
 
 
 @torch.no_grad()

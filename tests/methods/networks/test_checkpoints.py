@@ -96,6 +96,6 @@ def test_what_would_have_to_be_run_is_not(tmp_path):
             return (open, (str(tmp_path / "was run"), "w"))
 
     torch.save({"state_dict": {"conv1.weight": torch.ones(1)}, "hyper_parameters": Evil()}, tmp_path / "evil.ckpt")
-    with pytest.raises(ValueError, match="nothing in a file is run: save its tensors alone"):
+    with pytest.raises(ValueError, match=r"open[^.]*by default; nothing in a file is run: save its tensors alone"):
         read_state(str(tmp_path / "evil.ckpt"))
     assert not (tmp_path / "was run").exists()
