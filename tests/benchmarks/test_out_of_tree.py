@@ -199,7 +199,7 @@ def test_code_that_changed_since_the_run_was_planned_is_not_run_for_it(folder, m
     [
         (["--measures", "their_file.not_a_measure"], "'their_file.not_a_measure' is no measure: expected a"),
         (["--measures", "their_file.lenght"], "their_file.py: did you mean length?"),
-        (["--measures", "their_file"], "measure 'their_file': name the measure in their_file.py too, their_file.MEASURE"),
+        (["--measures", "their_file"], "measure 'their_file': name the measure in their_file.py too, their_file.M"),
         (["--measures", "their_file.unbounded"], "'length': low 0, high None: numbers are expected, inf where there"),
         (["--measures", "their_file.of_a_target"], "TypeError: _length() takes 1 positional argument but 2 were given"),
         (["--measures", "their_file.misnamed"], "misnamed@1 returned length: width is expected"),
