@@ -18,25 +18,46 @@ def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec,
         DataMismatch: it is something else than three splits and their targets, or a split has no image.
         DataCorrupt: values of a target can't be what its specification says.
     """
-    splits, specs = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (None, None)
-    if not (
-        isinstance(splits, dict)
-        and set(splits) == set(SPLITS)
-        and all(isinstance(split, Split) for split in splits.values())
-        and isinstance(specs, tuple)
-        and specs
-        and all(isinstance(spec, TargetSpec) for spec in specs)
-        and all(spec.name in split.targets for spec in specs for split in splits.values())
-    ):
+    if problem := _wrong_form(loaded):
         raise DataMismatch(
-            f"load() returns {type(loaded).__name__} {str(loaded)[:80]!r}; it should return a dict with "
-            f"a Split for each of {', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
+            f"load() returns {problem}; it should return a dict with a Split for each of "
+            f"{', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
         )
+    splits, specs = loaded
     for split_name in SPLITS:
         if not len(splits[split_name]):
             raise DataMismatch(f"no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
+        _check_images(splits[split_name].images, f"{split_name} split")
         _check_targets(splits[split_name], specs, f"{split_name} split")
     return splits, specs
+
+
+def _wrong_form(loaded: Any) -> str:
+    """What stands where something else should; "" where all is as it should be."""
+    if not (isinstance(loaded, tuple) and len(loaded) == 2):
+        return f"a {type(loaded).__name__}"
+    splits, specs = loaded
+    if not isinstance(splits, dict) or set(splits) != set(SPLITS):
+        return f"splits {', '.join(map(repr, splits))}" if isinstance(splits, dict) else f"a {type(splits).__name__}"
+    for name, split in splits.items():
+        if not isinstance(split, Split):
+            return f"a {type(split).__name__} for {name!r}"
+    if not isinstance(specs, tuple) or not all(isinstance(spec, TargetSpec) for spec in specs):
+        return f"a {type(specs).__name__} for the targets"
+    if not specs:
+        return "no target"
+    absent = [(spec.name, name) for spec in specs for name, split in splits.items() if spec.name not in split.targets]
+    return "no values of target {!r} in its {} split".format(*absent[0]) if absent else ""
+
+
+def _check_images(images: Any, whose: str) -> None:
+    """Raise DataMismatch for images that batches can't hold; those that are made on demand have no dtype."""
+    shape, kind = getattr(images, "shape", None), getattr(images, "dtype", np.dtype(np.uint8))
+    last = shape is not None and len(shape) == 4 and shape[1] > 4 >= shape[3]
+    if shape is None or len(shape) != 4 or kind != np.uint8 or last:
+        found = f"a {type(images).__name__}" if shape is None else f"{kind} {tuple(shape)}"
+        hint = ": images.transpose(0, 3, 1, 2)" if last else ""
+        raise DataMismatch(f"{whose}: its images are {found}, uint8 [N, C, H, W] is needed{hint}")
 
 
 def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> None:
@@ -45,7 +66,9 @@ def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> N
         values = np.asarray(split.targets[spec.name])
         if values.shape != (len(split),):
             raise DataCorrupt(f"{whose}: {len(split)} images, but values of target {spec.name!r} are {values.shape}")
-        if spec.discrete:
+        if values.dtype.kind not in "buif":
+            wrong = np.zeros(len(values), dtype=bool)
+        elif spec.discrete:
             wrong = (values < 0) | (values >= spec.size) | (values != np.floor(values))
         else:
             wrong = ~np.isfinite(values)
@@ -56,3 +79,6 @@ def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> N
                 f"{whose}: target {spec.name!r} of {split.name_of(first)} is {values[first]}, not {should}"
                 f" ({int(wrong.sum())} such values)"
             )
+        needed = "int64" if spec.discrete else "float32"
+        if not np.can_cast(values.dtype, needed, "safe" if spec.discrete else "same_kind"):
+            raise DataCorrupt(f"{whose}: values of target {spec.name!r} are {values.dtype}, {needed} is needed")

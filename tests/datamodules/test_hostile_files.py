@@ -61,6 +61,9 @@ def test_a_split_without_an_image_is_refused_before_anything_is_trained():
         ("class", 3, [0, np.nan, 1, 2], "image 1 is nan"),
         ("continuous", 1, [0, np.inf, 1, 2], "image 1 is inf, not a finite number"),
         ("class", 3, [0, 1, 2], r"4 images, but values of target 'y' are \(3,\)"),
+        ("class", 3, [0.0, 1, 2, 1], "values of target 'y' are float64, int64 is needed"),
+        ("class", 3, ["a", "b", "c", "a"], "values of target 'y' are <U1, int64 is needed"),
+        ("continuous", 1, ["a", "b", "c", "a"], "values of target 'y' are <U1, float32 is needed"),
     ],
 )
 def test_targets_are_what_their_specification_says(kind, size, values, why):
@@ -68,12 +71,43 @@ def test_targets_are_what_their_specification_says(kind, size, values, why):
         Made(TargetSpec("y", kind, size, "style"), np.array(values)).setup()
 
 
+Y = TargetSpec("y", "class", 2, "content")
+SPLIT = Split(np.zeros((4, 3, 4, 4), np.uint8), {"y": np.zeros(4, int)})
+SPLITS = {"train": SPLIT, "val": SPLIT, "test": SPLIT}
+
+
 @pytest.mark.parametrize(
-    "returned", [None, (), {"train": None}, ({"train": None}, ()), ({}, (TargetSpec("y", "class", 2, "content"),))]
+    ("returned", "what"),
+    [
+        (None, "a NoneType"),
+        ({"train": None}, "a dict"),
+        ((None, (Y,)), "a NoneType"),
+        (({"train": SPLIT, "test": SPLIT}, (Y,)), "splits 'train', 'test'"),
+        ((SPLITS | {"val": 1}, (Y,)), "a int for 'val'"),
+        ((SPLITS, [Y]), "a list for the targets"),
+        ((SPLITS, ()), "no target"),
+        ((SPLITS | {"test": Split(SPLIT.images, {})}, (Y,)), "no values of target 'y' in its test split"),
+    ],
 )
-def test_a_class_that_loads_something_else_is_told_what_was_expected(returned, monkeypatch):
+def test_a_class_that_loads_something_else_is_told_what_was_expected(returned, what, monkeypatch):
     monkeypatch.setattr(Made, "load", lambda self: returned)
-    with pytest.raises(DataMismatch, match=r"^load\(\) returns .*; it should return .*'train'.*TargetSpec"):
+    with pytest.raises(DataMismatch, match=rf"^load\(\) returns {what}; it should return .*'train'.*TargetSpec"):
+        Made(None, None).setup()
+
+
+@pytest.mark.parametrize(
+    ("images", "found"),
+    [
+        (np.zeros((4, 3, 4, 4)), r"float64 \(4, 3, 4, 4\), uint8 \[N, C, H, W\] is needed$"),
+        (np.zeros((4, 8, 8), np.uint8), r"uint8 \(4, 8, 8\), uint8 \[N, C, H, W\] is needed$"),
+        (np.zeros((4, 8, 8, 3), np.uint8), r"uint8 \(4, 8, 8, 3\), .* is needed: images.transpose\(0, 3, 1, 2\)$"),
+        ([np.zeros((3, 8, 8), np.uint8)] * 4, "a list, uint8"),
+    ],
+)
+def test_images_of_another_form_are_refused(images, found, monkeypatch):
+    splits = dict.fromkeys(SPLITS, Split(images, SPLIT.targets))
+    monkeypatch.setattr(Made, "load", lambda self: (splits, (Y,)))
+    with pytest.raises(DataMismatch, match=f"^train split: its images are {found}"):
         Made(None, None).setup()
 
 
