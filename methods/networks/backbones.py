@@ -110,7 +110,22 @@ def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Modul
         raise ValueError(
             f"backbone {name!r}: expected a function that maps an image shape (C, H, W) to a module with `num_features`"
         )
+    if torch.get_default_device().type == "meta":
+        _check_features(name, model, image_shape)
     return model
+
+
+def _check_features(name: str, model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    """Raise ValueError if an encoder that was made without memory maps images to anything but [B, `num_features`]."""
+    try:
+        found = model(torch.zeros(2, *image_shape))
+    except Exception:  # somebody's own code may ask for values, which there are none of here
+        return
+    shape = tuple(found.shape) if isinstance(found, Tensor) else f"a {type(found).__name__}"
+    if shape != (2, model.num_features):
+        raise ValueError(
+            f"backbone {name!r}: maps two images to {shape}, (2, {model.num_features}) was expected of `num_features`"
+        )
 
 
 def require_pretrained(name: str) -> None:

@@ -1,5 +1,7 @@
 """Encoders: which first layers a ResNet gets, and who says so."""
 
+import sys
+
 import pytest
 import torch
 
@@ -37,3 +39,49 @@ def test_a_stem_that_an_encoder_does_not_have_is_refused():
         backbone("convnet", (3, 32, 32), stem="small")
     with pytest.raises(ValueError, match="stem 'small' doesn't go with timm's weights"), torch.device("meta"):
         backbone("resnet18", (3, 32, 32), stem="small", pretrained=True)
+
+
+OWN = """
+from torch import nn
+
+class Own(nn.Conv2d):
+    num_features = 8
+
+    def __init__(self, gives, channels, out=8):
+        super().__init__(channels, out, 3)
+        self.gives = gives
+
+    def forward(self, images):
+        maps = super().forward(images)
+        return {"features": maps.mean((2, 3)), "map": maps, "tuple": (maps.mean((2, 3)), maps)}[self.gives]
+
+def right(shape): return Own("features", shape[0])
+def map_of_them(shape): return Own("map", shape[0])
+def two(shape): return Own("tuple", shape[0])
+def wide(shape): return Own("features", shape[0], 9)
+def asks_for_values(shape): return Asks("features", shape[0])
+
+class Asks(Own):
+    def forward(self, images):
+        return super().forward(images / images.max().item())
+"""
+
+
+def test_an_own_encoder_is_looked_at_before_anything_is_trained(tmp_path, monkeypatch):
+    """By shapes alone; what can't be told from them is left to the training."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_backbone.py").write_text(OWN)
+    wrong = {
+        "map_of_them": r"\(2, 8, 6, 6\), \(2, 8\) was expected",
+        "two": "a tuple, ",
+        "wide": r"\(2, 9\), \(2, 8\) was expected of `num_features`",
+    }
+    try:
+        with torch.device("meta"):
+            for name in ("right", "asks_for_values"):
+                assert backbone(f"own_backbone.{name}", (3, 8, 8)).num_features == 8
+            for name, why in wrong.items():
+                with pytest.raises(ValueError, match=rf"backbone 'own_backbone.{name}': maps two images to {why}"):
+                    backbone(f"own_backbone.{name}", (3, 8, 8))
+    finally:
+        sys.modules.pop("own_backbone", None)
