@@ -64,7 +64,12 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
 
     Returns:
         The table's file.
+
+    Raises:
+        ValueError: no runs are given; a board that is there stays.
     """
+    if not found:
+        raise ValueError("no runs to make a board of")
     to.mkdir(parents=True, exist_ok=True)
     staged, old = to / f".{RECORDS}.tmp", to / f".{RECORDS}.old.tmp"
     if old.exists() and not (to / RECORDS).exists():  # an earlier export was killed between the two

@@ -118,7 +118,7 @@ def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
     """Log the leaderboard as a table, in a run of its own."""
     import wandb
 
-    frame = frame.drop(columns=["seeds", "runs", "values", "published"])  # tuples, which their tables have no column for
+    frame = frame.drop(columns=["seeds", "runs", "values", "published"])  # tuples, which a table of theirs can't hold
     with wandb.init(project=PROJECT, name="leaderboard", job_type="leaderboard", dir=folder) as run:
         run.log({"leaderboard": wandb.Table(dataframe=frame.astype(object).where(frame.notna(), None))})
 

@@ -56,7 +56,7 @@ def build(
         The page.
 
     Raises:
-        ValueError: the named baseline is not among the methods.
+        NothingToCompare: the named baseline is not among the methods.
     """
     found, problems = find_records(runs)
     return build_from(found, out, problems, baseline, title, claims)
