@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -98,9 +99,10 @@ def sweep(out: Path, queued: dict[str, str]) -> None:
     """Remove submitit's files of jobs that are over and that no cell names, and those of no job at all."""
     named = {job.id for run in RunFolder.all_in(out) if (job := run.read_job())}
     kept = {job.partition("_")[0] for job in named | queued.keys()}
-    for path in folder_of(out).iterdir():
-        if path.name.partition("_")[0] not in kept and path.name != LOCK:
-            path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another launcher has removed the folder, which was empty
+        for path in folder_of(out).iterdir():
+            if path.name.partition("_")[0] not in kept and path.name != LOCK:
+                path.unlink(missing_ok=True)
 
 
 def _call(*command: str) -> str:
