@@ -179,6 +179,11 @@ def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
 
 
+def seconds_taken(record: Record) -> float:
+    """Seconds that a run took to train and to judge; 0 where its record doesn't tell."""
+    return sum(float(record["cost"].get(part) or 0.0) for part in ("train_seconds", "eval_seconds"))
+
+
 def different_figures(before: Record, after: Record) -> list[tuple[str, float, float | None]]:
     """(What, value before, value after) of the figures that two records of one cell both should have and that differ.
 

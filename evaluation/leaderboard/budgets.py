@@ -24,9 +24,10 @@ TOLERANCE = 0.1
 def spent(record: Record, unit: Unit) -> float:
     """What the training of one run took, in a unit; NaN if it was not recorded."""
     if unit == "epochs":
-        return float(record["provenance"].get("epoch") or 0)
-    name = {"images": "images_seen", "forward_passes": "forward_passes", "minutes": "train_seconds"}[unit]
-    value = record["cost"].get(name)
+        value = record["provenance"].get("epoch")
+    else:
+        name = {"images": "images_seen", "forward_passes": "forward_passes", "minutes": "train_seconds"}[unit]
+        value = record["cost"].get(name)
     return math.nan if value is None else float(value) / (60 if unit == "minutes" else 1)
 
 

@@ -106,7 +106,7 @@ class Layout:
         for r, row in enumerate(rows):
             figures = row.mean(axis=1) if row.ndim == 2 else row
             mean[r] = figures.mean()
-            seed_squares += _squares(figures)
+            seed_squares += _squares(figures) if varies[r] else 0.0
             if row.ndim == 2:
                 by_image[r] = row.mean(axis=0)
                 if len(row) > 1 and varies[r]:
@@ -185,7 +185,8 @@ def column(
     layout = Layout.of([outcomes[name] for name in names], [name in fixed for name in names])
     of_mean = layout.means()
     half = stdtrit(of_mean.df, (1 + level) / 2) * np.sqrt(of_mean.total)
-    block = np.unique([hash(blocks[name]) if blocks else 0 for name in names], return_inverse=True)[1]
+    number = {block: k for k, block in enumerate(dict.fromkeys(blocks[name] for name in names))} if blocks else {}
+    block = np.array([number[blocks[name]] if blocks else 0 for name in names])
     low, high, best = ranks(layout, -layout.mean if down else layout.mean, block, level)
     data = [layout.mean, layout.mean - half, layout.mean + half, of_mean.seed, of_mean.image, of_mean.df]
     return pd.DataFrame(dict(zip(columns, [*data, low, high, best], strict=True)), index=names)

@@ -90,7 +90,7 @@ def accepted(measure: Measure, found: Any) -> Measured:
         raise ValueError(f"{measure.title} returned {gave}: {', '.join(measure.scores)} is expected")
     for name, value in found.scores.items():
         plain = value.item() if getattr(value, "ndim", None) == 0 else value  # of NumPy or torch
-        if not isinstance(plain, int | float):
+        if not isinstance(plain, int | float) or isinstance(plain, bool):  # which no record takes for a number
             raise ValueError(f"{measure.title}: {name} is {plain!r:.80}, a number is expected")
         if not math.isfinite(plain):
             raise ValueError(f"{measure.title}: {name} is {plain}; what has no value raises MetricUndefined(reason)")

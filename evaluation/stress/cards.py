@@ -158,5 +158,7 @@ def _scores(
                 figures.append(has_outcomes(measure.run(space, *targets)).scores)
             except MetricUndefined as undefined:
                 return {}, str(undefined)
+    if not figures:
+        return {}, "none of the planted factors is what it is taken on"
     names = [name for name in measure.scores if all(name in one for one in figures)]
     return {name: float(np.mean([one[name] for one in figures])) for name in names}, ""

@@ -12,7 +12,7 @@ import numpy as np
 from disentangle_bench.evaluation.leaderboard.frame import COST, observations
 from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of
 from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
-from disentangle_bench.evaluation.records import Record
+from disentangle_bench.evaluation.records import Record, seconds_taken
 
 HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (
     "holds",
@@ -164,17 +164,14 @@ def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]
 
     - holds if the interval lies above 0 and the difference is at least d;
     - holds weaker if the interval lies above 0, and the difference is smaller than that;
-    - is contradicted if the interval lies below d (or below 0), and not above 0;
+    - is contradicted if the interval lies below d, and not above 0;
     - is not shown if none of these, or with fewer than three seeds.
 
     Where d is below 0 (A may be worse by so much) it holds if the interval lies above d and is contradicted if below.
     """
     seen = observations(found)
     lines = lines_of(seen)[0]
-    seconds = {
-        record["cell"]["hash"]: float(record["cost"].get("train_seconds", 0) + record["cost"].get("eval_seconds", 0))
-        for record in found.values()
-    }
+    seconds = {record["cell"]["hash"]: seconds_taken(record) for record in found.values()}
     return [_judge(claim, lines, seconds) for claim in claims]
 
 
@@ -186,7 +183,7 @@ def verdict(gain: float, low: float, high: float, least: float) -> str:
         return HOLDS if low > least else CONTRADICTED if high < least else NOT_SHOWN
     if low > 0:
         return HOLDS if gain >= least else WEAKER
-    return CONTRADICTED if high < least or high < 0 else NOT_SHOWN
+    return CONTRADICTED if high < least else NOT_SHOWN
 
 
 def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, float]) -> Judged:
