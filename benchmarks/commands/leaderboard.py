@@ -75,7 +75,7 @@ def command(
     preconditions.require_recorded("space", rows, chosen.values())
     frame = summary.leaderboard(chosen, asked, rows)
     view = summary.View(names_in(columns or ""), sort, transpose)
-    shown = column_names(frame) | {dial.MEASURE, dial.AREA}
+    shown = column_names(frame) | ({dial.MEASURE, dial.AREA} if frame.attrs.get("dials") else set())
     preconditions.require_known("column", [*view.columns, *([sort] if sort else [])], shown)
     if form == "table" and to is None:
         terminal.show(summary.to_console(frame, problems, view, **terminal.shape()))

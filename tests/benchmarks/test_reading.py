@@ -97,6 +97,7 @@ def test_leaderboard_of_chosen_measures_spaces_columns_and_order(runs, capsys):
     [
         (["--sort", "nosuch"], "unknown column 'nosuch'"),
         (["--columns", "linear,nosuch"], "unknown column 'nosuch'"),
+        (["--columns", "area"], "unknown column 'area'"),
         (["--spaces", "nosuch"], "unknown space 'nosuch'"),
         (["--measures", "nosuch"], "unknown measure 'nosuch'"),
         (["--measures", ","], "expected names"),
