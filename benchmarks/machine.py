@@ -9,7 +9,7 @@ from typing import Any
 
 
 def count_cores() -> int:
-    """Of the processor, that this process may use."""
+    """Number of the processor's cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

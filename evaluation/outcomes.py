@@ -32,7 +32,7 @@ class BadOutcomes(ValueError):
 
 
 class Key(NamedTuple):
-    """Which figure: as in a row of the record, and the name of the score (or of the ids, such as `predicted`)."""
+    """The key of a figure: as in a row of the record, and the name of the score (or of ids, such as `predicted`)."""
 
     measure: str
     space: str

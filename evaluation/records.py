@@ -24,13 +24,13 @@ CODE = "own_code.py"
 SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 UNKNOWN, USER = "unknown", "its user"
-"""Of an encoder from elsewhere: the label that stands for what nobody knows, and who says what it saw."""
+"""For an encoder from elsewhere: its label if nobody knows which labels it saw, and who says it where its user does."""
 LOCATION_OPTIONS = frozenset({"root", "cache_dir", "feed", "num_workers"})
 """Options of a data set that say where it lies and how it is fed, not what it is: no figure follows them."""
 
 
 class CellEntry(TypedDict):
-    """Which cell of the matrix; `hash` is of all that decides the result, `settings` of that without the seed."""
+    """The cell of a record; `hash` covers all that decides the result, `settings` the same without the seed."""
 
     dataset: str
     method: str

@@ -24,7 +24,7 @@ from disentangle_bench.files import file_name, printable, replacing
 
 RECORDS, TABLE = "records", "leaderboard.md"
 EXACT, SINGLE = 1e-9, 1e-5
-"""By which a figure may differ from its outcomes: right or wrong, and numbers, which are stored in single precision."""
+"""Largest difference between a figure and its outcomes: of bits, and of numbers stored in single precision."""
 
 
 @dataclass

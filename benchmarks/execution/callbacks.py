@@ -117,7 +117,7 @@ class GlobalStreams(L.Callback):
         self._to_restore: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """As plain values and tensors, so that the checkpoint can be read without trusting it."""
+        """The streams' states as plain values and tensors, so that no checkpoint needs pickle to be read."""
         kind, keys, *rest = np.random.get_state()  # noqa: NPY002  # other people's code draws from it
         streams = {"torch": torch.get_rng_state(), "python": random.getstate()}
         streams["numpy"] = [kind, np.asarray(keys).tolist(), *rest]

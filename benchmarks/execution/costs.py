@@ -133,12 +133,12 @@ class CostMeter(L.Callback):
         self._before: list[Used] = []
 
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Start."""
+        """Start to measure what this process uses."""
         device = trainer.strategy.root_device
         self._meter = Meter(device.index if device.type == "cuda" else None, trainer.local_rank == 0)
 
     def on_fit_end(self, *_: Any) -> None:
-        """Stop."""
+        """Keep what was used."""
         self._before, self._meter = self.ranks(), None
 
     def ranks(self) -> list[Used]:

@@ -99,7 +99,7 @@ def finish(loggers: list[Logger], run: RunFolder, record: Mapping[str, Any]) -> 
 
 
 def _made(cls: type[Logger], folder: Path, cell: Cell) -> Logger:
-    """With what it takes of: a folder, the run's name and group, its tags. Addresses and keys it finds itself."""
+    """A logger made with those of these arguments that its class takes; addresses and keys it has to find itself."""
     known: dict[str, Any] = {
         "save_dir": str(folder),
         "root_dir": str(folder),

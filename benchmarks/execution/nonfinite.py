@@ -23,7 +23,7 @@ class BadStep:
 
     Attributes:
         step: counted from 0.
-        epoch: likewise.
+        epoch: counted from 0.
         what: loss or weights.
         batch: of the epoch, -1 if it isn't known.
         index: the images' positions in the training split, of all processes.
@@ -45,7 +45,7 @@ class Finding(Exception):
 
 
 class Operations(TorchFunctionMode):
-    """Within it, the first operation whose result holds a NaN raises Finding (infinities may be meant: in masks)."""
+    """A mode in which the first operation that gives a NaN raises Finding; infinities may be meant, as in masks."""
 
     def __init__(self, step: int, inside: list[str]):
         super().__init__()

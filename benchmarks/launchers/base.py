@@ -165,7 +165,7 @@ class Scheduler:
         self.bars = ProgressBars(len(cells) + complete, complete, min(starter.slots, len(cells)))
 
     def run(self) -> LaunchResult:
-        """Until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
+        """Run until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
         try:
             while self.pending or self.running:
                 for slot in range(self.starter.slots):
@@ -268,7 +268,7 @@ class Scheduler:
 
 @contextmanager
 def environment(left_out: Iterable[str] = (), **added: str) -> Iterator[None]:
-    """Within it this process's environment lacks some variables and has others; then it is as it was."""
+    """Leave variables out of this process's environment and add others within the block."""
     before = dict(os.environ)
     for name in left_out:
         os.environ.pop(name, None)

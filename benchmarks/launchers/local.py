@@ -175,11 +175,11 @@ class Subprocess(Process):
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Within it, processes are started in an environment that makes each the first of its own.
+    """Start processes within the block as if this one were none of several.
 
-    It holds nothing of this process's place among others: several of these commands may work on one folder side by
-    side, started by `srun -n 4` for example; Lightning reads its rank when it is imported, and logs on the first only.
-    And it keeps Python from putting the user's folder first on the path.
+    Their environment lacks this process's rank: several of these commands may work on one folder side by side, started
+    by `srun -n 4` for example; Lightning reads its rank when it is imported, and logs on the first only. It also keeps
+    Python from putting the user's folder first on the path.
     """
     with environment(RANK_VARIABLES, **own_code.SAFE_PATH):
         yield

@@ -95,7 +95,7 @@ class JobHandle:
         """Jobs go on without whoever waits for them; `bench cancel` ends them."""
 
     def kill(self) -> None:
-        """Likewise."""
+        """Nothing, for the same reason."""
 
 
 class Starter:

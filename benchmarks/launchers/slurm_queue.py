@@ -16,7 +16,7 @@ from disentangle_bench.files import file_name
 from disentangle_bench.json_files import write_json
 
 LOCK = ".lock"
-"""Of whoever gives jobs in, beside submitit's files."""
+"""Name of the lock's file, beside submitit's files, that a launcher holds while it gives jobs in."""
 
 
 class NotAnswering(RuntimeError):

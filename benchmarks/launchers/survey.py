@@ -93,7 +93,7 @@ def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
 
 
 def _told_apart(surveyed: list[CellReport]) -> list[CellReport]:
-    """The same cells; those that share a title have in it what they differ in."""
+    """The cells, with the settings that differ added to titles that several share."""
     by_title: dict[str, list[int]] = {}
     for place, one in enumerate(surveyed):
         by_title.setdefault(one.title, []).append(place)

@@ -72,7 +72,7 @@ def match(found: Mapping[K, Record], by: Unit) -> dict[K, Record]:
 
 
 def equality(part: pd.DataFrame) -> str:
-    """Which costs the methods of one data set have in common, in words; `part` is of a `leaderboard` frame."""
+    """A sentence on the costs that all methods share; `part` is one data set's lines of a `leaderboard` frame."""
     costs = part[part["measure"] == COST]
     equal, unequal = [], []
     for name, title in _COSTS.items():
@@ -91,7 +91,7 @@ def equality(part: pd.DataFrame) -> str:
 
 
 def front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Which points no other one beats: bool [N].
+    """The Pareto front: whether no other point beats a point, bool [N].
 
     A point is beaten by one that costs no more and gains no less, and is better in one of the two. Equal points stand
     or fall together.

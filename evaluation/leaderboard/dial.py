@@ -35,10 +35,10 @@ STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
 
 @dataclass
 class Curve:
-    """Of one method on one data set.
+    """Accuracy of the worst group over the correlation of class and domain, of one method on one data set.
 
     Attributes:
-        dataset, method, labels, space, measure, target: what it is of, as in the leaderboard.
+        dataset, method, labels, space, measure, target: as in the leaderboard.
         values: correlation -> seed -> accuracy of the worst group, a share.
         rows: correlation -> what the leaderboard calls the method there.
     """

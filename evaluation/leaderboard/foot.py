@@ -159,7 +159,7 @@ def _how_computed(shown: Sequence[Figure], keys: list[Key]) -> str:
 
 
 def _ceiling(shown: Sequence[Figure], keys: list[Key]) -> str:
-    """Which rows are the ceiling, and of which figures they are none."""
+    """A sentence on which rows are the ceiling, and in which figures other rows are above them."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     names = sorted({f.method for f in shown if f.ceiling})

@@ -23,7 +23,7 @@ Key = tuple[str, str, str]
 """(measure, score, target)."""
 
 PLACE_OPTIONS = frozenset({"--out", "--jobs", "--launcher", "--logger"})
-"""Of `bench run`: where its runs lie and how many go at once, which no figure follows."""
+"""Options of `bench run` that say where runs lie and how many go at once; no figure depends on them."""
 INVARIANCE = "domain"
 """Aspect of measures of what should not be there, where a method's invariant space speaks."""
 LEAKAGE = "leakage"
@@ -50,7 +50,7 @@ BY_HAND = "options set by hand"
 CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
 AGREES = 1e-5
-"""By which a figure may differ from its outcomes, which are stored in single precision."""
+"""Largest difference (relative above 1) between a figure and its outcomes, which are stored in single precision."""
 
 
 def budget_of(record: Record) -> str:

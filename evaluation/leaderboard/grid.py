@@ -73,14 +73,14 @@ class Column:
 
 
 SPACE_COLUMN = Column("space", "text")
-"""Which space speaks in a row."""
+"""The column that names the space whose figures stand in a row."""
 COST_COLUMNS = (
     Column("train s", "cost", (COST, "train_seconds", "")),
     Column("images/s", "cost", (COST, "images_per_second", "")),
     Column("params", "cost", (COST, "parameters", "")),
     Column("peak MB", "cost", (COST, "peak_memory_mb", "")),
 )
-"""Of the costs that the tables show."""
+"""The columns of costs that tables show."""
 
 
 def column_keys(part: pd.DataFrame) -> list[Key]:
@@ -193,5 +193,5 @@ class Figure(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Which column it belongs to."""
+        """Key of the column that the figure belongs to."""
         return self.measure, self.score, self.target

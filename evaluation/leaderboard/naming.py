@@ -119,7 +119,7 @@ def older_code(records: Collection[Record]) -> list[str]:
 
 
 def _folder(record: Record) -> str:
-    """Of the run, below that of all runs."""
+    """Path of a run's folder below the folder of all runs."""
     return "/".join(file_name(record["cell"][part]) for part in ("dataset", "method", "hash"))  # type: ignore[literal-required]
 
 

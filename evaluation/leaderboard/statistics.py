@@ -121,12 +121,12 @@ class Layout:
         return cls(n, share, mean, images, by_image, seed, rest, seed_df, rest_df)
 
     def means(self) -> Spread:
-        """Of the rows' means [R]."""
+        """Variance of the rows' means, arrays [R]."""
         image = self.by_image.var(axis=1, ddof=1) / self.images if self.images > 1 else np.full(len(self.n), np.nan)
         return self._spread(self.share, image, self.mean**2)
 
     def differences(self) -> Spread:
-        """Of the differences of all pairs of rows [R, R], on the same images."""
+        """Variance of the difference of each pair of rows on the same images, arrays [R, R]."""
         image = np.full((len(self.n), len(self.n)), np.nan)
         if self.images > 1:
             centred = self.by_image - self.by_image.mean(axis=1, keepdims=True)

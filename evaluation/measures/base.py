@@ -24,7 +24,7 @@ T = TypeVar("T")
 ALL = "all factors"
 """Stands for the target where a measure looks at every factor at once."""
 ROUNDING = 1e-6
-"""By which a figure may leave its range."""
+"""How far outside of its range a figure may lie by rounding."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ class Score:
 
 
 NO_SCORE = Score(None, -math.inf, math.inf, "none")
-"""Of a figure that this version of the protocol doesn't know."""
+"""The score of a figure that this version of the protocol doesn't know."""
 
 
 @dataclass(frozen=True)
 class TargetSelection:
-    """Which targets of a data set a measure is taken on.
+    """The targets of a data set that a measure is taken on.
 
     Attributes:
         text: for people, `each content target`.

@@ -16,9 +16,9 @@ from disentangle_bench.evaluation.outcomes import has_outcomes
 from disentangle_bench.evaluation.stress.planted import TARGETS, Condition, plant
 
 STEPS = (0.0, 0.5, 1.0)
-"""Of the truth: from a code for each factor, clean, to a full mixture, or to noise alone."""
+"""Values that a truth takes: 0, one clean code for each factor, to 1, a full mixture or nothing but noise."""
 TOLERANCE = 0.1
-"""By which a score may move with what isn't its business, and turn back on its way; of its range, or of its value."""
+"""Change of a score that counts as none, as a share of its range, or of its value where the range has no bounds."""
 Truth = Literal["mixing", "noise"]
 TRUTHS: tuple[Truth, ...] = ("mixing", "noise")
 

@@ -61,7 +61,7 @@ def _cells(suite: Suite, methods: int) -> str:
 
 
 def _own(settings: ExperimentSettings) -> str:
-    """Of a row: options of its method and its data, and its budget."""
+    """The settings of an experiment's own: options of its method and its data, and its budget."""
     budget = settings.budget.given if settings.budget else {}
     return ", ".join(filter(None, map(_pairs, (settings.method, settings.data, budget))))
 

@@ -16,12 +16,12 @@ from disentangle_bench.methods.pretrained.names import Named
 from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
 REACH_SECONDS = 1.5
-"""That an answer of the Hub is waited for: what is on disk is used without one."""
+"""How long to wait for an answer of the Hub; what is on disk is used without one."""
 
 
 @contextmanager
 def as_request_error(text: str, file: Path | str = "") -> Iterator[None]:
-    """Within it a BadFile is a RequestError on `--encoder`; `file` is what its message may begin with."""
+    """Turn a BadFile into a RequestError on `--encoder`; `file:` is taken off the beginning of its message."""
     try:
         yield
     except BadFile as bad:

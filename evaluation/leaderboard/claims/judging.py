@@ -176,7 +176,7 @@ def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]
 
 
 def verdict(gain: float, low: float, high: float, least: float) -> str:
-    """Of a difference, positive in the claimed direction, with its interval; see `judge`."""
+    """The verdict on a difference (positive in the claimed direction) with its interval, by the rules of `judge`."""
     if np.isnan(low) or np.isnan(high):
         return NOT_SHOWN
     if least < 0:

@@ -124,7 +124,7 @@ def _in_words(claim: Claim) -> str:
 
 
 def _lead(one: Judged) -> str:
-    """Both means, the lead and its interval, with their units."""
+    """The means of A and B, the lead and its interval, with their units."""
     over = f"over seeds and {one.images:,} test images" if one.images else "over seeds alone"
     if one.claim.is_cost:
         gain, low, high = (math.exp(value) for value in (one.gain, one.low, one.high))

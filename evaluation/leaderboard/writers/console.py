@@ -131,7 +131,7 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
 
 
 def _heading(column: Column, cells: Sequence[TableCell], on_side: bool) -> str:
-    """In two lines: the measure, and which of its scores; a method's name in lines as short as its figures."""
+    """A heading in lines: measure and score, or a method's name (`on_side`) wrapped to the width of its figures."""
     title = one_line(column.title)
     if not on_side:
         return title.replace(" ", "\n", 1)
@@ -169,7 +169,7 @@ def _text(cell: TableCell, column: Column) -> tuple[Text, Text]:
 
 
 def _fitting(grid: Grid, widths: Sequence[int], width: int, chosen: bool) -> list[int]:
-    """Which columns have room, in their order.
+    """Positions of the columns that fit, in order.
 
     First the row's name, the first figure, leakage beside it and the training seconds, then the others as they stand;
     what only names the row comes last, and columns without a single entry never.

@@ -45,7 +45,7 @@ def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
 
 
 def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of N samples lie in the cluster that the best one-to-one matching gives to their label."""
+    """Whether each sample lies in the cluster that the best one-to-one matching assigns to its label, bool [N]."""
     kinds, truth = np.unique(labels, return_inverse=True)
     names, groups = np.unique(clusters, return_inverse=True)
     table = np.bincount(truth * len(names) + groups, minlength=len(kinds) * len(names)).reshape(len(kinds), len(names))

@@ -54,7 +54,7 @@ class Task:
     seed: int
 
     def part(self, rows: Array) -> "Task":
-        """The same with some of the samples to learn from."""
+        """The task with only these rows of the samples to learn from."""
         chosen = torch.from_numpy(rows).to(self.x.device)
         return replace(self, x=self.x[chosen], d=self.d[chosen], w=None if self.w is None else self.w[chosen])
 

@@ -102,7 +102,7 @@ class LinearProbe:
         return self.log_probability_of(self.standardize(x))
 
     def log_probability_of(self, rows: Tensor) -> Tensor:
-        """The same of features that are standardised already."""
+        """Log-probabilities [n, C] of a block of features [n, D] that are standardised already."""
         with full_precision(), torch.no_grad(), one_thread():
             logits = torch.addmm(self.bias.float(), rows, self.weight.float().T).double().cpu()
             logp = torch.full((len(rows), self.num_classes), -torch.inf, dtype=torch.float64)
@@ -110,7 +110,7 @@ class LinearProbe:
             return logp
 
     def log_probabilities(self, x: Any) -> Tensor:
-        """The same of all rows of [N, D]."""
+        """Log-probabilities [N, C] of features [N, D], computed block by block."""
         return by_blocks(self.log_probability, check_array(x, "x"))
 
     def predict(self, x: Any) -> Array:
