@@ -1,4 +1,4 @@
-"""What this machine offers: cores, accelerators, arithmetic; nothing here decides a result."""
+"""Resources of this machine: cores, accelerators, arithmetic; nothing here decides a result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def count_cores() -> int:
 
 
 def find_devices() -> tuple[str, int]:
-    """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
+    """The accelerator of cells: `gpu` and how many, else `cpu` and the number of cores."""
     import torch
 
     if torch.cuda.is_available():

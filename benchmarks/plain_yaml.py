@@ -20,7 +20,7 @@ MOST_VALUES = 100_000
 
 
 def read(path: Path, where: str) -> Any:
-    """What a file holds; RequestError, which begins with `where`, if it isn't a regular file or can't be read."""
+    """The content of a file; RequestError, which begins with `where`, if it isn't a regular file or can't be read."""
     try:
         text = read_text(path, LARGEST_FILE)
     except OSError as error:
@@ -31,7 +31,7 @@ def read(path: Path, where: str) -> Any:
 
 
 def parse(text: str, where: str) -> Any:
-    """What a text holds; RequestError, which begins with `where`, if it can't be read."""
+    """The content of a text; RequestError, which begins with `where`, if it can't be read."""
     if len(text) > LARGEST_FILE:
         raise RequestError(f"{where}: more than {LARGEST_FILE:,} bytes")
     try:

@@ -1,4 +1,4 @@
-"""What goes to the terminal: text that does nothing to it, also where it is closed, full or not UTF-8."""
+"""Output to the terminal: printable text only, also where the stream is closed, full or not UTF-8."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def bars() -> TextIO:
 
 
 def hides_bars() -> bool | None:
-    """What tqdm takes as `disable`: few words are wanted, or the cursor can't be moved; None: if it is no terminal."""
+    """The argument `disable` of tqdm: True if quiet or if the cursor can't be moved; None: if it is no terminal."""
     return True if verbosity == Verbosity.QUIET or _is_dumb() else None
 
 

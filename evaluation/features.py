@@ -39,7 +39,7 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """What an encoder says of each image, and what is known of it.
+    """Features of the images of each split, with their targets and weights.
 
     Attributes:
         features: space -> split -> float32 [N, d], memory-mapped.

@@ -175,7 +175,7 @@ def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], l
 
 
 def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
-    """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
+    """Name of a record's data set or method for people: of a class from outside its `name` instead of its path."""
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
 
 

@@ -29,7 +29,7 @@ EXACT, SINGLE = 1e-9, 1e-5
 
 @dataclass
 class Verification:
-    """What was checked.
+    """The result of a check.
 
     Attributes:
         found: path -> record, as they were read.
@@ -44,7 +44,7 @@ class Verification:
     findings: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """For the terminal."""
+        """The findings and a summary, as lines for a terminal."""
         found = f"{len(self.findings)} finding{'s' * (len(self.findings) > 1)}"
         verdict = found if self.findings else "all as recorded"
         told = f"{len(self.found)} records, {verdict}: {self.recomputed} figures were recomputed from what each test "

@@ -1,4 +1,4 @@
-"""What a request needs of the machine: found out before anything is written."""
+"""Checks of a request before anything is written: folders, files, devices, launchers, names."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 RUNS = "results/runs"
-"""Where runs lie unless `--out` says otherwise."""
+"""The default of `--out`."""
 MOST_JOBS = 1024
 """Cells side by side, and machines or devices for one: more is a mistake."""
 

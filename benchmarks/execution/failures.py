@@ -1,4 +1,4 @@
-"""Why a cell failed, in words that say what to do next."""
+"""Reasons of failures as text that says what to do next."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class BadStep:
 
 
 class Finding(Exception):
-    """Where the first NaN or infinite value came from."""
+    """Raised at the first NaN or infinite value, with its origin."""
 
     def __init__(self, step: int, what: str):
         super().__init__(what)
@@ -142,7 +142,7 @@ def _floats(values: Any) -> Iterator[Tensor]:
 
 
 def _memory(tensor: Tensor) -> tuple[int, int]:
-    """Where a tensor's values lie, and how often they were changed (inference tensors don't count)."""
+    """Address of a tensor's memory, and how often its values were changed (inference tensors don't count)."""
     return tensor.untyped_storage().data_ptr(), 0 if tensor.is_inference() else tensor._version
 
 

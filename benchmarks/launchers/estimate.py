@@ -1,4 +1,4 @@
-"""How long cells will take, going by what complete runs took."""
+"""An estimate of the time that cells will take, from complete runs."""
 
 from __future__ import annotations
 

@@ -95,6 +95,6 @@ def _differing(path: Path, before: Record, after: Record) -> list[str]:
 
 
 def _changed(before: Record, after: Record, what: str) -> list[str]:
-    """What of the code, the versions or the machine is another one."""
+    """Entries of the code, the versions or the machine that differ between two records."""
     then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
     return [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]

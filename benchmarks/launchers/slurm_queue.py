@@ -1,4 +1,4 @@
-"""What SLURM knows of jobs, asked of its commands, and what submitit's files and each cell's folder say of them."""
+"""Jobs as SLURM's commands know them, submitit's files of them, and the note on its job in each cell's folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ask_queue(needed: bool = True) -> Queue:
 
 
 def jobs() -> dict[str, str]:
-    """What this user's jobs are at, see `Queue`; one call for all of them.
+    """States of this user's jobs, see `Queue`; one call for all of them.
 
     Raises:
         NotAnswering: squeue didn't.
@@ -57,7 +57,7 @@ def jobs() -> dict[str, str]:
 
 
 def exit_state(job: str) -> str:
-    """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes).
+    """Final state of a job that has left the queue, as far as SLURM still knows (it forgets after minutes).
 
     One that was killed for want of memory could leave no word itself, so what to do is said here.
     """
@@ -86,12 +86,12 @@ def note_job(run: RunFolder, job: str, cancelled: bool = False) -> None:
 
 
 def folder_of(out: Path) -> Path:
-    """Where submitit's files lie in the folder of all runs."""
+    """Folder of submitit's files in the folder of all runs."""
     return out / ".jobs"
 
 
 def log_of(out: Path, job: str) -> Path:
-    """What a job's first task said before its cell had a log."""
+    """Standard error of a job's first task, from before its cell had a log."""
     return folder_of(out) / file_name(job, "_0_log.err")
 
 

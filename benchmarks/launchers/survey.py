@@ -1,4 +1,4 @@
-"""What has become of every cell of a folder, whoever started it, and ending them."""
+"""States of all cells of a folder, whoever started them, and cancelling them."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def report(out: Path) -> str:
 
 
 def _command(run: RunFolder) -> list[str]:
-    """What a cell was started with, quoted anew, since a folder may be from anywhere; empty if it can't be told."""
+    """The command that a cell was started with, quoted anew since a folder may be from anywhere; empty if unknown."""
     with suppress(BadJson, ValueError):
         words = shlex.split(run.read_config().launch.command)
         return [printable(shlex.join(words))] if words[:1] == ["bench"] else []

@@ -88,7 +88,7 @@ class Cell:
         return [entry["label"] for entry in self.experiments]
 
     def folder(self, out: Path) -> Path:
-        """Where everything about the cell lies; its name is the cell's hash."""
+        """The run's folder; its name is the cell's hash."""
         return out / file_name(self.dataset) / file_name(self.method) / self.hash
 
 

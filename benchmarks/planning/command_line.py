@@ -1,4 +1,4 @@
-"""What is typed on the command line, taken apart: names, seeds, and settings such as `method.lr=0.1`."""
+"""Parsing of values on the command line: names, seeds, and settings such as `method.lr=0.1`."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def resolve_measures(names: list[str]) -> list[str]:
 
 
 def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
-    """What somebody has written themselves of the parts of a method: its backbone, its views."""
+    """The user's own parts of a method: its backbone, its views."""
     from disentangle_bench.methods.networks.backbones import is_own
     from disentangle_bench.methods.views import views_of
 

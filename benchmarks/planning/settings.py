@@ -84,7 +84,7 @@ class Settings:
         return dict(sorted(found.items()))
 
     def _about(self, method: str, places: dict[str, Any]) -> list[dict[str, Any]]:
-        """What is said about all methods, as far as this one has such options, and what about it by name.
+        """Settings of all methods, as far as this one has such options, and settings of this one by name.
 
         How its batches are composed is an option of the data.
         """
@@ -125,7 +125,7 @@ def _layered(settings: Sequence[dict[str, Any]], overrides: Sequence[dict[str, A
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:
-    """How a method's batches are composed, where that is part of the method; the images are those of all methods."""
+    """Options of the data that a method may set: how its batches are composed; images are the same for all methods."""
     if not isinstance(given, dict) or not given.keys() <= BATCH_OPTIONS:
         raise RequestError(
             f"method {method}: `data` may hold {' and '.join(sorted(BATCH_OPTIONS))}, got {given!r}; "

@@ -131,7 +131,7 @@ def read(name: str) -> Suite:
 
 
 def description(name: str) -> str:
-    """What a suite that ships with the package is for; nothing else of it is looked at."""
+    """The description of a suite that ships with the package; nothing else of it is checked."""
     return str(_content(name).get("description", ""))
 
 

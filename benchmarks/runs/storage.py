@@ -1,4 +1,4 @@
-"""What a run's files take, which of them can be done without, and taking a run over from another folder.
+"""Sizes of a run's files, files that can be done without, and copying a run from another folder.
 
 A folder of runs can be moved as it is: nothing in it names its own place.
 """
@@ -17,7 +17,7 @@ from disentangle_bench.files import replacing
 
 
 class MergeResult(StrEnum):
-    """What became of a run that was to be taken over."""
+    """Result of copying a run."""
 
     COPIED = "copied"
     THERE = "already there"

@@ -18,11 +18,11 @@ K = TypeVar("K")
 Unit = Literal["epochs", "images", "forward_passes", "minutes"]
 _COSTS = {"images_seen": "images seen", "forward_passes": "forward passes", "train_seconds": "training seconds"}
 TOLERANCE = 0.1
-"""How near amounts are that count as equal, as a share."""
+"""Relative difference up to which two amounts count as equal."""
 
 
 def spent(record: Record, unit: Unit) -> float:
-    """What the training of one run took, in a unit; NaN if it was not recorded."""
+    """Cost of one run's training in a unit; NaN if it was not recorded."""
     if unit == "epochs":
         value = record["provenance"].get("epoch")
     else:

@@ -43,7 +43,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         table: a line a figure: data set, measure, score, target, method, space, `n` (seeds in common), `before` and

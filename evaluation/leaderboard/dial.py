@@ -29,7 +29,7 @@ AREA = "area"
 FEWEST = 3
 """Correlations that make a curve."""
 PLACE = ("dataset", "method", "space", "measure", "score", "target")
-"""What a line of a leaderboard is of."""
+"""Columns that identify a line of a `leaderboard` frame."""
 STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
 
 
@@ -95,7 +95,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
 
 
 def _without_correlation(record: Record) -> Record | None:
-    """What tells one curve from another; None where the data have no correlation."""
+    """The record as if its data had no correlation: runs of one curve share their group then. None without one."""
     config = record["config"]
     data = config.get("data") or {}
     at = data.get("correlation")

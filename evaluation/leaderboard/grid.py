@@ -1,4 +1,4 @@
-"""What a reader sees of one data set: headings, typed cells, notes. Formats only spell it."""
+"""The table of one data set, independent of its format: headings, typed cells, notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKS = {
     "content": "saw content labels",
     UNKNOWN: "unknown which labels they saw",
 }
-"""What competes with what, in the order of the table."""
+"""Blocks of methods that compete, with their titles, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Column:
 
     @property
     def names(self) -> set[str]:
-        """What it can be asked for by: a measure (`linear@1`, `linear`), a figure (`linear@1 top1`) or a cost."""
+        """Names that select the column: its measure (`linear@1`, `linear`), figure (`linear@1 top1`) or cost."""
         if self.key is None:
             return set()
         measure, score, _ = self.key

@@ -1,4 +1,4 @@
-"""What may be concluded from a few seeds and a few test images: intervals, rank sets, and differences.
+"""Statistics of few seeds and few test images: intervals, rank sets, and differences.
 
 A figure that is a mean over N test images of n seeds varies in two ways: with the seed and with the images. With
 MS_seed, MS_image and MS_rest the mean squares of the crossed layout (seeds x images, one term each), the variance of
@@ -155,7 +155,7 @@ def column(
     blocks: Mapping[str, Hashable] | None = None,
     fixed: Collection[str] = (),
 ) -> pd.DataFrame:
-    """What one column of a table says about its rows.
+    """Means, intervals and rank sets of the rows in one column of a table.
 
     Args:
         outcomes: row name -> float or bool [n seeds, N images], the same images in every row, or [n] where there are no

@@ -112,7 +112,7 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
 
 
 def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -> dict[Line, dict[str, Any]]:
-    """What `statistics.column` says of one column.
+    """`statistics.column` of one column, by line.
 
     Of the main table's lines together, and apart from them of the others. A line whose space is wider than its score
     is valid for competes with none.
@@ -156,7 +156,7 @@ def _is_fixed(runs: Sequence[Run], outcomes: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class View:
-    """What of the tables is shown, in every format but csv.
+    """The part of the tables that is shown, in every format but csv.
 
     Attributes:
         columns: only these, see `table.grids`; all if empty.

@@ -227,7 +227,7 @@ class _Board:
         return TableCell(first.value, other_protocol=not first.comparable, notes=notes)
 
     def _chance(self, key: Key) -> float | None:
-        """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
+        """Chance level of a figure: as the protocol knows it, or as recorded beside the figure."""
         title, score, target = key
         chance = score_of(title, score).chance
         try:
@@ -247,7 +247,7 @@ def _mark(figure: Figure) -> str:
 
 
 def _untrusted(figure: Figure) -> str:
-    """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
+    """A note on a figure whose space is wider than its score is valid for; empty for any other."""
     most = exceeded_width(figure.measure, figure.score, figure.width)
     if most is None:
         return ""

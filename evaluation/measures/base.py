@@ -1,4 +1,4 @@
-"""What a measure is: a metric with its splits, its targets, its settings, a name and a version."""
+"""The class of measures: a metric with its splits, targets and settings, a name and a version."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Space:
             )
 
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What several measures need, computed by the first of them."""
+        """A value that several measures need, computed by the first of them."""
         if key not in self._known:
             self._known[key] = compute()
         return self._known[key]
@@ -183,7 +183,7 @@ class Measure:
 
     @property
     def summary(self) -> str:
-        """What it measures, in the first sentence of its function's docstring."""
+        """The first paragraph of its function's docstring."""
         function = self.run.func if isinstance(self.run, partial) else self.run
         return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
 
@@ -210,7 +210,7 @@ def measured(outcomes: dict[str, Outcome], others: dict[str, float] | None = Non
 
 
 def classified(scores: Tensor, y: np.ndarray, others: dict[str, float]) -> Measured:
-    """What a classifier with scores [N, C] for the test images of classes y [N] found: top1 by image, and the rest."""
+    """The figures of a classifier with scores [N, C] for test images of classes y [N]: top1 by image, and others."""
     predicted = scores.numpy().argmax(axis=1)  # the lowest of equal ones, as ranks count
     return measured({"top1": Outcome(predicted == y)}, others, predicted=predicted, labels=y)
 

@@ -1,4 +1,4 @@
-"""What a run leaves for the report besides figures: a sample of each space, neighbours, views.
+"""Files that a run leaves for the report besides figures: a sample of each space, neighbours, views.
 
 Everything is small (below 300 KB a run), drawn by a seed, and read back without pickle. None of it is a protocol's
 figure: those stand in the record.

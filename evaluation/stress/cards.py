@@ -125,7 +125,7 @@ def _card(
 def verdict(
     curves: dict[Truth, list[float]], base: dict[Truth, list[float]], truths: Sequence[Truth], tolerance: float
 ) -> str:
-    """What is wrong with a score under a condition, or `holds`.
+    """The verdict on a score under a condition.
 
     `undefined`; `blind` to a truth that it sees in the base; `turns`: moves back on its way; `shifted`: starts at
     another level than the base; `follows neither`: in the base it sees no truth.

@@ -1,4 +1,4 @@
-"""What a suite comes to, without planning it: its data need not be there."""
+"""The card of a suite, made without planning it: its data need not be there."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def as_request_error(text: str, file: Path | str = "") -> Iterator[None]:
 
 
 def unanswered() -> str | None:
-    """Why the Hub isn't asked: downloads are forbidden, or it doesn't answer; None if it does."""
+    """The reason not to ask the Hub: downloads are forbidden, or it doesn't answer. None if it answers."""
     from huggingface_hub import constants
 
     if os.environ.get(OFFLINE):
@@ -59,7 +59,7 @@ def check_timm(encoder: str, name: str) -> None:
 
 
 def note_of(text: str, path: Path, untrained: bool) -> Note:
-    """What a file of this suite, or the one in a run's folder, says of itself."""
+    """The note in an encoder's file of this suite, or in the one in a run's folder."""
     file = path / "encoder.safetensors" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise RequestError(f"--encoder {text}: there is no {file.name} in this folder (a run's is DATASET/METHOD/HASH)")

@@ -53,7 +53,7 @@ from disentangle_bench.methods.pretrained.encoder import Encoder
 
 @dataclass(frozen=True)
 class GivenEncoder:
-    """What is to be judged.
+    """The encoder, or the features, to be judged.
 
     Attributes:
         encoder: as `--encoder` says; empty where features are given.
@@ -173,7 +173,7 @@ def _held(run: RunFolder) -> Iterator[None]:
 
 
 def _measured(given: GivenEncoder, loaded: _Loaded, cell: Cell, data: ImageDataModule, run: RunFolder) -> Measurements:
-    """What was measured, and the seconds of encoding with it. Raises RequestError."""
+    """The measurements, with the seconds of encoding. Raises RequestError."""
     start, bank = time.perf_counter(), loaded.bank
     progress = ProgressBar(run)
     try:

@@ -157,7 +157,7 @@ class Judged:
 
 
 def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]:
-    """What the records say of each claim.
+    """A verdict on each claim, from the records.
 
     The differences by seed and test image are a crossed layout, as in `compare`; their mean has the interval of
     `statistics.Layout`. A claim with a smallest difference that matters, d,

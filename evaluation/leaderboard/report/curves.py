@@ -14,7 +14,7 @@ POINTS = 200
 
 
 def read(run: Path) -> pd.DataFrame:
-    """What a run logged while it trained: columns `step`, `name`, `value`, sorted by name and step.
+    """Values that a run logged while it trained: columns `step`, `name`, `value`, sorted by name and step.
 
     A run that was interrupted has several attempts; where two logged the same step, the later one counts. Values that
     are no finite numbers are left out, files that can't be read too. A run without logs gives an empty frame.

@@ -1,4 +1,4 @@
-"""What one run looks like: maps of its spaces, neighbours, views, the confusions of its linear probe, swaps."""
+"""Pictures of one run: maps of its spaces, neighbours, views, the linear probe's confusion matrix, reconstructions."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) ->
 
 
 def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
-    """What the probe of the first column took for what, from the run's outcomes."""
+    """The confusion matrix of the first column's probe, from the run's outcomes."""
     from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, read_outcomes
 
     try:

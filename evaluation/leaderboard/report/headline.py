@@ -48,7 +48,7 @@ def criteria(part: pd.DataFrame) -> list[Key]:
 
 
 def leaks(keys: Iterable[Key]) -> list[Key]:
-    """Columns of leakage."""
+    """Keys of the columns of leakage."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     return [k for k in keys if MEASURES[k[0]].name == LEAKAGE and MEASURES[k[0]].scores[k[1]].direction]

@@ -68,7 +68,7 @@ def style(k: int) -> dict[str, Any]:
 
 
 class Shade(NamedTuple):
-    """What points of a map are coloured by.
+    """A target that colours the points of a map.
 
     Attributes:
         name: of the target.

@@ -48,7 +48,7 @@ def console(
 
 
 def _legend(cells: Sequence[TableCell]) -> str:
-    """How to read a cell, as far as there is something to read."""
+    """How to read a cell, naming only the parts that some cell has."""
     half = any(not math.isnan(cell.half) for cell in cells)
     ranked = any(cell.ranks is not None for cell in cells)
     text = f"93.6{' ±2.5' if half else ''}{' 1-4' if ranked else ''}: the mean over seeds (n)"
@@ -59,7 +59,7 @@ def _legend(cells: Sequence[TableCell]) -> str:
 
 
 def screen_of(width: int, colour: bool) -> tuple[Console, io.StringIO]:
-    """What rich prints to, and the text that comes of it.
+    """A console of rich, and the file that it writes to.
 
     Args:
         width: in characters, at least `NARROWEST`.

@@ -145,7 +145,7 @@ def under_group(column: Column) -> str:
 
 
 def about(title: str) -> str:
-    """What a measure is, for who points at its name: its summary, splits, chance levels and source."""
+    """Tooltip of a measure: its summary, splits, chance levels and source."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     if title == COST:

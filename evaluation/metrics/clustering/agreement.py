@@ -56,7 +56,7 @@ def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[n
 
 
 def nmi_terms(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What each of N samples contributes to the NMI: float64 [N], of which it is the mean.
+    """Terms of the NMI by sample, float64 [N], whose mean it is.
 
     The NMI is a function of the shares p_ij of the table of labels and clusters; a sample in cell (i, j) moves it along
     (delta_ij - p), and a term is the NMI and that first-order move (the influence curve; Hampel, J. Am. Stat. Assoc.

@@ -29,7 +29,7 @@ L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 COARSE_GRID = (1.0, 1e-2, 1e-4, 1e-5)
 """Strengths for many heads on many samples, each fitted once."""
 PATH_TOLERANCE, COARSE_TOLERANCE = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-3, "ftol": 1e-6}
-"""Where the search for one strength ends: before the one chosen is refitted, and where it is not."""
+"""Tolerances of the search for one strength: where the one chosen is refitted, and where it is not."""
 SMALL = 2**26
 """Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
 
