@@ -252,12 +252,7 @@ def test_resources_change_neither_hash_nor_plan(stub, tmp_path):
         ),
         ("srun", "", ["--jobs", "4"], "a cluster's: --set resources.max_parallel=4"),
         ("srun", "", ["--set", "resources.gpus_per_node=2", "--set", "precision=fp32"], "resources.gpus_per_node is 2"),
-        (
-            "srun",
-            "",
-            ["--set", "precision=auto"],
-            "auto can't be told",
-        ),
+        ("srun", "", ["--set", "precision=auto"], "auto can't be told"),
     ],
 )
 def test_what_stands_in_the_way_is_one_line(stub, tmp_path, monkeypatch, capsys, command, script, arguments, message):
