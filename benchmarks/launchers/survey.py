@@ -129,7 +129,14 @@ def report(out: Path) -> str:
         "run": [one.run.hash if one.has_namesakes else "" for one in surveyed],
         "why": ["" if one.found.state in EXPLAINED else one.detail for one in surveyed],
     }
-    parts = [tabulate({name: cells for name, cells in columns.items() if any(cells)}, "keys", maxcolwidths=60)]
+    parts = [
+        tabulate(
+            {name: cells for name, cells in columns.items() if any(cells)},
+            "keys",
+            maxcolwidths=60,
+            disable_numparse=True,
+        )
+    ]
     if any(one.has_namesakes for one in surveyed):
         parts.append(
             "Cells of one name differ in what stands in brackets. To drop one that is no longer wanted, as of code "
@@ -155,6 +162,9 @@ def _command(run: RunFolder) -> list[str]:
 
 
 def _age(since: float) -> str:
+    """`3 h`: time since a moment in seconds since 1970; empty for 0, an unknown one."""
+    if not since:
+        return ""
     seconds = max(int(time.time() - since), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

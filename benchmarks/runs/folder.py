@@ -134,7 +134,7 @@ class Snapshot:
     Attributes:
         state: the answer.
         detail: why it failed, waits, stopped or can't be told.
-        since: start of what it does now, or end of what it did (seconds since 1970).
+        since: start of what it does now, or end of what it did (seconds since 1970); 0: unknown.
         progress: the last it said.
         holder: process that is at it.
         launcher: living `bench run` that will start it, or has; one of another machine is taken to live.
