@@ -83,7 +83,7 @@ class Parser(ArgumentParser):
         return re.sub(r"--[a-z]\w+", lambda option: option[0].replace("_", "-"), text).rstrip("\n") + "\n"
 
     def get_completion_script(self, completion_type: str, **given: Any) -> str:
-        """With the names of methods, data sets, suites and measures in it."""
+        """The completion script, with the names of methods, data sets, suites and measures in it."""
         shell = completion_type.removeprefix("shtab-")
         if shell != completion_type:
             from disentangle_bench.benchmarks import completion
@@ -140,7 +140,7 @@ def make_parser() -> ArgumentParser:
 
 
 def _parameters(name: str) -> list[Parameter]:
-    """Of a command, none if there is no such command."""
+    """Parameters of a command's function; none if there is no such command."""
     return list(signature(COMMANDS[name]).parameters.values()) if name in COMMANDS else []
 
 

@@ -1,4 +1,4 @@
-"""What the Tab key offers after an option or a command: the names that stand there, written into the shell's script."""
+"""Completion by the Tab key: names of methods, data sets, suites and measures in the shell's script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a request, as opposed to a run."""
+"""Errors of a request, as opposed to failures of a run."""
 
 from collections.abc import Iterable
 

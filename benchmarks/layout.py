@@ -32,7 +32,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def facts(title: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """What is known of something, below its name; what isn't is left out."""
+    """A title, and below it names with texts; empty texts are left out."""
     known = [pair for pair in pairs if pair[1].strip()]
     widest = max(len(name) for name, _ in known)
     return "\n".join([title, "-" * len(title), *(_hanging(name.ljust(widest + 2), text) for name, text in known)])

@@ -1,4 +1,4 @@
-"""What this machine offers: cores, accelerators, arithmetic; nothing here decides a result."""
+"""Resources of this machine: cores, accelerators, arithmetic; nothing here decides a result."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def count_cores() -> int:
-    """Of the processor, that this process may use."""
+    """Number of the processor's cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_devices() -> tuple[str, int]:
-    """What cells compute on: `gpu` and how many, else `cpu` and the number of cores."""
+    """The accelerator of cells: `gpu` and how many, else `cpu` and the number of cores."""
     import torch
 
     if torch.cuda.is_available():

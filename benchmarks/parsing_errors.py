@@ -1,4 +1,4 @@
-"""What the parser of the command line says of wrong words, as one line in the words of whoever typed them."""
+"""Errors of the command line's parser, as one line in the words of whoever typed it."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from disentangle_bench.files import read_text
 LARGEST_FILE = 100_000
 """Bytes of a YAML text; reading more takes seconds."""
 DEEPEST = 50
-"""Lists and mappings inside of each other."""
+"""Most levels of lists and mappings inside of each other."""
 MOST_VALUES = 100_000
-"""That a text may hold once its aliases are written out."""
+"""Most values in a text once its aliases are written out."""
 
 
 def read(path: Path, where: str) -> Any:
-    """What a file holds; RequestError, which begins with `where`, if it isn't a regular file or can't be read."""
+    """The content of a file; RequestError, which begins with `where`, if it isn't a regular file or can't be read."""
     try:
         text = read_text(path, LARGEST_FILE)
     except OSError as error:
@@ -31,7 +31,7 @@ def read(path: Path, where: str) -> Any:
 
 
 def parse(text: str, where: str) -> Any:
-    """What a text holds; RequestError, which begins with `where`, if it can't be read."""
+    """The content of a text; RequestError, which begins with `where`, if it can't be read."""
     if len(text) > LARGEST_FILE:
         raise RequestError(f"{where}: more than {LARGEST_FILE:,} bytes")
     try:
@@ -73,11 +73,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
     def as_text(self, node: yaml.ScalarNode) -> str:
-        """2020-01-01 is what it looks like."""
+        """Read a date such as 2020-01-01 as text."""
         return str(node.value)
 
     def refuse(self, node: yaml.Node) -> NoReturn:
-        """Of a kind that JSON, and so a record, doesn't have."""
+        """Refuse a value of a kind that JSON, and so a record, doesn't have."""
         raise yaml.YAMLError(f"{node.tag.rpartition(':')[2]} at line {node.start_mark.line + 1} is no plain value")
 
 

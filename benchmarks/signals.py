@@ -33,7 +33,7 @@ def install() -> None:
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """For a command: within it the polite kill and a closed terminal do what Ctrl-C does, so that it tidies up."""
+    """Have SIGTERM and SIGHUP do what Ctrl-C does within the block, so that a command tidies up."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is signal.SIG_DFL:
@@ -58,7 +58,7 @@ def check() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Within it a signal sets the flag and nothing else; Interrupted is raised after it."""
+    """Within the block a signal only sets the flag; Interrupted is raised after the block."""
     global _deferred
     _deferred = True
     try:

@@ -1,4 +1,4 @@
-"""What goes to the terminal: text that does nothing to it, also where it is closed, full or not UTF-8."""
+"""Output to the terminal: printable text only, also where the stream is closed, full or not UTF-8."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Verbosity(IntEnum):
 
 
 verbosity = Verbosity.NORMAL
-"""Of this process, as its command line says."""
+"""Verbosity of this process, as its command line says."""
 
 
 class Shape(TypedDict):
-    """Of standard output: characters in a line, and whether it is a terminal, which shows colours."""
+    """Shape of standard output: characters in a line, and whether colours are shown."""
 
     width: int
     colour: bool
@@ -52,28 +52,28 @@ class Plain(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
-        """Of the stream."""
+        """Encoding of the stream."""
         return self.stream.encoding
 
     def writable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def isatty(self) -> bool:
-        """Whether people see it at once: none do once it is closed."""
+        """Whether the stream is an open terminal."""
         return not self.stream.closed and self.stream.isatty()
 
     def fileno(self) -> int:
-        """Of the stream."""
+        """File descriptor of the stream."""
         return self.stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write it. Raises BrokenPipeError if nobody reads any more, OutputLost if it can't be written."""
+        """Write a text. Raises BrokenPipeError if nobody reads any more, OutputLost if it can't be written."""
         with _output_errors():
             return self.stream.write("".join(c if c in "\n\t" else spelled(c) for c in text))
 
     def flush(self) -> None:
-        """The same."""
+        """Flush the stream; errors as of `write`."""
         with _output_errors():
             self.stream.flush()
 
@@ -90,7 +90,7 @@ def _output_errors() -> Iterator[None]:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Within it standard output and error are `Plain`; bars, which move the cursor, use `bars()`."""
+    """Make standard output and error `Plain` within the block; bars, which move the cursor, use `bars()`."""
     for number in range(3):  # what is closed would be the number of the next file that is opened
         try:
             os.fstat(number)
@@ -111,7 +111,7 @@ def bars() -> TextIO:
 
 
 def hides_bars() -> bool | None:
-    """What tqdm takes as `disable`: few words are wanted, or the cursor can't be moved; None: if it is no terminal."""
+    """The argument `disable` of tqdm: True if quiet or if the cursor can't be moved; None: if it is no terminal."""
     return True if verbosity == Verbosity.QUIET or _is_dumb() else None
 
 
@@ -121,7 +121,7 @@ def _is_dumb() -> bool:
 
 
 def shape() -> Shape:
-    """What a table must fit."""
+    """The shape that a table must fit."""
     return {"width": shutil.get_terminal_size().columns, "colour": sys.stdout.isatty() and not _is_dumb()}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -24,22 +24,16 @@ from disentangle_bench.json_files import read_mapping, write_json
 
 Embed = Callable[[Tensor], dict[str, Tensor]]
 NOTE = "note.json"
-MOST_IMAGES, MOST_BYTES, FEW_BYTES = 512, 2**30, 2**28
-"""Encoded at a time, if they take at most so many bytes as float32, else so many as take these few: what a network
-makes of large images inside takes much more than they do."""
-log = logging.getLogger(__name__)
 WEIGHTS = "weights.npy"
-
-
-class Batches(Protocol):
-    """A loader of batch dicts, in order, each image once."""
-
-    def __iter__(self): ...
+MOST_IMAGES, MOST_BYTES, FEW_BYTES = 512, 2**30, 2**28
+"""Images encoded at a time: so many, or if these take more bytes as float32 than the second number, as many as take the
+third (a network's activations take much more memory than its input)."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """What an encoder says of each image, and what is known of it.
+    """Features of the images of each split, with their targets and weights.
 
     Attributes:
         features: space -> split -> float32 [N, d], memory-mapped.
@@ -96,7 +90,7 @@ def inference_mode(module: nn.Module) -> Iterator[None]:
 def encode(
     module: nn.Module,
     embed: Embed,
-    loaders: dict[str, Batches],
+    loaders: dict[str, Iterable],
     folder: Path,
     key: dict[str, str],
     progress: Callable[[Iterable, str], Iterable] = lambda batches, split: batches,
@@ -111,7 +105,7 @@ def encode(
     Args:
         module: the network behind `embed`; put in evaluation mode meanwhile.
         embed: uint8 images [B, C, H, W] -> space -> [B, d].
-        loaders: split -> batches, in order and complete; of a process group, this process's part.
+        loaders: split -> batch dicts, in order, each image once; of a process group, this process's part.
         folder: where the bank lies: `<folder>/<split>/spaces/<space>.f32`, rows of float32.
         key: what the bank depends on (hash of the encoder, fingerprint of the data).
         progress: wraps the batches of a split, for a progress bar.

@@ -27,8 +27,8 @@ class OnlineProbe(L.Callback):
     leakage of the domain the `normalized` one of `metrics.invariance.domain_leakage` (0: as a guess, 1: all).
 
     Args:
-        fit: batches of images and labels to learn from: dicts with `image` and the two keys, or (images, labels). Of
-            several processes, each encodes its share of the batches.
+        fit: batches of images and labels to learn from: dicts with `image` and the two keys, or (images, labels) where
+            no domain is asked for. Of several processes, each encodes its share of the batches.
         held_out: batches to score on.
         num_classes: of the content.
         content: key of the content's labels in a batch.
@@ -71,7 +71,9 @@ class OnlineProbe(L.Callback):
         """
         data.setup()
         specs = [spec for spec in data.targets if spec.discrete]
-        content = next(spec for spec in specs if spec.role == "content")
+        content = next((spec for spec in specs if spec.role == "content"), None)
+        if content is None:
+            raise ValueError(f"OnlineProbe: {data.name} has no content target with classes to read")
         domain = next((spec for spec in specs if spec.role == "domain"), None)
         known = {} if domain is None else {"domain": domain.key, "num_domains": domain.size}
         fit, held_out = (_sample(data.eval_dataloader(split).dataset, images) for split in ("probe", "probe_val"))
@@ -109,6 +111,10 @@ class OnlineProbe(L.Callback):
 
     def _labels(self, batch: Any, key: str) -> Tensor:
         if not isinstance(batch, Mapping):
+            if self.domain is not None:
+                raise TypeError(
+                    "OnlineProbe: labels of content and domain are told apart in batches that are dicts only"
+                )
             return batch[1]
         if key not in batch:
             raise KeyError(f"OnlineProbe: no labels {key!r} in a batch; there are {', '.join(map(str, batch))}")

@@ -1,4 +1,4 @@
-"""What each test image contributes to a figure: kept beside the record, so that anyone recomputes and compares it.
+"""Outcomes: the contribution of each test image to a figure, kept beside the record so that anyone can recompute it.
 
 Of a measure that is a mean over test images, `outcomes.npz` in a run's folder holds the terms of that mean (right or
 wrong, or a number), and the class or cluster that each image was given. Bits are packed; there are no pickles in it.
@@ -32,7 +32,7 @@ class BadOutcomes(ValueError):
 
 
 class Key(NamedTuple):
-    """Which figure: as in a row of the record, and the name of the score (or of the ids, such as `predicted`)."""
+    """The key of a figure: as in a row of the record, and the name of the score (or of ids, such as `predicted`)."""
 
     measure: str
     space: str
@@ -77,7 +77,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a measure found.
+    """The result of one measurement.
 
     Attributes:
         scores: the figures.
@@ -174,7 +174,7 @@ def read_outcomes(path: Path) -> Outcomes:
 
 
 def has_outcomes(found: Measured | Mapping[str, float]) -> Measured:
-    """What a measure returned, as `Measured`: plain scores have no outcomes."""
+    """A measure's result as `Measured`: plain scores have no outcomes."""
     return found if isinstance(found, Measured) else Measured(dict(found))
 
 

@@ -1,4 +1,4 @@
-"""What a record must hold: its parts, their kinds, and the range of each figure, as the protocol knows it."""
+"""Checks of a record: its parts, their types, and the range of each figure, as the protocol knows it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _OPTIONAL: dict[str, dict[str, tuple[type, ...]]] = {
 
 
 def wrong(record: dict[str, Any]) -> Iterator[str]:
-    """What is wrong with a record of this schema; whoever asks stops at the first."""
+    """Problems in a record of this schema. Callers stop at the first: what follows rests on it."""
     yield from _misses(record, _PARTS)
     yield from _misses(record["cell"], _CELL, "cell.")
     for part, kinds in _OPTIONAL.items():

@@ -24,13 +24,13 @@ CODE = "own_code.py"
 SPACE = "features"
 """The space that every method offers, and that speaks for one that names no other."""
 UNKNOWN, USER = "unknown", "its user"
-"""Of an encoder from elsewhere: the label that stands for what nobody knows, and who says what it saw."""
+"""For an encoder from elsewhere: its label if nobody knows which labels it saw, and who says it where its user does."""
 LOCATION_OPTIONS = frozenset({"root", "cache_dir", "feed", "num_workers"})
 """Options of a data set that say where it lies and how it is fed, not what it is: no figure follows them."""
 
 
 class CellEntry(TypedDict):
-    """Which cell of the matrix; `hash` is of all that decides the result, `settings` of that without the seed."""
+    """The cell of a record; `hash` covers all that decides the result, `settings` the same without the seed."""
 
     dataset: str
     method: str
@@ -175,8 +175,13 @@ def find_records(folder: Path, deep: bool = True) -> tuple[dict[Path, Record], l
 
 
 def display_name(record: Record, what: Literal["dataset", "method"]) -> str:
-    """What people call the data set or method of a record: the `name` of a class from outside, for its path."""
+    """Name of a record's data set or method for people: of a class from outside its `name` instead of its path."""
     return str(record["config"].get("names", {}).get(what) or record["cell"][what])
+
+
+def seconds_taken(record: Record) -> float:
+    """Seconds that a run took to train and to judge; 0 where its record doesn't tell."""
+    return sum(float(record["cost"].get(part) or 0.0) for part in ("train_seconds", "eval_seconds"))
 
 
 def different_figures(before: Record, after: Record) -> list[tuple[str, float, float | None]]:

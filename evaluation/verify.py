@@ -24,12 +24,12 @@ from disentangle_bench.files import file_name, printable, replacing
 
 RECORDS, TABLE = "records", "leaderboard.md"
 EXACT, SINGLE = 1e-9, 1e-5
-"""By which a figure may differ from its outcomes: right or wrong, and numbers, which are stored in single precision."""
+"""Largest difference between a figure and its outcomes: of bits, and of numbers stored in single precision."""
 
 
 @dataclass
 class Verification:
-    """What was checked.
+    """The result of a check.
 
     Attributes:
         found: path -> record, as they were read.
@@ -44,7 +44,7 @@ class Verification:
     findings: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        """For the terminal."""
+        """The findings and a summary, as lines for a terminal."""
         found = f"{len(self.findings)} finding{'s' * (len(self.findings) > 1)}"
         verdict = found if self.findings else "all as recorded"
         told = f"{len(self.found)} records, {verdict}: {self.recomputed} figures were recomputed from what each test "
@@ -64,7 +64,12 @@ def export_board(found: Mapping[Path, Record], to: Path) -> Path:
 
     Returns:
         The table's file.
+
+    Raises:
+        ValueError: no runs are given; a board that is there stays.
     """
+    if not found:
+        raise ValueError("no runs to make a board of")
     to.mkdir(parents=True, exist_ok=True)
     staged, old = to / f".{RECORDS}.tmp", to / f".{RECORDS}.old.tmp"
     if old.exists() and not (to / RECORDS).exists():  # an earlier export was killed between the two

@@ -136,7 +136,7 @@ def _is_incomplete(request: Suite, folder: Path) -> bool:
 
 
 def next_steps(folder: Path) -> str:
-    """What people do with complete runs."""
+    """Hints at commands for complete runs."""
     where = "" if folder == Path(preconditions.RUNS) else f" --out {shlex.quote(str(folder))}"
     return (
         "next\n"

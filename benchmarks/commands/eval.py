@@ -100,7 +100,7 @@ def command(
 
 
 def _roles(text: str) -> tuple[str, ...]:
-    """Of `none`, or of roles with commas between."""
+    """Roles in a text: `none`, or names of roles separated by commas."""
     from typing import get_args
 
     from disentangle_bench.datamodules.targets import Role

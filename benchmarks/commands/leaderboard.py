@@ -52,6 +52,9 @@ def command(
     if to is not None:
         preconditions.check_target(Path(to))
     if board:
+        texts = {"format": format, "measures": measures, "spaces": spaces, "columns": columns, "sort": sort, "to": to}
+        if given := [*(option for option, text in texts.items() if text), *["transpose"] * transpose]:
+            raise RequestError(f"--{given[0]} is of a table without a board: a board has all that its runs measured")
         preconditions.check_board(Path(board))
     found, problems = records.find_records(Path(out))
     preconditions.name_skipped(problems)
@@ -60,18 +63,19 @@ def command(
     if board:
         from disentangle_bench.evaluation.verify import export_board
 
+        if not chosen:
+            raise RequestError(f"--board {board}: none of the runs in {out} can stand on it")
         print(export_board(chosen, Path(board)))
         return 0
     form = format or ("table" if to is None and sys.stdout.isatty() else "md")
     if form == "csv" and (columns or sort or transpose):
         raise RequestError("--columns, --sort and --transpose are of tables; csv holds every score in lines of its own")
-    asked = {"measure": names_in(measures or ""), "space": names_in(spaces or "")}
-    for kind, names in asked.items():
-        there = {row[kind] for record in chosen.values() for row in record["metrics"]}  # type: ignore[literal-required]
-        preconditions.require_known(kind, names, there | {name.partition("@")[0] for name in there})
-    frame = summary.leaderboard(chosen, asked["measure"], asked["space"])
+    asked, rows = names_in(measures or ""), names_in(spaces or "")
+    preconditions.require_recorded("measure", asked, chosen.values())
+    preconditions.require_recorded("space", rows, chosen.values())
+    frame = summary.leaderboard(chosen, asked, rows)
     view = summary.View(names_in(columns or ""), sort, transpose)
-    shown = column_names(frame) | {dial.MEASURE, dial.AREA}
+    shown = column_names(frame) | ({dial.MEASURE, dial.AREA} if frame.attrs.get("dials") else set())
     preconditions.require_known("column", [*view.columns, *([sort] if sort else [])], shown)
     if form == "table" and to is None:
         terminal.show(summary.to_console(frame, problems, view, **terminal.shape()))

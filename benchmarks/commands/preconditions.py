@@ -1,4 +1,4 @@
-"""What a request needs of the machine: found out before anything is written."""
+"""Checks of a request before anything is written: folders, files, devices, launchers, names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from disentangle_bench import extras
 from disentangle_bench.benchmarks import machine
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 RUNS = "results/runs"
-"""Where runs lie unless `--out` says otherwise."""
+"""The default of `--out`."""
 MOST_JOBS = 1024
 """Cells side by side, and machines or devices for one: more is a mistake."""
 
@@ -157,6 +157,12 @@ def require_known(kind: str, names: Iterable[str], known: Iterable[str]) -> None
     for name in names:
         if name not in known:
             raise unknown(kind, name, known)
+
+
+def require_recorded(kind: Literal["measure", "space"], names: Iterable[str], records: Iterable[Record]) -> None:
+    """Raise RequestError for the first name that stands in no record; measures go by title (`linear@1`) or name."""
+    there = {row[kind] for record in records for row in record["metrics"]}
+    require_known(kind, names, there | {name.partition("@")[0] for name in there})
 
 
 def check_board(folder: Path) -> None:

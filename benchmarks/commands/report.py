@@ -25,6 +25,7 @@ def command(
         logger: wandb: log the report, with its tables and pictures, as an artifact too.
     """
     from disentangle_bench.benchmarks.planning.claims import read
+    from disentangle_bench.evaluation.leaderboard.compare import NothingToCompare
     from disentangle_bench.evaluation.leaderboard.report.page import build
 
     preconditions.require_runs(Path(out))
@@ -32,7 +33,7 @@ def command(
     preconditions.require_wandb(logger)
     try:
         page = build(Path(out), Path(to), baseline, claims=read([]))
-    except ValueError as error:
+    except NothingToCompare as error:
         raise RequestError(f"--baseline: {error}") from error
     if logger == "wandb":
         from disentangle_bench.benchmarks.execution.loggers import log_report

@@ -33,6 +33,5 @@ def command(folder: str, *, retrain: int = 0) -> int:
         from disentangle_bench.benchmarks.launchers.rerun import differences
 
         report.findings += differences(report.found, retrain)
-        print(f"{min(retrain, len(report.found))} of {len(report.found)} runs were trained and judged again")
     print(*map(fitted, report.text().splitlines()), sep="\n")
     return 1 if report.findings else 0

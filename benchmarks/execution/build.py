@@ -45,7 +45,7 @@ def build_method(cell: Cell, data: ImageDataModule) -> Method:
 
 
 def own_code_of(cell: Cell) -> list[str]:
-    """What the user has written themselves of the cell's data set, method, their parts and its measures, file by file.
+    """The user's own code behind the cell's data set, method, their parts and its measures, file by file.
 
     Returns:
         The texts, see `as_pieces`; none where all is this package's.

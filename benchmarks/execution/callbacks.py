@@ -1,4 +1,4 @@
-"""What watches the training of a cell."""
+"""Lightning callbacks of a cell's training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SAVE_SECONDS = "DISENTANGLE_BENCH_SAVE_SECONDS"
 
 
 def _loss(outputs: Any) -> Tensor | None:
-    """What `training_step` returned as loss; a method that optimises by hand need not return one."""
+    """The loss that `training_step` returned; a method that optimises by hand need not return one."""
     return outputs.get("loss") if isinstance(outputs, dict) else outputs
 
 
@@ -81,7 +81,7 @@ class DeferredLogs(L.Callback):
         pl_module.log = log  # type: ignore[assignment,method-assign]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        """Hand on what is due."""
+        """Hand on the newest values if loggers write after this step."""
         if trainer._logger_connector.should_update_logs:
             for hand_on in self._newest.values():
                 hand_on()
@@ -117,7 +117,7 @@ class GlobalStreams(L.Callback):
         self._to_restore: list[dict[str, Any]] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """As plain values and tensors, so that the checkpoint can be read without trusting it."""
+        """The streams' states as plain values and tensors, so that no checkpoint needs pickle to be read."""
         kind, keys, *rest = np.random.get_state()  # noqa: NPY002  # other people's code draws from it
         streams = {"torch": torch.get_rng_state(), "python": random.getstate()}
         streams["numpy"] = [kind, np.asarray(keys).tolist(), *rest]
@@ -142,7 +142,7 @@ class GlobalStreams(L.Callback):
 
 
 class StepAction(IntEnum):
-    """What is to be done after a step; of several processes the most urgent one counts."""
+    """Actions after a step; of several processes the most urgent one counts."""
 
     GO_ON, SAVE, STOP, NOT_FINITE = range(4)
 

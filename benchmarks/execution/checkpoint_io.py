@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """How Lightning writes checkpoints and reads them.
+    """Lightning's reading and writing of checkpoints.
 
     A checkpoint `step=<n>.ckpt` has a `.json` beside it with its checksum and with what has been trained so far. It is
     in place only after it was synced and read back; only then the oldest of more than `KEEP` goes.
@@ -75,7 +75,7 @@ def _close_epoch(loop: dict[str, Any]) -> None:
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the checkpoint after so many steps lies."""
+    """Path of the checkpoint after so many steps."""
     return folder / f"step={step}.ckpt"
 
 
@@ -105,7 +105,7 @@ def check_owner(folder: Path, cell: str) -> None:
 
 
 def _wrong(path: Path) -> str | None:
-    """What is wrong with a checkpoint. The checksum finds damage; it is no proof of where the file comes from."""
+    """The problem with a checkpoint, or None. The checksum finds damage; it is no proof of the file's origin."""
     note = read_mapping(path.with_suffix(".json"))
     if "sha256" not in note:
         return "no checksum beside it: it was being written when the run ended, or its .json is damaged"

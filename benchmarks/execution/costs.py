@@ -1,4 +1,4 @@
-"""What a process has used: time, memory, and energy where the hardware has a meter for it (never estimated)."""
+"""Costs of a process: time, memory, and energy where the hardware has a meter for it (never estimated)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from disentangle_bench.benchmarks.execution.distributed import gather
 
 log = logging.getLogger(__name__)
 RAPL = Path("/sys/class/powercap")
-"""Where Linux shows the energy meters of the processor's packages."""
+"""Folder of Linux's energy meters of the processor's packages."""
 COUNTERS = ("energy_uj", "max_energy_range_uj")
 
 
 class Used(TypedDict):
-    """What one process has used; a plain dict, since it lies in checkpoints, which hold no class."""
+    """Costs of one process; a plain dict, since checkpoints hold no class."""
 
     seconds: float
     cpu_seconds: float
@@ -34,7 +34,7 @@ class Used(TypedDict):
 
 @dataclass(frozen=True)
 class Cost:
-    """What training a cell took: `train_seconds` by the slowest process, `ranks` by process."""
+    """Costs of training a cell: `train_seconds` by the slowest process, `ranks` by process."""
 
     train_seconds: float = 0.0
     images_seen: int = 0
@@ -126,19 +126,19 @@ def add(before: Used, now: Used) -> Used:
 
 
 class CostMeter(L.Callback):
-    """What each process has used while training, over all starts (kept in the checkpoint)."""
+    """Measures the costs of each process while training, over all starts (kept in the checkpoint)."""
 
     def __init__(self) -> None:
         self._meter: Meter | None = None
         self._before: list[Used] = []
 
     def on_fit_start(self, trainer: L.Trainer, *_: Any) -> None:
-        """Start."""
+        """Start to measure what this process uses."""
         device = trainer.strategy.root_device
         self._meter = Meter(device.index if device.type == "cuda" else None, trainer.local_rank == 0)
 
     def on_fit_end(self, *_: Any) -> None:
-        """Stop."""
+        """Keep what was used."""
         self._before, self._meter = self.ranks(), None
 
     def ranks(self) -> list[Used]:

@@ -1,4 +1,4 @@
-"""Several processes at one cell: which of them this is, who starts them, what they agree on."""
+"""Several processes at one cell: the rank of this one, who starts them, and values that they agree on."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def processes(launch: CellLaunch) -> tuple[list[int] | int, int, ClusterEnvironm
 
 
 def device_of(launch: CellLaunch) -> torch.device:
-    """Where this process trains and judges, of the devices that its cell gets on this machine."""
+    """Device that this process trains and judges on, of those that its cell gets on this machine."""
     if launch.accelerator == "cpu":
         return torch.device("cpu")
     local = int(os.environ.get("LOCAL_RANK", os.environ.get("SLURM_LOCALID", 0)))

@@ -1,4 +1,4 @@
-"""Why a cell failed, in words that say what to do next."""
+"""Reasons of failures as text that says what to do next."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ LESS_MEMORY = (
     "set a smaller data.batch_size or a smaller backbone (that is another run), or share the batch out over more "
     "--devices"
 )
-"""How a cell needs less memory."""
+"""Advice to somebody whose cell ran out of memory."""
 FEWER_JOBS = f"run fewer --jobs side by side, {LESS_MEMORY}"
-"""The same of one that shares a machine with others."""
+"""The same advice where several cells share the machine."""
 
 
 class NotFinite(RuntimeError):
@@ -66,10 +66,7 @@ def explain(error: BaseException, folder: Path | None = None, less_memory: str =
 
 
 def explain_signal(number: int) -> str:
-    """The same of a process that a signal ended, and that could say nothing itself.
-
-    SIGKILL is what a system without memory left sends.
-    """
+    """One line on a process that a signal ended; a system that is out of memory sends SIGKILL."""
     name = signal.Signals(number).name
     if number != signal.SIGKILL:
         return f"killed by {name}"
@@ -77,7 +74,7 @@ def explain_signal(number: int) -> str:
 
 
 def explain_here(error: OSError) -> str:
-    """The same of a command that writes a file of its own, such as a table."""
+    """`explain` for a command that could not write a file of its own, such as a table."""
     file = _written(error)
     return explain(error, existing(Path(file).absolute().parent) if file else None)
 

@@ -99,7 +99,7 @@ def finish(loggers: list[Logger], run: RunFolder, record: Mapping[str, Any]) -> 
 
 
 def _made(cls: type[Logger], folder: Path, cell: Cell) -> Logger:
-    """With what it takes of: a folder, the run's name and group, its tags. Addresses and keys it finds itself."""
+    """A logger made with those of these arguments that its class takes; addresses and keys it has to find itself."""
     known: dict[str, Any] = {
         "save_dir": str(folder),
         "root_dir": str(folder),
@@ -118,7 +118,7 @@ def log_leaderboard(frame: pd.DataFrame, folder: Path) -> None:
     """Log the leaderboard as a table, in a run of its own."""
     import wandb
 
-    frame = frame.drop(columns=["seeds", "runs", "values"])  # tuples, which their tables have no column for
+    frame = frame.drop(columns=["seeds", "runs", "values", "published"])  # tuples, which a table of theirs can't hold
     with wandb.init(project=PROJECT, name="leaderboard", job_type="leaderboard", dir=folder) as run:
         run.log({"leaderboard": wandb.Table(dataframe=frame.astype(object).where(frame.notna(), None))})
 

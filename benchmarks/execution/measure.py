@@ -29,7 +29,7 @@ from disentangle_bench.methods.pretrained.encoder import Encoder
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured of a cell.
+    """The measurements of a cell.
 
     Attributes:
         measures: titles of all that was measured.
@@ -108,7 +108,7 @@ def measure(
 
 
 def followed(progress: ProgressFile) -> Callable[[Iterable, str], Iterator]:
-    """What passes the batches of a split on, keeps progress up to date, and stops where the process was asked to."""
+    """A wrapper of a split's batches that keeps progress up to date, and stops where the process was asked to."""
 
     def follow(batches: Iterable, split: str) -> Iterator:
         total = len(batches)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def encode_splits(
 
 
 def _earlier(cell: Cell, run: RunFolder, encoder: str) -> Measurements:
-    """What the cell's record holds already, if it is of the same weights; damaged outcomes are measured anew."""
+    """Measurements in the cell's record, if it is of the same weights; damaged outcomes are measured anew."""
     try:
         record, outcomes = read_record(run.record), read_outcomes(run.outcomes)
     except (BadRecord, BadOutcomes):

@@ -23,7 +23,7 @@ class BadStep:
 
     Attributes:
         step: counted from 0.
-        epoch: likewise.
+        epoch: counted from 0.
         what: loss or weights.
         batch: of the epoch, -1 if it isn't known.
         index: the images' positions in the training split, of all processes.
@@ -37,7 +37,7 @@ class BadStep:
 
 
 class Finding(Exception):
-    """Where the first NaN or infinite value came from."""
+    """Raised at the first NaN or infinite value, with its origin."""
 
     def __init__(self, step: int, what: str):
         super().__init__(what)
@@ -45,7 +45,7 @@ class Finding(Exception):
 
 
 class Operations(TorchFunctionMode):
-    """Within it, the first operation whose result holds a NaN raises Finding (infinities may be meant: in masks)."""
+    """A mode in which the first operation that gives a NaN raises Finding; infinities may be meant, as in masks."""
 
     def __init__(self, step: int, inside: list[str]):
         super().__init__()
@@ -142,7 +142,7 @@ def _floats(values: Any) -> Iterator[Tensor]:
 
 
 def _memory(tensor: Tensor) -> tuple[int, int]:
-    """Where a tensor's values lie, and how often they were changed (inference tensors don't count)."""
+    """Address of a tensor's memory, and how often its values were changed (inference tensors don't count)."""
     return tensor.untyped_storage().data_ptr(), 0 if tensor.is_inference() else tensor._version
 
 

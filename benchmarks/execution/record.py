@@ -121,7 +121,7 @@ def holds(code: str, piece: str) -> bool:
 
 
 def _names(cell: Cell, method: Any, data: ImageDataModule) -> dict[str, str]:
-    """What classes that were named by their path call themselves, unless something else is known by that name."""
+    """Names of classes that were given by their path, unless something else is known by that name."""
     from disentangle_bench import datamodules, methods
 
     called = {"dataset": (cell.dataset, data.name, datamodules), "method": (cell.method, method, methods)}

@@ -84,7 +84,7 @@ def _attempt(run: RunFolder, git: dict[str, Any] | None) -> ExitStatus:
 
 
 def set_threads(count: int) -> None:
-    """Of torch, and of NumPy's and scikit-learn's libraries, for the rest of this process."""
+    """Set the threads of torch and of NumPy's and scikit-learn's libraries, for the rest of this process."""
     torch.set_num_threads(count)
     threadpool_limits(count)
 

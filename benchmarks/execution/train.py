@@ -127,7 +127,7 @@ def keep_encoder(cell: Cell, method: Method, run: RunFolder, step: int) -> None:
 
 
 def _note(cell: Cell, method: Method, step: int, whole: bool) -> dict[str, str]:
-    """What stands in a file of weights beside them (read by `methods.pretrained.files`): all that encoding needs."""
+    """The note in a file of weights, with all that encoding needs (read by `methods.pretrained.files`)."""
     note = {"dataset": cell.dataset, "method": cell.method, "cell": cell.hash, "step": str(step)}
     note |= {key: str(cell.options.get(key) or "none") for key in ("backbone", "stem")}
     plain = {

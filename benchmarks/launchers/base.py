@@ -1,4 +1,4 @@
-"""What launchers share: how cells are run, what became of them, and the one loop that starts and waits for them."""
+"""Shared by launchers: how cells are run, their results, and the one loop that starts and waits for them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Launch(CellLaunch):
     detach: bool = False
 
     def of_cell(self, slot: int) -> CellLaunch:
-        """How the cell in one of the places side by side is run: with its share of the machine's GPUs."""
+        """Launch of the cell in one of the slots side by side, with its share of the machine's GPUs."""
         first, ids = slot * self.devices, self.device_ids
         known = {part.name: getattr(self, part.name) for part in fields(CellLaunch)}
         return CellLaunch(
@@ -62,7 +62,7 @@ class Launch(CellLaunch):
 
 @dataclass
 class LaunchResult:
-    """What became of the cells: those that are complete, and each that failed with its reason."""
+    """Result of a launch: cells that are complete, and cells that failed with their reasons."""
 
     complete: list[Cell] = field(default_factory=list)
     failed: list[tuple[Cell, str]] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Handle(Protocol):
 
 
 class Starter(Protocol):
-    """What starts cells, one way or another.
+    """Starts cells.
 
     Attributes:
         slots: cells that it runs side by side.
@@ -165,7 +165,7 @@ class Scheduler:
         self.bars = ProgressBars(len(cells) + complete, complete, min(starter.slots, len(cells)))
 
     def run(self) -> LaunchResult:
-        """Until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
+        """Run until no cell is left. KeyboardInterrupt passes through after the running cells were stopped."""
         try:
             while self.pending or self.running:
                 for slot in range(self.starter.slots):
@@ -268,7 +268,7 @@ class Scheduler:
 
 @contextmanager
 def environment(left_out: Iterable[str] = (), **added: str) -> Iterator[None]:
-    """Within it this process's environment lacks some variables and has others; then it is as it was."""
+    """Leave variables out of this process's environment and add others within the block."""
     before = dict(os.environ)
     for name in left_out:
         os.environ.pop(name, None)

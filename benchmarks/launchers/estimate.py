@@ -1,4 +1,4 @@
-"""How long cells will take, going by what complete runs took."""
+"""An estimate of the time that cells will take, from complete runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import fmean
 
 from disentangle_bench.benchmarks.execution.pretrained.forecast import duration
 from disentangle_bench.benchmarks.planning.cell import Cell
-from disentangle_bench.evaluation.records import Record, find_records
+from disentangle_bench.evaluation.records import Record, find_records, seconds_taken
 
 
 def estimate(missing: list[Cell], out: Path, side_by_side: int) -> str | None:
@@ -41,11 +41,6 @@ def in_all(seconds: Sequence[float], slots: int) -> str:
     return f"about {duration(max(sum(seconds) / slots, *seconds))}"
 
 
-def taken(record: Record) -> float:
-    """Seconds that a run took to train and to judge; 0 where its record doesn't tell."""
-    return sum(float(record["cost"].get(part) or 0.0) for part in ("train_seconds", "eval_seconds"))
-
-
 def _expected(cell: Cell, records: list[Record]) -> float | None:
     """Seconds of a cell; None if nothing tells. One that is trained already is measured only."""
     if own := [record for record in records if record["cell"]["hash"] == cell.hash]:
@@ -53,7 +48,7 @@ def _expected(cell: Cell, records: list[Record]) -> float | None:
     alike = [record for record in records if record["cell"]["settings"] == cell.settings]
     kind = (cell.dataset, cell.method, cell.suite, cell.budget)
     alike = alike or [record for record in records if _kind(record) == kind]
-    return fmean(map(taken, alike)) if alike else None
+    return fmean(map(seconds_taken, alike)) if alike else None
 
 
 def _kind(record: Record) -> tuple:

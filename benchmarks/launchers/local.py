@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for
@@ -61,11 +61,9 @@ def run(missing: list[Cell], launch: Launch, complete: int = 0) -> LaunchResult:
 
 def _announce(cell: Cell, launch: Launch) -> None:
     """Let `bench status` know of a cell that waits; what is in its way is said when it would start."""
-    try:
+    with suppress(OSError):
         if not RunFolder(cell.folder(launch.out)).config.exists():
             prepare(cell, launch)
-    except OSError:
-        pass
 
 
 class Starter:
@@ -115,11 +113,13 @@ class Process:
     def stop(self) -> None:
         """Ask it to save and end."""
         if self.exitcode() is None:
-            os.kill(self.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
         """End it at once."""
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def poll(self) -> ExitReport | None:
         """None while it is at work."""
@@ -169,16 +169,17 @@ class Subprocess(Process):
 
     def kill(self) -> None:
         """End it at once, Lightning's copies with it."""
-        os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 @contextmanager
 def own_environment() -> Iterator[None]:
-    """Within it, processes are started in an environment that makes each the first of its own.
+    """Start processes within the block as if this one were none of several.
 
-    It holds nothing of this process's place among others: several of these commands may work on one folder side by
-    side, started by `srun -n 4` for example; Lightning reads its rank when it is imported, and logs on the first only.
-    And it keeps Python from putting the user's folder first on the path.
+    Their environment lacks this process's rank: several of these commands may work on one folder side by side, started
+    by `srun -n 4` for example; Lightning reads its rank when it is imported, and logs on the first only. It also keeps
+    Python from putting the user's folder first on the path.
     """
     with environment(RANK_VARIABLES, **own_code.SAFE_PATH):
         yield

@@ -11,5 +11,5 @@ import os
 
 os.setpgid(0, 0)
 USUAL = gc.get_threshold()
-"""How often a process looks for garbage, if it isn't told otherwise."""
+"""Python's default thresholds of garbage collection."""
 gc.set_threshold(20_000, 50, 50)

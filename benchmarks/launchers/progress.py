@@ -1,4 +1,4 @@
-"""What a launcher shows of its cells: one bar over all, one for each that runs, a line for each that ended."""
+"""Progress of a launcher's cells: one bar over all, one for each that runs, a line for each that ended."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from disentangle_bench.benchmarks import terminal
 from disentangle_bench.benchmarks.launchers import Launch, run
-from disentangle_bench.benchmarks.launchers.estimate import in_all, taken
+from disentangle_bench.benchmarks.launchers.estimate import in_all
 from disentangle_bench.benchmarks.machine import count_cores, find_devices
 from disentangle_bench.benchmarks.planning.cell import Cell
 from disentangle_bench.benchmarks.runs.folder import RunFolder
-from disentangle_bench.evaluation.records import BadRecord, Record, different_figures, read_record
+from disentangle_bench.evaluation.records import BadRecord, Record, different_figures, read_record, seconds_taken
 from disentangle_bench.json_files import BadJson, from_dict
 
 
@@ -22,7 +22,7 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
     """Run the cells of some records again, elsewhere, and say which figures came out otherwise; a line each.
 
     One whose configuration is of another run (`planning.cell.contradiction`) is left out. How many there are, and how
-    long they take, is said on standard error before the first.
+    long they take, is said on standard error before the first; how many came to an end, on standard output.
 
     Args:
         found: path -> record.
@@ -63,6 +63,7 @@ def differences(found: Mapping[Path, Record], count: int) -> list[str]:
                 findings += _differing(path, found[path], read_record(RunFolder(cell.folder(launch.out)).record))
             except BadRecord as bad:
                 findings.append(f"{path}: run again, its new record is none: {bad}. Next: report it")
+    print(f"{len(outcome.complete)} of {len(found)} runs were trained and judged again")
     return findings
 
 
@@ -70,7 +71,7 @@ def _tell(again: list[Record], of: int, jobs: int) -> None:
     """Say how many runs will be run again, and how long that takes if it takes as long as it did."""
     if again and terminal.verbosity > terminal.Verbosity.QUIET:
         slots = min(jobs, len(again))
-        time = in_all([taken(record) for record in again], slots)
+        time = in_all([seconds_taken(record) for record in again], slots)
         print(
             f"bench: {len(again)} of {of} runs are run again, {slots} side by side: {time} by their recorded costs",
             file=sys.stderr,
@@ -94,6 +95,6 @@ def _differing(path: Path, before: Record, after: Record) -> list[str]:
 
 
 def _changed(before: Record, after: Record, what: str) -> list[str]:
-    """What of the code, the versions or the machine is another one."""
+    """Entries of the code, the versions or the machine that differ between two records."""
     then, now = before["provenance"].get(what, {}), after["provenance"].get(what, {})
     return [f"{name} {then.get(name)} -> {now[name]}" for name in now if then.get(name) != now[name]]

@@ -95,7 +95,7 @@ class JobHandle:
         """Jobs go on without whoever waits for them; `bench cancel` ends them."""
 
     def kill(self) -> None:
-        """Likewise."""
+        """Nothing, for the same reason."""
 
 
 class Starter:
@@ -116,7 +116,7 @@ class Starter:
         return JobHandle(run, self.jobs.get(cell.hash, ""), cell.measures, self)
 
     def queue(self) -> tuple[dict[str, str] | None, float]:
-        """What SLURM says of the jobs (None: it isn't answering), asked now and then, and when it was asked."""
+        """The jobs in SLURM's queue (None: it isn't answering), asked every `QUEUE_SECONDS`, and when it was asked."""
         if not self._asked or time.monotonic() - self._asked > QUEUE_SECONDS:
             asked = slurm_queue.ask_queue()
             if asked.jobs is None:

@@ -1,4 +1,4 @@
-"""What a job of a SLURM cluster does, once it is its turn."""
+"""The job that runs on a SLURM cluster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from disentangle_bench.benchmarks.runs.folder import ExitStatus, RunFolder
 
 
 class CellJob(Checkpointable):
-    """What a job runs: one cell. Given in again as it is after a time-out, since the cell knows where it was.
+    """Runs one cell. After a time-out the same job is queued again, and the cell goes on from its checkpoint.
 
     Args:
         folder: of the cell.

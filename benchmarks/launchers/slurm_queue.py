@@ -1,4 +1,4 @@
-"""What SLURM knows of jobs, asked of its commands, and what submitit's files and each cell's folder say of them."""
+"""Jobs as SLURM's commands know them, submitit's files of them, and the note on its job in each cell's folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from disentangle_bench.files import file_name
 from disentangle_bench.json_files import write_json
 
 LOCK = ".lock"
-"""Of whoever gives jobs in, beside submitit's files."""
+"""Name of the lock's file, beside submitit's files, that a launcher holds while it gives jobs in."""
 
 
 class NotAnswering(RuntimeError):
@@ -45,7 +46,7 @@ def ask_queue(needed: bool = True) -> Queue:
 
 
 def jobs() -> dict[str, str]:
-    """What this user's jobs are at, see `Queue`; one call for all of them.
+    """States of this user's jobs, see `Queue`; one call for all of them.
 
     Raises:
         NotAnswering: squeue didn't.
@@ -56,7 +57,7 @@ def jobs() -> dict[str, str]:
 
 
 def exit_state(job: str) -> str:
-    """How a job that is no longer in the queue ended, as far as SLURM still knows (it forgets after minutes).
+    """Final state of a job that has left the queue, as far as SLURM still knows (it forgets after minutes).
 
     One that was killed for want of memory could leave no word itself, so what to do is said here.
     """
@@ -85,12 +86,12 @@ def note_job(run: RunFolder, job: str, cancelled: bool = False) -> None:
 
 
 def folder_of(out: Path) -> Path:
-    """Where submitit's files lie in the folder of all runs."""
+    """Folder of submitit's files in the folder of all runs."""
     return out / ".jobs"
 
 
 def log_of(out: Path, job: str) -> Path:
-    """What a job's first task said before its cell had a log."""
+    """Standard error of a job's first task, from before its cell had a log."""
     return folder_of(out) / file_name(job, "_0_log.err")
 
 
@@ -98,9 +99,10 @@ def sweep(out: Path, queued: dict[str, str]) -> None:
     """Remove submitit's files of jobs that are over and that no cell names, and those of no job at all."""
     named = {job.id for run in RunFolder.all_in(out) if (job := run.read_job())}
     kept = {job.partition("_")[0] for job in named | queued.keys()}
-    for path in folder_of(out).iterdir():
-        if path.name.partition("_")[0] not in kept and path.name != LOCK:
-            path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # another launcher has removed the folder, which was empty
+        for path in folder_of(out).iterdir():
+            if path.name.partition("_")[0] not in kept and path.name != LOCK:
+                path.unlink(missing_ok=True)
 
 
 def _call(*command: str) -> str:

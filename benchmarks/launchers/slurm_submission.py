@@ -28,11 +28,11 @@ from disentangle_bench.benchmarks.runs.folder import RunFolder
 from disentangle_bench.datamodules.batches.loader import MOST_WORKERS, workers_for
 
 GPU_OPTIONS = {"gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task"}
-"""Of sbatch: whoever gives one of them has said which GPUs a job gets."""
+"""Options of sbatch by which a user says which GPUs a job gets; ours is then left out."""
 CORES = 4
 """For each process of a job where the suite says no number of threads: what measures fit is fitted on the processor."""
 MOST_JOBS = 1000
-"""In one array: what SLURM takes unless a site says otherwise (MaxArraySize)."""
+"""Most jobs in one array: SLURM's default of MaxArraySize."""
 ENVIRONMENT = [
     *(f"export {name}={value}" for name, value in own_code.SAFE_PATH.items()),
     *(f"unset {name}" for name in sorted(RANK_VARIABLES) if not name.startswith("SLURM")),
@@ -106,7 +106,7 @@ class _Executor(SlurmExecutor):
 
     @classmethod
     def affinity(cls) -> int:
-        """It can be used: whether SLURM is there has been asked before anything is given in."""
+        """Always usable for submitit: whether SLURM is there was asked before."""
         return 1
 
 
@@ -165,7 +165,7 @@ def _submit_array(cells: list[Cell], launch: Launch) -> dict[str, str]:
 
 @contextmanager
 def outside_of_jobs() -> Iterator[None]:
-    """Within it, jobs are given in as from a machine outside of all jobs.
+    """Give jobs in within the block as from a machine outside of all jobs.
 
     Who works in an interactive job has its sizes in the environment; a new job inherits them, and where it names its
     memory in another way its srun refuses both (SLURM_MEM_PER_CPU beside SLURM_MEM_PER_NODE).

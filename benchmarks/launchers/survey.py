@@ -1,4 +1,4 @@
-"""What has become of every cell of a folder, whoever started it, and ending them."""
+"""States of all cells of a folder, whoever started them, and cancelling them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _look_at(run: RunFolder, queue: slurm_queue.Queue) -> CellReport:
 
 
 def _told_apart(surveyed: list[CellReport]) -> list[CellReport]:
-    """The same cells; those that share a title have in it what they differ in."""
+    """The cells, with the settings that differ added to titles that several share."""
     by_title: dict[str, list[int]] = {}
     for place, one in enumerate(surveyed):
         by_title.setdefault(one.title, []).append(place)
@@ -129,7 +129,14 @@ def report(out: Path) -> str:
         "run": [one.run.hash if one.has_namesakes else "" for one in surveyed],
         "why": ["" if one.found.state in EXPLAINED else one.detail for one in surveyed],
     }
-    parts = [tabulate({name: cells for name, cells in columns.items() if any(cells)}, "keys", maxcolwidths=60)]
+    parts = [
+        tabulate(
+            {name: cells for name, cells in columns.items() if any(cells)},
+            "keys",
+            maxcolwidths=60,
+            disable_numparse=True,
+        )
+    ]
     if any(one.has_namesakes for one in surveyed):
         parts.append(
             "Cells of one name differ in what stands in brackets. To drop one that is no longer wanted, as of code "
@@ -147,7 +154,7 @@ def report(out: Path) -> str:
 
 
 def _command(run: RunFolder) -> list[str]:
-    """What a cell was started with, quoted anew, since a folder may be from anywhere; empty if it can't be told."""
+    """The command that a cell was started with, quoted anew since a folder may be from anywhere; empty if unknown."""
     with suppress(BadJson, ValueError):
         words = shlex.split(run.read_config().launch.command)
         return [printable(shlex.join(words))] if words[:1] == ["bench"] else []
@@ -155,6 +162,9 @@ def _command(run: RunFolder) -> list[str]:
 
 
 def _age(since: float) -> str:
+    """`3 h`: time since a moment in seconds since 1970; empty for 0, an unknown one."""
+    if not since:
+        return ""
     seconds = max(int(time.time() - since), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= size:

@@ -84,16 +84,16 @@ class Cell:
 
     @property
     def labels(self) -> list[str]:
-        """Of the experiments."""
+        """Labels of the experiments."""
         return [entry["label"] for entry in self.experiments]
 
     def folder(self, out: Path) -> Path:
-        """Where everything about the cell lies; its name is the cell's hash."""
+        """The run's folder; its name is the cell's hash."""
         return out / file_name(self.dataset) / file_name(self.method) / self.hash
 
 
 def contradiction(record: Record) -> str | None:
-    """In what a record's cell is not that of its configuration; None: in nothing, or the configuration isn't whole."""
+    """A line on where a record's cell contradicts its configuration; None if nowhere, or if that isn't whole."""
     try:
         cell = from_dict(Cell, record["config"], "config")
     except BadJson:

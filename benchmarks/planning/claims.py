@@ -110,7 +110,7 @@ def _checked(claim: Claim, of: suite.Suite) -> Claim:
 
 
 def _called(registry: Any, kind: str, listed: Iterable[str]) -> dict[str, str]:
-    """What tables call methods or data sets, by the names that a suite has for them."""
+    """Names of methods or data sets in tables, by the names that a suite has for them."""
     from disentangle_bench.benchmarks.planning.lookup import find_class
 
     return {name: find_class(registry, kind, name).name if "." in name else name for name in listed}

@@ -1,4 +1,4 @@
-"""What is typed on the command line, taken apart: names, seeds, and settings such as `method.lr=0.1`."""
+"""Parsing of values on the command line: names, seeds, and settings such as `method.lr=0.1`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.registry import dotted
 
 MOST_KEYS = 8
-"""Names with dots between that a setting may have."""
+"""Most names in the path of a setting, such as `method.augmentation.grey_p`."""
 MOST_ENTRIES = 1000
-"""Of a list: of seeds, data sets, methods or measures."""
+"""Most entries in a list of seeds, data sets, methods or measures."""
 
 
 def swept(assignments: list[str]) -> dict[str, list[tuple[str, Any]]]:
@@ -115,7 +115,7 @@ def keys_of(path: str) -> list[str]:
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """Both, mappings inside of them too; where both say something else, as `new` says."""
+    """Two mappings merged at every depth; values of `new` win."""
     into = deepcopy(old)
     _merge(into, new)
     return into

@@ -1,4 +1,4 @@
-"""What a suite's file may say, key by key: read from the docstrings of the classes that it becomes."""
+"""The keys of a suite's file, read from the docstrings of the classes that it becomes."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def find_class(registry: Any, kind: str, name: str) -> Any:
 
 
 def own_measures(names: list[str]) -> list[str]:
-    """Of names of measures, those that are paths, `my_file.depth`: they are somebody's own."""
+    """Those of the names of measures that are paths to somebody's own, such as `my_file.depth`."""
     return [name for name in names if _is_path(name)]
 
 
@@ -101,7 +101,7 @@ def resolve_measures(names: list[str]) -> list[str]:
 
 
 def own_parts(method_options: dict[str, Any], where: str) -> list[Any]:
-    """What somebody has written themselves of the parts of a method: its backbone, its views."""
+    """The user's own parts of a method: its backbone, its views."""
     from disentangle_bench.methods.networks.backbones import is_own
     from disentangle_bench.methods.views import views_of
 
@@ -130,7 +130,7 @@ def source_hash(*parts: Any, weights: Path | None = None) -> str:
 
 @cache
 def _digest(weights: Path, changed: int, size: int) -> str:
-    """Of a file as it is now: a suite's cells may all start from it, and some are large."""
+    """Digest of a file of weights, computed once while it doesn't change: many cells may start from a large one."""
     return digest(weights)
 
 

@@ -36,7 +36,7 @@ def known_options(cls: type) -> set[str]:
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option of a class, for people.
+    """An option of a class, described for people.
 
     Attributes:
         name: with dots between it and its part.
@@ -141,7 +141,7 @@ def _plain(value: Any) -> Any:
 
 
 def explain(error: object, hints: Mapping[str, Any], given: Mapping[str, Any] | None = None) -> str:
-    """What jsonargparse says of a wrong value, in a line: `lr: expected a number >0, got 'fast'`.
+    """An error of jsonargparse in a line: `lr: expected a number >0, got 'fast'`.
 
     Args:
         error: of jsonargparse, or its message.

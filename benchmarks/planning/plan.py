@@ -174,7 +174,7 @@ class _Planner:
                 )
 
     def _otherwise(self, cell: Cell) -> str:
-        """What a choice was made with, where a cell's `source` isn't one of its; of one hash the parts aren't known."""
+        """Words for the code or weights that a choice was made with, where they aren't the cell's."""
         if not cell.source:
             return "code or weights of your own that this run is without"
         classes = self.settings.data_classes[cell.dataset], self.settings.method_classes[cell.method]

@@ -21,12 +21,12 @@ BATCH_OPTIONS = set(signature(ImageDataModule.check_batches).parameters) - {"sel
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the places that say something, the later ones win; what none says is as the class's defaults.
+    """Options from several places: later places win, and the defaults of the class fill in the rest.
 
     Attributes:
         suite: its `settings`, and the `overrides` of the command line.
-        method_classes: of the request, by name.
-        data_classes: likewise.
+        method_classes: methods of the request, by name.
+        data_classes: data sets of the request, by name.
         choice: what `bench tune` chose, where the request runs with that.
     """
 
@@ -72,7 +72,7 @@ class Settings:
         return options.resolve(self.method_classes[method], chosen, f"{where}method {method}")
 
     def by_hand(self, method: str, resolved: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-        """Of a method's options those that the command line set, by their paths (`augmentation.grey_p`)."""
+        """The options of a method that the command line set, by their paths (`augmentation.grey_p`)."""
 
         def leaves(tree: Any, values: Any, path: str) -> dict[str, Any]:
             if not isinstance(tree, dict) or not tree or not isinstance(values, dict):
@@ -84,7 +84,7 @@ class Settings:
         return dict(sorted(found.items()))
 
     def _about(self, method: str, places: dict[str, Any]) -> list[dict[str, Any]]:
-        """What is said about all methods, as far as this one has such options, and what about it by name.
+        """Settings of all methods, as far as this one has such options, and settings of this one by name.
 
         How its batches are composed is an option of the data.
         """
@@ -125,7 +125,7 @@ def _layered(settings: Sequence[dict[str, Any]], overrides: Sequence[dict[str, A
 
 
 def _batch_options(given: Any, method: str) -> dict[str, Any]:
-    """How a method's batches are composed, where that is part of the method; the images are those of all methods."""
+    """Options of the data that a method may set: how its batches are composed; images are the same for all methods."""
     if not isinstance(given, dict) or not given.keys() <= BATCH_OPTIONS:
         raise RequestError(
             f"method {method}: `data` may hold {' and '.join(sorted(BATCH_OPTIONS))}, got {given!r}; "

@@ -131,7 +131,7 @@ def read(name: str) -> Suite:
 
 
 def description(name: str) -> str:
-    """What a suite that ships with the package is for; nothing else of it is looked at."""
+    """The description of a suite that ships with the package; nothing else of it is checked."""
     return str(_content(name).get("description", ""))
 
 
@@ -217,7 +217,7 @@ def _content(name: str) -> dict[str, Any]:
 
 
 def _with_dots(content: dict[str, Any]) -> dict[str, Any]:
-    """The same with somebody's own in one form, `my_file.MyMethod`: a row is one row, however it was written."""
+    """The content with paths of somebody's own in one form, `my_file.MyMethod`, so that none counts as two rows."""
 
     def one(name: Any) -> Any:
         return dotted(name) if isinstance(name, str) else name
@@ -284,7 +284,7 @@ def _typed(content: dict[str, Any]) -> Suite:
 
 
 def _unknown_key(where: str, key: str, keys: set[str]) -> RequestError:
-    """With the nearest keys, all that may stand there, and the part that has one of this name."""
+    """The error for an unknown key: with similar keys, all known ones, and the part that has a key of this name."""
     elsewhere = [name for name, cls in _PARTS.items() if key in {field.name for field in fields(cls)}]
     told = f"{unknown('key', key, keys)}"
     if elsewhere and key not in keys:

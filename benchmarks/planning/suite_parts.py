@@ -1,4 +1,4 @@
-"""What a suite is made of: budget and experiments, what the jobs of a cluster get, how options are chosen."""
+"""Parts of a suite: budget, experiments, resources of a cluster's jobs, how options are chosen."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Experiment:
             raise ValueError(f"experiments: a label is printable text without commas, got {self.label!r}")
 
     def entry(self, suite: str) -> dict[str, Any]:
-        """What a record keeps of it: plain values for JSON."""
+        """The experiment in a record: plain values for JSON."""
         return {"suite": suite, "label": self.label, "published": [asdict(one) for one in self.published]}
 
 

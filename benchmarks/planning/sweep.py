@@ -20,7 +20,7 @@ from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.planning.suite_parts import Budget, Experiment, ExperimentSettings
 
 MOST_ROWS = 1000
-"""Of a sweep, for one method on one data set."""
+"""Most rows of a sweep for one method on one data set."""
 EVERYONES = ("data", "method", "budget")
 
 
@@ -38,7 +38,7 @@ class Row:
 
 
 def rows(suite: Suite, method: str, dataset: str, options: set[str]) -> list[Row]:
-    """Of one method on one data set; none if no sweep is about them.
+    """Rows of the sweeps for one method on one data set; none if no sweep is about them.
 
     Args:
         suite: with sweeps.
@@ -106,5 +106,5 @@ def _combinations(sweeps: Mapping[str, list[tuple[str, Any]]]) -> Iterator[dict[
 
 
 def _shown(value: Any) -> str:
-    """Without commas, which part labels on the command line."""
+    """A value as text without commas, which separate labels on the command line."""
     return str(value).replace(", ", " ").replace(",", " ")

@@ -22,7 +22,7 @@ from disentangle_bench.methods.networks.backbones import require_pretrained
 from disentangle_bench.methods.networks.checkpoints import WeightsNotFound
 
 ROWS, CODES = 400, 16
-"""Of the random codes that measures are tried on: rows of each split, more where a target has many values."""
+"""Size of the random codes that measures are tried on: rows of each split (more for targets of many values), width."""
 
 
 def setup_data(cls: type, data_options: dict[str, Any], name: str) -> ImageDataModule:

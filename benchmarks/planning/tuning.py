@@ -31,7 +31,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class Choice:
-    """What `bench tune` found, as its file holds it.
+    """The result of `bench tune`, as its file holds it.
 
     Attributes:
         suite: that was tuned.
@@ -56,7 +56,7 @@ class Choice:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What its file holds: of sources only those that there are."""
+        """Content of its file, without `sources` if there are none."""
         return {name: value for name, value in asdict(self).items() if value or name != "sources"}
 
     def options_of(self, method: str) -> dict[str, Any]:

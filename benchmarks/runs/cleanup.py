@@ -1,4 +1,4 @@
-"""What an interrupted run leaves behind, and a complete one needs no more."""
+"""Removal of files that an interrupted run left, or that a complete one no longer needs."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def prune(out: Path) -> None:
     """Remove features of the cells that were judged longest ago, until the rest has room; cells at work keep theirs."""
     kept = []
     for run in map(RunFolder, out.glob("*/*/*")):
-        with suppress(FileNotFoundError):  # another cell may be doing the same
+        with suppress(FileNotFoundError, NotADirectoryError):  # another cell is doing the same; somebody's own file
             kept.append((run.features.stat().st_mtime, size_of(run.features), run))
     kept.sort(key=lambda entry: entry[0])
     total = sum(size for _, size, _ in kept)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 WITH_MACHINE = {"CONFIGURING", "RUNNING", "COMPLETING"}
 """States of a cluster's job that doesn't wait any more."""
 NO_JOBS: Mapping[str, str] = {}
-"""Of a cluster, where nothing was given to one."""
+"""Jobs of a cluster where nothing was given to one."""
 
 
 class State(StrEnum):
@@ -44,7 +44,7 @@ class State(StrEnum):
 
 
 class ExitStatus(IntEnum):
-    """Of a run's process."""
+    """Exit status of a run's process."""
 
     DONE = 0
     FAILED = 1
@@ -134,7 +134,7 @@ class Snapshot:
     Attributes:
         state: the answer.
         detail: why it failed, waits, stopped or can't be told.
-        since: start of what it does now, or end of what it did (seconds since 1970).
+        since: start of what it does now, or end of what it did (seconds since 1970); 0: unknown.
         progress: the last it said.
         holder: process that is at it.
         launcher: living `bench run` that will start it, or has; one of another machine is taken to live.
@@ -190,14 +190,14 @@ class RunFolder:
         return self.path.parents[2]
 
     def write_config(self, config: RunConfig) -> None:
-        """What is to be run here; a file that says so already stays, since a cell is prepared to wait and to start."""
+        """Write `config.json`, unless it says the same already (a cell is prepared both to wait and to start)."""
         with suppress(BadJson):
             if self.read_config() == config:
                 return
         write_json(self.config, asdict(config))
 
     def read_config(self) -> RunConfig:
-        """The same. Raises BadJson if it isn't there or not what it should be."""
+        """Read `config.json`. Raises BadJson if it is missing or damaged."""
         if (config := read(RunConfig, self.config)) is None:
             raise BadJson(f"{self.config.name}: missing")
         return config

@@ -1,4 +1,4 @@
-"""Who is at a run: an operating system's lock on a file in its folder, free as soon as the holding process is dead.
+"""Lock of a run: the operating system's, on a file in its folder, free as soon as the holding process is dead.
 
 It is `flock`. Over NFS Linux passes it on to the server, so that it holds between machines, unless the file system was
 mounted with `nolock` or `local_lock`; Lustre wants the mount option `flock`. Where there is no such lock at all, taking
@@ -48,7 +48,7 @@ class ProcessId:
 
     @classmethod
     def this(cls) -> ProcessId:
-        """The running one."""
+        """The process that calls this."""
         return cls(socket.gethostname(), os.getpid(), started(psutil.Process()))
 
     @property

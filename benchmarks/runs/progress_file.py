@@ -1,4 +1,4 @@
-"""What a running cell says to whoever watches: one small file, replaced as it goes on."""
+"""Progress of a running cell: one small file, replaced as it goes on."""
 
 from __future__ import annotations
 

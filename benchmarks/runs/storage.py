@@ -1,4 +1,4 @@
-"""What a run's files take, which of them can be done without, and taking a run over from another folder.
+"""Sizes of a run's files, files that can be done without, and copying a run from another folder.
 
 A folder of runs can be moved as it is: nothing in it names its own place.
 """
@@ -6,7 +6,7 @@ A folder of runs can be moved as it is: nothing in it names its own place.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from disentangle_bench.files import replacing
 
 
 class MergeResult(StrEnum):
-    """What became of a run that was to be taken over."""
+    """Result of copying a run."""
 
     COPIED = "copied"
     THERE = "already there"
@@ -73,14 +73,18 @@ def remove(run: RunFolder, paths: Sequence[Path]) -> int:
     size = sum(map(size_of, paths))
     try:
         with lock.hold(run.lock, seconds=0):
-            for path in paths:
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+            _delete(paths)
     except lock.Taken:
         return 0
     return size
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def take_over(run: RunFolder, out: Path) -> MergeResult:
@@ -99,6 +103,7 @@ def take_over(run: RunFolder, out: Path) -> MergeResult:
     left_out = shutil.ignore_patterns(run.features.name, run.checkpoints.name, run.lock.name, records.FILE, "*.tmp")
     try:
         with lock.hold(into.lock, seconds=0):
+            _delete([path for path in into.path.iterdir() if path != into.lock])  # weights that the record isn't of
             shutil.copytree(run.path, into.path, ignore=left_out, dirs_exist_ok=True, symlinks=True)
             with replacing(into.record) as beside:
                 shutil.copyfile(run.record, beside)

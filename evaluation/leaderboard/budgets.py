@@ -18,15 +18,16 @@ K = TypeVar("K")
 Unit = Literal["epochs", "images", "forward_passes", "minutes"]
 _COSTS = {"images_seen": "images seen", "forward_passes": "forward passes", "train_seconds": "training seconds"}
 TOLERANCE = 0.1
-"""How near amounts are that count as equal, as a share."""
+"""Relative difference up to which two amounts count as equal."""
 
 
 def spent(record: Record, unit: Unit) -> float:
-    """What the training of one run took, in a unit; NaN if it was not recorded."""
+    """Cost of one run's training in a unit; NaN if it was not recorded."""
     if unit == "epochs":
-        return float(record["provenance"].get("epoch") or 0)
-    name = {"images": "images_seen", "forward_passes": "forward_passes", "minutes": "train_seconds"}[unit]
-    value = record["cost"].get(name)
+        value = record["provenance"].get("epoch")
+    else:
+        name = {"images": "images_seen", "forward_passes": "forward_passes", "minutes": "train_seconds"}[unit]
+        value = record["cost"].get(name)
     return math.nan if value is None else float(value) / (60 if unit == "minutes" else 1)
 
 
@@ -71,7 +72,7 @@ def match(found: Mapping[K, Record], by: Unit) -> dict[K, Record]:
 
 
 def equality(part: pd.DataFrame) -> str:
-    """Which costs the methods of one data set have in common, in words; `part` is of a `leaderboard` frame."""
+    """A sentence on the costs that all methods share; `part` is one data set's lines of a `leaderboard` frame."""
     costs = part[part["measure"] == COST]
     equal, unequal = [], []
     for name, title in _COSTS.items():
@@ -90,7 +91,7 @@ def equality(part: pd.DataFrame) -> str:
 
 
 def front(cost: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Which points no other one beats: bool [N].
+    """The Pareto front: whether no other point beats a point, bool [N].
 
     A point is beaten by one that costs no more and gains no less, and is better in one of the two. Equal points stand
     or fall together.

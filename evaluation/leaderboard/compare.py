@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,27 +13,19 @@ from disentangle_bench.evaluation.leaderboard.frame import GIVEN, observations, 
 from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of, one_encoder, same_images
 from disentangle_bench.evaluation.leaderboard.naming import Group, method_labels
 from disentangle_bench.evaluation.leaderboard.statistics import LEVEL, Layout, holm, p_at_most
-from disentangle_bench.evaluation.records import Problem, Record, find_records
-from disentangle_bench.files import printable
+from disentangle_bench.evaluation.records import Problem, Record
 from disentangle_bench.registry import dotted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 THRESHOLD = 0.01
-SHAREABLE = ("data set", "method", "space", "n")
-"""Columns that a narrow table leaves to a line above it where they are the same throughout."""
-LEAST_NEEDED = ("p same", "p worse", "n", "space")
-"""Columns that a table leaves out where it has no room for them, in this order; the verdict says what they say."""
 EXIT_WORSE, EXIT_UNDERPOWERED = 3, 4
 BETTER, WORSE, SAME, UNDERPOWERED = "better", "worse", "same", "underpowered"
-ONE_SEED = "one seed says nothing about other seeds: run at least 3"
-SMALLEST = 0.001
-"""p-values below are not told apart."""
 
 
 class NothingToCompare(ValueError):
-    """The two sides share no figure."""
+    """The two sides share no figure, or there is no such method."""
 
 
 class _Place(NamedTuple):
@@ -52,7 +43,7 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         table: a line a figure: data set, measure, score, target, method, space, `n` (seeds in common), `before` and
@@ -77,86 +68,6 @@ class Comparison:
         """3 if a figure is worse, else 4 if there are some that the runs can't judge, else 0."""
         verdicts = set(self.table["verdict"])
         return EXIT_WORSE if WORSE in verdicts else EXIT_UNDERPOWERED if UNDERPOWERED in verdicts else 0
-
-    def text(self, width: int | None = None) -> str:
-        """For the terminal: what is worse first, then what can't be judged, then the rest in one line a verdict.
-
-        Args:
-            width: in characters, of a terminal: what all lines share stands above the table, what has no room is left
-                out of it, the words below are wrapped.
-        """
-        order = [WORSE, UNDERPOWERED, BETTER]
-        told = self.table[self.table["verdict"].isin(order)]
-        told = told.assign(order=told["verdict"].map(order.index)).sort_values(["order", "gain"], kind="stable")
-        lines = [
-            {
-                "": r["verdict"].upper() if r["verdict"] == WORSE else r["verdict"],
-                "data set": printable(r["dataset"]),
-                "method": printable(r["method"]),
-                "space": printable(r["space"]),
-                "figure": printable(f"{r['measure']} {r['score']} ({r['target']})"),
-                "n": r["n"],
-                "before": f"{r['before']:.4f}",
-                "after": f"{r['after']:.4f}",
-                "gain": f"{r['gain']:+.4f}",
-                "95 %": "-" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                "p worse": p_text(r["p_worse"]),
-                "p same": p_text(r["p_same"]),
-            }
-            for r in told.to_dict("records")
-        ]
-        counts = self.table["verdict"].value_counts()
-        shared, table, left_out = _fitted(lines, width)
-        parts = [", ".join(f"{key} {value}" for key, value in shared.items())] if shared else []
-        parts += [table] if lines else []
-        parts += [f"no room here for: {', '.join(left_out)} (written to a file they are there)"] if left_out else []
-        parts += [f"missing on the second side: {printable(name)}" for name in self.missing]
-        parts += [f"new on the second side: {printable(name)}" for name in self.new]
-        parts += [f"skipped: {printable(problem.reason)}" for problem in self.problems]
-        numbers = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in (*order, SAME))
-        parts.append(f"{len(self.table)} figures: {numbers}")
-        parts.append(
-            f"worse: lost, beyond the noise of seeds and test images ({LEVEL:.0%}, Holm over all figures), and more "
-            f"than {self.threshold:g} on average; same: the difference is within {self.threshold:g} (equivalence, "
-            f"{LEVEL:.0%}); underpowered: these runs can tell neither"
-        )
-        if self.table["one_seed"].any():
-            parts.append(f"n = 1: {ONE_SEED}; an interval there is of the test images alone")
-        if width:
-            parts = [part if part == table else fill(part, width, break_long_words=False) for part in parts]
-        return "\n".join(parts) + "\n"
-
-
-def _fitted(lines: list[dict[str, Any]], width: int | None) -> tuple[dict[str, Any], str, list[str]]:
-    """What all lines share, the table of the rest, and the columns that are left out; without width all are in it."""
-    from tabulate import tabulate
-
-    shared = {} if width is None else {k: lines[0][k] for k in SHAREABLE if len({line[k] for line in lines}) == 1}
-
-    def table_without(hidden: list[str]) -> str:
-        rows = [{k: value for k, value in line.items() if k not in (*shared, *hidden)} for line in lines]
-        return tabulate(rows, "keys", disable_numparse=True)
-
-    waiting, left_out = [column for column in LEAST_NEEDED if column not in shared], list[str]()
-    while lines and width and waiting and max(map(len, table_without(left_out).splitlines())) > width:
-        left_out.append(waiting.pop(0))
-    return shared, table_without(left_out), left_out
-
-
-def p_text(p: float) -> str:
-    """`0.031`, `< 0.001`, or `-` where nothing was tested."""
-    return "-" if np.isnan(p) else f"< {SMALLEST}" if p < SMALLEST else f"{p:.3f}"
-
-
-def compare(a: Path, b: Path, threshold: float = THRESHOLD, only: Collection[str] = ()) -> Comparison:
-    """Two folders of results: every figure of `b` against the same one of `a`; see `compare_records`.
-
-    Raises:
-        NothingToCompare: no method, data set, seed and figure is in both.
-    """
-    before, problems = find_records(a)
-    after, more = find_records(b)
-    return compare_records(before, after, threshold, only, [*problems, *more])
 
 
 def compare_methods(
@@ -214,7 +125,8 @@ def compare_records(
         before: path -> record of the first side.
         after: of the second.
         threshold: loss that is put up with, 0 or more.
-        only: measures (`linear@1`) to compare; all if empty. The fewer, the smaller the losses that are still found.
+        only: measures to compare, by title (`linear@1`) or name (`linear`); all if empty. The fewer, the smaller the
+            losses that are still found.
         problems: to be told in the result.
 
     Raises:
@@ -233,13 +145,13 @@ def against(seen: pd.DataFrame, baseline: str) -> pd.DataFrame:
         baseline: label of the method to compare with.
 
     Raises:
-        ValueError: there is no such method; the message lists those there are.
+        NothingToCompare: there is no such method; the message lists those there are.
     """
     import pandas as pd
 
     names = sorted(set(seen["method"]))
     if baseline not in names:
-        raise ValueError(f"no baseline {baseline!r} in these records: {', '.join(names) or '-'}")
+        raise NothingToCompare(f"no baseline {baseline!r} in these records: {', '.join(names) or '-'}")
     parts = {str(name): part for name, part in seen.groupby("method")}
     tables = []
     for name in names:
@@ -326,7 +238,7 @@ def _shown(seen: pd.DataFrame, only: Collection[str]) -> dict[_Place, tuple[Line
     """Figures of the main table that have a direction."""
     found: dict[_Place, tuple[Line, list[Run]]] = {}
     for line, runs in lines_of(seen)[0].items():
-        shown = line.row() and (not only or line.measure in only)
-        if shown and score_of(line.measure, line.score).direction:
+        asked = not only or line.measure in only or line.measure.partition("@")[0] in only
+        if asked and line.row() and score_of(line.measure, line.score).direction:
             found[_Place(line.dataset, line.measure, line.score, line.target, line.method)] = line, runs
     return found

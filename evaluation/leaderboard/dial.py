@@ -29,16 +29,16 @@ AREA = "area"
 FEWEST = 3
 """Correlations that make a curve."""
 PLACE = ("dataset", "method", "space", "measure", "score", "target")
-"""What a line of a leaderboard is of."""
+"""Columns that identify a line of a `leaderboard` frame."""
 STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
 
 
 @dataclass
 class Curve:
-    """Of one method on one data set.
+    """Accuracy of the worst group over the correlation of class and domain, of one method on one data set.
 
     Attributes:
-        dataset, method, labels, space, measure, target: what it is of, as in the leaderboard.
+        dataset, method, labels, space, measure, target: as in the leaderboard.
         values: correlation -> seed -> accuracy of the worst group, a share.
         rows: correlation -> what the leaderboard calls the method there.
     """
@@ -95,7 +95,7 @@ def curves(found: Mapping[Path, Record], spaces: Collection[str] = ()) -> list[C
 
 
 def _without_correlation(record: Record) -> Record | None:
-    """What tells one curve from another; None where the data have no correlation."""
+    """The record as if its data had no correlation: runs of one curve share their group then. None without one."""
     config = record["config"]
     data = config.get("data") or {}
     at = data.get("correlation")

@@ -1,4 +1,4 @@
-"""What stands below a table: how to read it, what guessing gives, who was allowed how much; and cautions."""
+"""Text below a table: how to read it, chance levels, budgets; and cautions on what makes runs less comparable."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def foot(
 
 
 def mixtures(records: Iterable[Record]) -> list[str]:
-    """What runs differ in though their settings agree: data of the same options, versions, devices."""
+    """Lines on differences between runs that their settings don't show: in data, package versions, devices."""
     seen: dict[tuple[str, str], set[str]] = {}
     for record in records:
         dataset, provenance = display_name(record, "dataset"), record["provenance"]
@@ -97,7 +97,7 @@ def mixtures(records: Iterable[Record]) -> list[str]:
 
 
 def cautions(records: Collection[Record]) -> list[str]:
-    """What makes runs less comparable than their settings say: `mixtures`, and code that was not committed."""
+    """Lines on what makes runs less comparable than their settings say: `mixtures`, and code that was not committed."""
     dirty: dict[str, set[str]] = {}
     for record in records:
         if (record["provenance"].get("git") or {}).get("dirty"):
@@ -129,7 +129,7 @@ def how_to_read(shown: Sequence[Figure]) -> str:
 
 
 def _few(shown: Sequence[Figure], runs: dict[str, int]) -> list[str]:
-    """What a reader misses of rows with one or two seeds."""
+    """Lines on rows with one or two seeds: no ranks, and intervals of the test images alone or none."""
     few = sorted({f"n = {n}" for n in runs.values() if n < 3})
     if not few:
         return []
@@ -144,7 +144,7 @@ def _few(shown: Sequence[Figure], runs: dict[str, int]) -> list[str]:
 
 
 def _how_computed(shown: Sequence[Figure], keys: list[Key]) -> str:
-    """Where intervals and ranks come from; empty where there are none."""
+    """How intervals and ranks were computed; empty if there are none."""
     if not any(_has_interval(f) for f in shown):
         return ""
     by_image = {f.key for f in shown if not math.isnan(f.image_part)}
@@ -159,7 +159,7 @@ def _how_computed(shown: Sequence[Figure], keys: list[Key]) -> str:
 
 
 def _ceiling(shown: Sequence[Figure], keys: list[Key]) -> str:
-    """Which rows are the ceiling, and of which figures they are none."""
+    """A sentence on which rows are the ceiling, and in which figures other rows are above them."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     names = sorted({f.method for f in shown if f.ceiling})
@@ -185,7 +185,7 @@ def _has_interval(figure: Figure) -> bool:
 
 
 def _shared(part: pd.DataFrame, what: str) -> str:
-    """Who was allowed how much, so that unequal budgets are seen."""
+    """The budgets (or the tuning) of all methods: one for every method, or each with its methods."""
     allowed = {str(amount): sorted(set(methods)) for amount, methods in part.groupby(what)["method"]}
     if len(allowed) == 1:
         return f"{next(iter(allowed))} for every method"

@@ -23,7 +23,7 @@ Key = tuple[str, str, str]
 """(measure, score, target)."""
 
 PLACE_OPTIONS = frozenset({"--out", "--jobs", "--launcher", "--logger"})
-"""Of `bench run`: where its runs lie and how many go at once, which no figure follows."""
+"""Options of `bench run` that say where runs lie and how many go at once; no figure depends on them."""
 INVARIANCE = "domain"
 """Aspect of measures of what should not be there, where a method's invariant space speaks."""
 LEAKAGE = "leakage"
@@ -38,7 +38,7 @@ RUN = (
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
 GIVEN = "given"
-"""How an encoder, or features, that existed already came to its options."""
+"""Entry in the column `tuning` for an encoder, or features, that existed already."""
 TRAINING = frozenset({"train_seconds", "images_seen", "forward_passes", "images_per_second"})
 """Costs that nobody has measured of what existed already."""
 CEILING = "supervised"
@@ -46,11 +46,11 @@ CEILING = "supervised"
 SAID = " (says its user)"
 """After the labels that an encoder from elsewhere saw, where that is somebody's word."""
 BY_HAND = "options set by hand"
-"""How a row came to its options where the command line set some."""
+"""Begins the entry in the column `tuning` where the command line set options."""
 CHANCE = "chance"
 """Score that is what guessing gets, for the row of that name rather than a column."""
 AGREES = 1e-5
-"""By which a figure may differ from its outcomes, which are stored in single precision."""
+"""Largest difference (relative above 1) between a figure and its outcomes, which are stored in single precision."""
 
 
 def budget_of(record: Record) -> str:
@@ -72,7 +72,7 @@ def is_pretrained(record: Record) -> bool:
 
 
 def score_of(measure: str, score: str) -> Score:
-    """How to read a figure; `NO_SCORE` for a cost, and for what this version of the protocol doesn't know."""
+    """The `Score` of a figure; `NO_SCORE` for a cost, and for a measure unknown to this version of the protocol."""
     from disentangle_bench.evaluation.measures.base import NO_SCORE
     from disentangle_bench.evaluation.protocol import MEASURES
 
@@ -92,7 +92,7 @@ def exceeded_width(measure: str, score: str, width: int) -> int | None:
 
 
 def block_of(labels: str) -> str:
-    """What competes with what: methods that saw `content` labels, others that saw `domain` ones, none, or who knows."""
+    """The block that a method competes in: `content` if it saw such labels, else `domain` if any, `none`, `unknown`."""
     roles = set(labels.removesuffix(SAID).split(", "))
     if UNKNOWN in roles:
         return UNKNOWN
@@ -100,7 +100,7 @@ def block_of(labels: str) -> str:
 
 
 def tuning_of(record: Record) -> str:
-    """How the hyper-parameters came about.
+    """Where a run's hyper-parameters come from.
 
     `tuned, 12 draws`, with ` of 400 steps` where the run has another budget; `untuned defaults`; or `options set by
     hand: method.lr=0.1`, with `tuned, 12 draws; ` before it where the others were tuned.
@@ -116,7 +116,7 @@ def tuning_of(record: Record) -> str:
 
 
 def _tunings(records: Iterable[Record]) -> dict[Group, str]:
-    """How each (data set, method, settings) came to its options: by one text, though its seeds may say several."""
+    """`tuning_of` for each (data set, method, settings); where its seeds differ, their texts joined by `or`."""
     found: dict[Group, set[str]] = {}
     for record in records:
         found.setdefault(group_of(record), set()).add(tuning_of(record))
@@ -223,7 +223,7 @@ def _with_chance(row: Row, stored: Outcomes) -> dict[str, float]:
 
 
 def _outcomes(path: Path, record: Record, problems: list[str]) -> Outcomes:
-    """What a run's folder keeps by image, if it is what its record was made with."""
+    """A run's outcomes by image; empty, with a line in `problems`, if they aren't those of its record."""
     from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, Outcomes, read_outcomes
 
     if record.get("outcomes") is None:

@@ -1,4 +1,4 @@
-"""What a reader sees of one data set: headings, typed cells, notes. Formats only spell it."""
+"""The table of one data set, independent of its format: headings, typed cells, notes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCKS = {
     "content": "saw content labels",
     UNKNOWN: "unknown which labels they saw",
 }
-"""What competes with what, in the order of the table."""
+"""Blocks of methods that compete, with their titles, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Column:
 
     @property
     def names(self) -> set[str]:
-        """What it can be asked for by: a measure (`linear@1`, `linear`), a figure (`linear@1 top1`) or a cost."""
+        """Names that select the column: its measure (`linear@1`, `linear`), figure (`linear@1 top1`) or cost."""
         if self.key is None:
             return set()
         measure, score, _ = self.key
@@ -73,14 +73,14 @@ class Column:
 
 
 SPACE_COLUMN = Column("space", "text")
-"""Which space speaks in a row."""
+"""The column that names the space whose figures stand in a row."""
 COST_COLUMNS = (
     Column("train s", "cost", (COST, "train_seconds", "")),
     Column("images/s", "cost", (COST, "images_per_second", "")),
     Column("params", "cost", (COST, "parameters", "")),
     Column("peak MB", "cost", (COST, "peak_memory_mb", "")),
 )
-"""Of the costs that the tables show."""
+"""The columns of costs that tables show."""
 
 
 def column_keys(part: pd.DataFrame) -> list[Key]:
@@ -193,5 +193,5 @@ class Figure(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """Which column it belongs to."""
+        """Key of the column that the figure belongs to."""
         return self.measure, self.score, self.target

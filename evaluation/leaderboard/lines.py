@@ -1,4 +1,4 @@
-"""What a figure is of, and the runs that gave it: the lines of an `observations` frame, with their terms by image."""
+"""An `observations` frame by lines: each the runs that gave one figure, with their terms by image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What a figure is of."""
+    """Identifies one figure of a table; its runs differ in their seeds only."""
 
     dataset: str
     method: str

@@ -1,4 +1,4 @@
-"""What tables call a method: by its settings as far as they differ, so that no two settings share a name."""
+"""Names of methods in tables: with the settings in which they differ, so that no two settings share a name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HASH = 8
 
 
 def group_of(record: Record) -> Group:
-    """What a run's figures are averaged with those of its other seeds by."""
+    """The group of runs that differ in their seeds only, over which figures are averaged."""
     cell = record["cell"]
     return display_name(record, "dataset"), cell["method"], cell["settings"]
 
@@ -87,7 +87,7 @@ def method_labels(records: Iterable[Record]) -> dict[Group, str]:
 
 
 def told_apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each of several configurations has otherwise than the others: `temperature=0.1, source=30570bdb`."""
+    """The settings that differ between configurations, as text for each: `temperature=0.1, source=30570bdb`."""
     variants = [_options(config) for config in configs]
     return [_spelled(values, _differing(variants)) for values in variants]
 
@@ -119,7 +119,7 @@ def older_code(records: Collection[Record]) -> list[str]:
 
 
 def _folder(record: Record) -> str:
-    """Of the run, below that of all runs."""
+    """Path of a run's folder below the folder of all runs."""
     return "/".join(file_name(record["cell"][part]) for part in ("dataset", "method", "hash"))  # type: ignore[literal-required]
 
 
@@ -134,7 +134,7 @@ def experiments_of(record: Record) -> list[dict[str, Any]]:
 
 
 def _source_of(record: Record) -> str:
-    """What an encoder from elsewhere was named by, or the folder of its features; "" if trained here."""
+    """The `--encoder` or `--features` by which an encoder from elsewhere was given; "" if trained here."""
     options = record["config"].get("options") or {}
     return str(options.get("encoder") or options.get("features") or "") if "labels_from" in record["provenance"] else ""
 

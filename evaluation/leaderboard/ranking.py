@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RANKED_BY = ("linear@1", "top1")
 """Measure and score that methods are ranked by."""
 DRAWS = 2000
-"""Of the bootstrap."""
+"""Number of bootstrap draws."""
 FEWEST = 4
 """Data sets that an interval needs: those of fewer hold the truth too seldom (of three, in 8 of 10 cases)."""
 COLUMNS = ["place", "method", "n", "mean_rank", "rank_low", "rank_high", "iqm", "iqm_low", "iqm_high"]

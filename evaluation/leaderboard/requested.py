@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from disentangle_bench.evaluation.leaderboard.frame import budget_of
@@ -33,7 +34,11 @@ def _place(record: Record) -> tuple[str, str]:
 
 
 def marked(frame: pd.DataFrame, hashes: Collection[str]) -> pd.DataFrame:
-    """A `leaderboard` frame with `MARK` behind the names of rows that some of the cells stand in.
+    """A `leaderboard` frame with `MARK` behind the names of rows and curves that some of the cells stand in.
+
+    Args:
+        frame: of the leaderboard.
+        hashes: of the request's cells.
 
     Returns:
         The frame itself, if they stand in all of its rows.
@@ -42,6 +47,15 @@ def marked(frame: pd.DataFrame, hashes: Collection[str]) -> pd.DataFrame:
     own = {row for row, runs in zip(rows, frame["runs"], strict=True) if not {*runs}.isdisjoint(hashes)}
     if own == {*rows}:
         return frame
-    shown = frame.assign(method=[f"{row[1]}{MARK}" if row in own else row[1] for row in rows])
-    shown.attrs = frame.attrs
+
+    def name(row: tuple[str, str]) -> str:
+        return f"{row[1]}{MARK}" if row in own else row[1]
+
+    shown = frame.assign(method=list(map(name, rows)))
+    dials = []
+    for curve in frame.attrs.get("dials", ()):  # which look their figures up in the frame, by the names of its rows
+        names = {at: name((curve.dataset, row)) for at, row in curve.rows.items()}
+        mark = "" if names == curve.rows else MARK
+        dials.append(replace(curve, method=f"{curve.method}{mark}", rows=names))
+    shown.attrs = frame.attrs | {"dials": dials}
     return shown

@@ -1,4 +1,4 @@
-"""What may be concluded from a few seeds and a few test images: intervals, rank sets, and differences.
+"""Statistics of few seeds and few test images: intervals, rank sets, and differences.
 
 A figure that is a mean over N test images of n seeds varies in two ways: with the seed and with the images. With
 MS_seed, MS_image and MS_rest the mean squares of the crossed layout (seeds x images, one term each), the variance of
@@ -106,7 +106,7 @@ class Layout:
         for r, row in enumerate(rows):
             figures = row.mean(axis=1) if row.ndim == 2 else row
             mean[r] = figures.mean()
-            seed_squares += _squares(figures)
+            seed_squares += _squares(figures) if varies[r] else 0.0
             if row.ndim == 2:
                 by_image[r] = row.mean(axis=0)
                 if len(row) > 1 and varies[r]:
@@ -121,12 +121,12 @@ class Layout:
         return cls(n, share, mean, images, by_image, seed, rest, seed_df, rest_df)
 
     def means(self) -> Spread:
-        """Of the rows' means [R]."""
+        """Variance of the rows' means, arrays [R]."""
         image = self.by_image.var(axis=1, ddof=1) / self.images if self.images > 1 else np.full(len(self.n), np.nan)
         return self._spread(self.share, image, self.mean**2)
 
     def differences(self) -> Spread:
-        """Of the differences of all pairs of rows [R, R], on the same images."""
+        """Variance of the difference of each pair of rows on the same images, arrays [R, R]."""
         image = np.full((len(self.n), len(self.n)), np.nan)
         if self.images > 1:
             centred = self.by_image - self.by_image.mean(axis=1, keepdims=True)
@@ -155,7 +155,7 @@ def column(
     blocks: Mapping[str, Hashable] | None = None,
     fixed: Collection[str] = (),
 ) -> pd.DataFrame:
-    """What one column of a table says about its rows.
+    """Means, intervals and rank sets of the rows in one column of a table.
 
     Args:
         outcomes: row name -> float or bool [n seeds, N images], the same images in every row, or [n] where there are no
@@ -185,7 +185,8 @@ def column(
     layout = Layout.of([outcomes[name] for name in names], [name in fixed for name in names])
     of_mean = layout.means()
     half = stdtrit(of_mean.df, (1 + level) / 2) * np.sqrt(of_mean.total)
-    block = np.unique([hash(blocks[name]) if blocks else 0 for name in names], return_inverse=True)[1]
+    number = {block: k for k, block in enumerate(dict.fromkeys(blocks[name] for name in names))} if blocks else {}
+    block = np.array([number[blocks[name]] if blocks else 0 for name in names])
     low, high, best = ranks(layout, -layout.mean if down else layout.mean, block, level)
     data = [layout.mean, layout.mean - half, layout.mean + half, of_mean.seed, of_mean.image, of_mean.df]
     return pd.DataFrame(dict(zip(columns, [*data, low, high, best], strict=True)), index=names)

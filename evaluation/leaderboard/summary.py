@@ -112,7 +112,7 @@ def summarise(seen: pd.DataFrame, spaces: Collection[str] = ()) -> pd.DataFrame:
 
 
 def _statistics(found: Mapping[Line, Sequence[Run]], rows: Mapping[Line, str]) -> dict[Line, dict[str, Any]]:
-    """What `statistics.column` says of one column.
+    """`statistics.column` of one column, by line.
 
     Of the main table's lines together, and apart from them of the others. A line whose space is wider than its score
     is valid for competes with none.
@@ -156,7 +156,7 @@ def _is_fixed(runs: Sequence[Run], outcomes: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class View:
-    """What of the tables is shown, in every format but csv.
+    """The part of the tables that is shown, in every format but csv.
 
     Attributes:
         columns: only these, see `table.grids`; all if empty.
@@ -209,7 +209,7 @@ def to_markdown(frame: pd.DataFrame, problems: Sequence[Problem] = (), view: Vie
 def to_console(
     frame: pd.DataFrame, problems: Sequence[Problem] = (), view: View = ALL, *, width: int = 80, colour: bool = False
 ) -> str:
-    """As `to_markdown`, for a terminal: the main table alone, and of its columns those that have room."""
+    """The main table of each data set for a terminal, with as many columns as fit; arguments as of `to_markdown`."""
     from disentangle_bench.evaluation.leaderboard.writers.console import console
 
     shown = [grid for grid in view.grids(frame) if grid.main]
@@ -224,12 +224,12 @@ def document(found: Mapping[Path, Record]) -> str:
 
 
 def to_latex(frame: pd.DataFrame, view: View = ALL) -> str:
-    """As `to_markdown`, for LaTeX with booktabs."""
+    """All tables as LaTeX with booktabs; arguments as of `to_markdown`."""
     return formats.latex(view.grids(frame))
 
 
 def to_html(frame: pd.DataFrame, view: View = ALL) -> str:
-    """As `to_markdown`, as a fragment of HTML."""
+    """All tables as a fragment of HTML; arguments as of `to_markdown`."""
     return formats.html(view.grids(frame))
 
 

@@ -56,13 +56,13 @@ def grids(frame: pd.DataFrame, columns: Collection[str] = (), sort: str = "") ->
 
 
 def space_grids(frame: pd.DataFrame) -> list[Grid]:
-    """Which space tells what: a grid for each data set where that was measured, or a method has several spaces."""
+    """Spaces by targets: a grid for each data set where targets were read off spaces or a method has several spaces."""
     boards = [_Board(str(dataset), part).space_grid() for dataset, part in frame.groupby("dataset", sort=True)]
     return [grid for grid in boards if grid is not None]
 
 
 class _Row(NamedTuple):
-    """Of the main table: a method, and the space that speaks for it."""
+    """A row of the main table: a method, and the space whose figures stand for it."""
 
     method: str
     space: str
@@ -156,7 +156,7 @@ class _Board:
         return sorted({f.target for f in self.figures if f.measure == title and f.n})
 
     def _rows(self, first: Key | None) -> list[_Row]:
-        """By block, then by a column, best first, rows without it last; ties by name."""
+        """Rows by block, then by a column (the best first, rows without a figure last), then by name."""
         order = list(BLOCKS)
         up = first is not None and score_of(first[0], first[1]).direction == "up"
 
@@ -227,7 +227,7 @@ class _Board:
         return TableCell(first.value, other_protocol=not first.comparable, notes=notes)
 
     def _chance(self, key: Key) -> float | None:
-        """What guessing gives: as the protocol knows it, or as recorded beside the figure where it says so."""
+        """Chance level of a figure: as the protocol knows it, or as recorded beside the figure."""
         title, score, target = key
         chance = score_of(title, score).chance
         try:
@@ -247,7 +247,7 @@ def _mark(figure: Figure) -> str:
 
 
 def _untrusted(figure: Figure) -> str:
-    """Why a figure stands outside of what its score is valid for; empty: it doesn't, or nobody knows."""
+    """A note on a figure whose space is wider than its score is valid for; empty for any other."""
     most = exceeded_width(figure.measure, figure.score, figure.width)
     if most is None:
         return ""

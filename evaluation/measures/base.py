@@ -1,4 +1,4 @@
-"""What a measure is: a metric with its splits, its targets, its settings, a name and a version."""
+"""The class of measures: a metric with its splits, targets and settings, a name and a version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 ALL = "all factors"
 """Stands for the target where a measure looks at every factor at once."""
 ROUNDING = 1e-6
-"""By which a figure may leave its range."""
+"""How far outside of its range a figure may lie by rounding."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Space:
             )
 
     def cached(self, key: Hashable, compute: Callable[[], T]) -> T:
-        """What several measures need, computed by the first of them."""
+        """A value that several measures need, computed by the first of them."""
         if key not in self._known:
             self._known[key] = compute()
         return self._known[key]
@@ -99,12 +99,12 @@ class Score:
 
 
 NO_SCORE = Score(None, -math.inf, math.inf, "none")
-"""Of a figure that this version of the protocol doesn't know."""
+"""The score of a figure that this version of the protocol doesn't know."""
 
 
 @dataclass(frozen=True)
 class TargetSelection:
-    """Which targets of a data set a measure is taken on.
+    """The targets of a data set that a measure is taken on.
 
     Attributes:
         text: for people, `each content target`.
@@ -183,7 +183,7 @@ class Measure:
 
     @property
     def summary(self) -> str:
-        """What it measures, in the first sentence of its function's docstring."""
+        """The first paragraph of its function's docstring."""
         function = self.run.func if isinstance(self.run, partial) else self.run
         return (inspect.getdoc(function) or "").partition("\n\n")[0].replace("\n", " ")
 
@@ -210,7 +210,7 @@ def measured(outcomes: dict[str, Outcome], others: dict[str, float] | None = Non
 
 
 def classified(scores: Tensor, y: np.ndarray, others: dict[str, float]) -> Measured:
-    """What a classifier with scores [N, C] for the test images of classes y [N] found: top1 by image, and the rest."""
+    """The figures of a classifier with scores [N, C] for test images of classes y [N]: top1 by image, and others."""
     predicted = scores.numpy().argmax(axis=1)  # the lowest of equal ones, as ranks count
     return measured({"top1": Outcome(predicted == y)}, others, predicted=predicted, labels=y)
 

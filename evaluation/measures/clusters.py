@@ -98,7 +98,7 @@ def _agreement(
 
 
 def terms_of(place: tuple[str, str, str], scores: Mapping[str, float], kept: Outcomes) -> dict[str, Outcome]:
-    """What each test image contributes to agreements with clusters, from the clusters that a run keeps.
+    """Terms by test image of agreements with clusters, from the clusters that a run keeps.
 
     They are terms of the NMI (`nmi_terms`), the mean over groupings. The AMI is (NMI - chance) / (1 - chance), and
     moves as that does: what chance gives hardly moves with an image.

@@ -101,17 +101,16 @@ def worst_group(space: Space, content: TargetSpec, domain: TargetSpec, *, least:
     truth, domains = y["test"], space.y["test"][domain.name]
     predicted = {"": head.predict(x["test"]), "refitted_": refitted.predict(x["test"])}
     inside = float((head.predict(x["val"][held]) == y["val"][held]).mean())
+    group = truth * domain.size + domains
+    sizes = np.bincount(group)
+    few = (sizes > 0) & (sizes < least)
     outcomes: dict[str, Outcome] = {}
-    others = {"in_distribution": inside}
+    others = {"in_distribution": inside, "groups": float((sizes >= least).sum()), "groups_left_out": float(few.sum())}
     for name, guess in predicted.items():
         right = guess == truth
         if (worst_domain := _worst(domains, right, least)) is None:
             raise MetricUndefined(f"no {domain.name} has {least} test images")
         outcomes |= {f"{name}top1": Outcome(right), f"{name}worst_domain": worst_domain}
-        group = truth * domain.size + domains
-        sizes = np.bincount(group)
-        others["groups"] = float((sizes >= least).sum())
-        others["groups_left_out"] = float(((sizes > 0) & (sizes < least)).sum())
         if worst := _worst(group, right, least):
             outcomes[f"{name}worst_group"] = worst
     others["gap"] = inside - outcomes["top1"].figure

@@ -1,4 +1,4 @@
-"""What only the network itself can tell: how it takes a changed image, and what training on top of it gives."""
+"""Measures that need the network itself: its response to changed images, and classifiers trained on top of it."""
 
 from __future__ import annotations
 

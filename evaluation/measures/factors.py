@@ -1,4 +1,4 @@
-"""Which space, and which single code, carries which factor of the images?"""
+"""Measures of how spaces and single codes carry the factors of the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What features show without any label."""
+"""Measures of features that need no labels."""
 
 from __future__ import annotations
 

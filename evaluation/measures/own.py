@@ -21,7 +21,7 @@ _PARTS_OF_SCORE = ("direction", "low", "high", "chance", "unit", "most_codes")
 
 
 def wrong(measure: Measure) -> Iterator[str]:
-    """What is wrong with what a measure declares; whoever asks stops at the first."""
+    """Problems in a measure's declaration. Callers stop at the first: what follows may rest on it."""
     if not isinstance(measure.name, str) or not re.fullmatch(r"[^\W\d][\w-]*", measure.name):
         yield f"name {measure.name!r}: letters, digits, _ and - are expected"
     if not isinstance(measure.version, int) or isinstance(measure.version, bool) or measure.version < 1:
@@ -76,7 +76,7 @@ def _is_number(value: Any) -> bool:
 
 
 def accepted(measure: Measure, found: Any) -> Measured:
-    """What a measure returned, with plain numbers for scores, so that a record can hold it.
+    """The value that a measure returned, checked, with plain numbers for scores, so that a record can hold it.
 
     Raises:
         ValueError: it is no dict of numbers, has none of the scores that the measure declares, or has one that is not
@@ -90,7 +90,7 @@ def accepted(measure: Measure, found: Any) -> Measured:
         raise ValueError(f"{measure.title} returned {gave}: {', '.join(measure.scores)} is expected")
     for name, value in found.scores.items():
         plain = value.item() if getattr(value, "ndim", None) == 0 else value  # of NumPy or torch
-        if not isinstance(plain, int | float):
+        if not isinstance(plain, int | float) or isinstance(plain, bool):  # which no record takes for a number
             raise ValueError(f"{measure.title}: {name} is {plain!r:.80}, a number is expected")
         if not math.isfinite(plain):
             raise ValueError(f"{measure.title}: {name} is {plain}; what has no value raises MetricUndefined(reason)")
@@ -102,7 +102,7 @@ def accepted(measure: Measure, found: Any) -> Measured:
 
 
 def describe(measure: Measure) -> dict[str, Any]:
-    """What tables need of a measure, as JSON; a bound that is infinite is null."""
+    """The parts of a measure that tables need, as JSON; an infinite bound is null."""
 
     def bound(value: float) -> float | None:
         return value if math.isfinite(value) else None

@@ -1,4 +1,4 @@
-"""What several measures read off a space: linear heads, each fitted once."""
+"""Linear heads that several measures share, each fitted once."""
 
 from __future__ import annotations
 

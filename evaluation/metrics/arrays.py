@@ -1,4 +1,4 @@
-"""What every metric asks of its inputs, and how it computes on them: checks, device, precision, threads."""
+"""Checks of inputs that all metrics share, and where and how they compute: device, precision, threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +126,7 @@ _chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
 
 
 def device() -> torch.device:
-    """Where metrics compute: what `computing_on` says, else the accelerator where there is one."""
+    """Device that metrics compute on: that of `computing_on`, else the accelerator if there is one."""
     return _chosen.get() or torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

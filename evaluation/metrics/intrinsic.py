@@ -1,4 +1,4 @@
-"""What features show without labels: effective rank, variance, collapse."""
+"""Quality of features without labels: effective rank, variance, collapse."""
 
 from typing import Any
 

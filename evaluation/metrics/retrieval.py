@@ -52,7 +52,7 @@ def cross_domain(features: Any, labels: Any, domains: Any, ks: Sequence[int] = (
 
 @dataclass(frozen=True)
 class Queries:
-    """What each row finds as a query.
+    """Results of each row as a query.
 
     Attributes:
         matched: bool [N], whether another domain has its label; the rest is 0 where none has.

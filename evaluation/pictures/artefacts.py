@@ -1,4 +1,4 @@
-"""What a run leaves for the report besides figures: a sample of each space, neighbours, views.
+"""Files that a run leaves for the report besides figures: a sample of each space, neighbours, views.
 
 Everything is small (below 300 KB a run), drawn by a seed, and read back without pickle. None of it is a protocol's
 figure: those stand in the record.
@@ -27,9 +27,9 @@ FOLDER, INDEX, SAMPLE = "artefacts", "artefacts.json", "sample.npz"
 NEIGHBOURS, VIEWS = "neighbours.png", "views.png"
 SCHEMA = 2
 LIMIT = 1000
-"""Test images that are looked at."""
+"""Most test images that artefacts are made from."""
 POINTS, DIMENSIONS, SPACES = 300, 24, 8
-"""Of the stored sample: images, principal components, spaces."""
+"""Most images, principal components and spaces of the stored sample."""
 QUERIES, NEAREST = 6, 7
 """Images whose nearest others are shown, and how many of these."""
 SATURATED = 0.5

@@ -16,9 +16,9 @@ from disentangle_bench.evaluation.outcomes import has_outcomes
 from disentangle_bench.evaluation.stress.planted import TARGETS, Condition, plant
 
 STEPS = (0.0, 0.5, 1.0)
-"""Of the truth: from a code for each factor, clean, to a full mixture, or to noise alone."""
+"""Values that a truth takes: 0, one clean code for each factor, to 1, a full mixture or nothing but noise."""
 TOLERANCE = 0.1
-"""By which a score may move with what isn't its business, and turn back on its way; of its range, or of its value."""
+"""Change of a score that counts as none, as a share of its range, or of its value where the range has no bounds."""
 Truth = Literal["mixing", "noise"]
 TRUTHS: tuple[Truth, ...] = ("mixing", "noise")
 
@@ -125,7 +125,7 @@ def _card(
 def verdict(
     curves: dict[Truth, list[float]], base: dict[Truth, list[float]], truths: Sequence[Truth], tolerance: float
 ) -> str:
-    """What is wrong with a score under a condition, or `holds`.
+    """The verdict on a score under a condition.
 
     `undefined`; `blind` to a truth that it sees in the base; `turns`: moves back on its way; `shifted`: starts at
     another level than the base; `follows neither`: in the base it sees no truth.
@@ -158,5 +158,7 @@ def _scores(
                 figures.append(has_outcomes(measure.run(space, *targets)).scores)
             except MetricUndefined as undefined:
                 return {}, str(undefined)
+    if not figures:
+        return {}, "none of the planted factors is what it is taken on"
     names = [name for name in measure.scores if all(name in one for one in figures)]
     return {name: float(np.mean([one[name] for one in figures])) for name in names}, ""

@@ -35,7 +35,7 @@ COPIED = 0.05
 
 @dataclass(frozen=True)
 class Condition:
-    """What is planted, and held while the truth moves.
+    """A kind of planted codes, the same while the truth moves.
 
     Attributes:
         title: for tables and pictures.
@@ -53,7 +53,7 @@ class Condition:
 
 
 def conditions(widths: Sequence[int]) -> tuple[Condition, ...]:
-    """What every measure is tried under, in this order; the first is what the others are compared with."""
+    """Conditions that measures are tried under, in this order; the first is the base that others are compared with."""
     wider = [Condition(f"{width} codes, rest noise", width) for width in sorted(widths)]
     return (
         Condition("4 codes"),

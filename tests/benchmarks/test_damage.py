@@ -183,6 +183,16 @@ def test_a_cell_starts_without_the_socket_of_the_fork_server(tmp_path, monkeypat
     assert capsys.readouterr().err.count("cells start some seconds later each") == 1
 
 
+@pytest.mark.parametrize("kind", [local.Forked, local.Subprocess])
+def test_a_process_that_has_ended_since_it_was_looked_at_is_passed_over(kind, monkeypatch):
+    """An error would keep the launcher from asking the other cells to save."""
+    monkeypatch.setattr(kind, "exitcode", lambda process: None)
+    process = kind.__new__(kind)
+    process.pid = 2**30  # beyond the largest number that Linux gives
+    process.stop()
+    process.kill()
+
+
 def test_a_record_cut_short_is_said_and_measured_again(tmp_path):
     cell = make_cell("random_init")
     launch = Launch(out=tmp_path, command="bench run", threads=1)

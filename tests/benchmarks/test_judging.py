@@ -10,6 +10,7 @@ from PIL import Image
 
 from disentangle_bench import datamodules, load_encoder
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.benchmarks.runs import lock
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.records import digest_of_file, find_records
 from disentangle_bench.evaluation.verify import verify
@@ -54,6 +55,11 @@ def test_what_an_encoder_saw_is_its_users_word(users_folder, capsys):
     printed = ask("knn", "--labels", "none")
     assert "| none (says its user) " in printed.out
     assert "measuring" not in printed.err
+    with lock.hold(next(Path("runs").glob("*/*/*")) / ".lock"):
+        sys.modules.pop("their_network", None)
+        encoder = ["--encoder", "their_network:Mine", "--labels", "content"]
+        assert main(["eval", *encoder, *REQUEST, "knn", "--out", "runs"]) == 2
+    assert "another process is judging this encoder into runs/" in capsys.readouterr().err
     ask("knn,intrinsic")
     (record,) = find_records_here()
     assert (record["labels"], record["provenance"]["labels_from"]) == ([], "its user")

@@ -81,6 +81,8 @@ def test_what_a_record_lacks_is_added_without_training_or_measuring_again(traine
 
 def test_features_are_kept_while_there_is_room_oldest_out_first(tmp_path, monkeypatch):
     runs = [tmp_path / "digits" / "simclr" / name for name in ("old", "busy", "new")]
+    runs[0].parent.mkdir(parents=True)
+    (runs[0].parent / "notes.txt").touch()  # of somebody's own, beside the runs
     for age, run in enumerate(runs):
         (run / "features").mkdir(parents=True)
         (run / "features" / "x.f32").write_bytes(bytes(1000))

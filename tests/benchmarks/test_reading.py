@@ -1,9 +1,12 @@
 """The commands that read runs: leaderboard, report, compare, data."""
 
+from unittest.mock import Mock
+
 import pytest
 from PIL import Image
 
 from disentangle_bench.benchmarks.__main__ import main
+from disentangle_bench.evaluation.leaderboard.report import page
 from tests.evaluation.leaderboard.conftest import make_record, write_run
 
 
@@ -64,6 +67,14 @@ def test_compare_is_a_gate(runs, capsys):
     assert f"{runs} is a folder, and the other one isn't" in capsys.readouterr().err
 
 
+def test_compared_measures_go_by_name_or_title_and_an_unknown_one_is_told(runs, capsys):
+    for measures in ("linear", "linear@1"):
+        assert main(["compare", "vicreg", "simclr", "--out", runs, "--measures", measures]) == 0
+    for sides in (["vicreg", "simclr", "--out", runs], [runs, runs]):
+        assert main(["compare", *sides, "--measures", "linear@1,liner"]) == 2
+        assert "unknown measure 'liner': did you mean linear" in capsys.readouterr().err
+
+
 def test_one_run_without_outcomes_is_underpowered(tmp_path, capsys):
     for name, top1 in (("a", 0.9), ("b", 0.2)):
         write_run(tmp_path / name, make_record(top1=top1), False)
@@ -86,10 +97,13 @@ def test_leaderboard_of_chosen_measures_spaces_columns_and_order(runs, capsys):
     [
         (["--sort", "nosuch"], "unknown column 'nosuch'"),
         (["--columns", "linear,nosuch"], "unknown column 'nosuch'"),
+        (["--columns", "area"], "unknown column 'area'"),
         (["--spaces", "nosuch"], "unknown space 'nosuch'"),
         (["--measures", "nosuch"], "unknown measure 'nosuch'"),
         (["--measures", ","], "expected names"),
         (["--format", "csv", "--columns", "linear"], "csv holds every score"),
+        (["--board", "board", "--measures", "linear"], "--measures is of a table without a board"),
+        (["--board", "board", "--transpose"], "--transpose is of a table without a board"),
     ],
 )
 def test_what_the_records_do_not_have_is_told(runs, capsys, arguments, words):
@@ -111,6 +125,21 @@ def test_a_board_is_written_and_verified(runs, tmp_path, capsys):
     assert main(["leaderboard", "--out", runs, "--board", board]) == 0
     assert main(["verify", board]) == 0
     assert "8 records" in capsys.readouterr().out
+
+
+def test_a_board_stays_where_no_run_can_take_its_place(runs, tmp_path, capsys):
+    board = tmp_path / "board"
+    assert main(["leaderboard", "--out", runs, "--board", str(board)]) == 0
+    before = sorted(board.rglob("*"))
+    assert main(["leaderboard", "--out", runs, "--board", str(board), "--matched", "forward_passes"]) == 2
+    assert f"none of the runs in {runs} can stand on it" in capsys.readouterr().err
+    assert sorted(board.rglob("*")) == before
+
+
+def test_a_report_that_fails_is_no_wrong_baseline(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "build", Mock(side_effect=ValueError("a mistake in the report")))
+    with pytest.raises(ValueError, match="a mistake in the report"):
+        main(["report", "--out", runs, "--to", str(tmp_path / "report")])
 
 
 def test_report_and_its_baseline(runs, tmp_path, capsys):

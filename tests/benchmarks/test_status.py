@@ -47,6 +47,14 @@ def states(out, capsys):
     return rows, printed
 
 
+def test_a_cell_that_has_said_nothing_yet_has_no_age(launch, capsys):
+    run = prepare(make_cell("random_init"), launch)
+    with lock.hold(run.lock):
+        rows, printed = states(launch.out, capsys)
+    assert rows == {"0": "running"}
+    assert " d " not in printed, "since 1970"
+
+
 def test_states_of_cells(folders, launch, capsys):
     for folder in folders[1:]:
         (folder / "log.txt").touch()

@@ -143,9 +143,12 @@ def test_merge_asks_for_figures_not_for_seconds(tmp_path, capsys):
 def test_merge_takes_a_board_too(tmp_path, capsys):
     make_run(tmp_path / "there")
     assert main(["leaderboard", "--out", str(tmp_path / "there"), "--board", str(tmp_path / "board")]) == 0
+    other = make_run(tmp_path / "here", complete=False)
+    assert other.weights.exists()
     capsys.readouterr()
     assert main(["merge", str(tmp_path / "board"), "--out", str(tmp_path / "here")]) == 0
     assert capsys.readouterr().out == "1 copied\n"
+    assert not other.weights.exists(), "of an unfinished run here, and not those of the record"
 
 
 def test_merge_killed_before_the_end_leaves_no_record(tmp_path, monkeypatch):

@@ -89,10 +89,11 @@ def test_a_record_of_an_encoder_from_elsewhere_cannot_be_run_again(run):
     assert "method is missing" in finding
 
 
-def test_a_run_that_fails_when_it_is_run_again_is_named(run, monkeypatch):
+def test_a_run_that_fails_when_it_is_run_again_is_named_and_not_counted(run, monkeypatch, capsys):
     monkeypatch.setattr(rerun, "run", lambda name, cells, launch: LaunchResult(failed=[(cells[0], "no room")]))
     (finding,) = rerun.differences(find_records(run.out)[0], 1)
     assert finding.startswith(f"{run.record}: could not be run again: no room. Next: ")
+    assert capsys.readouterr().out == "0 of 1 runs were trained and judged again\n"
 
 
 @pytest.mark.parametrize("name", ["dataset", "method", "seed", "settings", "hash"])

@@ -124,6 +124,12 @@ def test_what_has_no_value_is_told_and_training_goes_on():
     for wrong, message in (({"every": 0}, "every must be"), ({"domain": "d"}, "domain and num_domains go together")):
         with pytest.raises(ValueError, match=message):
             OnlineProbe(same, same, num_classes=2, **wrong)
+    pairs = [(x, same[0]["y"])]
+    probe = OnlineProbe(pairs, pairs, num_classes=2, domain="d", num_domains=2)
+    with pytest.raises(TypeError, match="told apart in batches that are dicts only"):
+        trainer(probe, max_epochs=1).fit(Theirs(), DataLoader([(x,)], batch_size=None))
+    with pytest.raises(ValueError, match="sounds has no content target with classes"):
+        OnlineProbe.on(SimpleNamespace(name="sounds", targets=(), setup=lambda: None))
     lacking = OnlineProbe(same, same, num_classes=2, content="label")
     with pytest.raises(KeyError, match="no labels 'label' in a batch; there are image, y, d"):
         trainer(lacking, max_epochs=1).fit(Theirs(), DataLoader([(x,)], batch_size=None))

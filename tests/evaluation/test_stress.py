@@ -3,6 +3,7 @@
 import math
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from disentangle_bench.benchmarks.__main__ import main
 from disentangle_bench.benchmarks.commands.studies import stress
-from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score
+from disentangle_bench.evaluation.measures.base import FACTORS, Measure, Score, TargetSelection
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 from disentangle_bench.evaluation.protocol import MEASURES
 from disentangle_bench.evaluation.stress import page
@@ -97,9 +98,13 @@ def test_what_sees_no_truth_and_what_cant_be_tried_are_told_apart():
 
     flat = try_out(measure(lambda space, *_: {"score": 0.5}), conditions([8]), images=100)
     none = try_out(measure(never), conditions([8]), images=100)
+    nowhere = TargetSelection("each sound", lambda targets: [])
+    other = replace(measure(lambda space: {"score": 0.5}), name="heard", targets=nowhere)
+    none += try_out(other, conditions([8]), images=100)
     text = page.markdown([*flat, *none], conditions([8]))
     assert "See neither truth: own@1 score." in text
     assert "- own@1: only features are here." in text
+    assert "- heard@1: none of the planted factors is what it is taken on." in text
 
 
 def test_several_draws_are_averaged():

@@ -240,14 +240,8 @@ def test_branches_blurred_with_different_kernels_are_refused(data, make):
 
 
 def test_each_strength_is_drawn_within_its_own_bounds():
-    augmentation = Augmentation(
-        (0.3, 0.9),
-        (0.5, 3.0),
-        jitter=(0.1, 0.2, 0.3, 0.4),
-        blur_sigma=(0.6, 0.7),
-        erasing_p=0.5,
-        erasing_scale=(0.1, 0.2),
-    )
+    erased = {"erasing_p": 0.5, "erasing_scale": (0.1, 0.2)}
+    augmentation = Augmentation((0.3, 0.9), (0.5, 3.0), jitter=(0.1, 0.2, 0.3, 0.4), blur_sigma=(0.6, 0.7), **erased)
     bounds = {
         "area": (0.3, 0.9),
         "log_ratio": (math.log(0.5), math.log(3)),

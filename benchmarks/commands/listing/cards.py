@@ -34,7 +34,7 @@ def options(addressee: str, described: Sequence[Option]) -> str:
 
 
 def method(name: str) -> str:
-    """Of a method."""
+    """The card of a method."""
     from disentangle_bench import methods
     from disentangle_bench.benchmarks.planning import claims
     from disentangle_bench.benchmarks.planning.lookup import find_class
@@ -56,7 +56,7 @@ def method(name: str) -> str:
 
 
 def dataset(name: str) -> str:
-    """Of a data set; its splits and targets where its files are there. Downloads nothing."""
+    """The card of a data set, with splits and targets if its files are there. Downloads nothing."""
     from disentangle_bench import datamodules
     from disentangle_bench.benchmarks.planning.lookup import find_class
     from disentangle_bench.benchmarks.planning.options import resolve
@@ -91,7 +91,7 @@ def dataset(name: str) -> str:
 
 
 def measure(name: str) -> str:
-    """Of a measure."""
+    """The card of a measure."""
     from disentangle_bench.benchmarks.planning.lookup import resolve_measures
     from disentangle_bench.evaluation.protocol import MEASURES
 
@@ -114,7 +114,7 @@ def measure(name: str) -> str:
 
 
 def claim(name: str) -> str:
-    """Of a claim, or of all claims of a paper."""
+    """The card of a claim, or the cards of all claims of a paper."""
     from disentangle_bench.benchmarks.planning import claims
 
     files = claims.shipped()
@@ -139,7 +139,7 @@ def claim(name: str) -> str:
 
 
 def backbone(name: str) -> str:
-    """Of an encoder, made for colour images of 224 pixels."""
+    """The card of a backbone, made for colour images of 224 pixels."""
     import timm
 
     from disentangle_bench.methods.networks.backbones import backbone as make
@@ -161,7 +161,7 @@ def backbone(name: str) -> str:
 
 
 def views(name: str) -> str:
-    """Of views: the augmentation of all methods, or somebody's own."""
+    """The card of views: the augmentation of all methods, or somebody's own."""
     from disentangle_bench.benchmarks.planning.options import described
     from disentangle_bench.methods.views import Augmentation, views_of
 
@@ -176,7 +176,7 @@ def views(name: str) -> str:
 
 
 def key(name: str) -> str:
-    """Of a key of a suite's file, or of all below it."""
+    """The card of a key of a suite's file, or the cards of all keys below it."""
     from disentangle_bench.benchmarks.planning.keys import find
 
     cards = []

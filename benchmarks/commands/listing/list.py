@@ -126,4 +126,4 @@ MORE: dict[str, str] = {
     "views": "NAME: options",
     "keys": "NAME: one of them, or all of a part such as resources",
 }
-"""What else can be asked."""
+"""For each kind the hint below its list: what a name shows."""

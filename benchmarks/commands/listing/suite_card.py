@@ -1,4 +1,4 @@
-"""What a suite comes to, without planning it: its data need not be there."""
+"""The card of a suite, made without planning it: its data need not be there."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _cells(suite: Suite, methods: int) -> str:
 
 
 def _own(settings: ExperimentSettings) -> str:
-    """Of a row: options of its method and its data, and its budget."""
+    """The settings of an experiment's own: options of its method and its data, and its budget."""
     budget = settings.budget.given if settings.budget else {}
     return ", ".join(filter(None, map(_pairs, (settings.method, settings.data, budget))))
 

@@ -141,7 +141,7 @@ def _ranked(
 
 
 def _score(cell: Cell, out: Path, measure: str, score: str) -> float | None:
-    """Of a run, the mean over targets in the space that its method is judged by; None if one was undefined."""
+    """A run's mean score over targets, in the method's primary space; None if one is undefined."""
     from disentangle_bench.benchmarks.runs.folder import RunFolder
     from disentangle_bench.evaluation.records import read_record
 

@@ -16,12 +16,12 @@ from disentangle_bench.methods.pretrained.names import Named
 from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 
 REACH_SECONDS = 1.5
-"""That an answer of the Hub is waited for: what is on disk is used without one."""
+"""How long to wait for an answer of the Hub; what is on disk is used without one."""
 
 
 @contextmanager
 def as_request_error(text: str, file: Path | str = "") -> Iterator[None]:
-    """Within it a BadFile is a RequestError on `--encoder`; `file` is what its message may begin with."""
+    """Turn a BadFile into a RequestError on `--encoder`; `file:` is taken off the beginning of its message."""
     try:
         yield
     except BadFile as bad:
@@ -29,7 +29,7 @@ def as_request_error(text: str, file: Path | str = "") -> Iterator[None]:
 
 
 def unanswered() -> str | None:
-    """Why the Hub isn't asked: downloads are forbidden, or it doesn't answer; None if it does."""
+    """The reason not to ask the Hub: downloads are forbidden, or it doesn't answer. None if it answers."""
     from huggingface_hub import constants
 
     if os.environ.get(OFFLINE):
@@ -59,7 +59,7 @@ def check_timm(encoder: str, name: str) -> None:
 
 
 def note_of(text: str, path: Path, untrained: bool) -> Note:
-    """What a file of this suite, or the one in a run's folder, says of itself."""
+    """The note in an encoder's file of this suite, or in the one in a run's folder."""
     file = path / "encoder.safetensors" if path.is_dir() else path
     if path.is_dir() and not file.exists():
         raise RequestError(f"--encoder {text}: there is no {file.name} in this folder (a run's is DATASET/METHOD/HASH)")

@@ -61,7 +61,7 @@ def _create(name: str, channels: int, shape: tuple[int, int], resized: bool, pre
 
 @contextmanager
 def _downloading(text: str, otherwise: str = "") -> Iterator[None]:
-    """Within the block the Hub is only asked if it answers; what is not to be had is a RequestError in a line."""
+    """Ask the Hub within the block only if it answers; raise RequestError for weights that can't be had."""
     before = constants.HF_HUB_OFFLINE
     if availability.unanswered():
         constants.HF_HUB_OFFLINE = True  # else it tries for half a minute

@@ -1,4 +1,4 @@
-"""What `--encoder` may say. What can be told without torch is told before it is imported, which takes seconds."""
+"""Checks of `--encoder` and `--features`; whatever needs no torch is checked before its import, which takes seconds."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -52,7 +53,7 @@ from disentangle_bench.methods.pretrained.encoder import Encoder
 
 @dataclass(frozen=True)
 class GivenEncoder:
-    """What is to be judged.
+    """The encoder, or the features, to be judged.
 
     Attributes:
         encoder: as `--encoder` says; empty where features are given.
@@ -151,21 +152,28 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
     made = [path for path in (run.path, *run.path.parents) if not path.exists()]
     run.path.mkdir(parents=True, exist_ok=True)
     run.write_config(RunConfig(cell, launch))
-    try:
-        with lock.hold(run.lock), withdrawn_if_refused(run, made):
-            measured = _measured(given, loaded, cell, data, run)
-            record = make_record(cell, loaded.module, data, trained, measured, launch, started)
-            record["labels"], record["provenance"]["labels_from"] = _seen(run, given, loaded)
-            sealed = write_results(run, record, measured.outcomes, code)
-            cleanup.clear(run)
-    except lock.Taken:
-        raise RequestError(f"{loaded.label}: another process is judging it into {run.path}, wait for that") from None
+    with _held(run), withdrawn_if_refused(run, made):
+        measured = _measured(given, loaded, cell, data, run)
+        record = make_record(cell, loaded.module, data, trained, measured, launch, started)
+        record["labels"], record["provenance"]["labels_from"] = _seen(run, given, loaded)
+        sealed = write_results(run, record, measured.outcomes, code)
+        cleanup.clear(run)
     feature_cache.prune(out)
     return sealed
 
 
+@contextmanager
+def _held(run: RunFolder) -> Iterator[None]:
+    """Hold a run's lock within the block. Raises RequestError if another process has it."""
+    try:
+        with lock.hold(run.lock):
+            yield
+    except lock.Taken:
+        raise RequestError(f"another process is judging this encoder into {run.path}, wait for that") from None
+
+
 def _measured(given: GivenEncoder, loaded: _Loaded, cell: Cell, data: ImageDataModule, run: RunFolder) -> Measurements:
-    """What was measured, and the seconds of encoding with it. Raises RequestError."""
+    """The measurements, with the seconds of encoding. Raises RequestError."""
     start, bank = time.perf_counter(), loaded.bank
     progress = ProgressBar(run)
     try:
@@ -201,7 +209,7 @@ def _relabelled(run: RunFolder, given: GivenEncoder) -> Record:
         raise RequestError(f"--labels: {run.record} is not as it was sealed, remove it and judge {given} again")
     changed = record | {"labels": sorted(given.labels), "provenance": provenance}
     sealed = cast(Record, changed | {"digest": digest_of(changed)})
-    with lock.hold(run.lock):
+    with _held(run):
         write_json(run.record, sealed)
     return sealed
 

@@ -1,4 +1,4 @@
-"""What judging an encoder will take, told before it starts, and how far it is."""
+"""A forecast of the time that judging an encoder takes, and its progress bar."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def expected_seconds(out: Path, dataset: str, measures: Iterable[str]) -> tuple[
 
 
 def forecast(out: Path, dataset: str, measures: list[str], spaces: dict[str, int], encoding: float) -> str:
-    """What will be measured and what it will cost, in a line."""
+    """A line on the measures, and on the time that they will take."""
     seconds, unknown = expected_seconds(out, dataset, measures)
     widths = ", ".join(f"{name} ({width})" for name, width in spaces.items())
     parts = [f"{len(measures)} measure{'s' * (len(measures) != 1)} in {widths}"]

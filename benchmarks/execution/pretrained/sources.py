@@ -83,7 +83,7 @@ def of_torchscript(text: str) -> Source:
 
 
 def of_function(path: str) -> Source:
-    """What somebody's own function at a path returns; an `Encoder` of `load_encoder` keeps its size and statistics."""
+    """The network that somebody's own function returns; an `Encoder` of `load_encoder` keeps size and statistics."""
     with as_request_error(path):
         network, (size, fixed, statistics) = networks.own_network(path)
     if isinstance(network, Encoder):

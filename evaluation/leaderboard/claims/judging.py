@@ -12,7 +12,7 @@ import numpy as np
 from disentangle_bench.evaluation.leaderboard.frame import COST, observations
 from disentangle_bench.evaluation.leaderboard.lines import Line, Run, differences, lines_of
 from disentangle_bench.evaluation.leaderboard.statistics import FEWEST, LEVEL, Layout
-from disentangle_bench.evaluation.records import Record
+from disentangle_bench.evaluation.records import Record, seconds_taken
 
 HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (
     "holds",
@@ -25,15 +25,15 @@ HOLDS, WEAKER, CONTRADICTED, NOT_SHOWN, NOT_RUN = (
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison; what isn't given is the claim's.
+    """One side of a comparison; measure, score and target are those of the claim unless the side has its own.
 
     Attributes:
         row: label of a row of the table: a method (one of your own by its `name`, or its path), or an experiment of the
             suite.
-        space: in which it is measured; empty: the one that speaks for the method.
-        measure: title.
-        score: of the measure.
-        target: that it is taken on.
+        space: space whose figure is taken; empty: the method's own for this measure.
+        measure: title of the measure.
+        score: name of the measure's score.
+        target: target of the measure.
         value: a constant instead of a row, such as a chance level.
     """
 
@@ -55,27 +55,27 @@ class Side:
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure of A against one of B.
+    """A paper's claim that a figure of A is better than the same figure of B.
 
     Attributes:
-        name: of the claim.
-        statement: what the paper says, in a sentence.
-        source: where it says so.
-        dataset: that it is tried on.
-        a: who should be better.
-        b: than whom.
-        measure: title, or `cost` with a score such as train_seconds.
-        score: of the measure.
-        target: that it is taken on; empty for costs.
+        name: short name of the claim.
+        statement: the claim in a sentence.
+        source: place in the paper.
+        dataset: data set that the claim is tried on.
+        a: side that should be better.
+        b: side that should be worse.
+        measure: title of the measure, or `cost` with a score such as train_seconds.
+        score: name of the measure's score.
+        target: target of the measure; empty for costs.
         direction: `up` or `down`: whether A should be higher or lower.
         at_least: smallest difference that matters, in the score's own unit; for costs a factor. Below 0: A may be worse
             by so much ("at no loss of ...").
         published: the paper's own figure, as it was read.
-        note: what was found out about the verdict.
-        paper: whose claim it is.
-        suite: whose runs decide.
-        seeds: of the runs.
-        file: of somebody's own that holds the claim; empty: it ships with the package.
+        note: explanation of the verdict, if any is known.
+        paper: the paper.
+        suite: suite whose runs decide.
+        seeds: seeds of these runs.
+        file: the user's own file that holds the claim; empty: it ships with the package.
     """
 
     name: str
@@ -127,19 +127,19 @@ class Claim:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim and what the runs say.
+    """A claim with its verdict.
 
     Attributes:
-        claim: that was tried.
+        claim: the claim.
         verdict: one of this module's five.
-        n: seeds that both sides have.
-        a, b: means over them; NaN without runs.
-        gain: of A over B, positive in the claimed direction; for costs the log of the ratio.
-        low, high: its 95 % interval.
-        seconds: that the runs of both sides took to train and judge.
+        n: number of seeds that both sides have.
+        a, b: means of both sides over these seeds; NaN without runs.
+        gain: lead of A over B, positive in the claimed direction; for costs the log of the ratio.
+        low, high: 95 % interval of the lead.
+        seconds: time that the runs of both sides took to train and judge.
         reason: why there is no verdict, or empty.
-        spaces: of A and B, in which they were measured; empty for a constant and for costs.
-        images: test images whose outcomes are in the interval; 0: it is over seeds alone.
+        spaces: spaces of A and B that were measured; empty for a constant and for costs.
+        images: number of test images whose outcomes the interval covers; 0: it is over seeds alone.
     """
 
     claim: Claim
@@ -157,36 +157,33 @@ class Judged:
 
 
 def judge(claims: Sequence[Claim], found: Mapping[Path, Record]) -> list[Judged]:
-    """What the records say of each claim.
+    """A verdict on each claim, from the records.
 
     The differences by seed and test image are a crossed layout, as in `compare`; their mean has the interval of
     `statistics.Layout`. A claim with a smallest difference that matters, d,
 
     - holds if the interval lies above 0 and the difference is at least d;
     - holds weaker if the interval lies above 0, and the difference is smaller than that;
-    - is contradicted if the interval lies below d (or below 0), and not above 0;
+    - is contradicted if the interval lies below d, and not above 0;
     - is not shown if none of these, or with fewer than three seeds.
 
     Where d is below 0 (A may be worse by so much) it holds if the interval lies above d and is contradicted if below.
     """
     seen = observations(found)
     lines = lines_of(seen)[0]
-    seconds = {
-        record["cell"]["hash"]: float(record["cost"].get("train_seconds", 0) + record["cost"].get("eval_seconds", 0))
-        for record in found.values()
-    }
+    seconds = {record["cell"]["hash"]: seconds_taken(record) for record in found.values()}
     return [_judge(claim, lines, seconds) for claim in claims]
 
 
 def verdict(gain: float, low: float, high: float, least: float) -> str:
-    """Of a difference, positive in the claimed direction, with its interval; see `judge`."""
+    """The verdict on a difference (positive in the claimed direction) with its interval, by the rules of `judge`."""
     if np.isnan(low) or np.isnan(high):
         return NOT_SHOWN
     if least < 0:
         return HOLDS if low > least else CONTRADICTED if high < least else NOT_SHOWN
     if low > 0:
         return HOLDS if gain >= least else WEAKER
-    return CONTRADICTED if high < least or high < 0 else NOT_SHOWN
+    return CONTRADICTED if high < least else NOT_SHOWN
 
 
 def _judge(claim: Claim, lines: Mapping[Line, list[Run]], seconds: Mapping[str, float]) -> Judged:

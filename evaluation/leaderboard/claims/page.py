@@ -64,7 +64,7 @@ def markdown(judged: Sequence[Judged], out: str, asked: Sequence[str] = (), to: 
 
 
 def command(asked: Sequence[str], out: str, to: str = "") -> str:
-    """What judges these claims on these runs."""
+    """The command that judges these claims on these runs."""
     return shlex.join(["bench", "claims", *asked, "--out", out, *(["--to", to] if to else [])])
 
 
@@ -114,7 +114,7 @@ def _side(claim: Claim, side: Side, space: str) -> str:
 
 
 def _in_words(claim: Claim) -> str:
-    """What is claimed of A."""
+    """The claim about A, in words."""
     better, worse = ("higher", "lower") if claim.direction == "up" else ("lower", "higher")
     if claim.is_cost:
         return f"A is {better} by that factor, at least"
@@ -124,7 +124,7 @@ def _in_words(claim: Claim) -> str:
 
 
 def _lead(one: Judged) -> str:
-    """Both means, the lead and its interval, with their units."""
+    """The means of A and B, the lead and its interval, with their units."""
     over = f"over seeds and {one.images:,} test images" if one.images else "over seeds alone"
     if one.claim.is_cost:
         gain, low, high = (math.exp(value) for value in (one.gain, one.low, one.high))

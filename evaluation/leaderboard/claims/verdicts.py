@@ -90,7 +90,7 @@ def needed(claim: Claim) -> str:
 
 
 def counts(judged: Sequence[Judged]) -> str:
-    """How many claims have each verdict, as a sentence's end."""
+    """Counts of the verdicts, such as `7 holds, 2 holds weaker of 9 claims.`."""
     found = Counter(one.verdict for one in judged)
     return ", ".join(f"{found[name]} {name}" for name in STYLES if found[name]) + f" of {len(judged)} claims."
 

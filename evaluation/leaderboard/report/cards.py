@@ -1,4 +1,4 @@
-"""What a reader should know of each method, and of its runs."""
+"""Cards of the report: a method's description, options, budgets and runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Named = tuple[str, Record, Path | None]
 
 
 def build(named: list[Named], methods: list[str]) -> list[dict[str, Any]]:
-    """What a reader should know of each method, and its runs."""
+    """A card for each method, as the template takes it."""
     by_method: dict[str, list[tuple[Record, Path | None]]] = {}
     for label, record, folder in named:
         by_method.setdefault(label, []).append((record, folder))

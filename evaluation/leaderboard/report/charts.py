@@ -234,7 +234,7 @@ def small_multiples(
 
 
 def _legend(axes: Axes, blocks: pd.Series, place: Any, front: bool = False) -> None:
-    """What markers mean, each that is there."""
+    """A legend of the blocks that are present, by marker and colour."""
     handles, texts = axes.get_legend_handles_labels()
     present = set(blocks)
     for block in (name for name in BLOCKS if name in present):

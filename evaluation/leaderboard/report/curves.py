@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 POINTS = 200
+"""Steps of a logged value that a picture shows."""
 
 
 def read(run: Path) -> pd.DataFrame:
-    """What a run logged while it trained: columns `step`, `name`, `value`, sorted by name and step.
+    """Values that a run logged while it trained: columns `step`, `name`, `value`, sorted by name and step.
 
     A run that was interrupted has several attempts; where two logged the same step, the later one counts. Values that
     are no finite numbers are left out, files that can't be read too. A run without logs gives an empty frame.
@@ -40,11 +42,11 @@ def read(run: Path) -> pd.DataFrame:
 
 
 def thin(curve: pd.DataFrame, points: int = POINTS) -> pd.DataFrame:
-    """At most about `points` lines a name, evenly picked, the last one always."""
-    kept = [part.iloc[:: max(1, len(part) // points)] for _, part in curve.groupby("name")]
-    kept += [part.tail(1) for _, part in curve.groupby("name")]
+    """At most `points` lines a name, evenly picked, and the last one."""
     import pandas as pd
 
+    kept = [part.iloc[:: math.ceil(len(part) / points)] for _, part in curve.groupby("name")]
+    kept += [part.tail(1) for _, part in curve.groupby("name")]
     return pd.concat(kept).drop_duplicates(["name", "step"]).sort_values(["name", "step"]) if kept else curve
 
 

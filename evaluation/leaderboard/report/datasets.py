@@ -1,4 +1,4 @@
-"""What the page shows of one data set: the answer, criteria by method, the table, and its pictures."""
+"""The report's section on one data set: the answer, criteria by method, the table, and its pictures."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build(
     dials: Sequence[dial.Curve],
     files: Output,
 ) -> dict[str, Any]:
-    """What the template needs of one data set.
+    """The section on one data set, as the template takes it.
 
     Args:
         grid: the main table.
@@ -127,7 +127,7 @@ def lines(part: pd.DataFrame, key: Key, main: bool = True) -> pd.DataFrame:
 
 
 def pair(part: pd.DataFrame, content: Key, leak: Key) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What `charts.pair` draws of two figures: methods with both, and their further spaces."""
+    """The two frames that `charts.pair` draws: methods with both figures, and their further spaces."""
     columns = ["method", "mean", "low", "high"]
     table = lines(part, content)[["block", *columns]].merge(
         lines(part, leak)[columns], on="method", suffixes=("", "_leak")
@@ -139,7 +139,7 @@ def pair(part: pd.DataFrame, content: Key, leak: Key) -> tuple[pd.DataFrame, pd.
 
 
 def _pairs(dataset: str, part: pd.DataFrame, keys: list[Key], files: Output) -> list[Picture]:
-    """What should be there against what should not, a point a method."""
+    """A picture for each domain of content against leakage, a point a method."""
     content = keys[0]
     pictures: list[Picture] = []
     for leak in headline.leaks(keys):
@@ -248,7 +248,7 @@ def _pareto(dataset: str, key: Key, tables: list[tuple[str, pd.DataFrame]], file
 
 
 def _curves(dataset: str, named: list[Named], files: Output) -> list[Picture]:
-    """What the first seed of each method that left logs has logged: losses over each other, and all by method."""
+    """Learning curves of each method's first seed with logs: losses in one panel, and logged values by method."""
     found: dict[str, pd.DataFrame] = {}
     for label, _, folder in named:
         if len(found) >= CURVES:

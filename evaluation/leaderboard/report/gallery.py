@@ -1,4 +1,4 @@
-"""What one run looks like: maps of its spaces, neighbours, views, the confusions of its linear probe, swaps."""
+"""Pictures of one run: maps of its spaces, neighbours, views, the linear probe's confusion matrix, reconstructions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from disentangle_bench.evaluation.pictures import artefacts
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES, PICTURE_BYTES = 8, 2**20
-"""Of those that a method left: how many are shown, and up to which size."""
+"""Most pictures left by a method that are shown, and the largest size of one in bytes."""
 DRAWN = {
     "swaps": "Top row: images; second: their reconstructions; below: their content under other domains, one a row.",
     "traversals": "Top row: images; second: their reconstructions; below: the first image, one dimension of its code a "
@@ -27,7 +27,7 @@ DRAWN = {
 }
 """First word of a picture's name -> what it shows."""
 SPACES, TARGETS = 6, 4
-"""That are mapped."""
+"""Most spaces of a run that are mapped, and targets that colour each map."""
 CLASSES = 50
 """Largest confusion matrix."""
 
@@ -135,7 +135,7 @@ def _maps(gallery: Gallery, name: str, index: dict, sample: dict[str, np.ndarray
 
 
 def _shade(spec: dict[str, Any], values: np.ndarray, index: dict[str, Any]) -> plots.Shade:
-    """By a target, with the names and colours of its values as far as the run's file says them properly."""
+    """The colouring by one target; names and colours of its values are used where the run's index has valid ones."""
 
     def listed(key: str) -> list[Any]:
         given = index.get(key)
@@ -178,7 +178,7 @@ def _stored(gallery: Gallery, name: str, run: Path, index: dict, out: Output) ->
 
 
 def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
-    """What the probe of the first column took for what, from the run's outcomes."""
+    """The confusion matrix of the first column's probe, from the run's outcomes."""
     from disentangle_bench.evaluation.outcomes import FILE, BadOutcomes, read_outcomes
 
     try:

@@ -32,7 +32,7 @@ class Sentence(NamedTuple):
 
 
 class Winners(NamedTuple):
-    """Of one criterion: its key and heading, and by block who may be best."""
+    """The key and heading of a criterion, and block -> a text on which methods may be best."""
 
     key: Key
     title: str
@@ -48,7 +48,7 @@ def criteria(part: pd.DataFrame) -> list[Key]:
 
 
 def leaks(keys: Iterable[Key]) -> list[Key]:
-    """Columns of leakage."""
+    """Keys of the columns of leakage."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     return [k for k in keys if MEASURES[k[0]].name == LEAKAGE and MEASURES[k[0]].scores[k[1]].direction]
@@ -75,7 +75,7 @@ def winners(part: pd.DataFrame) -> list[Winners]:
 
 
 def sentences(part: pd.DataFrame) -> list[Sentence]:
-    """On content, on leakage, on both and on cost; `part` is one data set's lines of a `leaderboard` frame."""
+    """Sentences on content, leakage, both and cost; `part` is one data set's lines of a `leaderboard` frame."""
     keys = column_keys(part)
     if not keys or not (rows := rows_of(part, keys[0])):
         return []

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BASELINES = ("simclr", "random_init", "pixels")
-"""Of these the first that was run is what others are compared with, unless the caller names one."""
+"""Default baselines: the other methods are compared with the first of these that was run."""
 GALLERIES, MAPS, COMPARED = 40, 20, 400
 """Most that is shown on the page; the CSV files have all."""
 
@@ -56,7 +56,7 @@ def build(
         The page.
 
     Raises:
-        ValueError: the named baseline is not among the methods.
+        NothingToCompare: the named baseline is not among the methods.
     """
     found, problems = find_records(runs)
     return build_from(found, out, problems, baseline, title, claims)
@@ -71,7 +71,7 @@ def build_from(
     title: str = "Leaderboard",
     claims: Sequence[Claim] = (),
 ) -> Path:
-    """As `build`, from records at hand, by their paths: without the folders around them, pictures are missing."""
+    """The same as `build`, from records that are already read; pictures are missing where a path has no folder."""
     labels = method_labels(found.values())
     seen = observations(found, labels)
     frame = summarise(seen)
@@ -123,7 +123,7 @@ def build_from(
 
 
 def _galleries(named: list[Named], files: Output) -> list[gallery.Gallery]:
-    """Of each method on each data set the first seed that left pictures; else the first, to say what is missing."""
+    """A gallery for each method and data set: of the first seed with pictures, else of the first seed."""
     chosen: dict[tuple[str, str], Named] = {}
     for entry in named:
         label, record, folder = entry
@@ -156,7 +156,7 @@ def _compared(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _compared_line(line: dict[Any, Any]) -> dict[str, Any]:
-    """With its gain and interval in the unit of the table."""
+    """A line of the comparison with texts for its gain and interval, in the unit of the table."""
     percent = score_of(line["measure"], line["score"]).unit == PERCENT
     scale, form = (100, "+.1f") if percent else (1, "+.3f")
     gain, low, high = (None if v is None or math.isnan(v) else v for v in (line[k] for k in ("gain", "low", "high")))

@@ -19,7 +19,7 @@ STYLE = "<style>svg:root{color:#1b1b1b}@media (prefers-color-scheme:dark){svg:ro
 SHOWN_ON_BOTH = "#7d7d7d"
 """Ink of pictures that can't follow the page's scheme."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#8C8C8C")
-"""Of Okabe & Ito (2008), those that show on white and on black."""
+"""The colours of Okabe & Ito (2008) that are visible on white and on black."""
 DASHES = ("-", "--", ":", "-.")
 _RC: Any = {
     "svg.fonttype": "none",
@@ -68,7 +68,7 @@ def style(k: int) -> dict[str, Any]:
 
 
 class Shade(NamedTuple):
-    """What points of a map are coloured by.
+    """A target that colours the points of a map.
 
     Attributes:
         name: of the target.

@@ -1,1 +1,1 @@
-"""A grid comes in; it goes out as markdown, CSV, LaTeX, HTML, or as lines for a terminal: text is joined here only."""
+"""Grids and comparisons come in; they go out as markdown, CSV, LaTeX, HTML or lines for a terminal."""

@@ -48,7 +48,7 @@ def console(
 
 
 def _legend(cells: Sequence[TableCell]) -> str:
-    """How to read a cell, as far as there is something to read."""
+    """How to read a cell, naming only the parts that some cell has."""
     half = any(not math.isnan(cell.half) for cell in cells)
     ranked = any(cell.ranks is not None for cell in cells)
     text = f"93.6{' ±2.5' if half else ''}{' 1-4' if ranked else ''}: the mean over seeds (n)"
@@ -59,7 +59,7 @@ def _legend(cells: Sequence[TableCell]) -> str:
 
 
 def screen_of(width: int, colour: bool) -> tuple[Console, io.StringIO]:
-    """What rich prints to, and the text that comes of it.
+    """A console of rich, and the file that it writes to.
 
     Args:
         width: in characters, at least `NARROWEST`.
@@ -131,7 +131,7 @@ def _show(screen: Console, grid: Grid, chosen: bool) -> None:
 
 
 def _heading(column: Column, cells: Sequence[TableCell], on_side: bool) -> str:
-    """In two lines: the measure, and which of its scores; a method's name in lines as short as its figures."""
+    """A heading in lines: measure and score, or a method's name (`on_side`) wrapped to the width of its figures."""
     title = one_line(column.title)
     if not on_side:
         return title.replace(" ", "\n", 1)
@@ -169,7 +169,7 @@ def _text(cell: TableCell, column: Column) -> tuple[Text, Text]:
 
 
 def _fitting(grid: Grid, widths: Sequence[int], width: int, chosen: bool) -> list[int]:
-    """Which columns have room, in their order.
+    """Positions of the columns that fit, in order.
 
     First the row's name, the first figure, leakage beside it and the training seconds, then the others as they stand;
     what only names the row comes last, and columns without a single entry never.

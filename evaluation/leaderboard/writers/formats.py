@@ -89,7 +89,7 @@ def amount(value: float) -> str:
 
 
 def transposed(grid: Grid) -> Grid:
-    """The same with a row a column and a column a row: for few methods and many figures."""
+    """The grid transposed, a row a figure and a column a method: for few methods and many figures."""
     rows = [*grid.rows, grid.chance] if grid.chance else grid.rows
     first, *others = grid.columns
     columns = [Column("", "text")] + [Column(spell(row[0], first)) for row in rows]
@@ -98,12 +98,12 @@ def transposed(grid: Grid) -> Grid:
 
 
 def _spelt(cell: TableCell, column: Column) -> TableCell:
-    """The same as text, for a column that holds cells of several kinds."""
+    """A cell whose value is spelled out, for a column that holds cells of several kinds."""
     return TableCell(spell(cell, column), bold=cell.bold, notes=cell.notes, untrusted=cell.untrusted)
 
 
 def without_constant(grid: Grid) -> Grid:
-    """Without columns that have no entry, and without text, counts and costs that all rows share; the foot has them."""
+    """The grid without empty columns, and without text, counts and costs that all rows share (its foot names these)."""
     kept, same, empty = [0], list[str](), list[str]()
     for k, column in enumerate(grid.columns[1:], 1):
         texts = {spell(row[k], column) for row in grid.rows}
@@ -145,7 +145,7 @@ def under_group(column: Column) -> str:
 
 
 def about(title: str) -> str:
-    """What a measure is, for who points at its name: its summary, splits, chance levels and source."""
+    """Tooltip of a measure: its summary, splits, chance levels and source."""
     from disentangle_bench.evaluation.protocol import MEASURES
 
     if title == COST:
@@ -242,7 +242,7 @@ def environment() -> Environment:
 
 
 def one_line(text: str) -> str:
-    """Without line breaks, runs of blanks and characters that have no picture."""
+    """A text in one line, without runs of blanks and unprintable characters."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 

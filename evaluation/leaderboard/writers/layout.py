@@ -39,7 +39,7 @@ def tables(grid: Grid) -> list[Grid]:
 
 
 def without_space(grid: Grid) -> Grid:
-    """Without the column of spaces, unless rows need it to be told apart: figures are marked with theirs."""
+    """The grid without its column of spaces (figures are marked with theirs), unless only that tells rows apart."""
     kept = [k for k, column in enumerate(grid.columns) if column != SPACE_COLUMN or k in _row_names(grid)]
     return _part(grid, kept)
 

@@ -12,6 +12,8 @@ from sklearn.metrics.cluster import contingency_matrix, expected_mutual_informat
 from disentangle_bench.evaluation.metrics.arrays import check_integers
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
+Ints = NDArray[np.int64]
+
 
 def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
     """Agreement of a grouping with labels; only who shares a group counts, not what the groups are called.
@@ -44,19 +46,17 @@ def cluster_scores(labels: Any, clusters: Any) -> dict[str, float]:
     }
 
 
-def matched(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of N samples lie in the cluster that the best one-to-one matching gives to their label."""
-    kinds, truth = np.unique(labels, return_inverse=True)
-    names, groups = np.unique(clusters, return_inverse=True)
-    table = np.bincount(truth * len(names) + groups, minlength=len(kinds) * len(names)).reshape(len(kinds), len(names))
-    partner = np.full(len(kinds), -1)
+def matched(labels: Ints, clusters: Ints) -> NDArray[np.bool_]:
+    """Whether each sample lies in the cluster that the best one-to-one matching assigns to its label, bool [N]."""
+    truth, groups, table = _contingency(labels, clusters)
+    partner = np.full(len(table), -1)
     rows, columns = linear_sum_assignment(table, maximize=True)
     partner[rows] = columns
     return partner[truth] == groups
 
 
-def nmi_terms(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What each of N samples contributes to the NMI: float64 [N], of which it is the mean.
+def nmi_terms(labels: Ints, clusters: Ints) -> NDArray[np.float64]:
+    """Terms of the NMI by sample, float64 [N], whose mean it is.
 
     The NMI is a function of the shares p_ij of the table of labels and clusters; a sample in cell (i, j) moves it along
     (delta_ij - p), and a term is the NMI and that first-order move (the influence curve; Hampel, J. Am. Stat. Assoc.
@@ -67,20 +67,26 @@ def nmi_terms(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray
         labels: int [N], of two kinds or more.
         clusters: int [N], any values.
     """
-    kinds, truth = np.unique(labels, return_inverse=True)
-    names, groups = np.unique(clusters, return_inverse=True)
-    cells = truth * len(names) + groups
-    p = np.bincount(cells, minlength=len(kinds) * len(names)).reshape(len(kinds), len(names)) / len(cells)
+    truth, groups, table = _contingency(labels, clusters)
+    p = table / len(truth)
     rows, columns = p.sum(axis=1), p.sum(axis=0)
     told = np.log(np.where(p > 0, p, 1) / np.outer(rows, columns))
     surprise = -(np.log(rows)[:, None] + np.log(columns)) / 2
     information, mean = (p * told).sum(), (p * surprise).sum()
     nmi = information / mean
     terms = nmi + (told - information - nmi * (surprise - mean)) / mean
-    return np.asarray(terms.ravel()[cells])
+    return np.asarray(terms[truth, groups])
 
 
-def chance_nmi(labels: NDArray[np.int64], clusters: NDArray[np.int64]) -> float:
+def _contingency(labels: Ints, clusters: Ints) -> tuple[Ints, Ints, Ints]:
+    """Rows [N] and columns [N] of samples in the contingency table of labels and clusters, and its counts [L, K]."""
+    kinds, truth = np.unique(labels, return_inverse=True)
+    names, groups = np.unique(clusters, return_inverse=True)
+    counts = np.bincount(truth * len(names) + groups, minlength=len(kinds) * len(names))
+    return truth, groups, counts.reshape(len(kinds), len(names))
+
+
+def chance_nmi(labels: Ints, clusters: Ints) -> float:
     """NMI that groups of these sizes have with the labels by chance: its mean over all permutations (Vinh et al. 2010).
 
     The entropies stay under a permutation, so it is the expected mutual information over their arithmetic mean.

@@ -1,4 +1,4 @@
-"""How tight given groups are, and how far apart."""
+"""The silhouette of given groups."""
 
 from typing import Any
 

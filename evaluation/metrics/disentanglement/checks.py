@@ -1,4 +1,4 @@
-"""What the metrics of codes and factors ask of their inputs."""
+"""Checks of inputs that metrics of codes and factors share."""
 
 from typing import Any
 

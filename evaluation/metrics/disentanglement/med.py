@@ -41,7 +41,7 @@ def med(z: Any, factors: Any, *, bins: int = 20, top: int = 1) -> dict[str, floa
 
 
 def information_shares(z: Floats, factors: Ints, *, bins: int = 20) -> Floats:
-    """Of the information on a factor, what each code has: [D, F], columns sum to 1 (all 0 where there is none)."""
+    """Share of each code in the information on a factor, [D, F]; columns sum to 1, or are 0 where there is none."""
     information = mutual_information(z, factors, bins=bins)
     total = information.sum(axis=0)
     return information / np.where(total > 0, total, 1)

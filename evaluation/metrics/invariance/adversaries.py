@@ -33,7 +33,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Task:
-    """What every adversary is given: to learn from (N samples), to pick on (V), and to be asked about (M).
+    """The task of every adversary: N samples to learn from, V to pick settings on, and M to predict.
 
     Attributes:
         x: float [N, D], standardised, as are `val_x` [V, D] and `test_x` [M, D].
@@ -54,12 +54,12 @@ class Task:
     seed: int
 
     def part(self, rows: Array) -> "Task":
-        """The same with some of the samples to learn from."""
+        """The task with only these rows of the samples to learn from."""
         chosen = torch.from_numpy(rows).to(self.x.device)
         return replace(self, x=self.x[chosen], d=self.d[chosen], w=None if self.w is None else self.w[chosen])
 
     def score(self, answer: Predictions) -> float:
-        """What counts when something is picked: accuracy on the validation samples."""
+        """Accuracy on the validation samples, by which settings are picked."""
         return weighted_accuracy(answer.val, self.val_d, self.val_w)
 
     def answer(self, scores: Callable[[Tensor], Tensor]) -> Predictions:

@@ -29,7 +29,7 @@ from disentangle_bench.evaluation.metrics.probes.scoring import (
 
 @dataclass(frozen=True)
 class Leakage:
-    """What the adversaries found. A guess that is right less often than a constant one gives way to that.
+    """Results of the adversaries. Where they are right less often than a constant guess, that takes their place.
 
     Attributes:
         guesses: adversary -> int [M], the domains that it names for the test images.

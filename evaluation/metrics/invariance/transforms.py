@@ -56,7 +56,7 @@ def similarity(clean: Any, moved: Any, name: str = "moved") -> float:
 
 
 def closeness(clean: Any, moved: Any, name: str = "moved") -> NDArray[np.float64]:
-    """What each row adds to the mean that `similarity` is, float64 [N]; arguments and errors as there."""
+    """Terms of `similarity` by row, float64 [N], whose mean it is; arguments and errors as there."""
     clean, moved = (
         unit_rows(check_real(x, n).astype(np.float64), n) for x, n in ((clean, "embeddings"), (moved, name))
     )

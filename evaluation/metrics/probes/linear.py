@@ -29,7 +29,7 @@ L2_GRID = tuple(float(l2) for l2 in np.logspace(-6, 1, 10))
 COARSE_GRID = (1.0, 1e-2, 1e-4, 1e-5)
 """Strengths for many heads on many samples, each fitted once."""
 PATH_TOLERANCE, COARSE_TOLERANCE = {"gtol": 3e-4, "ftol": 1e-7}, {"gtol": 1e-3, "ftol": 1e-6}
-"""Where the search for one strength ends: before the one chosen is refitted, and where it is not."""
+"""Tolerances of the search for one strength: where the one chosen is refitted, and where it is not."""
 SMALL = 2**26
 """Weights times rows below which the linear probe uses one thread: more would only wait for each other."""
 
@@ -102,7 +102,7 @@ class LinearProbe:
         return self.log_probability_of(self.standardize(x))
 
     def log_probability_of(self, rows: Tensor) -> Tensor:
-        """The same of features that are standardised already."""
+        """Log-probabilities [n, C] of a block of features [n, D] that are standardised already."""
         with full_precision(), torch.no_grad(), one_thread():
             logits = torch.addmm(self.bias.float(), rows, self.weight.float().T).double().cpu()
             logp = torch.full((len(rows), self.num_classes), -torch.inf, dtype=torch.float64)
@@ -110,7 +110,7 @@ class LinearProbe:
             return logp
 
     def log_probabilities(self, x: Any) -> Tensor:
-        """The same of all rows of [N, D]."""
+        """Log-probabilities [N, C] of features [N, D], computed block by block."""
         return by_blocks(self.log_probability, check_array(x, "x"))
 
     def predict(self, x: Any) -> Array:

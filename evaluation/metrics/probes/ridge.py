@@ -55,7 +55,7 @@ def explained(
     val: tuple[Any, Any] | None = None,
     weights: tuple[Any, Any, Any] | None = None,
 ) -> Array:
-    """What each test sample adds to the R^2 of `ridge_probe`, float64 [M]: 1 - its squared error / the variance."""
+    """Terms by test sample of the R^2 of `ridge_probe`, float64 [M]: 1 - squared error / variance."""
     train_x, test_x = check_array(train_x, "train_x"), check_array(test_x, "test_x")
     check_same_width(train_x, "train_x", test_x, "test_x")
     if len(train_x) < 2:

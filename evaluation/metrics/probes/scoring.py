@@ -1,4 +1,4 @@
-"""What the class probes share: checks of their inputs, the validation split, the scores of their answers."""
+"""Shared by the class probes: checks of inputs, the validation split, scores of predictions."""
 
 from collections.abc import Callable
 from typing import Any

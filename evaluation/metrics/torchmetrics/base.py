@@ -1,4 +1,4 @@
-"""What all of the classes share: rows by split and column, in the order of their positions, of all processes."""
+"""The base classes: rows by split and column, in the order of their positions, of all processes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class RowMetric(Metric):
                 self.add_state(f"{split}_{column}", default=[], dist_reduce_fx="cat")
 
     def figures(self) -> float | dict[str, float]:
-        """What the function gives for the rows kept."""
+        """The function's figures for the rows kept."""
         return type(self).function(*self._inputs(), **self.options)
 
     def compute(self) -> Tensor | dict[str, Tensor]:

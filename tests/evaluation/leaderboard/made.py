@@ -1,5 +1,10 @@
 """Runs for tables, and tables taken apart again."""
 
+from pathlib import Path
+
+from disentangle_bench.evaluation.leaderboard.compare import Comparison, compare_records
+from disentangle_bench.evaluation.records import FILE, find_records
+from disentangle_bench.json_files import write_json
 from tests.evaluation.leaderboard.conftest import right_or_wrong, write_judged
 
 LABELS = 1
@@ -32,3 +37,17 @@ def judged(root, record, accuracies, **options):
 
 def leak(value, **others):
     return {"measure": "leakage@4", "target": "color", "scores": {"leakage": value, "chance": 0.13} | others}
+
+
+def put(root, records):
+    """Records in a folder, without outcomes."""
+    for r in records:
+        (root / r["cell"]["hash"]).mkdir(parents=True, exist_ok=True)
+        write_json(root / r["cell"]["hash"] / FILE, r)
+    return root
+
+
+def compare(a: Path, b: Path) -> Comparison:
+    """Every figure of the runs in one folder against the same one of another."""
+    (before, problems), (after, more) = find_records(a), find_records(b)
+    return compare_records(before, after, problems=[*problems, *more])

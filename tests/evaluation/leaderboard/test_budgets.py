@@ -1,5 +1,7 @@
 """Matched budgets and the Pareto front."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,10 @@ def test_amounts_within_the_tolerance_count_as_equal(record, epochs, equal):
 
 def test_budgets_are_spent_in_known_units(record):
     assert spent(runs(record)[0], "minutes") == 2.0
+    unknown = record()
+    unknown["provenance"]["epoch"] = None
+    assert math.isnan(spent(unknown, "epochs"))
+    assert kept(match(at([record(method="two"), unknown]), "epochs")) == [("two", 30)], "it may have trained for long"
     with pytest.raises(ValueError, match="not 'steps'"):
         match({}, "steps")
 

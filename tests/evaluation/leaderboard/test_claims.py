@@ -123,6 +123,12 @@ def test_costs_are_compared_by_their_ratio(record):
     assert "(x0.80 [" in markdown([one], "runs")
 
 
+def test_a_cost_that_was_not_recorded_takes_no_time(record):
+    found = runs(record, 0.08, cost={"train_seconds": None, "eval_seconds": 1.0})
+    (one,) = judge([CLAIM], at(found))
+    assert (one.verdict, one.seconds) == (HOLDS, sum(10.0 + s for s in range(5)) + 10)
+
+
 def test_a_cost_of_nothing_has_no_ratio(record):
     claim = replace(CLAIM, measure="cost", score="train_seconds", target="", direction="down", at_least=2)
     costs = {"simclr": 30.0, "ip_irm": 0.0}

@@ -8,6 +8,7 @@ import pytest
 
 from disentangle_bench.evaluation.leaderboard import dial, summary
 from disentangle_bench.evaluation.leaderboard.report.page import build_from
+from disentangle_bench.evaluation.leaderboard.requested import marked
 from disentangle_bench.evaluation.records import seal
 
 from .conftest import at
@@ -99,6 +100,18 @@ def test_the_leaderboard_shows_curve_and_area_above_the_board(runs):
     assert "worst group by correlation" not in summary.to_markdown(asked, view=summary.View(["linear"]))
     assert "worst group by correlation" in summary.to_markdown(asked, view=summary.View(["worst_group"]))
     assert "by correlation" not in summary.to_markdown(summary.leaderboard(at(runs), ["linear"]))
+
+
+def test_curves_of_a_request_are_marked_as_its_rows_are(runs):
+    """Their figures are those of the rows, under the marked names."""
+    frame = summary.leaderboard(at(runs))
+    request = {run["cell"]["hash"] for run in runs if run["cell"]["method"] == "holds"}
+    shown = marked(frame, request)
+    (grid,) = dial.grids(shown.attrs["dials"], shown)
+    assert [row[0].value for row in grid.rows] == ["holds *", "falls"]
+    (plain,) = dial.grids(frame.attrs["dials"], frame)
+    assert [row[4:] for row in grid.rows] == [row[4:] for row in plain.rows]
+    assert "| holds correlation=0.5 \\* |" in summary.to_markdown(shown)
 
 
 def test_a_figure_has_the_same_interval_on_its_curve_and_in_the_leaderboard(make_record, runs):

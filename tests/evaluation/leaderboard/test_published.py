@@ -1,10 +1,13 @@
 """Figures that others have published, beside a suite's own."""
 
 import copy
+import json
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from disentangle_bench.benchmarks.execution.loggers import log_leaderboard
 from disentangle_bench.evaluation.leaderboard.summary import leaderboard, to_markdown
 from disentangle_bench.evaluation.records import seal
 from tests.evaluation.leaderboard.conftest import at
@@ -61,3 +64,12 @@ def test_one_that_was_measured_otherwise_stands_in_brackets(published):
     text = to_markdown(leaderboard(at([published(figure(0.81, "another encoder"))])))
     assert cell_of(text) == "(81.0)<sup>1</sup>"
     assert "not to be compared as it stands" in text
+
+
+def test_weights_and_biases_is_handed_a_table_of_plain_values(published, tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    run = MagicMock()
+    monkeypatch.setattr(wandb, "init", lambda **_: run)
+    log_leaderboard(leaderboard(at([published(figure(0.81))])), tmp_path)
+    ((logged,), _) = run.__enter__.return_value.log.call_args
+    assert json.dumps(logged["leaderboard"].data), "as the table is written"

@@ -119,6 +119,8 @@ def test_less_is_better_and_blocks_compete_inside():
     assert found["rank_low"].tolist() == found["rank_high"].tolist() == [1, 2, 3, 1, 2, 3]
     assert found["best"].tolist() == [True, False, False] * 2
     assert column(rows)["rank_low"].tolist() == [5, 3, 1, 5, 3, 1]  # without blocks and upwards
+    numbered = column(rows, down=True, blocks={name: -1 if name[0] == "x" else -2 for name in rows})  # of equal hashes
+    pd.testing.assert_frame_equal(numbered, found)
 
 
 def test_below_three_seeds_images_alone_decide_and_nothing_is_ranked():
@@ -156,6 +158,9 @@ def test_a_row_that_no_seed_changes_tells_nothing_of_the_others_noise():
     found, without = column(outcomes, fixed={"pixels"}), column(outcomes)
     pd.testing.assert_frame_equal(found.drop("pixels")[apart.columns[:6]], apart[apart.columns[:6]])
     assert found.loc["pixels", "seed_part"] == 0
+    outcomes["rounded"] = outcomes["pixels"] + np.array([[0.0], [1e-3], [2e-3]])
+    rounded = column(outcomes, fixed={"pixels", "rounded"})
+    assert rounded.loc["row 0", "seed_part"] == found.loc["row 0", "seed_part"], "nor one whose figures differ a little"
     image = outcomes["pixels"][0].var(ddof=1) / 200
     half = stats.t.ppf(0.975, 199) * np.sqrt(image)
     assert found.loc["pixels", "high"] - found.loc["pixels", "mean"] == pytest.approx(half)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
+from disentangle_bench.datamodules.targets import TargetSpec
 from disentangle_bench.evaluation.features import FeatureBank
 from disentangle_bench.evaluation.measures.base import Space
 from disentangle_bench.evaluation.measures.clusters import kmeans, kmeans_train_test
-from disentangle_bench.evaluation.measures.content import few_shot, linear
+from disentangle_bench.evaluation.measures.content import few_shot, linear, validation
 from tests.evaluation.measures.planted import (
     CLASS,
     COLOR,
@@ -178,3 +179,20 @@ def test_a_class_that_training_lacks_costs_its_images():
     share = float((y["test"]["class"] != 3).mean())
     for title in ("linear@1", "knn@1", "linear_10pct@1"):
         assert scores(bank(content_only, y), title)["top1"] == pytest.approx(share, abs=0.01)
+
+
+def test_validation_does_not_reward_what_goes_with_the_class_in_training_only():
+    rng = np.random.default_rng(0)
+    y = {"train": np.arange(2000) % 2, "probe_val": np.arange(1000) % 2}
+
+    def space(honest):
+        x = {}
+        for split, truth in y.items():
+            hint = truth if honest or split == "train" else rng.integers(0, 2, len(truth))
+            x[split] = (hint[:, None] + 0.3 * rng.normal(size=(len(truth), 3))).astype(np.float32)
+        x["probe"] = x["train"]  # has to be there, and no test split
+        return Space("features", x, {split: {"class": truth} for split, truth in y.items()})
+
+    target = TargetSpec("class", "class", 2, "content")
+    assert validation(space(True), target)["top1"] > 0.95
+    assert validation(space(False), target)["top1"] < 0.6

@@ -213,6 +213,8 @@ def test_what_is_wrong_with_a_declaration_is_told(change, told):
         ({"top1": float("nan")}, "raises MetricUndefined"),
         ({"top1": 1.5}, "outside 0 to 1"),
         ({"top1": "half"}, "a number is expected"),
+        ({"top1": True}, "top1 is True, a number is expected"),
+        ({"top1": np.bool_(True)}, "top1 is True, a number is expected"),
     ],
 )
 def test_what_no_record_can_hold_is_refused(found, told):
