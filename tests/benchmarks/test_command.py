@@ -89,6 +89,8 @@ def test_eval_judges_an_encoder_of_a_run(tmp_path, capsys):
     assert f"bench report --out {tmp_path}" in told.err
     assert main(["eval", "--encoder", str(untrained), "--dataset", "digits", *out]) == 2
     assert "has not been trained" in capsys.readouterr().err
+    assert main(["eval", "--encoder", str(trained), "--untrained", "--dataset", "digits", *out]) == 2
+    assert "it was trained for 2 steps, leave out --untrained" in capsys.readouterr().err
     assert main(["eval", "--encoder", str(tmp_path / "none.safetensors"), "--dataset", "digits", *out]) == 2
     assert main(["eval", "--encoder", "timm:resnet1", "--dataset", "digits", *out]) == 2
 

@@ -193,6 +193,7 @@ def test_what_cannot_be_asked_for_is_told(users_folder, capsys):
         ("--encoder", "a", "--image-size", "0"): "--image-size 0: from 1 to 4096 pixels",
         ("--encoder", "a", "--labels", "class"): "'class' is neither none nor one of content, style, domain",
         ("--encoder", "a", "--untrained"): "--encoder a: no such file",
+        ("--encoder", f"timm:a,checkpoint={__file__}", "--untrained"): "are in a file, leave out --untrained or",
         ("--encoder", "sys.path", "--untrained"): "--untrained is of timm's models, and of this suite's own files",
         ("--encoder", "a"): "--encoder a: no such file (expected FILE.safetensors",
     }.items():

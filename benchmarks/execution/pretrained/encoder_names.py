@@ -21,8 +21,10 @@ def check(text: str, untrained: bool) -> Named:
         named = told_apart(text)
     if untrained and named.kind not in ("timm", "run"):
         raise RequestError(f"--encoder {text}: --untrained is of timm's models, and of this suite's own files")
-    if named.kind == "run":
-        availability.note_of(text, Path(named.name), untrained)
+    if named.kind == "run" and (steps := availability.note_of(text, Path(named.name), untrained).step) and untrained:
+        raise RequestError(f"--encoder {text}: it was trained for {steps:,} steps, leave out --untrained")
+    if named.file and untrained:
+        raise RequestError(f"--encoder {text}: its weights are in a file, leave out --untrained or checkpoint=")
     if not untrained:
         availability.require(text, named)
     return named
