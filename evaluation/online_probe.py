@@ -17,6 +17,7 @@ from disentangle_bench.evaluation.metrics.torchmetrics import DomainLeakage, Lin
 from disentangle_bench.evaluation.metrics.torchmetrics.base import Split
 
 BATCH = 256
+"""Images that are encoded at a time."""
 
 
 class OnlineProbe(L.Callback):

@@ -161,16 +161,33 @@ def read_outcomes(path: Path) -> Outcomes:
         for entry in entries:
             key = Key(*map(str, entry["key"]))
             if "ids" in entry:
-                found.ids[key] = take(entry["ids"])
+                found.ids[key] = _checked_ids(take(entry["ids"]))
                 continue
             values = take(entry["values"])
             if "images" in entry:
                 values = np.unpackbits(values, count=entry["images"]).astype(bool)
             weights = take(entry["weights"]) if "weights" in entry else None
-            found.outcomes[key] = Outcome(values, weights, float(entry["scale"]), float(entry["offset"]))
+            found.outcomes[key] = _checked(Outcome(values, weights, float(entry["scale"]), float(entry["offset"])))
     except Exception as error:  # whatever a damaged or hostile file makes the readers raise
         raise BadOutcomes(f"{path}: no readable outcomes ({type(error).__name__}: {error})") from error
     return found
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    """The outcome. Raises ValueError if its figure can't be computed."""
+    values, weights = outcome.values, outcome.weights
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"values of shape {values.shape}")
+    if weights is not None and (weights.shape != values.shape or not (weights >= 0).all() or not weights.sum() > 0):
+        raise ValueError(f"weights of shape {weights.shape} for {len(values)} values that are no weights")
+    return outcome
+
+
+def _checked_ids(ids: np.ndarray) -> np.ndarray:
+    """The ids. Raises ValueError unless they are integers [N] or [draws, N]."""
+    if ids.dtype.kind not in "iu" or ids.ndim not in (1, 2) or not ids.size:
+        raise ValueError(f"ids of shape {ids.shape} and type {ids.dtype}")
+    return ids
 
 
 def has_outcomes(found: Measured | Mapping[str, float]) -> Measured:

@@ -198,7 +198,10 @@ def _check(path: Path, record: Record, report: Verification) -> None:
             for key, outcome in kept.outcomes.items()
             if key[:3] == place
         }
-        again |= {name: (value, EXACT) for name, value in _agreement(kept, place).items()}
+        try:
+            again |= {name: (value, EXACT) for name, value in _agreement(kept, place).items()}
+        except ValueError as error:  # also MetricUndefined
+            wrong.append(f"{' '.join(place)}: its clusters and labels give no scores ({error})")
         for score, value in (row["scores"] or {}).items():
             if score not in again:
                 report.without += 1

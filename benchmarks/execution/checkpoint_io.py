@@ -15,6 +15,7 @@ from disentangle_bench.files import digest, replacing
 from disentangle_bench.json_files import read_mapping, write_json
 
 KEEP = 2
+"""Checkpoints of a run that are kept: the newest, and the one before should that be damaged."""
 log = logging.getLogger(__name__)
 
 

@@ -26,7 +26,9 @@ from disentangle_bench.files import printable
 from disentangle_bench.json_files import BadJson
 
 ACTIVE = (State.RUNNING, State.QUEUED, State.UNKNOWN)
+"""States of cells that a process or a job may be at; these can be cancelled."""
 UNDERWAY = (State.RUNNING, State.STOPPED, State.STALE)
+"""States in which the table shows how far a cell has come."""
 EXPLAINED = (State.FAILED, State.STALE)
 """States whose reason and log are shown below the table."""
 ENDED = (State.FAILED, State.STOPPED, State.STALE, State.NOT_STARTED)

@@ -14,7 +14,7 @@ from typing import Any
 from disentangle_bench import datamodules
 from disentangle_bench import methods as all_methods
 from disentangle_bench.benchmarks.errors import RequestError, unknown
-from disentangle_bench.benchmarks.planning.command_line import assigned, merged
+from disentangle_bench.benchmarks.planning.command_line import assigned, holds, keys_of, merged
 from disentangle_bench.benchmarks.planning.options import instantiate, resolve
 from disentangle_bench.benchmarks.planning.suite import Suite
 from disentangle_bench.benchmarks.planning.suite_parts import Budget, Experiment, ExperimentSettings
@@ -71,7 +71,7 @@ def rows(suite: Suite, method: str, dataset: str, options: set[str]) -> list[Row
 
 
 def check(suite: Suite, methods: Mapping[str, set[str]]) -> None:
-    """Raise RequestError for a sweep that is about nothing in the request.
+    """Raise RequestError for a sweep that is about nothing in the request, or about what is set besides.
 
     Args:
         suite: with sweeps.
@@ -84,6 +84,8 @@ def check(suite: Suite, methods: Mapping[str, set[str]]) -> None:
         if own:  # the request may have left out what it is about
             known += [*all_methods.available(), *datamodules.available()]
         where = f"suite {suite.name}, sweep" if own else "--sweep"
+        if holds(suite.overrides, keys_of(path)):
+            raise RequestError(f"{where} {path}: it is set by --set, too")
         if head not in known:
             raise RequestError(f"{where} {path}: {unknown('addressee', head, known)}")
         everyones = set().union(*methods.values())

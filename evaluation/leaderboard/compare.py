@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 THRESHOLD = 0.01
+"""Default of the loss that isn't held against the second side, in the score's own unit."""
 EXIT_WORSE, EXIT_UNDERPOWERED = 3, 4
+"""Exit codes of `bench compare`."""
 BETTER, WORSE, SAME, UNDERPOWERED = "better", "worse", "same", "underpowered"
+"""Verdicts on a figure, see `compare_records`."""
 
 
 class NothingToCompare(ValueError):

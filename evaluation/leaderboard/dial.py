@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEASURE = SCORE = "worst_group"
+"""Name of the measure, and of its score, whose curves are drawn."""
 AREA = "area"
+"""Name of the score that is the area under a curve."""
 FEWEST = 3
 """Correlations that make a curve."""
 PLACE = ("dataset", "method", "space", "measure", "score", "target")
 """Columns that identify a line of a `leaderboard` frame."""
 STATISTICS = ("mean", "low", "high", "rank_low", "rank_high", "best")
+"""Columns of `statistics.column` that a line of `figures` takes over."""
 
 
 @dataclass

@@ -37,6 +37,7 @@ RUN = (
     *("seed", "run", "encoder", "ceiling"),
 )
 COLUMNS = (*RUN, "space", "measure", "score", "target", "value", "outcome", "published", "width", "reason")
+"""Columns of an `observations` frame; those of `RUN` are the same for all figures of a run."""
 GIVEN = "given"
 """Entry in the column `tuning` for an encoder, or features, that existed already."""
 TRAINING = frozenset({"train_seconds", "images_seen", "forward_passes", "images_per_second"})

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from disentangle_bench.evaluation.records import Problem, Record
 
 GROUP = ["dataset", "method", "settings", "labels", "budget", "tuning", "space", "measure", "score", "target"]
+"""Columns that identify a line of a `leaderboard` frame, by which it is sorted."""
 STATISTICS = ["low", "high", "seed_part", "image_part", "df", "rank_low", "rank_high", "best"]
 
 

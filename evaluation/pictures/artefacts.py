@@ -107,12 +107,25 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
     """Index and sample (`space/<name>` [n, k], `target/<name>` [n]) of a run, or None where there are none to read."""
     try:
         index = read_json(folder / FOLDER / INDEX)
-        if index["schema"] != SCHEMA:
-            return None
         with np.load(io.BytesIO(read_bytes(folder / FOLDER / SAMPLE)), allow_pickle=False) as stored:
-            return index, {name: stored[name] for name in stored.files}
+            sample = {name: stored[name] for name in stored.files}
+        return (index, sample) if index["schema"] == SCHEMA and _is_whole(index, sample) else None
     except Exception:  # whatever a damaged or hostile file makes the readers raise
         return None
+
+
+def _is_whole(index: dict[str, Any], sample: dict[str, np.ndarray]) -> bool:
+    """Whether the parts that the report needs are of the right types and shapes; names and hues it can do without."""
+    texts = [spec[key] for spec in index["targets"] for key in ("name", "kind", "role")]
+    shapes = {name: values.shape for name, values in sample.items()}
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(index["neighbours"], list)
+        and all(isinstance(line, dict) for line in index["neighbours"])
+        and all(values.dtype.kind in "fiub" for values in sample.values())
+        and all(len(shape) == (2 if name.startswith("space/") else 1) and all(shape) for name, shape in shapes.items())
+        and len({shape[0] for shape in shapes.values()}) == 1
+    )
 
 
 def hues(images: np.ndarray, labels: np.ndarray, size: int) -> list[list[int]] | None:

@@ -14,6 +14,7 @@ BORDER = 3
 SAME, OTHER = (0, 114, 178), (213, 94, 0)
 """Blue and vermilion, told apart by colour-blind readers too (Okabe & Ito 2008)."""
 PAPER = (128, 128, 128)
+"""Grey between tiles, and around a query image (its neighbours have `SAME` or `OTHER`)."""
 
 
 def tile(image: np.ndarray) -> np.ndarray:

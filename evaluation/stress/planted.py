@@ -23,6 +23,7 @@ TARGETS = (
     TargetSpec("fourth", "ordinal", 8, "style"),
 )
 SIZES = tuple(target.size for target in TARGETS)
+"""Numbers of values of the planted factors."""
 SPLITS = {"train": 1.0, "val": 0.5, "test": 1.0, "probe": 1.0, "probe_val": 0.5}
 """Size of each split, as a share of what is asked for."""
 NARROW = 128

@@ -66,9 +66,17 @@ def test_what_cannot_be_swept_is_said_in_a_line(sweeps, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_what_is_swept_is_not_set_too():
-    with pytest.raises(RequestError, match="--sweep budget: it is set by --set, too"):
-        planned("budget.steps=1,2", assignments=["budget.steps=3"])
+@pytest.mark.parametrize(
+    ("sweep", "assignment", "named"),
+    [
+        ("budget.steps=1,2", "budget.steps=3", "budget.steps"),
+        ("budget.steps=1,2", "budget.epochs=3", "budget"),
+        ("data.batch_size=16,32", "data.batch_size=64", "data.batch_size"),
+    ],
+)
+def test_what_is_swept_is_not_set_too(sweep, assignment, named):
+    with pytest.raises(RequestError, match=f"--sweep {named}: it is set by --set, too"):
+        planned(sweep, assignments=[assignment])
 
 
 def test_rows_of_a_sweep_are_called_by_their_values(tmp_path, capsys):

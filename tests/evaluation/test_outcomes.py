@@ -81,6 +81,34 @@ def test_damage_is_named(content, tmp_path):
         read_outcomes(path)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Outcome(np.zeros(0, bool)),
+        Outcome(np.ones((2, 2))),
+        Outcome(np.ones(4), np.ones(3)),
+        Outcome(np.ones(4), np.zeros(4)),
+        Outcome(np.ones(2), np.array([2.0, -1.0])),
+        Outcome(np.ones(2), np.array([1.0, np.nan])),
+    ],
+)
+def test_outcomes_that_give_no_figure_are_damage(wrong, tmp_path):
+    found, path = Outcomes(), tmp_path / "outcomes.npz"
+    found.add("linear@1", "features", "class", Measured({}, {"top1": wrong}))
+    write_outcomes(path, found)
+    with pytest.raises(BadOutcomes, match=r"(values|weights) of shape"):
+        read_outcomes(path)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(0, int), np.zeros((2, 0), int), np.zeros((1, 2, 3), int)])
+def test_ids_of_no_image_are_damage(wrong, tmp_path):
+    found, path = Outcomes(), tmp_path / "outcomes.npz"
+    found.add("linear@1", "features", "class", Measured({}, ids={"labels": wrong}))
+    write_outcomes(path, found)
+    with pytest.raises(BadOutcomes, match="ids of shape"):
+        read_outcomes(path)
+
+
 def test_a_pickle_is_refused(tmp_path):
     path = tmp_path / "outcomes.npz"
     np.savez(path.with_suffix(""), index=np.array([{"a": 1}], dtype=object))

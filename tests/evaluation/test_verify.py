@@ -183,6 +183,12 @@ def test_scores_of_clusters_are_recomputed(tmp_path):
     row["scores"] = means | {"nmi": means["nmi"] + 1e-6}
     write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
     assert "kmeans@2 features class nmi" in verify(tmp_path).text()
+    found.add("kmeans@2", "features", "class", Measured(means, ids={"clusters": draws, "labels": labels[:100]}))
+    write_outcomes(tmp_path / OUTCOMES, found)
+    write_json(tmp_path / FILE, seal(make_record(metrics=[row]), tmp_path / OUTCOMES))
+    assert (
+        "kmeans@2 features class: its clusters and labels give no scores (labels has shape" in verify(tmp_path).text()
+    )
 
 
 def test_a_mean_of_numbers_may_differ_by_their_single_precision_alone(tmp_path):

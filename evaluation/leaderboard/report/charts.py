@@ -248,6 +248,7 @@ def _legend(axes: Axes, blocks: pd.Series, place: Any, front: bool = False) -> N
 
 
 Point = tuple[float | None, float, str, str]
+"""(x, y, name, colour); x is None for a line across the chart."""
 
 
 def _names_beside(figure: Figure, axes: Axes, points: Sequence[Point]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CURVES, POINTS, PANELS = 24, 60, 7
 """Most methods with learning curves and with points, and criteria with rank sets, that are drawn."""
 TRADED = {"forward_passes": "forward passes (training)", "train_seconds": "training seconds"}
+"""Costs that the Pareto plot shows -> titles of their axes."""
 
 
 def build(

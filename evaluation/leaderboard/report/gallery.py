@@ -188,13 +188,13 @@ def _confusion(gallery: Gallery, name: str, run: Path, out: Output) -> None:
         return
     for key in sorted(ids):
         measure, space, target, kind = key
-        labels = ids.get(key._replace(score="labels"))
-        if measure != RANKED_BY[0] or kind != "predicted" or labels is None or ids[key].ndim != 1:
+        labels, predicted = ids.get(key._replace(score="labels")), ids[key]
+        if measure != RANKED_BY[0] or kind != "predicted" or labels is None or predicted.ndim != 1:
             continue
-        size = int(max(labels.max(), ids[key].max())) + 1
-        if size > CLASSES:
+        size = int(max(labels.max(), predicted.max())) + 1
+        if size > CLASSES or labels.shape != predicted.shape or min(labels.min(), predicted.min()) < 0:
             continue
-        counts = np.bincount(labels.astype(int) * size + ids[key].astype(int), minlength=size**2).reshape(size, size)
+        counts = np.bincount(labels.astype(int) * size + predicted.astype(int), minlength=size**2).reshape(size, size)
         title = f"Confusions of {target} in {space}"
         table = as_csv(["true", *range(size)], [[k, *row] for k, row in enumerate(counts.tolist())])
         caption = f"Test images by true and guessed {target}: {measure} of {space}."

@@ -22,6 +22,7 @@ WHO = {
     "content": "With content labels",
     UNKNOWN: "With labels that nobody knows of",
 }
+"""Block of methods -> how a sentence about it begins."""
 
 
 class Sentence(NamedTuple):

@@ -13,6 +13,7 @@ from disentangle_bench.evaluation.metrics.arrays import Array, check_array, chec
 from disentangle_bench.evaluation.metrics.errors import MetricUndefined
 
 GRID = {"alpha": [1.0, 0.1, 0.01, 0.001], "gamma": list(np.logspace(-2, 2, 4))}
+"""Penalties and kernel widths that the kernel ridge regression chooses from."""
 FOLDS = 3
 
 

@@ -169,6 +169,36 @@ def test_artefacts_that_cannot_be_read_are_none(tmp_path, text):
     assert artefacts.read(tmp_path) is None
 
 
+@pytest.mark.parametrize(
+    ("part", "wrong"),
+    [
+        ("neighbours", None),
+        ("neighbours", 5),
+        ("neighbours", ["x"]),
+        ("targets", 5),
+        ("targets", [{"name": "class", "kind": "class"}]),
+        ("targets", [{"name": 3, "kind": "class", "role": "content"}]),
+    ],
+)
+def test_an_index_that_the_report_would_stumble_over_is_none(part, wrong, tmp_path):
+    bank, batches = make_bank(count=40)
+    out = artefacts.write(tmp_path, bank, TARGETS, batches)
+    index = json.loads((out / artefacts.INDEX).read_text())
+    (out / artefacts.INDEX).write_text(json.dumps(index | {part: wrong}))
+    assert artefacts.read(tmp_path) is None
+    del index[part]
+    (out / artefacts.INDEX).write_text(json.dumps(index))
+    assert artefacts.read(tmp_path) is None
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(40), np.zeros((40, 0)), np.zeros((3, 2)), np.full((40, 2), "x")])
+def test_a_sample_of_other_shapes_is_none(wrong, tmp_path):
+    bank, batches = make_bank(count=40)
+    out = artefacts.write(tmp_path, bank, TARGETS, batches)
+    np.savez(out / artefacts.SAMPLE, **artefacts.read(tmp_path)[1] | {"space/features": wrong})
+    assert artefacts.read(tmp_path) is None
+
+
 def test_components_keep_distances_and_have_one_sign():
     x = np.random.default_rng(0).normal(size=(50, 10))
     z = artefacts.components(x)
