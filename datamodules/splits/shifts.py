@@ -43,12 +43,10 @@ def parse(text: str) -> Shift:
     """
     kind, _, rest = text.partition(":")
     pairs = [(left.strip(), right.strip()) for left, sep, right in (p.partition("=") for p in rest.split(",")) if sep]
-    if kind == "leave_out" and rest.strip():
-        if pairs:
-            return Shift("leave_out", tuple(pairs))
+    if kind == "leave_out" and rest.strip() and not pairs:
         return Shift("leave_out", ((None, rest.strip()),))
-    if kind == "hold_out" and pairs and len(pairs) == rest.count(",") + 1:
-        return Shift("hold_out", tuple(pairs))
+    if kind in ("leave_out", "hold_out") and pairs and len(pairs) == rest.count(",") + 1:
+        return Shift(kind, tuple(pairs))  # type: ignore[arg-type]
     if kind == "correlation":
         try:
             correlation = float(rest)
