@@ -61,7 +61,7 @@ def as_batch(given: Any, channels: int, rank: int = 0) -> dict[str, Any]:
         raise ValueError(f"{EXPECTED} with C = {channels} (see image_shape); these are {tuple(image.shape)}")
     if image.is_floating_point():
         low, high = (float(value) for value in image.aminmax())
-        if low < 0 or high > 1:
+        if not (low >= 0 and high <= 1):  # also NaN
             raise ValueError(
                 f"{EXPECTED}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, the method "
                 "does it on the device (option `normalize`)"

@@ -115,7 +115,7 @@ class Encoder(nn.Module):
             raise ValueError(f"images are {IMAGES}; these are {image.dtype} of shape {tuple(image.shape)}")
         if image.is_floating_point() and len(image):
             low, high = (float(value) for value in image.aminmax())
-            if low < 0 or high > 1:
+            if not (low >= 0 and high <= 1):  # also NaN
                 raise ValueError(
                     f"images are {IMAGES}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, "
                     "the encoder does it itself"
