@@ -90,7 +90,7 @@ class DomainContrastive(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        spec = self.domain_target(domain)
+        spec = self.class_target("domain", domain)
         self.domain, self.num_domains = f"target/{spec['name']}", spec["size"]
         self.temperature, self.num_positives, self.images_every = temperature, num_positives, images_every
         self.positives = Positives(positives) if positives else Positives()
@@ -104,6 +104,11 @@ class DomainContrastive(Method):
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
         if reconstruction:
             self.distance = Perceptual(perceptual_weights) if perceptual == "vgg16" else l1_loss
+            if perceptual == "vgg16" and min(self.image_shape[1:]) < 32:
+                raise ValueError(
+                    f"perceptual vgg16 needs views of at least 32 pixels a side, these are {self.image_shape[1:]}: "
+                    "choose perceptual: none for a reconstruction of pixels alone"
+                )
             self.generator = Generator(projection_dim, self.image_shape, generator_channels)
             self.modulation = Modulation(domain_dim, generator_channels)
             self.domain_embedding = nn.Embedding(self.num_domains, domain_dim)

@@ -85,6 +85,8 @@ class StyleBlocks(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if trim == 1:
+            raise ValueError("trim is 1, which leaves no sample of a block: it must be below 1")
         self.form, self.temperature, self.variance, self.covariance = form, temperature, variance, covariance
         self.weights_lr, self.weights_warmup, self.tolerance = weights_lr, weights_warmup, tolerance
         self.options = {
