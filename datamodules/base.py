@@ -125,7 +125,7 @@ class ImageDataModule(TrainingBatches):
 
     @abstractmethod
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """The three splits and their targets; the first content target is the one that `num_classes` counts.
+        """The three splits and their targets; `num_classes` is that of the first content target with classes.
 
         Raises:
             DataNotFound: files are missing; the message says what to download and where to put it. Nothing has
@@ -226,9 +226,9 @@ class ImageDataModule(TrainingBatches):
         return self._loaded[1]
 
     @property
-    def num_classes(self) -> int:
-        """Number of values of the first content target."""
-        return next(spec.size for spec in self.targets if spec.role == "content")
+    def num_classes(self) -> int | None:
+        """Number of values of the first content target with classes; None where all content is continuous."""
+        return next((spec.size for spec in self.targets if spec.role == "content" and spec.discrete), None)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -202,21 +202,26 @@ def _hashes(split: Split, report: Report) -> Sequence[bytes | None]:
     for start in range(0, len(split), 1024):
         positions = np.arange(start, min(start + 1024, len(split)))
         try:
-            hashes += [hashlib.blake2b(image.data, digest_size=16).digest() for image in split.take(positions)]
+            hashes += [_hash(image) for image in split.take(positions)]
         except DataCorrupt:  # a stream: find out which
             for position in positions:
                 try:
-                    image = split.take(np.array([position]))
-                    hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
+                    hashes.append(_hash(split.take(np.array([position]))))
                 except DataCorrupt as error:
                     report.unreadable.append((split.name_of(int(position)), str(error)))
                     hashes.append(None)
     return hashes
 
 
+def _hash(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+
+
 def _cross(datamodule: ImageDataModule) -> tuple[str, dict[str, dict[str, int]]]:
-    domain = next((spec for spec in datamodule.targets if spec.role == "domain" and spec.size <= 200), None)
-    content = next((s for s in datamodule.targets if s.role == "content" and s.discrete and s.size <= 200), None)
+    domain, content = (
+        next((s for s in datamodule.targets if s.role == role and s.discrete and s.size <= 200), None)
+        for role in ("domain", "content")
+    )
     if domain is None or content is None:
         return "", {}
     counts = np.zeros((domain.size, content.size), np.int64)

@@ -254,17 +254,21 @@ class Method(L.LightningModule, metaclass=Firewalled):
             raise ValueError(f"{type(self).__name__}: `data` lacks {key}: give data=datamodule.describe(){otherwise}")
         return self.data[key]
 
-    def domain_target(self, name: str | None) -> dict[str, Any]:
-        """The target that says which domain an image is of.
+    def class_target(self, role: str, name: str | None = None) -> dict[str, Any]:
+        """The specification of a target with classes, as `describe()` of a data set gives it.
+
+        Args:
+            role: `content` or `domain`.
+            name: of the target; None: the first one of this role.
 
         Raises:
             ValueError: the data set has none, or none of that name.
         """
-        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        found = [s for s in self.data["targets"] if s["role"] == role and s["kind"] in ("class", "ordinal")]
         for spec in found:
             if name in (None, spec["name"]):
                 return spec
-        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        wanted = f"a {role} target with classes" if name is None else f"the {role} target {name!r}"
         known = ", ".join(spec["name"] for spec in found) or "none"
         raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
 

@@ -11,7 +11,7 @@ NO_LABEL = -1
 
 
 class Supervised(Method):
-    """The same encoder on the same views, but told the class.
+    """The same encoder on the same views, trained on the labels of the first content target with classes.
 
     ```
     image -> view -> backbone -> linear -> cross-entropy with the class
@@ -28,8 +28,9 @@ class Supervised(Method):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.target = next(f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] == "content")
-        self.classifier = nn.Linear(self.num_features, self.described("num_classes"))
+        spec = self.class_target("content")
+        self.target = f"target/{spec['name']}"
+        self.classifier = nn.Linear(self.num_features, spec["size"])
         self.register_buffer("labelled", torch.tensor(0), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

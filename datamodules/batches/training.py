@@ -153,8 +153,8 @@ class TrainingView(TrainingBatches):
         return {"train": self._training}
 
     @property
-    def num_classes(self) -> int:
-        """Number of values of the data set's first content target."""
+    def num_classes(self) -> int | None:
+        """Number of values of the data set's first content target with classes."""
         return self._description["num_classes"]
 
     @property

@@ -1,7 +1,8 @@
-"""What a data set's `load` returned, looked through before anything is made of it."""
+"""Checks of what a data set's `load` returns, before anything is made of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,14 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 
 def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-    """What `load` of a data set returned, which may be anybody's class.
+    """The splits and targets that `load` of a data set, possibly a user's own class, returned.
+
+    Returns:
+        As returned, the values of targets with classes as int64.
 
     Raises:
-        DataMismatch: it is something else than three splits and their targets, or a split has no image.
+        DataMismatch: not three splits of uint8 images [N, C, H, W] with their targets, a split without an image, or no
+            target in the role of the content.
         DataCorrupt: values of a target can't be what its specification says.
     """
     splits, specs = loaded if isinstance(loaded, tuple) and len(loaded) == 2 else (None, None)
@@ -33,10 +38,28 @@ def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec,
             f"a Split for each of {', '.join(map(repr, SPLITS))}, and a tuple with a TargetSpec for each target in them"
         )
     for split_name in SPLITS:
-        if not len(splits[split_name]):
+        split = splits[split_name]
+        if not len(split):
             raise DataMismatch(f"no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
-        _check_targets(splits[split_name], specs, f"{split_name} split")
-    return splits, specs
+        kind = getattr(split.images, "dtype", np.uint8)  # images made on demand don't say it
+        if kind != np.uint8 or len(split.images.shape) != 4:
+            raise DataMismatch(
+                f"{split_name} split: images are {kind} {tuple(split.images.shape)}; they should be uint8 [N, C, H, W]"
+            )
+        _check_targets(split, specs, f"{split_name} split")
+    if not any(spec.role == "content" for spec in specs):
+        raise DataMismatch(
+            f"none of the targets {', '.join(spec.name for spec in specs)} has the role `content`: give it to what a "
+            "representation should know"
+        )
+    return {name: _with_class_numbers(splits[name], specs) for name in splits}, specs
+
+
+def _with_class_numbers(split: Split, specs: tuple[TargetSpec, ...]) -> Split:
+    """The split with int64 values of targets with classes; itself if it has them."""
+    other = {spec.name for spec in specs if spec.discrete and split.targets[spec.name].dtype != np.int64}
+    cast = {name: split.targets[name].astype(np.int64) for name in other}
+    return replace(split, targets=split.targets | cast) if cast else split
 
 
 def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> None:

@@ -62,15 +62,15 @@ class ODR(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        content = next(spec for spec in self.data["targets"] if spec["role"] == "content")
-        self.content, self.domain = f"target/{content['name']}", f"target/{self.domain_target(domain)['name']}"
+        content_spec, domain_spec = self.class_target("content"), self.class_target("domain", domain)
+        self.content, self.domain = f"target/{content_spec['name']}", f"target/{domain_spec['name']}"
         self.weights = {"uninformative": entropy_weight, "prior": orthogonality_weight}
         self.growth = {"uninformative": entropy_growth, "prior": orthogonality_growth}
         self.growth_epochs, self.code_dim = growth_epochs, code_dim
         self.content_code = GaussianHead(self.num_features, code_dim)
         self.domain_code = GaussianHead(self.num_features, code_dim)
-        self.class_head = mlp(code_dim, hidden_dim, self.described("num_classes"), batch_norm=False)
-        self.domain_head = mlp(code_dim, hidden_dim, self.domain_target(domain)["size"], batch_norm=False)
+        self.class_head = mlp(code_dim, hidden_dim, content_spec["size"], batch_norm=False)
+        self.domain_head = mlp(code_dim, hidden_dim, domain_spec["size"], batch_norm=False)
         axis = torch.zeros(code_dim)
         axis[0] = 1.0
         self.register_buffer("content_prior", axis, persistent=False)
