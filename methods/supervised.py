@@ -1,5 +1,7 @@
 """Supervised cross-entropy: the ceiling of every table."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -52,3 +54,13 @@ class Supervised(Method):
                 "train on labelled images"
             )
         self.labelled.zero_()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how many labelled images the epoch has had so far."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["labelled"] = int(self.labelled)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the count: the rest of the epoch may have no labelled image."""
+        super().on_load_checkpoint(checkpoint)
+        self.labelled.fill_(checkpoint["labelled"])
