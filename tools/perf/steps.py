@@ -7,6 +7,7 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -38,19 +39,21 @@ class Clock(L.Callback):
 
     def setup(self, trainer: Any, method: Any, stage: str) -> None:
         """Watch views and encoders: a momentum encoder is one more network of the same class."""
-        draw = method.views
-
-        def drawn(*given: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            made = draw(*given, **named)
-            self.step["views"] += time.perf_counter() - start
-            return made
-
-        object.__setattr__(method, "views", drawn)
+        for name in ("draw_view", "apply_views", "plain_view"):  # none calls another; `views` calls the first two
+            object.__setattr__(method, name, self._timed(getattr(method, name)))
         for module in method.modules():
             if type(module) is type(method.backbone):
                 module.register_forward_pre_hook(self._enter)
                 module.register_forward_hook(self._leave)
+
+    def _timed(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            made = make(*given, **named)
+            self.step["views"] += time.perf_counter() - start
+            return made
+
+        return timed
 
     def _enter(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.inputs.append((inputs[0].detach(), torch.is_grad_enabled()))
