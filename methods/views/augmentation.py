@@ -35,7 +35,8 @@ class Augmentation:
         translation: largest shift along each axis, as a share of the edge.
         zoom: edge of what is seen, about the centre, as a share of the image: by even chances between the first and 1,
             or between 1 and the second (with black around the image).
-        jitter: largest change of brightness, contrast, saturation (factors 1 +- x) and hue (+- x turns).
+        jitter: largest change of brightness, contrast, saturation (factors 1 +- x, x at most 1) and hue (+- x turns, at
+            most 0.5).
         jitter_p: probability of the jitter.
         grey_p: probability of a grey image.
         blur_p: probability of a Gaussian blur.
@@ -74,6 +75,9 @@ class Augmentation:
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
+        *factors, hue = self.jitter
+        if not all(0 <= change <= 1 for change in factors) or not 0 <= hue <= 0.5:
+            raise ValueError(f"jitter must be three numbers from 0 to 1 and a hue from 0 to 0.5, got {self.jitter}")
         if self.blur_size is not None and self.blur_size % 2 == 0:
             raise ValueError(f"blur_size must be odd, got {self.blur_size}")
         for name, (low, high) in {"crop_ratio": self.crop_ratio, "blur_sigma": self.blur_sigma}.items():
