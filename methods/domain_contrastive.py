@@ -1,4 +1,4 @@
-"""Domain-wise contrastive learning: told each image's domain, keep everything about the image but that."""
+"""Domain-wise contrastive learning (DCoDR): trained on domain labels, a code that keeps all but the domain."""
 
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ class DomainContrastive(Method):
         chained: positives are whole views of `augmentation`, rather than by one transform of `positives` each.
         num_positives: P, positives an image, each by another transform; 0: the positive's similarity is the constant 1
             (an ablation).
-        all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
+        all_negatives: negatives from every domain, as in SimCLR: the ablation of the domain-wise loss.
         projection_dim: width of the code.
         hidden_dim: width of a linear layer between encoder and code; None: none. It starts from the projector's
             first layer where `init` is a MoCo-v2 checkpoint.
@@ -115,7 +115,7 @@ class DomainContrastive(Method):
             nn.init.uniform_(self.domain_embedding.weight, -0.05, 0.05)
 
     def make_projector(self, hidden_dim: int | None, projection_dim: int, code_layers: int) -> nn.Module:
-        """From features to codes (not of length 1 yet)."""
+        """The module from features [B, d] to codes [B, projection_dim], which `code` normalises."""
         if hidden_dim is None and not code_layers:
             return nn.Linear(self.num_features, projection_dim)
         hidden = [] if hidden_dim is None else [nn.Linear(self.num_features, hidden_dim)]

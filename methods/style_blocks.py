@@ -1,4 +1,4 @@
-"""Style blocks: keep style instead of discarding it, each kind of it in a block of the code of its own."""
+"""Style blocks: a code with one content block and, for each group of augmentations, a block that keeps that style."""
 
 import math
 from typing import Literal

@@ -5,6 +5,7 @@ All methods get their encoder here, so that on one data set all have the same on
 
 import copy
 from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import timm
@@ -26,7 +27,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.num_features = widths[-1]
         layers: list[nn.Module] = []
-        for before, after in zip((in_channels, *widths), widths, strict=False):
+        for before, after in pairwise((in_channels, *widths)):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
 
@@ -86,7 +87,7 @@ _outline = cache(_made)
 
 
 def is_own(name: str) -> bool:
-    """Whether a backbone is named by the path of a function, `my_file.make` (timm has dots in its names, too)."""
+    """True for the path of a user's function, `my_file.make`; some names of timm's models have dots, too."""
     return ("." in name or ":" in name) and not timm.is_model(name)
 
 
@@ -98,7 +99,7 @@ def _imported(name: str) -> object:
 
 
 def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
-    """What somebody's own function makes, if it is an encoder."""
+    """The encoder that a user's own function makes. Raises ValueError if it fails or makes something else."""
     try:
         model = make(image_shape) if callable(make) else None
     except Exception as error:  # somebody's own code may raise anything
