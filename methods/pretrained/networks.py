@@ -1,4 +1,4 @@
-"""Networks that were made elsewhere: TorchScript, what a function of somebody's own returns, timm's models."""
+"""Networks from elsewhere: TorchScript, a user's own function, timm's models."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Statistics = tuple[Sequence[float], Sequence[float]]
 
 
 class Wishes(NamedTuple):
-    """How a network wants its images, as far as it says.
+    """Preprocessing that a network asks for.
 
     Attributes:
-        size: (h, w) that it was made for; None: it doesn't say.
-        fixed: whether it takes no other size.
-        statistics: that are taken out of pixels; None: it doesn't say.
+        size: (h, w) of its images; None: not stated.
+        fixed: true if the network takes no other size.
+        statistics: mean and standard deviation of its normalisation; None: not stated.
     """
 
     size: tuple[int, int] | None = None
@@ -35,7 +35,7 @@ class Wishes(NamedTuple):
 
 
 def wishes_of(cfg: Mapping[str, Any] | None) -> Wishes:
-    """What a configuration in timm's form says. Raises BadFile for statistics that aren't those of pixels in [0, 1]."""
+    """Preprocessing by a configuration in timm's form; BadFile if its statistics can't be those of pixels in [0, 1]."""
     cfg = cfg or {}
     shape = cfg.get("input_size")
     statistics = (cfg["mean"], cfg["std"]) if cfg.get("mean") and cfg.get("std") else None
@@ -64,13 +64,13 @@ def torchscript(path: str) -> nn.Module:
 
 
 def own_network(path: str) -> tuple[nn.Module, Wishes]:
-    """The module that a function at a path returns, or that lies there itself, and how it wants its images.
+    """A user's own network, and the preprocessing that it asks for.
 
     Args:
-        path: `my_file.make`.
+        path: of a function that returns the module, or of the module itself: `my_file.make`.
 
     Raises:
-        BadFile: there is none, its code failed, or it is something else.
+        BadFile: there is nothing at that path, its code failed, or it is no module.
     """
     try:
         found = imported(path, "encoder")

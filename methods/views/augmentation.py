@@ -85,10 +85,10 @@ class Augmentation:
                 raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
 
     def joined(self, other: Augmentation) -> Augmentation:
-        """What applies parameters that either has drawn, `other` being the key's.
+        """One augmentation whose `apply` serves parameters drawn by this one or by `other`, that of the key views.
 
         Raises:
-            ValueError: they blur with kernels of two sizes.
+            ValueError: the two blur with kernels of different sizes.
         """
         if other is self:  # also one of somebody's own, whose class may have an `__init__` of its own
             return self
@@ -132,7 +132,7 @@ class Augmentation:
                 "solarize": coin(self.solarize_p),
             },
         }
-        # What is off is not drawn, so that all else is as it was before there was any of this.
+        # Transforms added later draw nothing while they are off, so that the other parameters keep their values.
         spatial, appearance = drawn["spatial"], drawn["appearance"]
         never = torch.zeros(size, dtype=torch.bool, device=generator.device)
         spatial["vertical_flip"] = coin(self.vertical_flip) if self.vertical_flip else never
@@ -201,13 +201,13 @@ def check_shared(groups: Mapping[str, Sequence[str]]) -> None:
 
 
 def views_of(name: str) -> Augmentation:
-    """Views of somebody's own, by the path `my_file.MyViews` or the name that an installed package gives them.
+    """A user's own augmentation, by its path `my_file.MyViews` or by the name of an entry point.
 
-    A class derived from `Augmentation` with its own `draw` and `apply` (all its attributes need defaults), or an
-    instance; packages offer theirs by entry points of the group `disentangle_bench.views`.
+    It is a class derived from `Augmentation` with its own `draw` and `apply` (all its attributes need defaults), or an
+    instance of one. Installed packages offer theirs by entry points of the group `disentangle_bench.views`.
 
     Raises:
-        ValueError: there is none, or it is something else.
+        ValueError: nothing is found there, or it is no `Augmentation`.
     """
     found: object = offered("disentangle_bench.views").get(name)
     if found is None:
