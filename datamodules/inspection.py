@@ -1,4 +1,4 @@
-"""Look at a data set before training on it: a picture of some images, and what is odd about the files."""
+"""Inspect a data set before training: a picture of some images, and a report of unreadable and duplicate files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
 
 EXAMPLES = 10
-"""How many single files or pairs a report names; all are counted."""
+"""Files or pairs that a report names, at most; all are counted."""
 
 
 @dataclass
 class Report:
-    """What `check` found; plain values.
+    """Findings of `check`, as plain values.
 
     Attributes:
         name: of the data set.
@@ -58,7 +58,7 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether all images can be read and none is in two splits."""
+        """True if all images can be read and none is in two splits."""
         return not self.unreadable and not any(
             n for pair, n in self.duplicates.items() if len(set(pair.split("/"))) > 1
         )

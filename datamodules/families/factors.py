@@ -30,7 +30,7 @@ class Grid(ImageDataModule):
     order_tells = True
 
     def independent(self, split: SplitName) -> bool:
-        """Whether the content is independent of the domain: unless they go together, or a combination is held out."""
+        """True unless the domain is drawn by class, or (outside the test split) a combination of values is held out."""
         return super().independent(split) if self.correlated else split == "test" or not self.entangled
 
     @property

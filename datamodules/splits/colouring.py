@@ -83,7 +83,7 @@ def draw_by_split(
 
 
 def hue_names(num_hues: int) -> tuple[str, ...]:
-    """What to call evenly spaced hues: a colour's name at multiples of 30 degrees, else the angle, e.g. `hue36`."""
+    """Names of evenly spaced hues: a colour's name at multiples of 30 degrees, else the angle, e.g. `hue36`."""
     angles = [360 * number / num_hues for number in range(num_hues)]
     return tuple(NAMED_HUES[int(a) // 30] if a % 30 == 0 else f"hue{a:g}" for a in angles)
 

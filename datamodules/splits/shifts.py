@@ -28,7 +28,7 @@ ValueNames = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Shift:
-    """A parsed shift: what kind, on which values of which targets, or which correlation."""
+    """A parsed shift: its kind, with pairs of a target's name (None: the domain) and value, or a correlation."""
 
     kind: Literal["leave_out", "hold_out", "correlation"]
     values: tuple[tuple[str | None, str], ...] = ()
@@ -65,9 +65,9 @@ def test_correlation(shift: Shift | None) -> float:
 
 
 def test_is_drawn_independently(shift: Shift | None) -> bool:
-    """Whether all test images are of the test split's own draw, in which domain and class don't go together.
+    """True if domain and class are independent in the test split, as they are where it is drawn for itself.
 
-    They aren't where `leave_out` or `hold_out` fetch them out of the training and validation images too.
+    `leave_out` and `hold_out` move training and validation images, in which they are correlated, to the test split.
     """
     return shift is None or (shift.kind == "correlation" and shift.correlation == 0)
 
@@ -104,7 +104,7 @@ def apply(
 
 
 def held_out(shift: Shift, split: Split, specs: tuple[TargetSpec, ...], names: ValueNames) -> np.ndarray:
-    """Which images of a split (bool [N]) `leave_out` or `hold_out` keeps for the test split; none for `correlation`.
+    """Mask, bool [N], of a split's images that `leave_out` or `hold_out` moves to the test split (none: `correlation`).
 
     Raises:
         DataMismatch: no such target or value.

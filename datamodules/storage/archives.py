@@ -23,7 +23,7 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a file that `unpacked` can open, going by its name."""
+    """True if a path is a file with an archive's suffix, which `unpacked` can open."""
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 

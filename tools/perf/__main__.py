@@ -1,8 +1,9 @@
-"""What takes time, beside what it is compared with: `make perf`, or `make perf ARGS="--only step_simclr,views"`.
+"""Benchmarks of speed and memory: `make perf`, or `make perf ARGS="--only step_simclr,views"`.
 
-Every entry runs in a process of its own, round after round in turns, so that what else the machine does meets all
-alike; within an entry the two that are compared alternate too. Seconds are the machine's and its load's: compare
-ratios (more is better). A ratio of 0.8 of a step means that the bare network would have taken 80 % of it.
+Each entry compares two things. It runs in a process of its own, in several rounds that alternate between entries, and
+within an entry the two things alternate, so that other load on the machine affects all alike. Seconds depend on the
+machine and its load; compare ratios (higher is better). A step's ratio of 0.8 means that the bare network would have
+taken 80 % of the time.
 """
 
 from __future__ import annotations

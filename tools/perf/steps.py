@@ -1,4 +1,4 @@
-"""Where the time of a training step goes in Lightning's loop, and how near it is to the bare network's, in turns."""
+"""Parts of a training step's time in Lightning's loop, and the time of the bare network, measured in alternation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from disentangle_bench.methods.networks.backbones import backbone
 from tools.perf.process import Figures, NotHereError
 
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "host")
-"""Of a step: drawing views; encoder; heads and objective; gradients; new weights; loader, transfer and Lightning."""
+"""Drawing views; encoder; heads and objective; backward pass; optimiser step; loader, transfer and Lightning."""
 WARM, BATCH, EDGE = 4, 128, 32
 """First steps that don't count; images of a batch, and their edge."""
 
@@ -63,7 +63,7 @@ class Clock(L.Callback):
         self.step["forward"] += time.perf_counter() - self.began
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """What came since the last step's end is the host's."""
+        """Count the time since the last step's end as `host`."""
         self.inputs = []
         self.mark = time.perf_counter()
         self.started = self.ended or self.mark
