@@ -38,7 +38,7 @@ LARGEST = (1.28e6, 2048, 1000)
 
 @cache
 def flops(edge: int) -> int:
-    """FLOP of one forward pass of ResNet-18 on one image of this edge, counted on the meta device (2 a multiply-add)."""
+    """FLOP of a forward pass of ResNet-18 on one image of this edge, counted on the meta device (multiply-add: 2)."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
         backbone("resnet18", (3, edge, edge)).eval()(torch.zeros(1, 3, edge, edge))
     return counter.get_total_flops()
