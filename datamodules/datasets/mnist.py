@@ -180,12 +180,12 @@ class _Coloured(MNIST):
 
 
 class ColoredMNIST(_Coloured):
-    """MNIST with hues, or rotations, that go with the class in training but not in test."""
+    """MNIST with hues, or rotations, that are correlated with the class in training but not in test."""
 
     name = "colored_mnist"
 
 
 class ColoredFashionMNIST(_Coloured, FashionMNIST):
-    """Fashion-MNIST with hues, or rotations, that go with the class in training but not in test."""
+    """Fashion-MNIST with hues, or rotations, that are correlated with the class in training but not in test."""
 
     name = "colored_fashion_mnist"

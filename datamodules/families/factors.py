@@ -30,7 +30,10 @@ class Grid(ImageDataModule):
     order_tells = True
 
     def independent(self, split: SplitName) -> bool:
-        """True unless the domain is drawn by class, or (outside the test split) a combination of values is held out."""
+        """As for any data set where the domain is drawn by class; else unless a combination of values is held out.
+
+        The test split is independent in either case, unless a shift changes how its domain is drawn.
+        """
         return super().independent(split) if self.correlated else split == "test" or not self.entangled
 
     @property

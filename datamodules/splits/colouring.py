@@ -1,4 +1,4 @@
-"""Grey images in colour: three equal channels, or a hue that goes with the class more often than chance."""
+"""Grey images in colour: three equal channels, or a hue that is correlated with the class."""
 
 from __future__ import annotations
 

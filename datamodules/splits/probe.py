@@ -45,7 +45,7 @@ def independent_targets(specs: Sequence[TargetSpec], entangled: Sequence[str] = 
 
     Args:
         specs: the targets of a data set.
-        entangled: names of further targets that go with the content in this data set.
+        entangled: names of further targets that depend on the content in this data set.
 
     Returns:
         None where there is no such content or nothing that it could depend on.
@@ -143,7 +143,7 @@ def add(
         specs: their targets.
         redrawn: draws the images of a split anew for a probe split; None where they can't be rendered.
         independent: whether content and domain are independent in a split by the way it was made.
-        entangled: further targets that go with the content, see `independent_targets`.
+        entangled: further targets that depend on the content, see `independent_targets`.
         held_out: bool [N] for a split: the images that a shift keeps for the test split.
 
     Returns:

@@ -39,7 +39,7 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
 
     Args:
-        name: `convnet`, a model of timm, or a function of somebody's own, image shape -> module with `num_features`: by
+        name: `convnet`, a model of timm, or a user's own function, image shape -> module with `num_features`: by
             its path, `my_file.make`, or by the name that an installed package gives it among its entry points of the
             group `disentangle_bench.backbones`.
         image_shape: (channels, height, width).
@@ -102,7 +102,7 @@ def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Modul
     """The encoder that a user's own function makes. Raises ValueError if it fails or makes something else."""
     try:
         model = make(image_shape) if callable(make) else None
-    except Exception as error:  # somebody's own code may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise ValueError(
             f"backbone {name!r}: a function that maps an image shape (C, H, W) to a module with `num_features` was "
             f"expected; its code ended with {type(error).__name__}: {error}"

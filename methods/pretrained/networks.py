@@ -84,7 +84,7 @@ def own_network(path: str) -> tuple[nn.Module, Wishes]:
         network: Any = found if isinstance(found, nn.Module) else found()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # somebody's own code may raise anything
+    except BaseException as error:  # a user's code may raise anything
         raise BadFile(f"its code ended with {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise BadFile(f"returned a {type(network).__name__}, a torch.nn.Module was expected")
@@ -100,7 +100,7 @@ def check_timm(name: str) -> None:
 
 
 def timm_with_weights(name: str, file: str, image_shape: tuple[int, int, int]) -> nn.Module:
-    """A model of timm with somebody else's weights; a ResNet's first layers are those that the file is of.
+    """A model of timm with the weights of a file; a ResNet gets the stem (first layers) that the file has.
 
     Raises:
         BadFile: the file can't be read, or holds another network.

@@ -90,7 +90,7 @@ class Augmentation:
         Raises:
             ValueError: the two blur with kernels of different sizes.
         """
-        if other is self:  # also one of somebody's own, whose class may have an `__init__` of its own
+        if other is self:  # also a user's own class, whose `__init__` may take other arguments
             return self
         if other.blur_p and other.blur_size != self.blur_size:
             raise ValueError(

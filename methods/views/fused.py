@@ -2,8 +2,8 @@
 
 `pixels.recolour` does it in some sixty tensor operations, each of which reads a batch from memory and writes another.
 Here an image stays in the processor's cache until it is done. The numbers are the same to the last bit: every line
-rounds where torch rounds, whose `addcmul` is a multiplication and an addition with one rounding (`fma`). That is why
-this is nobody's option: without numba, or for images that lie elsewhere, `pixels` does it.
+rounds where torch rounds, whose `addcmul` is a multiplication and an addition with one rounding (`fma`). So there is no
+option for it: `pixels` uses this module where numba is installed and images are on a CPU, and else its own operations.
 """
 
 from __future__ import annotations

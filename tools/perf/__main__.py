@@ -42,7 +42,7 @@ ENTRIES: dict[str, Entry] = {
     "step_simclr_resnet18_bf16": partial(steps.step, "simclr", True, steps=4, network="resnet18"),
 }
 SLACK = 0.05
-"""Loss of a ratio that is put up with beyond the spread of the rounds."""
+"""Decrease of a ratio beyond the spread of the rounds, as a share, from which on it counts as a regression."""
 REGRESSION = 3
 """Exit code, as of `bench compare`."""
 
@@ -51,7 +51,7 @@ Spread = dict[str, float]
 
 
 def measure(names: Iterable[str], rounds: int) -> dict[str, dict[str, Spread]]:
-    """Figures of the named entries: entry -> figure -> spread; what isn't installed or fails is told and left out."""
+    """Figures of the named entries: entry -> figure -> spread; an entry that fails is left out with a message."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     left_out: set[str] = set()
     for name in tqdm([*found] * rounds, desc="perf", disable=None):
