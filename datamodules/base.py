@@ -76,16 +76,16 @@ class ImageDataModule(TrainingBatches):
     source: ClassVar[str]
     """Who made the data and where they are published."""
     layout: ClassVar[str] = "nothing to download: part of an installed package"
-    """What has to lie where on disk."""
+    """Files and folders that `root` must hold."""
     licence: ClassVar[str]
     mirror_symmetric: ClassVar[bool] = True
-    """Whether an image and its mirror image mean the same (false for digits and letters): augmentations heed it."""
+    """True if a mirrored image keeps its meaning (not so for digits and letters): views are mirrored only then."""
     correlated: bool = False
-    """Whether a colour (or rotation) is drawn by class, so that the shift `correlation` means something."""
+    """True if a colour (or rotation) is drawn by class, which the shift `correlation` needs."""
     order_tells: ClassVar[bool] = False
-    """Whether images lie in an order that tells their targets, as files sorted by class folder do."""
+    """True if the order of the images reveals their targets, as that of files sorted by class folder does."""
     eval_crop: ClassVar[float] = 1.0
-    """Share of the stored image's edge, about its centre, that an encoder is judged on."""
+    """Edge of the central crop that encoders are evaluated on, as a share of the stored image's edge."""
     unlabeled: Split | None = None
     """Images without a label; a subclass that has some sets it in `load`."""
 
@@ -125,7 +125,7 @@ class ImageDataModule(TrainingBatches):
 
     @abstractmethod
     def load(self) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-        """The three splits and their targets; the first content target is the one that `num_classes` counts.
+        """The three splits and their targets; `num_classes` is that of the first content target with classes.
 
         Raises:
             DataNotFound: files are missing; the message says what to download and where to put it. Nothing has
@@ -146,15 +146,16 @@ class ImageDataModule(TrainingBatches):
         return None
 
     def independent(self, split: SplitName) -> bool:
-        """Whether content and domain are independent in a split by the way it was made, so that it needs no weights.
+        """True if a split is made such that content and domain are independent, so that it needs no weights.
 
-        A domain that is drawn by class is drawn without regard to it for test images, unless the shift says otherwise.
+        Where the domain is drawn by class, it is drawn independently of the class in the test split, unless a shift
+        changes that.
         """
         return self.correlated and split == "test" and shifts.test_is_drawn_independently(self.shift)
 
     @property
     def entangled(self) -> tuple[str, ...]:
-        """Names of targets, beside the domain, on which the content depends where it isn't `independent`."""
+        """Names of targets besides the domain on which the content depends in splits that aren't `independent`."""
         return ()
 
     def probe_generator(self, name: probe.ProbeName) -> np.random.Generator:
@@ -163,7 +164,7 @@ class ImageDataModule(TrainingBatches):
 
     @property
     def value_names(self) -> Mapping[str, Sequence[str]]:
-        """Names of the values of class targets, where they have any: target name -> names in order. For people."""
+        """Target name -> names of its values, in order, for class targets whose values have names."""
         self.setup()
         return self._value_names
 
@@ -207,12 +208,12 @@ class ImageDataModule(TrainingBatches):
 
     @property
     def probe_provenance(self) -> probe.ProbeProvenance:
-        """How the probe splits were made, and which classes had to be left out."""
+        """Provenance of the probe splits, with the classes that had to be left out."""
         return self._loaded[2]
 
     @cached_property
     def training(self) -> Split:  # type: ignore[override]  # a property either way
-        """What training batches are drawn from: the training split and what `pretrain_on` adds behind it."""
+        """The images of training batches: the training split, followed by the images that `pretrain_on` adds."""
         parts = [self.splits["train"]]
         if self.pretrain_on in ("train+val", "all"):
             parts.append(self.splits["val"])
@@ -222,13 +223,13 @@ class ImageDataModule(TrainingBatches):
 
     @property
     def targets(self) -> tuple[TargetSpec, ...]:
-        """What is known about each image."""
+        """Specifications of the targets of each image."""
         return self._loaded[1]
 
     @property
-    def num_classes(self) -> int:
-        """Number of values of the first content target."""
-        return next(spec.size for spec in self.targets if spec.role == "content")
+    def num_classes(self) -> int | None:
+        """Number of values of the first content target with classes; None where all content is continuous."""
+        return next((spec.size for spec in self.targets if spec.role == "content" and spec.discrete), None)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -250,11 +251,11 @@ class ImageDataModule(TrainingBatches):
         return fingerprint_of(parts, self.targets, self.probe_provenance)
 
     def describe(self) -> dict[str, Any]:
-        """What a method may know about the data before it sees any: plain values, no images.
+        """Description of the data for methods: plain values, no images.
 
-        `view_shape` and `eval_shape` are (height, width) of what is trained on and judged on. `probe` says how the
-        probe splits were made, their sizes, and which classes (by number) have no images in some domain and so weight
-        0, by split.
+        `view_shape` and `eval_shape` are (height, width) of the images in training and in evaluation. `probe` holds how
+        the probe splits were made, their sizes, and for each split the classes (by number) that have no images in some
+        domain and therefore weight 0.
         """
         mean, std = self.statistics
         return {
@@ -276,18 +277,17 @@ class ImageDataModule(TrainingBatches):
         }
 
     def training_view(self, roles: frozenset[str]) -> TrainingView:
-        """What a method may see of these data while it trains; a trainer takes it in place of the data set.
+        """The data module for a trainer that holds the training images and the targets of the given roles, only.
 
-        It holds the training images (with the unlabelled ones of data sets that train on them) and the targets of
-        `roles`. `index` in its batches is the position in `splits["train"]` of the view. That is the position in
-        `training` here, unless the order of the images would tell their labels (`order_tells`): then the view has an
-        order of its own, `training.select(training_order)`.
+        `index` in its batches is the position in the view's `splits["train"]`. That equals the position in `training`
+        here, unless the order of the images would reveal their labels (`order_tells`): the view is then shuffled, as
+        `training.select(training_order)`.
 
         Args:
-            roles: of the targets that the method declares, of `content`, `style` and `domain`.
+            roles: roles that the method declares: of `content`, `style` and `domain`.
 
         Raises:
-            DataMismatch: batches are to be balanced by a target that the method doesn't declare: they would tell it.
+            DataMismatch: batches are balanced by a target that the method doesn't declare, which would reveal it.
         """
         if strangers := set(roles) - set(get_args(Role)):
             raise ValueError(f"roles are of {', '.join(get_args(Role))}, got {sorted(strangers)}")
@@ -331,7 +331,7 @@ class ImageDataModule(TrainingBatches):
     def eval_dataloader(
         self, split: SplitName, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1
     ) -> DataLoader:
-        """All images of a split, in order, as they are; of several processes, each gets a run of whole batches.
+        """All images of a split, in order and unaugmented; each of several processes gets consecutive whole batches.
 
         Raises:
             ValueError: there is no such split.

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set; each message is one line that says what would be right."""
+"""Errors of data sets; each message is one line that says what would be right."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ class DataCorrupt(DataMismatch):
 
 @contextmanager
 def as_published(file: Path) -> Iterator[None]:
-    """Within the block, what reads a published file says of one that it can't read, in whatever way, is DataCorrupt."""
+    """Context in which any error of reading a published file becomes DataCorrupt, naming the file."""
     try:
         yield
     except (DataCorrupt, MemoryError):

@@ -1,4 +1,4 @@
-"""Look at a data set before training on it: a picture of some images, and what is odd about the files."""
+"""Inspect a data set before training: a picture of some images, and a report of unreadable and duplicate files."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from disentangle_bench.datamodules.errors import DataCorrupt, DataMismatch
 from disentangle_bench.datamodules.targets import TargetSpec
 
 EXAMPLES = 10
-"""How many single files or pairs a report names; all are counted."""
+"""Files or pairs that a report names, at most; all are counted."""
 
 
 @dataclass
 class Report:
-    """What `check` found; plain values.
+    """Findings of `check`, as plain values.
 
     Attributes:
         name: of the data set.
@@ -58,7 +58,7 @@ class Report:
 
     @property
     def clean(self) -> bool:
-        """Whether all images can be read and none is in two splits."""
+        """True if all images can be read and none is in two splits."""
         return not self.unreadable and not any(
             n for pair, n in self.duplicates.items() if len(set(pair.split("/"))) > 1
         )
@@ -202,21 +202,26 @@ def _hashes(split: Split, report: Report) -> Sequence[bytes | None]:
     for start in range(0, len(split), 1024):
         positions = np.arange(start, min(start + 1024, len(split)))
         try:
-            hashes += [hashlib.blake2b(image.data, digest_size=16).digest() for image in split.take(positions)]
+            hashes += [_hash(image) for image in split.take(positions)]
         except DataCorrupt:  # a stream: find out which
             for position in positions:
                 try:
-                    image = split.take(np.array([position]))
-                    hashes.append(hashlib.blake2b(image.data, digest_size=16).digest())
+                    hashes.append(_hash(split.take(np.array([position]))))
                 except DataCorrupt as error:
                     report.unreadable.append((split.name_of(int(position)), str(error)))
                     hashes.append(None)
     return hashes
 
 
+def _hash(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+
+
 def _cross(datamodule: ImageDataModule) -> tuple[str, dict[str, dict[str, int]]]:
-    domain = next((spec for spec in datamodule.targets if spec.role == "domain" and spec.size <= 200), None)
-    content = next((s for s in datamodule.targets if s.role == "content" and s.discrete and s.size <= 200), None)
+    domain, content = (
+        next((s for s in datamodule.targets if s.role == role and s.discrete and s.size <= 200), None)
+        for role in ("domain", "content")
+    )
     if domain is None or content is None:
         return "", {}
     counts = np.zeros((domain.size, content.size), np.int64)

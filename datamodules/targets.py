@@ -1,4 +1,4 @@
-"""What is known about an image: the contract between data sets and evaluation."""
+"""Specification of targets: the contract between data sets and evaluation."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -39,7 +39,7 @@ class TargetSpec:
 
     @property
     def discrete(self) -> bool:
-        """Whether values are class numbers 0 .. size-1 (kinds `class` and `ordinal`)."""
+        """True if values are class numbers 0 .. size-1 (kinds `class` and `ordinal`)."""
         return self.kind in ("class", "ordinal")
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Barlow Twins: the cross-correlation of two views' codes is drawn towards the identity."""
+"""Barlow Twins: the cross-correlation matrix of two views' codes is made close to the identity."""
 
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 from torch import Tensor

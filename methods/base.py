@@ -44,12 +44,12 @@ class Method(L.LightningModule, metaclass=Firewalled):
         init: where the encoder's weights start: None (random), `timm` (its pretrained ones), or a `.safetensors` file.
             Of a MoCo-v2 checkpoint (`.pth`, `.tar`) the encoder is taken, read without running anything in it.
         augmentation: how strongly views differ from the image.
-        key_augmentation: that of all views but the first, where it isn't the same (asymmetric branches), but for
-            the blur's size.
-        own_views: views of somebody's own in place of both, `my_file.MyViews`: see `methods.views.views_of`.
-        normalize: mean and deviation that are taken out of pixels: those of the data set's training images, of
-            CIFAR-10's or ImageNet's as they are usually given, or none.
-        optimizer: sgd (with plain momentum), adam, adamw or lars (which adapts the rate of matrices).
+        key_augmentation: of all views but the first (asymmetric branches); None: `augmentation`. The size of the
+            blur's kernel must be the same.
+        own_views: a class of your own, `my_file.MyViews`, in place of both: see `methods.views.views_of`.
+        normalize: mean and standard deviation by which pixels are standardised: those of the data set's training
+            images, the usual ones of CIFAR-10 or ImageNet, or none.
+        optimizer: sgd (with plain momentum), adam, adamw or lars (layer-wise adaptive rates, for matrices).
         lr: peak learning rate, for the batch as it is (no hidden scaling with its size).
         momentum: of sgd and lars; the first beta of adam and adamw.
         weight_decay: on matrices; biases and norm parameters have none.
@@ -58,9 +58,9 @@ class Method(L.LightningModule, metaclass=Firewalled):
         final: share of the peak learning rate at which the cosine ends.
         step_epochs: epochs between two steps down.
         step_factor: of each step down.
-        heads_first: share of the budget in which the encoder's weights stay as they are and only what is on top of it
-            learns; then all does, and warm-up and schedule (not `step`) start again (for an encoder that comes with
-            weights). Running statistics of the encoder's batch norms follow the images all along.
+        heads_first: share of the budget in which the encoder's weights are frozen and only the heads learn, for an
+            encoder with pretrained weights; afterwards all weights learn, and warm-up and schedule (not `step`) start
+            again. Running statistics of the encoder's batch norms are updated throughout.
     """
 
     name: ClassVar[str]
@@ -158,17 +158,18 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return [*mean] * (channels // len(mean)), [*std] * (channels // len(std))
 
     def prepare(self, image: Tensor) -> Tensor:
-        """To normalised float, channels last: views in [0, 1] as they are, stored uint8 images as they are judged.
+        """Normalised images, float [B, C, h, w], channels last in memory.
 
         Args:
-            image: float [B, C, H, W] of any size, or uint8 [B, C, H, W].
+            image: views, float in [0, 1] [B, C, h, w], whose size stays; or stored images, uint8 [B, C, H, W], which
+                are cropped and resized as for evaluation (`eval_crop`, `eval_shape`).
         """
         crop = self.data["eval_crop"]
         scaled = framed(image, self.data["eval_shape"], crop) if image.dtype == torch.uint8 else image
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def plain_view(self, image: Tensor) -> Tensor:
-        """Stored uint8 images [B, C, H, W] without augmentation: float in [0, 1], of the size of views."""
+        """Stored uint8 images [B, C, H, W] without augmentation, resized to the size of views: float in [0, 1]."""
         return framed(image, self.image_shape[1:], self.data["eval_crop"])
 
     def draw_view(self, batch_size: int, key: bool = False) -> Params:
@@ -176,7 +177,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
         Args:
             batch_size: of this process.
-            key: whether it is another view than the first.
+            key: draw from `key_augmentation`, which is for all views but the first.
         """
         augmentation = self.key_augmentation if key else self.augmentation
         drawn = augmentation.draw(batch_size * self.world_size, self.views_generator, self.data["mirror_symmetric"])
@@ -187,12 +188,13 @@ class Method(L.LightningModule, metaclass=Firewalled):
     ) -> list[Tensor]:
         """K normalised views [B, C, h, w] of uint8 images [B, C, H, W].
 
-        All are made in one pass: for small images the number of operations counts, not their size.
+        All views are made in one pass: with small images the cost is that of the number of operations.
 
         Args:
-            image: the batch's.
-            drawn: parameters of the first view, then of the second ..., k B values each: see `together`.
-            transforms: what drew them; the method's augmentations if not given.
+            image: the stored images of the batch.
+            drawn: parameters of all views, K B values each: those of the first view, then of the second, and so on
+                (see `together`).
+            transforms: the augmentation that drew them; by default those of the method.
         """
         with torch.no_grad(), torch.autocast(image.device.type, enabled=False):
             transforms = transforms or self.augmentation.joined(self.key_augmentation)
@@ -207,30 +209,30 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return self.apply_views(batch["image"], drawn)
 
     def noise(self, stream: str, batch_size: int, width: int) -> Tensor:
-        """Standard normal [batch_size, width] of this step, on the device.
+        """Standard normal noise [batch_size, width] for this step, on the device.
 
-        Drawn for all processes, of which each takes its own rows; nothing but the seed, the stream's name and how far
-        training has come decides, so that a resumed run draws the same.
+        Drawn for all processes, of which each takes its own rows. It depends on the seed, the stream's name and the
+        number of images seen so far only, so a resumed run draws the same.
         """
         drawn = torch.randn(self.world_size * batch_size, width, generator=self.step_generator(stream))
         return upload(drawn[self.global_rank * batch_size :][:batch_size], self.device)
 
     def step_generator(self, stream: str) -> torch.Generator:
-        """A generator that is this step's alone, and the same for all processes."""
+        """A generator seeded by the seed, the stream's name and the images seen so far; alike on all processes."""
         return torch.Generator().manual_seed(stream_seed(self.seed, f"{stream}/{self.images_seen}"))
 
     def positions(self, batch: Batch) -> Tensor:
-        """The batch's `index` on the processor, as it was before it went to the device: nothing waits for that."""
+        """The batch's `index`, int64 [B] on the CPU, kept from before the transfer so that the device isn't awaited."""
         known = getattr(batch, "positions", None)
         return batch["index"].cpu() if known is None else known
 
     def encode_training_split(
         self, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str, batch_statistics: bool = False
     ) -> Tensor:
-        """`encode(images, generator)` of all images trained on, in order, [N, d]: see `batches.training_split`."""
+        """Codes [N, d] of all N training images by `encode(images, generator)`: see `batches.training_split`."""
         return training_split.encoded(self, encode, stream, batch_statistics)
 
-    # ---- what a method offers ----
+    # ---- spaces, and the batch of all processes ----
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
         """Uint8 images [B, C, H, W] to named spaces: `features` [B, d] always, a method adds its own."""
@@ -238,33 +240,41 @@ class Method(L.LightningModule, metaclass=Firewalled):
 
     @property
     def gather(self) -> Callable[[Tensor], Tensor] | None:
-        """The hook that objectives pool the batch of all processes with; None in a run of one process."""
+        """Function by which objectives pool the batch of all processes; None in a run of one process."""
         return all_gather if self.world_size > 1 else None
 
-    # ---- what is known of the data ----
+    # ---- description of the data ----
 
     def described(self, key: str, option: str = "") -> Any:
-        """What `data` says of something that the method can't do without, or else an option of its own says.
+        """The value that `data` has under a key that the method needs.
+
+        Args:
+            key: such as `num_classes` or `num_train`.
+            option: name of the method's option that can be set instead, for the message.
 
         Raises:
-            ValueError: it says nothing.
+            ValueError: there is no such value.
         """
         if self.data[key] is None:
             otherwise = f", or {option}" if option else ""
             raise ValueError(f"{type(self).__name__}: `data` lacks {key}: give data=datamodule.describe(){otherwise}")
         return self.data[key]
 
-    def domain_target(self, name: str | None) -> dict[str, Any]:
-        """The target that says which domain an image is of.
+    def class_target(self, role: str, name: str | None = None) -> dict[str, Any]:
+        """The specification of a target with classes, as `describe()` of a data set gives it.
+
+        Args:
+            role: `content` or `domain`.
+            name: of the target; None: the first one of this role.
 
         Raises:
             ValueError: the data set has none, or none of that name.
         """
-        found = [s for s in self.data["targets"] if s["role"] == "domain" and s["kind"] in ("class", "ordinal")]
+        found = [s for s in self.data["targets"] if s["role"] == role and s["kind"] in ("class", "ordinal")]
         for spec in found:
             if name in (None, spec["name"]):
                 return spec
-        wanted = "a domain target" if name is None else f"the domain target {name!r}"
+        wanted = f"a {role} target with classes" if name is None else f"the {role} target {name!r}"
         known = ", ".join(spec["name"] for spec in found) or "none"
         raise ValueError(f"{type(self).name} needs {wanted}; {self.data['name']} has: {known}")
 
@@ -303,7 +313,7 @@ class Method(L.LightningModule, metaclass=Firewalled):
     # ---- optimiser, schedule, bookkeeping ----
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """What the optimiser gets: all parameters; a group may have an `lr` of its own, under the same schedule."""
+        """Groups of parameters for the optimiser; a group may have an `lr` of its own, under the same schedule."""
         return param_groups_weight_decay(self, self.weight_decay)
 
     def configure_optimizers(self) -> Any:
@@ -323,11 +333,17 @@ class Method(L.LightningModule, metaclass=Firewalled):
         return self.schedule.factor(self.share_of_budget(step), epoch, rests)
 
     def share_of_budget(self, step: int) -> float:
-        """How much of the budget is spent after step number `step`, in [0, 1]; alike on all processes."""
+        """Share of the budget (epochs, steps or minutes) spent after step number `step`, in [0, 1].
+
+        Steps count from 0. All processes get the same number.
+        """
         return self._spent.share(step, self.trainer, self.device)
 
     def on_fit_start(self) -> None:
-        """Refuse accumulated gradients: momentum encoders, queues and centres move once a batch, rates by the step."""
+        """Refuse accumulated gradients: losses compare the images of one batch.
+
+        Momentum encoders, queues and centres would move once a batch, the learning rate once a step.
+        """
         if self.trainer.accumulate_grad_batches != 1:
             raise ValueError(
                 f"accumulate_grad_batches is {self.trainer.accumulate_grad_batches} but must be 1: losses compare the "

@@ -16,7 +16,7 @@ from disentangle_bench.methods.objectives.inputs import prepare
 from disentangle_bench.methods.objectives.kmeans import kmeans
 
 CALIBRATED = 50
-"""Steps after which running statistics of batch norm describe the images: 0.9^50 of the first ones is left."""
+"""Steps after which batch norm's running statistics are usable: their initial values then weigh 0.9^50 = 0.005."""
 
 
 class ContrastiveClustering(Method):
@@ -85,11 +85,11 @@ class ContrastiveClustering(Method):
         return student_t_assignment(features, self.centers, self.alpha)
 
     def on_train_start(self) -> None:
-        """Whether there are centres, of a checkpoint: asked once, since the answer lies on the device."""
+        """Read once whether a checkpoint has set the centres: reading the device's flag in each step would wait."""
         self.has_centers = bool(self.started)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Before the first step with cluster losses: k-means centres of the clean training images' features."""
+        """Before the first step with cluster losses: start the centres by k-means of all clean images' features."""
         super().on_train_batch_start(batch, batch_idx)
         if batch_idx == 0:
             self.counts.zero_()
@@ -105,7 +105,7 @@ class ContrastiveClustering(Method):
             self.has_centers = True
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Weighted sum of the three losses."""
+        """Weighted sum of instance, cluster and anchor loss; the instance loss alone until the centres exist."""
         h1, h2 = (self.backbone(view) for view in self.views(batch))
         z1, z2 = (unit(self.projector(h)) for h in (h1, h2))
         instance = info_nce(z1, z2, self.temperature, gather=self.gather)
@@ -137,5 +137,5 @@ class ContrastiveClustering(Method):
         return {"features": features, "projection": projection, "assignment": self.assign(features)}
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """As of any method, but no decay of the centres: their place has a meaning."""
+        """All parameters in groups with and without weight decay; the cluster centres have none."""
         return param_groups_weight_decay(self, self.weight_decay, no_weight_decay_list=("centers",))

@@ -1,4 +1,4 @@
-"""Domain-wise contrastive learning: told each image's domain, keep everything about the image but that."""
+"""Domain-wise contrastive learning (DCoDR): trained on domain labels, a code that keeps all but the domain."""
 
 from typing import Any, Literal
 
@@ -43,7 +43,7 @@ class DomainContrastive(Method):
         chained: positives are whole views of `augmentation`, rather than by one transform of `positives` each.
         num_positives: P, positives an image, each by another transform; 0: the positive's similarity is the constant 1
             (an ablation).
-        all_negatives: negatives from every domain, as usual: the ablation that shows what the domains are good for.
+        all_negatives: negatives from every domain, as in SimCLR: the ablation of the domain-wise loss.
         projection_dim: width of the code.
         hidden_dim: width of a linear layer between encoder and code; None: none. It starts from the projector's
             first layer where `init` is a MoCo-v2 checkpoint.
@@ -90,7 +90,7 @@ class DomainContrastive(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        spec = self.domain_target(domain)
+        spec = self.class_target("domain", domain)
         self.domain, self.num_domains = f"target/{spec['name']}", spec["size"]
         self.temperature, self.num_positives, self.images_every = temperature, num_positives, images_every
         self.positives = Positives(positives) if positives else Positives()
@@ -104,13 +104,18 @@ class DomainContrastive(Method):
         self.generator_lr, self.domain_lr = generator_lr or self.lr, domain_lr or self.lr
         if reconstruction:
             self.distance = Perceptual(perceptual_weights) if perceptual == "vgg16" else l1_loss
+            if perceptual == "vgg16" and min(self.image_shape[1:]) < 32:
+                raise ValueError(
+                    f"perceptual vgg16 needs views of at least 32 pixels a side, these are {self.image_shape[1:]}: "
+                    "choose perceptual: none for a reconstruction of pixels alone"
+                )
             self.generator = Generator(projection_dim, self.image_shape, generator_channels)
             self.modulation = Modulation(domain_dim, generator_channels)
             self.domain_embedding = nn.Embedding(self.num_domains, domain_dim)
             nn.init.uniform_(self.domain_embedding.weight, -0.05, 0.05)
 
     def make_projector(self, hidden_dim: int | None, projection_dim: int, code_layers: int) -> nn.Module:
-        """From features to codes (not of length 1 yet)."""
+        """The module from features [B, d] to codes [B, projection_dim], which `code` normalises."""
         if hidden_dim is None and not code_layers:
             return nn.Linear(self.num_features, projection_dim)
         hidden = [] if hidden_dim is None else [nn.Linear(self.num_features, hidden_dim)]

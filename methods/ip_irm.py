@@ -1,4 +1,4 @@
-"""IP-IRM: find a partition of the images on which the contrastive loss varies, then make it invariant to that one."""
+"""IP-IRM: find partitions of the images across which the contrastive loss varies; learn features invariant to them."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ from disentangle_bench.methods.objectives.mixup import mixed_loss
 from disentangle_bench.methods.views import together
 
 ONLINE: dict[str, Any] = {"lr": 0.1, "milestones": (5, 25), "min_epochs": 25}
-"""Of the maximisation step that sees fresh views in every epoch, as the authors run it."""
+"""Adam's settings in the maximisation step with fresh views in every epoch (the authors' online form)."""
 
 
 class IPIRM(Method):
@@ -124,7 +124,10 @@ class IPIRM(Method):
             self.log_dict({f"partition/size_{k}": float(size) for k, size in enumerate(sizes)})
 
     def find_partition(self) -> tuple[Tensor, float]:
-        """Logits [N, K] of the partition on which the loss of the encoder as it is varies most, and its risk."""
+        """Maximisation step: logits [N, K] of the partition of lowest risk for the current encoder, and that risk.
+
+        With `partition_epochs` 0 the logits are random and the risk is NaN.
+        """
         stream = f"partition/{self.current_epoch}"
         generator = Generator().manual_seed(stream_seed(self.seed, stream))
         if not self.partition_epochs:
@@ -190,7 +193,10 @@ class IPIRM(Method):
         return loss
 
     def mixup_loss(self, view1: Tensor, view2: Tensor, assignments: list[Tensor]) -> Tensor:
-        """The same for anchors that are mixed with another image of their subset; there is one temperature."""
+        """Loss of the MixUp variant, whose anchors are mixed with another image of their subset (table 2).
+
+        `temperature` is that of the contrastive terms and of the penalty.
+        """
         return mixed_loss(
             self.project,
             view1,

@@ -1,4 +1,4 @@
-"""How much of the budget is spent, and the learning rate that follows from it."""
+"""The share of the budget that is spent, and the learning rate's schedule over it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from disentangle_bench.methods.objectives.gather import from_first
 
 
 class Spent:
-    """How much of its budget a run has spent, alike on all processes."""
+    """The share of its budget that a run has spent; all processes get the same number."""
 
     def __init__(self) -> None:
         self._clock = (-2, 0.0)  # step, and the share of the time that was spent then
 
     def share(self, step: int, trainer: Any, device: torch.device) -> float:
-        """Of the budget, be it epochs, steps or minutes, after step number `step`: in [0, 1].
+        """Share of the budget (epochs, steps or minutes) that is spent after step number `step`, in [0, 1].
 
         Args:
-            step: counted from 0.
-            trainer: Lightning's, whose limits are the budget.
-            device: that processes talk over.
+            step: number of the step, counted from 0.
+            trainer: Lightning's trainer, whose limits are the budget.
+            device: on which processes exchange tensors.
         """
         share = (step + 1) / trainer.estimated_stepping_batches  # 0 where there is no limit of steps
         for callback in trainer.callbacks:
             if isinstance(callback, Timer) and callback._duration:
-                if self._clock[0] != step:  # once a step: on a GPU it is waited for
+                if self._clock[0] != step:  # once a step: reading the number back waits for a GPU
                     spent = torch.tensor(callback.time_elapsed() / callback._duration)
                     # clocks of processes differ, learning rates may not
                     spent = from_first(spent.to(device)) if trainer.world_size > 1 else spent
@@ -40,19 +40,20 @@ class Spent:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Warm-up, then a half cosine, a constant or steps down; twice if heads learn first.
+    """Factor of the learning rate: linear warm-up, then a half cosine, a constant or steps down.
+
+    With `heads_first` the schedule runs twice: once while the encoder is frozen, once afterwards.
 
     Attributes:
         shape: `cosine`, `constant` or `step`.
-        warmup: share of the budget in which the factor rises from 0.
-        final: at which the cosine ends.
+        warmup: share of the budget in which the factor rises from 0 to 1.
+        final: factor at which the cosine ends.
         step_epochs: epochs between two steps down.
-        step_factor: of each step down.
-        heads_first: share of the budget in which the weights that rest stay as they are (their batch norms' running
-            statistics don't); then the schedule starts again.
+        step_factor: factor of each step down.
+        heads_first: share of the budget in which frozen parameters have the factor 0.
 
     Raises:
-        ValueError: heads first under steps down, which count epochs from the start of the run.
+        ValueError: `heads_first` together with the shape `step`, which counts epochs from the start of the run.
     """
 
     shape: str
@@ -69,12 +70,12 @@ class Schedule:
             )
 
     def factor(self, share: float, epoch: int, rests: bool = False) -> float:
-        """Of the peak learning rate, in [0, 1].
+        """Factor of the peak learning rate, in [0, 1].
 
         Args:
-            share: of the budget that is spent after this step, in [0, 1].
-            epoch: that the step belongs to.
-            rests: whether these are parameters that rest while heads learn.
+            share: share of the budget that is spent after this step, in [0, 1].
+            epoch: epoch of the step, counted from 0.
+            rests: for parameters that are frozen while the heads learn.
         """
         if share < self.heads_first:
             if rests:

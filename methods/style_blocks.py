@@ -1,4 +1,4 @@
-"""Style blocks: keep style instead of discarding it, each kind of it in a block of the code of its own."""
+"""Style blocks: a code with one content block and, for each group of augmentations, a block that keeps that style."""
 
 import math
 from typing import Literal
@@ -85,6 +85,8 @@ class StyleBlocks(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        if trim == 1:
+            raise ValueError("trim is 1, which leaves no sample of a block: it must be below 1")
         self.form, self.temperature, self.variance, self.covariance = form, temperature, variance, covariance
         self.weights_lr, self.weights_warmup, self.tolerance = weights_lr, weights_warmup, tolerance
         self.options = {

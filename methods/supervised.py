@@ -1,5 +1,7 @@
 """Supervised cross-entropy: the ceiling of every table."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -11,7 +13,7 @@ NO_LABEL = -1
 
 
 class Supervised(Method):
-    """The same encoder on the same views, but told the class.
+    """The same encoder on the same views, trained on the labels of the first content target with classes.
 
     ```
     image -> view -> backbone -> linear -> cross-entropy with the class
@@ -28,8 +30,9 @@ class Supervised(Method):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.target = next(f"target/{spec['name']}" for spec in self.data["targets"] if spec["role"] == "content")
-        self.classifier = nn.Linear(self.num_features, self.described("num_classes"))
+        spec = self.class_target("content")
+        self.target = f"target/{spec['name']}"
+        self.classifier = nn.Linear(self.num_features, spec["size"])
         self.register_buffer("labelled", torch.tensor(0), persistent=False)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -51,3 +54,13 @@ class Supervised(Method):
                 "train on labelled images"
             )
         self.labelled.zero_()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add how many labelled images the epoch has had so far."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["labelled"] = int(self.labelled)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the count: the rest of the epoch may have no labelled image."""
+        super().on_load_checkpoint(checkpoint)
+        self.labelled.fill_(checkpoint["labelled"])

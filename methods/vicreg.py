@@ -1,4 +1,4 @@
-"""VICReg: two views of an image get the same code, while each code stays varied and uncorrelated over the batch."""
+"""VICReg: two views of an image get the same code, whose dimensions keep their variance and are uncorrelated."""
 
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 from torch import Tensor

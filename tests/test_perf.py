@@ -67,15 +67,18 @@ def test_a_check_ends_by_its_exit_code(monkeypatch, tmp_path, capsys):
         perf.main()
 
 
-def test_the_parts_are_all_of_a_step(monkeypatch):
+@pytest.mark.parametrize("name", ["byol", "style_blocks"])  # which draws views by `views`, and which by their parts
+def test_the_parts_are_all_of_a_step(name, monkeypatch):
     monkeypatch.setattr(steps, "BATCH", 16)
     monkeypatch.setattr(steps, "WARM", 1)
-    figures = steps.step("byol", steps=1)
+    figures = steps.step(name, steps=1)
     assert sum(figures[f"{part} ms"] for part in steps.PARTS) == pytest.approx(figures["method ms"])
     assert all(figures[f"{part} ms"] > 0 for part in steps.PARTS)
     assert figures["ratio"] == pytest.approx(figures["network ms"] / figures["method ms"])
-    found = {"step_byol": perf._spreads([figures | {"CPU s": 1.0, "peak GB": 1.0}])}
-    assert "byol on 128 images, 32x32, in fp32" in " ".join(perf.table(found).split())
+    found = {f"step_{name}": perf._spreads([figures | {"CPU s": 1.0, "peak GB": 1.0}])}
+    told = " ".join(perf.table(found).split())
+    assert f"{name} on 128 images, 32x32, in" in told
+    assert "fp32" in told
     assert chart.draw(found).decode().count("bare network") == 1
 
 

@@ -24,11 +24,11 @@ from disentangle_bench.methods.objectives.contrastive import info_nce
 from disentangle_bench.methods.objectives.style_blocks import style_info_nce, update_weights
 
 SLOPE = 0.2
-"""Of the mixing's leaky ReLU."""
+"""Negative slope of the mixing's leaky ReLU."""
 CANDIDATES = 200
 """Random matrices of which the one with the lowest condition number is taken, as the authors do."""
 OBJECTIVES = ("simclr", "style_blocks, fixed weights", "style_blocks")
-"""Of style blocks with weights of 1 throughout, and with those that dual ascent adapts (2311.08815, section 3.3)."""
+"""SimCLR, and style blocks with weights fixed at 1 or adapted by dual ascent (2311.08815, section 3.3)."""
 WEIGHTS_LR, TOLERANCE, TEMPERATURE = 1.0, 0.001, 0.1
 
 

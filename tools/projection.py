@@ -1,4 +1,4 @@
-"""What the suites by data set cost on a GPU, projected: the tables of docs/scaling.md.
+"""Projected cost of the suites by data set on a GPU: the tables of docs/scaling.md.
 
 Measures training steps of ResNet-18 on this processor (a minute); `--rate` is what a GPU sustains, in TFLOP/s.
 """
@@ -38,7 +38,7 @@ LARGEST = (1.28e6, 2048, 1000)
 
 @cache
 def flops(edge: int) -> int:
-    """Of one forward pass of one image, two a multiplication and addition; nothing is computed for it."""
+    """FLOP of a forward pass of ResNet-18 on one image of this edge, counted on the meta device (multiply-add: 2)."""
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
         backbone("resnet18", (3, edge, edge)).eval()(torch.zeros(1, 3, edge, edge))
     return counter.get_total_flops()

@@ -1,9 +1,9 @@
-"""Is leakage what it says? `python -m tools.redraws RUNS`: the recorded figure beside two others, for each space.
+"""Check the recorded leakage: `python -m tools.redraws RUNS` prints it beside two other estimates, for each space.
 
-`training images` is what the adversaries find that learn on the images that the method learnt on: few, and class and
-colour go together in them. `new draws` is what they find on as many images as the suite's probe split has, drawn anew:
-training images with replacement, each in a random hue. `rising` is what the last doubling of those added; above 2 the
-figure is a lower bound.
+`training images`: leakage by adversaries fitted on the method's training images, which are few, and in which class and
+colour are correlated. `new draws`: by adversaries fitted on as many images as the suite's probe split has, drawn anew
+(training images with replacement, each in a random hue). `rising`: gain by the last doubling of the new draws; above 2
+the figure is a lower bound.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from disentangle_bench.methods.pretrained.loading import load_encoder
 
 HUES = 10
 WHERE: tuple[tuple[SplitName, SplitName], ...] = (("train", "val"), ("probe", "probe_val"))
-"""What adversaries learn from and are picked on."""
+"""Splits on which adversaries are fitted, and on which the strongest is selected."""
 HEADER = ["method", "seed", "space", "training images", "recorded", "new draws", "rising"]
 
 
@@ -38,7 +38,7 @@ def redraw(split: Split, count: int, generator: np.random.Generator) -> Split:
 
 
 def rows(runs: Path, seed: int) -> Iterator[list[str | float]]:
-    """Of each space with a leakage among the runs on coloured digits: `HEADER`, figures in %."""
+    """Rows of the table (see `HEADER`, figures in %): one for each space with a leakage of runs on coloured digits."""
     for path in sorted(runs.glob("colored_digits/*/*/result.json")):
         record = json.loads(path.read_text())
         data = ColoredDigits(**record["config"]["data"])

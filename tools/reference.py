@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 OF_TORCH = ("nvidia-", "cuda-", "triton")
-"""Beginnings of names that torch pins itself, and that differ between machines."""
+"""Prefixes of packages that torch pins itself and that differ between machines."""
 
 
 def pinned() -> dict[str, str]:

@@ -20,7 +20,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 Batch = dict[str, Tensor]
 MOST_WORKERS = 8
-"""Processes that make batches, where nobody says how many."""
+"""Most worker processes by default."""
 
 
 class BatchDataset(Dataset):
@@ -44,9 +44,9 @@ class BatchDataset(Dataset):
 
 
 class TrainingLoader(DataLoader):
-    """A data loader whose place in the epoch is in the checkpoint: a resumed epoch goes on with the batch after it.
+    """A data loader that resumes within an epoch: its checkpoint holds the number of batches done.
 
-    `state_dict` and `load_state_dict` are what Lightning asks of a loader that can go on in mid-epoch.
+    `state_dict` and `load_state_dict` are Lightning's interface for such loaders.
     """
 
     sampler: Batches  # type: ignore[assignment]
@@ -102,7 +102,7 @@ def loader(
 
 
 def workers_for(split: Split, cores: int) -> int:
-    """Processes that make batches of a split where nobody says how many, see `loader`."""
+    """Default number of worker processes for a split, see `loader`."""
     return min(cores, MOST_WORKERS) if getattr(split.images, "on_demand", False) else 0
 
 
@@ -114,7 +114,7 @@ def in_order(
     rank: int = 0,
     num_replicas: int = 1,
 ) -> DataLoader:
-    """All images of a split, in order, as they are; of several processes, each gets a run of whole batches."""
+    """All images of a split, in order and unaugmented; each of several processes gets consecutive whole batches."""
     dataset = BatchDataset(split, targets)
     batches = torch.arange(len(dataset)).split(batch_size)
     first, last = (len(batches) * part // num_replicas for part in (rank, rank + 1))

@@ -1,4 +1,4 @@
-"""Which images make a training batch: pure functions of (seed, epoch), shared out over ranks."""
+"""Batch samplers: the images of each training batch as a pure function of (seed, epoch), divided among ranks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 LEAST_PER_GROUP = 2
-"""Of one image of a group nothing can be learnt by comparing it with others of the group, which groups are for."""
+"""Least number of images of a group in a batch: losses compare images of the same group."""
 
 
 class Batches(Sampler[Tensor]):

@@ -1,4 +1,4 @@
-"""The images of one split and what is known about each."""
+"""Splits: images with the values of their targets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 SplitName = Literal["train", "val", "test", "probe", "probe_val"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
-"""What a data set is cut into."""
+"""The splits of a data set."""
 PROBES: tuple[SplitName, ...] = ("probe", "probe_val")
-"""What probes learn and are chosen on that ask which information is in a space; never test images."""
+"""Splits on which probes of a space's information are fitted and selected; they hold no test images."""
 
 
 class Images(Protocol):
-    """What a split needs of its images: an array, or something that makes them when asked."""
+    """Images of a split: an array, or an object that decodes or renders images when they are indexed."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -30,7 +30,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one split and what is known about each.
+    """Images of one split with the values of their targets.
 
     Attributes:
         images: uint8 [M, C, H, W], in memory, a memory map that splits share, or made on demand.
@@ -66,7 +66,7 @@ class Split:
         return Split(self.images, targets, rows, self.digest, self.names)
 
     def same_images(self, other: Split) -> bool:
-        """Whether the other split holds the very same images in the same order: features of one are the other's."""
+        """True if the other split holds the same images in the same order, so that both have the same features."""
         if self.images is not other.images or len(self) != len(other):
             return False
         return self.rows is other.rows or (
@@ -78,7 +78,7 @@ class Split:
         return self.digest() if callable(self.digest) else self.digest
 
     def name_of(self, position: int) -> str:
-        """What to call an image when speaking to a person: its file's name, or its number."""
+        """Name of an image for messages: its file's name, or `image` and its row."""
         row = position if self.rows is None else int(self.rows[position])
         return f"image {row}" if self.names is None else bytes(self.names[row]).decode("utf-8", "backslashreplace")
 

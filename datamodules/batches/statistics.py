@@ -1,4 +1,4 @@
-"""Mean and deviation of a split's pixels, by channel."""
+"""Mean and standard deviation of a split's pixels, by channel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from disentangle_bench.datamodules.batches.split import Split
 
 SAMPLE = 10_000
-"""Images that are looked at where each would have to be decoded for it."""
+"""Images that statistics are taken over, at most, where images are made on demand."""
 
 
 def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over a split's images, scaled to [0, 1].
 
-    Of all of them, or of `SAMPLE` evenly spaced ones where images are made on demand.
+    Taken over all images, or over `SAMPLE` evenly spaced ones where images are made on demand.
 
     Args:
         split: with images uint8 [N, C, H, W].

@@ -1,4 +1,4 @@
-"""What a data set hands out while a method trains, and the view of it that a method gets to see."""
+"""Data modules for training: batches of a data set, and the restricted view of it that a method trains on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 
 class TrainingBatches(L.LightningDataModule):
-    """Base of what a trainer is given: shuffled or balanced batches of training images, and the place in the epoch.
+    """Base of the data modules for a trainer: shuffled or balanced training batches that resume within an epoch.
 
     Arguments are those of `ImageDataModule` of the same names.
     """
@@ -43,12 +43,12 @@ class TrainingBatches(L.LightningDataModule):
     @property
     @abstractmethod
     def training(self) -> Split:
-        """What training batches are drawn from."""
+        """The images of training batches."""
 
     @property
     @abstractmethod
     def targets(self) -> tuple[TargetSpec, ...]:
-        """What is in a batch about each image."""
+        """Specifications of the targets in a batch."""
 
     def train_dataloader(self) -> DataLoader:
         """Shuffled training batches; `batch_size` is shared out over the devices of a distributed run."""
@@ -79,7 +79,7 @@ class TrainingBatches(L.LightningDataModule):
         self._place = state_dict
 
     def _balanced_target(self, balance: str) -> TargetSpec:
-        """The target that batches are balanced by, which goes by its name or its role.
+        """The target that batches are balanced by, found by its name or else by its role.
 
         Raises:
             DataMismatch: there is none with classes.
@@ -110,10 +110,10 @@ class TrainingBatches(L.LightningDataModule):
 
 
 class TrainingView(TrainingBatches):
-    """What a method gets of a data set while it trains: the training images, and those targets that it declared.
+    """The part of a data set that a method may see in training: training images, and the targets that it declared.
 
-    A trainer takes it for the data set. No other split, no other target and no name of a file can be reached through
-    it, its loaders or their data sets; it doesn't know the data set that made it.
+    A trainer uses it as its data module. No other split, target or file name can be reached from it, its loaders or
+    their data sets; it holds no reference to the data set that made it.
 
     Args:
         name: of the data set.
@@ -139,7 +139,7 @@ class TrainingView(TrainingBatches):
 
     @property
     def training(self) -> Split:
-        """What training batches are drawn from, unlabelled images included."""
+        """The images of training batches, unlabelled ones included."""
         return self._training
 
     @property
@@ -153,8 +153,8 @@ class TrainingView(TrainingBatches):
         return {"train": self._training}
 
     @property
-    def num_classes(self) -> int:
-        """Number of values of the data set's first content target."""
+    def num_classes(self) -> int | None:
+        """Number of values of the data set's first content target with classes."""
         return self._description["num_classes"]
 
     @property
@@ -164,11 +164,11 @@ class TrainingView(TrainingBatches):
         return channels, height, width
 
     def describe(self) -> dict[str, Any]:
-        """What a method may know about the data, as the data set itself describes them."""
+        """The description that the data set gives of itself (a copy)."""
         return copy.deepcopy(self._description)
 
     def eval_dataloader(self, split: str, batch_size: int = 512, *, rank: int = 0, num_replicas: int = 1) -> DataLoader:
-        """All images that are trained on, in order, as they are; every position exactly once over all processes.
+        """All training images, in order and unaugmented; every position exactly once over all processes.
 
         Raises:
             LookupError: `split` is another one than `train`.
@@ -179,7 +179,7 @@ class TrainingView(TrainingBatches):
 
 
 class TrainingImages:
-    """The images of a split and nothing beside: not what the split is cut from, nor names of files, nor factors.
+    """The images of a split alone: no access to the array it is cut from, to names of files or to factors.
 
     Args:
         split: the images.

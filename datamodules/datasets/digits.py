@@ -52,7 +52,7 @@ class Digits(ImageDataModule):
 
 
 class ColoredDigits(Digits):
-    """The digits, each painted in one of ten hues that goes with its class in training but not in test.
+    """The digits in ten hues, which are correlated with the class in training but not in test.
 
     Args:
         correlation: how often an image of the training and validation splits has its class's own hue; the others

@@ -1,4 +1,4 @@
-"""Images in class folders: anybody's, and PACS."""
+"""Images in class folders: a user's own, and PACS."""
 
 from __future__ import annotations
 

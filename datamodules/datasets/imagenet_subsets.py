@@ -1,4 +1,4 @@
-"""Which classes the usual subsets of ImageNet have (wnids)."""
+"""Classes of the usual subsets of ImageNet, as WordNet ids."""
 
 SUBSETS = {
     # J. Chang et al.: Deep Adaptive Image Clustering (ICCV 2017)

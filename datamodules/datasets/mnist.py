@@ -80,7 +80,7 @@ class MNIST(StoredDataModule):
         return f"{tv.mirrors[0]}{tv.resources[0][0]}", lambda folder: tv(str(folder), download=True)
 
     def home(self, folder: Path) -> Path | None:
-        """Where the files are: the folder itself, or where torchvision puts them below it."""
+        """The folder of the files: the given one, or the one below it that torchvision downloads to."""
         for home in (folder, folder / "raw", folder / self.TORCHVISION.__name__ / "raw"):
             if all(idx.find(home, f"{p}-{k}") for p in PREFIXES for k in ("images-idx3-ubyte", "labels-idx1-ubyte")):
                 return home
@@ -180,12 +180,12 @@ class _Coloured(MNIST):
 
 
 class ColoredMNIST(_Coloured):
-    """MNIST with hues, or rotations, that go with the class in training but not in test."""
+    """MNIST with hues, or rotations, that are correlated with the class in training but not in test."""
 
     name = "colored_mnist"
 
 
 class ColoredFashionMNIST(_Coloured, FashionMNIST):
-    """Fashion-MNIST with hues, or rotations, that go with the class in training but not in test."""
+    """Fashion-MNIST with hues, or rotations, that are correlated with the class in training but not in test."""
 
     name = "colored_fashion_mnist"

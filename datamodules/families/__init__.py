@@ -1,4 +1,4 @@
-"""What several data sets have in common: files on disk, folders of classes, grids of factors.
+"""Base classes of data sets: files on disk, class folders, grids of factors.
 
-In: what a data set says about its files. Out: its three splits and their targets.
+In: a data set's declaration of its files. Out: its three splits and their targets.
 """

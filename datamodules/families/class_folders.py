@@ -16,7 +16,7 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 VAL_FOLDERS = ("val", "valid", "validation")
 SPLIT_FOLDERS = frozenset((*VAL_FOLDERS, "train", "training", "test", "testing"))
-"""What folders of splits are called, in lower case."""
+"""Names of folders that hold splits, in lower case."""
 
 
 class ClassFolders(ImageFileDataModule):

@@ -30,7 +30,10 @@ class Grid(ImageDataModule):
     order_tells = True
 
     def independent(self, split: SplitName) -> bool:
-        """Whether the content is independent of the domain: unless they go together, or a combination is held out."""
+        """As for any data set where the domain is drawn by class; else unless a combination of values is held out.
+
+        The test split is independent in either case, unless a shift changes how its domain is drawn.
+        """
         return super().independent(split) if self.correlated else split == "test" or not self.entangled
 
     @property

@@ -39,7 +39,7 @@ class StoredDataModule(ImageDataModule):
     holds: ClassVar[tuple[str, ...]]
     """Files, and folders with a slash at the end, by which the data set's folder is known."""
     usual_places: ClassVar[tuple[str, ...]] = ()
-    """Where below a folder that the user may name that folder lies as a rule, as an archive unpacks to it."""
+    """Folders below a named one that may hold the files, such as an unpacked archive's own folder."""
     SYSTEM: ClassVar[tuple[Path, ...]] = ()
     """Public places where an operating system's package puts the files."""
 
@@ -51,11 +51,7 @@ class StoredDataModule(ImageDataModule):
         self.root, self.cache_dir = root, cache_dir
 
     def home(self, folder: Path) -> Path | None:
-        """Where in a folder that the user may name the files are: the folder itself, or a usual place below it.
-
-        Returns:
-            None if the data set is not in there.
-        """
+        """The folder of the files: the given one, or one of `usual_places` below it; None if neither holds them."""
         for home in (folder, *(folder / place for place in self.usual_places)):
             if all((home / name).is_dir() if name.endswith("/") else (home / name).is_file() for name in self.holds):
                 return home

@@ -1,7 +1,8 @@
-"""What a data set's `load` returned, looked through before anything is made of it."""
+"""Checks of what a data set's `load` returns, before anything is made of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,14 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 
 def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec, ...]]:
-    """What `load` of a data set returned, which may be anybody's class.
+    """The splits and targets that `load` of a data set, possibly a user's own class, returned.
+
+    Returns:
+        As returned, the values of targets with classes as int64.
 
     Raises:
-        DataMismatch: it is something else than three splits and their targets, or a split has no image.
+        DataMismatch: not three splits of uint8 images [N, C, H, W] with their targets, a split without an image, or no
+            target in the role of the content.
         DataCorrupt: values of a target can't be what its specification says.
     """
     if problem := _wrong_form(loaded):
@@ -25,11 +30,24 @@ def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec,
         )
     splits, specs = loaded
     for split_name in SPLITS:
-        if not len(splits[split_name]):
+        split = splits[split_name]
+        if not len(split):
             raise DataMismatch(f"no image in the {split_name} split; each of {', '.join(SPLITS)} needs some")
-        _check_images(splits[split_name].images, f"{split_name} split")
-        _check_targets(splits[split_name], specs, f"{split_name} split")
-    return splits, specs
+        _check_images(split.images, f"{split_name} split")
+        _check_targets(split, specs, f"{split_name} split")
+    if not any(spec.role == "content" for spec in specs):
+        raise DataMismatch(
+            f"none of the targets {', '.join(spec.name for spec in specs)} has the role `content`: give it to what a "
+            "representation should know"
+        )
+    return {name: _with_class_numbers(splits[name], specs) for name in splits}, specs
+
+
+def _with_class_numbers(split: Split, specs: tuple[TargetSpec, ...]) -> Split:
+    """The split with int64 values of targets with classes; itself if it has them."""
+    values = {spec.name: np.asarray(split.targets[spec.name]) for spec in specs if spec.discrete}
+    cast = {name: array.astype(np.int64) for name, array in values.items() if array.dtype != np.int64}
+    return replace(split, targets=split.targets | cast) if cast else split
 
 
 def _wrong_form(loaded: Any) -> str:
@@ -67,8 +85,8 @@ def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> N
         if values.shape != (len(split),):
             raise DataCorrupt(f"{whose}: {len(split)} images, but values of target {spec.name!r} are {values.shape}")
         if values.dtype.kind not in "buif":
-            wrong = np.zeros(len(values), dtype=bool)
-        elif spec.discrete:
+            raise DataCorrupt(f"{whose}: values of target {spec.name!r} are {values.dtype}, numbers are needed")
+        if spec.discrete:
             wrong = (values < 0) | (values >= spec.size) | (values != np.floor(values))
         else:
             wrong = ~np.isfinite(values)
@@ -79,6 +97,3 @@ def _check_targets(split: Split, specs: tuple[TargetSpec, ...], whose: str) -> N
                 f"{whose}: target {spec.name!r} of {split.name_of(first)} is {values[first]}, not {should}"
                 f" ({int(wrong.sum())} such values)"
             )
-        needed = "int64" if spec.discrete else "float32"
-        if not np.can_cast(values.dtype, needed, "safe" if spec.discrete else "same_kind"):
-            raise DataCorrupt(f"{whose}: values of target {spec.name!r} are {values.dtype}, {needed} is needed")

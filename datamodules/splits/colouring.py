@@ -1,4 +1,4 @@
-"""Grey images in colour: three equal channels, or a hue that goes with the class more often than chance."""
+"""Grey images in colour: three equal channels, or a hue that is correlated with the class."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def draw_by_split(
 
 
 def hue_names(num_hues: int) -> tuple[str, ...]:
-    """What to call evenly spaced hues: a colour's name at multiples of 30 degrees, else the angle, e.g. `hue36`."""
+    """Names of evenly spaced hues: a colour's name at multiples of 30 degrees, else the angle, e.g. `hue36`."""
     angles = [360 * number / num_hues for number in range(num_hues)]
     return tuple(NAMED_HUES[int(a) // 30] if a % 30 == 0 else f"hue{a:g}" for a in angles)
 

@@ -1,4 +1,4 @@
-"""The hash by which a run says which data it saw."""
+"""The hash of the data that a run used."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from disentangle_bench.datamodules.targets import TargetSpec
 
 
 def fingerprint_of(parts: Mapping[str, Split], targets: Sequence[TargetSpec], made: probe.ProbeProvenance) -> str:
-    """Another one if one pixel, label or split position is another, 32 hexadecimal digits.
+    """Hash of all pixels, labels and split positions, 32 hexadecimal digits.
 
     Args:
-        parts: name -> split, of all from which the others follow; `train` among them.
-        targets: of them.
-        made: how the probe splits were.
+        parts: name -> split, for all splits from which the others follow; `train` among them.
+        targets: specifications of the splits' targets.
+        made: provenance of the probe splits.
     """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"probe {probe.VERSION}".encode())  # made of what follows, in the way of this version

@@ -1,7 +1,7 @@
-"""Splits in which content and domain are independent: what probes learn from that ask which information is in a space.
+"""Probe splits, in which content and domain are independent: probes of a space's information are fitted on them.
 
-A probe that learns domains from images in which domain and class go together partly learns the class, and one that
-learns from a few hundred images finds too little. So every data set has `probe` and `probe_val` beside its
+A probe of the domain that is fitted on images in which domain and class are correlated partly predicts the class, and
+one fitted on a few hundred images finds too little. So every data set has `probe` and `probe_val` beside its
 training and validation split: the same images drawn again with a domain of their own where they can be rendered
 (`draw_values`), the same images weighted where they can't (`independence_weights`).
 """
@@ -24,12 +24,12 @@ VERSION = 2
 """Part of every fingerprint: raise it when the same data and options would give other probe splits."""
 MADE_FROM: dict[ProbeName, SplitName] = {"probe": "train", "probe_val": "val"}
 LEAST: dict[ProbeName, int] = {"probe": 8_000, "probe_val": 1_500}
-"""Few images are drawn several times, until there are so many or each was drawn in all its values."""
+"""Images wanted in a probe split; fewer images are drawn several times, each in a new value of the domain."""
 
 
 @dataclass(frozen=True)
 class IndependentTargets:
-    """Between which targets independence is wanted.
+    """Targets that should be independent in a probe split.
 
     Attributes:
         content: the first content target with classes.
@@ -45,7 +45,7 @@ def independent_targets(specs: Sequence[TargetSpec], entangled: Sequence[str] = 
 
     Args:
         specs: the targets of a data set.
-        entangled: names of further targets that go with the content in this data set.
+        entangled: names of further targets that depend on the content in this data set.
 
     Returns:
         None where there is no such content or nothing that it could depend on.
@@ -111,7 +111,7 @@ def independence_weights(content: np.ndarray, domain: np.ndarray) -> tuple[np.nd
 
 @dataclass(frozen=True)
 class ProbeProvenance:
-    """How the probe splits of a data set came about.
+    """Provenance of the probe splits of a data set.
 
     Attributes:
         how: one sentence.
@@ -143,7 +143,7 @@ def add(
         specs: their targets.
         redrawn: draws the images of a split anew for a probe split; None where they can't be rendered.
         independent: whether content and domain are independent in a split by the way it was made.
-        entangled: further targets that go with the content, see `independent_targets`.
+        entangled: further targets that depend on the content, see `independent_targets`.
         held_out: bool [N] for a split: the images that a shift keeps for the test split.
 
     Returns:

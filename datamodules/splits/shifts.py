@@ -28,7 +28,7 @@ ValueNames = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Shift:
-    """A parsed shift: what kind, on which values of which targets, or which correlation."""
+    """A parsed shift: its kind, with pairs of a target's name (None: the domain) and value, or a correlation."""
 
     kind: Literal["leave_out", "hold_out", "correlation"]
     values: tuple[tuple[str | None, str], ...] = ()
@@ -43,12 +43,10 @@ def parse(text: str) -> Shift:
     """
     kind, _, rest = text.partition(":")
     pairs = [(left.strip(), right.strip()) for left, sep, right in (p.partition("=") for p in rest.split(",")) if sep]
-    if kind == "leave_out" and rest.strip():
-        if pairs:
-            return Shift("leave_out", tuple(pairs))
+    if kind == "leave_out" and rest.strip() and not pairs:
         return Shift("leave_out", ((None, rest.strip()),))
-    if kind == "hold_out" and pairs and len(pairs) == rest.count(",") + 1:
-        return Shift("hold_out", tuple(pairs))
+    if kind in ("leave_out", "hold_out") and pairs and len(pairs) == rest.count(",") + 1:
+        return Shift(kind, tuple(pairs))  # type: ignore[arg-type]
     if kind == "correlation":
         try:
             correlation = float(rest)
@@ -67,9 +65,9 @@ def test_correlation(shift: Shift | None) -> float:
 
 
 def test_is_drawn_independently(shift: Shift | None) -> bool:
-    """Whether all test images are of the test split's own draw, in which domain and class don't go together.
+    """True if domain and class are independent in the test split, as they are where it is drawn for itself.
 
-    They aren't where `leave_out` or `hold_out` fetch them out of the training and validation images too.
+    `leave_out` and `hold_out` move training and validation images, in which they are correlated, to the test split.
     """
     return shift is None or (shift.kind == "correlation" and shift.correlation == 0)
 
@@ -106,7 +104,7 @@ def apply(
 
 
 def held_out(shift: Shift, split: Split, specs: tuple[TargetSpec, ...], names: ValueNames) -> np.ndarray:
-    """Which images of a split (bool [N]) `leave_out` or `hold_out` keeps for the test split; none for `correlation`.
+    """Mask, bool [N], of a split's images that `leave_out` or `hold_out` moves to the test split (none: `correlation`).
 
     Raises:
         DataMismatch: no such target or value.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gzip
+import lzma
 import shutil
 import tarfile
 import tempfile
@@ -22,7 +23,7 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is a file that `unpacked` can open, going by its name."""
+    """True if a path is a file with an archive's suffix, which `unpacked` can open."""
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
@@ -34,8 +35,8 @@ def unpacked(archive: Path, below: Path) -> Path:
         below: folder to keep it in, under a name made of the archive's path, size and time.
 
     Raises:
-        DataCorrupt: the archive is cut short or damaged, or has members that would land outside its folder (nothing
-            is unpacked then).
+        DataCorrupt: the archive is cut short or damaged, needs a password, is compressed in a way that Python can't
+            read, or has members that would land outside its folder (nothing is unpacked then).
     """
     status = archive.stat()
     key = key_of(path=archive.resolve(), size=status.st_size, time=status.st_mtime_ns)
@@ -59,8 +60,10 @@ def unpacked(archive: Path, below: Path) -> Path:
                     f"cannot unpack {archive} into {below}: {error.strerror}; make room there"
                 ) from error
             raise DataCorrupt(f"{archive}: cut short or damaged ({error}); get it again") from error
-        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
             raise DataCorrupt(f"{archive}: cut short or damaged ({error}); get it again") from error
+        except RuntimeError as error:  # what zipfile says of a password, or of a compression that it doesn't know
+            raise DataCorrupt(f"{archive}: {error}; unpack it yourself and name its folder") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return folder

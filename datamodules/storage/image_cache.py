@@ -74,7 +74,7 @@ class Stored:
 
 
 def cache_folder(option: str | Path | None = None) -> Path:
-    """Where decoded images go: the option, else `$DISENTANGLE_BENCH_CACHE`, else `~/.cache/disentangle-bench`."""
+    """The folder of decoded images: the option, else `$DISENTANGLE_BENCH_CACHE`, else `~/.cache/disentangle-bench`."""
     return Path(option or os.environ.get(ENVIRONMENT) or "~/.cache/disentangle-bench").expanduser()
 
 
@@ -193,10 +193,10 @@ def checksum(images: np.ndarray) -> str:
 
 @contextmanager
 def _once_a_machine(path: Path) -> Iterator[bool]:
-    """Whether the file is as a process that still lives on this machine has found it; else the block looks itself.
+    """Yield true if a process that still lives on this machine has verified the file as it is; else the block verifies.
 
-    A launcher, its cells and their ranks so read it all once, not each of them. Any write to the file since, even one
-    that sets its times back, gives it another time of change, which nobody can set.
+    So a launcher, its cells and their ranks read the file once, not each of them. Any write to the file, even one that
+    resets its modification time, changes its time of status change (ctime), which can't be set.
     """
     note = path.with_name(file_name(f"{platform.node() or 'machine'}", ".verified"))
     try:

@@ -1,4 +1,4 @@
-"""Where a data set's files are: what the user says, the data folder, the system, or a download."""
+"""Locate a data set's files: in a named folder, in the data folder, in the system's, or by a download."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REACH_SECONDS = 10
 
 
 def data_folder() -> Path:
-    """Where data sets lie, each in a folder of its name: `$DISENTANGLE_BENCH_DATA`, else `~/.local/share/...`."""
+    """The folder of all data sets, each in its own: `$DISENTANGLE_BENCH_DATA`, else `~/.local/share/...`."""
     return Path(os.environ.get(ENVIRONMENT) or "~/.local/share/disentangle-bench").expanduser()
 
 

@@ -1,4 +1,4 @@
-"""Images that are computed when asked for, and when to rather keep them in memory."""
+"""Images that are decoded or rendered when they are indexed, and the choice between that and memory."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ class OnDemand:
 
 
 def fits_in_memory(shape: tuple[int, ...]) -> bool:
-    """Whether uint8 images of this shape take at most `MEMORY_SHARE` of the machine's RAM."""
+    """True if uint8 images of this shape take at most `MEMORY_SHARE` of the machine's RAM."""
     return int(np.prod(shape, dtype=np.int64)) <= MEMORY_SHARE * psutil.virtual_memory().total

@@ -1,1 +1,1 @@
-"""Batches of anybody's loader as methods take them, and what is known of data that nobody has described."""
+"""Batches for methods: the label firewall, users' own loaders, random streams, and passes over the training split."""

@@ -1,7 +1,7 @@
 """The label firewall: a method sees only targets of the roles that its class declares.
 
-It stands in three places: the class (`Firewalled` refuses one that would change it), the batch (`FirewalledBatch`), and
-the data that a run trains on, which doesn't hold what isn't declared (`ImageDataModule.training_view`).
+Three places enforce it: the class (`Firewalled` refuses subclasses that would change the firewall), the batch
+(`FirewalledBatch`), and the data that a run trains on, which lack all other targets (`ImageDataModule.training_view`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class FirewalledBatch(dict[str, Tensor]):
     """A training batch without the targets that the method did not declare; asking for one is an error.
 
     Attributes:
-        positions: `index` as it was before it went to the device: known without waiting for that.
+        positions: `index`, int64 [B] on the CPU, kept from before the transfer so that the device isn't awaited.
     """
 
     def __init__(self, batch: dict[str, Tensor], removed: dict[str, str], method: str, positions: Tensor | None = None):
@@ -39,7 +39,7 @@ class FirewalledBatch(dict[str, Tensor]):
         raise KeyError(f"no {key!r} in a batch, which holds {', '.join(self)}")
 
     def get(self, key: str, default: Any = None) -> Any:
-        """As of a dict, but a removed target is an error here too, not a silent default."""
+        """As `dict.get`, but asking for a removed target raises LabelFirewallError instead of giving the default."""
         return self[key] if key in self.removed else super().get(key, default)
 
 
@@ -48,10 +48,10 @@ class FirewallBreachError(TypeError):
 
 
 class Firewalled(ABCMeta):
-    """Metaclass of the methods: a class is refused that would have the label firewall otherwise than it is.
+    """Metaclass of the methods: refuses a class that overrides or changes the label firewall.
 
-    A class, not an instance, declares what it sees, once: what training batches hold and what the leaderboard prints
-    are read from the same place. Of all that a class inherits, also beside `Method`, nothing may stand before these.
+    Roles are declared by the class, once, and never by an instance: training batches and the leaderboard read the same
+    declaration. No base class, mix-ins included, may override one of `HOOKS`.
     """
 
     ROLES = frozenset({"content", "style", "domain"})
@@ -75,6 +75,6 @@ class Firewalled(ABCMeta):
         super().__setattr__(name, value)
 
     def refuse(cls, name: str) -> None:
-        """Raise FirewallBreachError if `name` is one that stands as the class was written."""
+        """Raise FirewallBreachError if `name` is part of the firewall, which can't change once the class is made."""
         if name == "uses_targets" or name in Firewalled.HOOKS:
             raise FirewallBreachError(f"{cls.__name__} changes {name}, which the class declares once and for all")

@@ -1,4 +1,4 @@
-"""A `DataLoader` of somebody's own in place of a data set of this suite; statistics of images that nobody described."""
+"""Training with a user's own `DataLoader`: its batches as methods take them, and default statistics of its images."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ STATISTICS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "none": ((0.0,), (1.0,)),
 }
-"""Mean and deviation by channel, as the authors of many methods take them for any images; of one: for any channels."""
+"""Name -> mean and standard deviation of each channel, for values in [0, 1]; a single value holds for all channels."""
 
 
 def undescribed(image_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """In place of `datamodule.describe()`: no targets, and ImageNet's mean and deviation for three channels."""
+    """Default for `datamodule.describe()`: no targets, ImageNet's mean and standard deviation for three channels."""
     channels = image_shape[0]
     mean, std = STATISTICS["imagenet"] if channels == 3 else ((0.5,) * channels, (0.25,) * channels)
     return {
@@ -61,7 +61,7 @@ def as_batch(given: Any, channels: int, rank: int = 0) -> dict[str, Any]:
         raise ValueError(f"{EXPECTED} with C = {channels} (see image_shape); these are {tuple(image.shape)}")
     if image.is_floating_point():
         low, high = (float(value) for value in image.aminmax())
-        if low < 0 or high > 1:
+        if not (low >= 0 and high <= 1):  # also NaN
             raise ValueError(
                 f"{EXPECTED}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, the method "
                 "does it on the device (option `normalize`)"

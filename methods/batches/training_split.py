@@ -19,17 +19,17 @@ from disentangle_bench.methods.objectives.inputs import upcast
 def encoded(
     method: Any, encode: Callable[[Tensor, torch.Generator], Tensor], stream: str, batch_statistics: bool = False
 ) -> Tensor:
-    """`encode(images, generator)` of all images trained on, in order, in eval mode: [N, d], alike on all processes.
+    """Codes [N, d] of all N training images in order, encoded in eval mode; alike on all processes.
 
-    The cost is counted. Processes share the batches out. Each batch comes with a generator that depends on nothing but
-    the seed, `stream` and the batch's number. With `batch_statistics` batches are drawn at random and batch norms use
-    those of their batch: for an encoder whose running statistics aren't any yet.
+    Each process encodes a part of the batches; images encoded count as cost. Each batch comes with a generator that
+    depends on the seed, `stream` and the batch's number only.
 
     Args:
         method: a `Method` that is being trained.
-        encode: uint8 images [B, C, H, W] on the method's device to codes [B, d].
+        encode: function of uint8 images [B, C, H, W] on the method's device and a generator, to codes [B, d].
         stream: name of the random stream.
-        batch_statistics: see above.
+        batch_statistics: draw batches at random, and let batch norms use their batch's statistics: for an encoder that
+            was trained too little for running statistics.
 
     Raises:
         RuntimeError: what is trained on can't be taken by position, or isn't the N images that `data` announced.
@@ -78,7 +78,7 @@ def _generator(method: Any, stream: str) -> torch.Generator:
 
 
 def _trained_on(method: Any) -> tuple[Any, Any]:
-    """What the trainer's batches are drawn from, and the loader that does it."""
+    """The data set and the loader of the trainer's batches. Raises RuntimeError, see `encoded`."""
     trainer, name, size = method.trainer, type(method).__name__, method.data["num_train"]
     loader: Any = trainer.train_dataloader
     dataset = getattr(loader, "dataset", None)

@@ -1,4 +1,4 @@
-"""AugSelf: besides contrasting views, features must tell how the two were drawn."""
+"""AugSelf: besides the contrastive loss, heads predict from the features how the two views' augmentations differ."""
 
 import torch
 from jsonargparse.typing import PositiveFloat, PositiveInt
@@ -79,7 +79,7 @@ class AugSelf(Method):
         return loss
 
     def describe(self, params: Params) -> dict[str, Tensor]:
-        """Task -> how views were drawn, [n, outputs], of their parameters [n]."""
+        """Task -> description [n, outputs] of how n views were augmented, from their drawn parameters, [n] each."""
         spatial, appearance = params["spatial"], params["appearance"]
         ratio = spatial["log_ratio"].exp()
         height, width = (spatial["area"] / ratio).sqrt().clamp(max=1), (spatial["area"] * ratio).sqrt().clamp(max=1)

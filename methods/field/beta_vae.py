@@ -32,7 +32,7 @@ class BetaVAE(VAE):
         self.beta = beta
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Negative evidence bound with a weight of its own on the divergence (eq. 4)."""
+        """Negative evidence lower bound with the divergence weighted by beta (eq. 4)."""
         _, reconstruction, divergence = self.bound(batch)
         loss = reconstruction + self.beta * divergence
         self.log_dict({"loss": loss, "loss/reconstruction": reconstruction, "loss/divergence": divergence})

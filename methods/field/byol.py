@@ -1,4 +1,4 @@
-"""BYOL: an online network predicts what a slowly following copy of itself says about another view."""
+"""BYOL: an online network predicts the code of another view by a target network, its own moving average."""
 
 import math
 

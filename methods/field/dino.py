@@ -1,4 +1,4 @@
-"""DINO: a student learns what its own running mean, centred and sharpened, says about another view."""
+"""DINO: a student predicts the centred, sharpened output of a teacher, its own moving average, for another view."""
 
 import math
 
@@ -80,7 +80,7 @@ class DINO(Method):
         return last if share >= warmup else first + (last - first) * share / warmup
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy of the teacher's view and the student's other one (eq. 3), then the centre moves (eq. 4)."""
+        """Cross-entropy of student and teacher across the two views (eq. 3), then the update of the centre (eq. 4)."""
         share = min(1.0, self.share_of_budget(self.global_step - 1))
         tau = 1 - (1 - self.tau) * (math.cos(math.pi * share) + 1) / 2
         self.teacher.follow(self.backbone, self.head, tau)

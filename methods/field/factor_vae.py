@@ -52,7 +52,7 @@ class FactorVAE(VAE):
         self.discriminator = binary_discriminator(self.code_dim, discriminator_dim)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Negative evidence bound plus the total correlation (eq. 2), and the discriminator's loss (algorithm 2)."""
+        """Negative evidence lower bound plus gamma * total correlation (eq. 2), and the discriminator's loss."""
         z, reconstruction, divergence = self.bound(batch)
         correlation = total_correlation(frozen(self.discriminator, z))
         discrimination = self.discrimination(z.detach())
@@ -62,7 +62,10 @@ class FactorVAE(VAE):
         return loss + discrimination  # their gradients are of different parameters
 
     def discrimination(self, z: Tensor) -> Tensor:
-        """How badly whole codes z [B, k] and permuted ones are told apart, permuted over all processes' images."""
+        """Cross-entropy of the discriminator on codes z [B, k] and on codes with permuted dimensions.
+
+        Dimensions are permuted over the images of all processes.
+        """
         (everyones,) = prepare(z, gather=self.gather)
         order = torch.rand(everyones.shape, generator=self.step_generator("permutation")).argsort(0)
         own = upload(order[self.global_rank * len(z) :][: len(z)], z.device)
@@ -72,7 +75,7 @@ class FactorVAE(VAE):
         return cross_entropy(logits, labels)
 
     def param_groups(self) -> list[dict[str, Any]]:
-        """Two groups of groups: the discriminator learns at a rate of its own."""
+        """Groups of parameters in which the discriminator has a learning rate of its own."""
         others = nn.ModuleList([self.backbone, self.encoder_head, self.decoder])
         return [
             group | {"lr": lr}

@@ -1,4 +1,4 @@
-"""LooC: a space that ignores all augmentations, and for each kind of them a space that keeps it."""
+"""LooC: one space invariant to all augmentations, and for each kind of augmentation a space that keeps its effect."""
 
 from typing import Literal
 
@@ -15,7 +15,7 @@ from disentangle_bench.methods.views import check_shared, together, with_shared
 
 
 class Heads(nn.Module):
-    """A projector for each space: features [B, d] to codes [B, S, k]."""
+    """S projectors, one for each space: features [B, d] to codes [B, S, k]."""
 
     def __init__(self, count: int, *widths: int):
         super().__init__()
@@ -102,7 +102,10 @@ class LooC(Method):
         return loss
 
     def queue_loss(self, views: list[Tensor]) -> Tensor:
-        """The first view's codes against the keys of the others and the queue, which key 0 then joins."""
+        """Loss of the queue form: the first view's codes against keys of the other views and stored codes.
+
+        Afterwards the codes of key 0 join the queue.
+        """
         self.keys.follow(self.backbone, self.heads, self.key_momentum)
         query, keys = self.codes(self.backbone(views[0])), [_units(self.keys(view)) for view in views[1:]]
         loss = looc_queue(query, torch.stack(keys, 1), self.queue.clone(), self.temperature)
@@ -114,7 +117,7 @@ class LooC(Method):
         return _units(self.heads(features))
 
     def embed(self, image: Tensor) -> dict[str, Tensor]:
-        """Spaces `features` [B, d], `invariant`, `keeps/<group>` [B, projection_dim], `joint`: those side by side."""
+        """Spaces `features` [B, d], `invariant` and `keeps/<group>` [B, projection_dim], and both joined, `joint`."""
         features = self.backbone(self.prepare(image))
         codes = self.codes(features)
         spaces = dict(zip(("invariant", *(f"keeps/{name}" for name in self.groups)), codes.unbind(1), strict=True))
@@ -122,4 +125,5 @@ class LooC(Method):
 
 
 def _units(codes: Tensor) -> Tensor:
+    """Codes [B, S, k] with unit rows in each space."""
     return unit(codes.flatten(0, 1)).view(codes.shape)

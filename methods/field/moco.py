@@ -1,4 +1,4 @@
-"""MoCo v2: keys of a slowly following encoder, and a queue of old ones as negatives."""
+"""MoCo v2: keys of a momentum encoder, and a queue of earlier keys as negatives."""
 
 from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -11,7 +11,7 @@ from disentangle_bench.methods.objectives.inputs import prepare
 
 
 class MoCo(Method):
-    r"""Momentum contrast, version 2: as many negatives as wished, whatever the batch.
+    r"""Momentum contrast, version 2: the number of negatives is independent of the batch size.
 
     ```
     image -> view 1 -> backbone -> projector -> q \

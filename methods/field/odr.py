@@ -1,4 +1,4 @@
-"""ODR: told class and domain, two codes with orthogonal priors, of which one is to know nothing of the domain."""
+"""ODR: trained on class and domain labels, two codes with orthogonal priors, one uninformative on the domain."""
 
 import torch
 from jsonargparse.typing import NonNegativeFloat, PositiveFloat, PositiveInt
@@ -13,7 +13,7 @@ from disentangle_bench.methods.objectives.variational import cross_entropy_to_un
 
 
 class ODR(Method):
-    """Orthogonal disentangled representations, of what to keep (the class) and what to forget (the domain).
+    """Orthogonal disentangled representations: one code for the class (to keep), one for the domain (to forget).
 
     ```
     image -> view -> backbone -> h -> N(mean, variance) -> z_content -> class head:  cross-entropy       L_T
@@ -22,19 +22,19 @@ class ODR(Method):
     each code's distribution is drawn to N(m, I), the two m orthogonal                                  L_OD
     ```
 
-    L_S has no gradient for the backbone, L_E none for the domain head, which else would learn to say nothing.
+    L_S has no gradient for the backbone; L_E has none for the domain head, which would else learn to be uninformative.
 
-    There is no code of the authors. The third-party one that is public is not followed where it takes the paper's aim
-    back: it makes the domain head surer on the content code, its L_OD has no gradient, and its noise is no sample of
-    the code's distribution.
+    The authors have published no code. The public third-party code is not followed where it contradicts the paper: it
+    makes the domain head more certain on the content code, its L_OD has no gradient, and its noise is no sample of the
+    code's distribution.
 
     Args:
         domain: name of the domain target; None: the data set's first one.
         entropy_weight: lambda_E, of L_E, at the start.
-        entropy_growth: gamma_E: what lambda_E is multiplied with every `growth_epochs`.
+        entropy_growth: gamma_E: factor of lambda_E every `growth_epochs`.
         orthogonality_weight: lambda_OD, of L_OD, at the start.
         orthogonality_growth: gamma_OD.
-        growth_epochs: in which the weights grow once, smoothly.
+        growth_epochs: epochs in which a weight grows by its factor once; it grows exponentially.
         code_dim: width of each code.
         hidden_dim: width of the hidden layer of both heads.
     """
@@ -62,15 +62,15 @@ class ODR(Method):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        content = next(spec for spec in self.data["targets"] if spec["role"] == "content")
-        self.content, self.domain = f"target/{content['name']}", f"target/{self.domain_target(domain)['name']}"
+        content_spec, domain_spec = self.class_target("content"), self.class_target("domain", domain)
+        self.content, self.domain = f"target/{content_spec['name']}", f"target/{domain_spec['name']}"
         self.weights = {"uninformative": entropy_weight, "prior": orthogonality_weight}
         self.growth = {"uninformative": entropy_growth, "prior": orthogonality_growth}
         self.growth_epochs, self.code_dim = growth_epochs, code_dim
         self.content_code = GaussianHead(self.num_features, code_dim)
         self.domain_code = GaussianHead(self.num_features, code_dim)
-        self.class_head = mlp(code_dim, hidden_dim, self.described("num_classes"), batch_norm=False)
-        self.domain_head = mlp(code_dim, hidden_dim, self.domain_target(domain)["size"], batch_norm=False)
+        self.class_head = mlp(code_dim, hidden_dim, content_spec["size"], batch_norm=False)
+        self.domain_head = mlp(code_dim, hidden_dim, domain_spec["size"], batch_norm=False)
         axis = torch.zeros(code_dim)
         axis[0] = 1.0
         self.register_buffer("content_prior", axis, persistent=False)

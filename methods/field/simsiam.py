@@ -1,4 +1,4 @@
-"""SimSiam: predict the other view's code, which is held constant; that alone keeps codes from collapsing."""
+"""SimSiam: predict the other view's code behind a stop-gradient, without negatives or a momentum encoder."""
 
 from jsonargparse.typing import PositiveInt
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""SwAV: one view predicts to which prototype the other is assigned, all prototypes being used equally."""
+"""SwAV: each view predicts the other's assignment to prototypes, which are constrained to be used equally."""
 
 import torch
 from jsonargparse.typing import ClosedUnitInterval, PositiveFloat, PositiveInt

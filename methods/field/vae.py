@@ -1,4 +1,4 @@
-"""What the variational auto-encoders share: encoder, decoder, the two parts of the evidence bound, and the spaces."""
+"""Base of the variational auto-encoders: encoder, decoder, the two terms of the evidence lower bound, the spaces."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from disentangle_bench.methods.objectives.variational import bernoulli_nll, gaus
 
 
 class Bound(NamedTuple):
-    """Parts of the negative evidence bound, and the codes [B, code_dim] that they are of."""
+    """The codes z [B, code_dim] of a batch, and the two terms of its negative evidence lower bound (ELBO), scalars."""
 
     z: Tensor
     reconstruction: Tensor
@@ -44,7 +44,7 @@ class VAE(Method):
         self._shown: Tensor | None = None
 
     def bound(self, batch: Batch) -> Bound:
-        """Cross-entropy of pixels and KL(N(mean, variance) || N(0, I)) of a batch, without augmentation."""
+        """Code of a batch without augmentation, cross-entropy of its pixels, and KL(N(mean, variance) || N(0, I))."""
         plain = self.plain_view(batch["image"])
         self._shown = plain[: traversals.SHOWN]
         mean, log_variance = self.encoder_head(self.backbone(self.prepare(plain)))

@@ -5,6 +5,7 @@ All methods get their encoder here, so that on one data set all have the same on
 
 import copy
 from functools import cache
+from itertools import pairwise
 from typing import Literal
 
 import timm
@@ -26,7 +27,7 @@ class ConvNet(nn.Module):
         super().__init__()
         self.num_features = widths[-1]
         layers: list[nn.Module] = []
-        for before, after in zip((in_channels, *widths), widths, strict=False):
+        for before, after in pairwise((in_channels, *widths)):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
 
@@ -38,7 +39,7 @@ def backbone(name: str, image_shape: tuple[int, int, int], pretrained: bool = Fa
     """Make an encoder that maps normalised images [B, C, H, W] to features [B, `num_features`].
 
     Args:
-        name: `convnet`, a model of timm, or a function of somebody's own, image shape -> module with `num_features`: by
+        name: `convnet`, a model of timm, or a user's own function, image shape -> module with `num_features`: by
             its path, `my_file.make`, or by the name that an installed package gives it among its entry points of the
             group `disentangle_bench.backbones`.
         image_shape: (channels, height, width).
@@ -86,7 +87,7 @@ _outline = cache(_made)
 
 
 def is_own(name: str) -> bool:
-    """Whether a backbone is named by the path of a function, `my_file.make` (timm has dots in its names, too)."""
+    """True for the path of a user's function, `my_file.make`; some names of timm's models have dots, too."""
     return ("." in name or ":" in name) and not timm.is_model(name)
 
 
@@ -98,10 +99,10 @@ def _imported(name: str) -> object:
 
 
 def _own(name: str, make: object, image_shape: tuple[int, int, int]) -> nn.Module:
-    """What somebody's own function makes, if it is an encoder."""
+    """The encoder that a user's own function makes. Raises ValueError if it fails or makes something else."""
     try:
         model = make(image_shape) if callable(make) else None
-    except Exception as error:  # somebody's own code may raise anything
+    except Exception as error:  # a user's code may raise anything
         raise ValueError(
             f"backbone {name!r}: a function that maps an image shape (C, H, W) to a module with `num_features` was "
             f"expected; its code ended with {type(error).__name__}: {error}"

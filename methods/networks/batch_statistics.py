@@ -9,14 +9,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 @contextmanager
 def own_batch_statistics(module: nn.Module) -> Iterator[None]:
-    """Within it, batch norms of `module` in eval mode use their batch's mean and variance, as they do in training.
+    """Context in which batch norms of `module`, in eval mode, use their batch's mean and variance, as in training.
 
-    Their running statistics stay as they are, and processes don't pool theirs: a batch belongs to one of them.
+    Running statistics stay as they are. Statistics aren't pooled over processes: each batch belongs to one process.
     """
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
     kept = [(norm.running_mean, norm.running_var) for norm in norms]
     for norm in norms:
-        norm.running_mean = norm.running_var = None  # torch's own sign for it
+        norm.running_mean = norm.running_var = None  # torch then takes the batch's statistics in eval mode
     try:
         yield
     finally:

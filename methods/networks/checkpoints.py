@@ -30,7 +30,7 @@ PREFIXES = (
     "module.",
     "model.",
 )
-"""Which encoder is taken where a file holds several; others only where they are alone."""
+"""Prefixes of an encoder's names, the first one found being taken; another prefix only if it is the only one."""
 CHILDREN = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
 """Places of a ResNet's parts in `nn.Sequential(*resnet.children())`, as lightly's examples make their backbones."""
 STEM = re.compile(r"(?<![^.])(?<!\d\.)conv1\.weight$")
@@ -93,7 +93,7 @@ def read_state(path: str) -> dict[str, Tensor]:
 
 
 def stem_of(state: Mapping[str, Tensor]) -> Literal["auto", "small", "imagenet"]:
-    """Which stem the ResNet in a state dict has, by its first convolution; `auto` where there is none to be seen."""
+    """The stem of the ResNet in a state dict, by the kernel size of its first convolution; `auto` if none is found."""
     if any(DEEP_STEM.search(name) for name in state):
         return "imagenet"
     sizes = {

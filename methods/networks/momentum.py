@@ -1,4 +1,4 @@
-"""A network that follows another one slowly, and the queue of codes that it fills."""
+"""Momentum encoders (exponential moving averages of a network), and the queue of their codes."""
 
 import copy
 from collections import OrderedDict
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 
 class MomentumEncoder(nn.Module):
-    """Copies of an encoder and of what is on top of it, whose weights are a running mean of theirs (He et al. 2020).
+    """Copies of an encoder and its head whose weights are exponential moving averages (MoCo, He et al. 2020).
 
-    They have no gradients; batch norms use their batch's statistics, as in the networks that they follow.
+    The copies have no gradients; their batch norms use the batch's statistics, as those of the originals do.
 
     Args:
         backbone: images to features.
         head: features to codes.
-        count: hook on the copied backbone, which adds up what training costs.
+        count: forward pre-hook for the copied backbone, which counts the images encoded in training.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, count: Callable[[nn.Module, tuple[Tensor, ...]], None]):
@@ -27,7 +27,7 @@ class MomentumEncoder(nn.Module):
 
     @torch.no_grad()
     def follow(self, backbone: nn.Module, head: nn.Module, momentum: float) -> None:
-        """Own weights = momentum * own weights + (1 - momentum) * theirs."""
+        """Update, in place: weight = momentum * weight + (1 - momentum) * weight of `backbone` or `head`."""
         own: list[Tensor] = list(self.parameters())
         torch._foreach_lerp_(own, [*backbone.parameters(), *head.parameters()], 1 - momentum)
 

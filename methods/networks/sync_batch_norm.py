@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -56,17 +57,39 @@ class SyncBatchNorm(_BatchNorm):
         return normal.to(input.dtype)
 
 
+class SyncBatchNormAct(SyncBatchNorm):
+    """timm's `BatchNormAct2d` (batch norm, dropout, activation in one module) with the statistics of all ranks."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.act(self.drop(super().forward(input)))
+
+
 def synchronize(module: nn.Module) -> None:
-    """Replace every plain batch norm in `module`, in place, by one over all processes with the same tensors."""
+    """Replace every batch norm in `module`, in place, by one over all processes with the same parameters and buffers.
+
+    Raises:
+        ValueError: `module` holds a kind of batch norm that can't be replaced, and would pool over its own process.
+    """
     for name, child in module.named_children():
-        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            assert isinstance(child, _BatchNorm)
-            synced = SyncBatchNorm(
-                child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats
-            )
-            synced._parameters.update(child._parameters)
-            synced._buffers.update(child._buffers)
-            synced.train(child.training)
-            setattr(module, name, synced)
-        else:
+        if not isinstance(child, _BatchNorm) or isinstance(child, SyncBatchNorm):
             synchronize(child)
+            continue
+        synced: SyncBatchNorm
+        arguments = (child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats)
+        if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+            synced = SyncBatchNorm(*arguments)
+        elif type(child) is BatchNormAct2d:
+            synced = SyncBatchNormAct(*arguments)
+            synced.drop, synced.act = child.drop, child.act
+        else:
+            raise ValueError(
+                f"{type(child).__name__} {name!r} can't take its statistics over several processes: use torch's "
+                "BatchNorm1d, 2d or 3d or timm's BatchNormAct2d, or train with one process"
+            )
+        synced._parameters.update(child._parameters)
+        synced._buffers.update(child._buffers)
+        synced.train(child.training)
+        setattr(module, name, synced)

@@ -1,4 +1,4 @@
-"""Pictures that a method leaves: what the dimensions of its code do to an image."""
+"""Pictures of latent traversals: images decoded while one dimension of the code moves."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,10 +18,10 @@ def save(
     encode: Callable[[Tensor], Tensor],
     decode: Callable[[Tensor], Tensor],
 ) -> None:
-    """At the end of training: images, their reconstructions, then the first one as one dimension of its code moves.
+    """Save images, their reconstructions, and the first image decoded as each dimension of its code moves.
 
-    `images/traversals.png` in the trainer's folder, by its first process; nothing of a trainer without a logger, which
-    was asked to leave nothing.
+    The file is `images/traversals.png` in the trainer's folder, written by the first process. A trainer without a
+    logger gets none.
 
     Args:
         method: that has been trained; it is left in training mode.
@@ -42,7 +42,10 @@ def save(
 
 @torch.no_grad()
 def save_grid(method: L.LightningModule, name: str, draw: Callable[[], Tensor], per_row: int) -> None:
-    """`images/NAME` in the trainer's folder, by its first process: what `draw` gives in eval mode, [n, C, H, W]."""
+    """Save the images [n, C, H, W] that `draw` returns in eval mode, as `images/NAME` in the trainer's folder.
+
+    Only the first process draws and writes. The method is left in training mode.
+    """
     if not method.trainer.is_global_zero:
         return
     folder = Path(method.trainer.default_root_dir) / "images"
@@ -54,7 +57,7 @@ def save_grid(method: L.LightningModule, name: str, draw: Callable[[], Tensor], 
 
 
 def moved(codes: Tensor) -> Tensor:
-    """The first of codes [n, k] with one dimension at a time at n values from -2 to 2: [min(k, `MOST`) n, k]."""
+    """The first of codes [n, k], each dimension in turn set to n values from -2 to 2: [min(k, `MOST`) n, k]."""
     values = torch.linspace(-REACH, REACH, len(codes), device=codes.device)
     made = codes[:1].repeat(min(MOST, codes.shape[1]), len(codes), 1)
     for dimension, row in enumerate(made.unbind()):

@@ -1,4 +1,4 @@
-"""Predicting how two views were drawn (AugSelf: Lee et al., NeurIPS 2021, arXiv 2111.09613).
+"""Prediction of the difference of two views' augmentations (AugSelf: Lee et al., NeurIPS 2021, arXiv 2111.09613).
 
 Differs from the authors' code: each crop's centre is mirrored by its own view's flip (there: both by the first view's,
 so that the target is wrong wherever the flips differ); the solarisation's target has an axis for its one output.
@@ -13,11 +13,11 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from disentangle_bench.methods.objectives.inputs import check_same_shape, prepare
 
 OUTPUTS = {"crop": 4, "color": 4, "flip": 1, "blur": 1, "rot": 4, "sol": 1}
-"""Task -> what a head predicts of it; rot: a class of four quarter turns."""
+"""Task -> number of outputs of its head; rot: logits of the four quarter turns."""
 
 
 def crop(box: Tensor, flip: Tensor) -> Tensor:
-    """Centre and size of a crop as a network could see them, each (vertical, horizontal): [B, 4].
+    """Centre and size of a crop after the flip, each (vertical, horizontal), as shares of the image: [B, 4].
 
     box: [B, 4], top, left, height, width as shares of the image; flip: bool [B], mirrored horizontally.
     """
@@ -38,7 +38,7 @@ def color(changes: Tensor, applied: Tensor, widths: Sequence[float]) -> Tensor:
 
 
 def difference(task: str, first: Tensor, second: Tensor) -> Tensor:
-    """The target of a task: how the first view was drawn, seen from the second.
+    """The target of a task: the first view's parameters relative to the second's (flip: 1 where they are equal).
 
     first, second: [B, outputs]; flip: bool [B, 1]; rot: int64 [B], quarter turns.
     """

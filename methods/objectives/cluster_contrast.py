@@ -1,4 +1,4 @@
-"""Contrastive clustering (CC: Li et al., AAAI 2021, arXiv 2009.09687): clusters are contrasted as images are.
+"""Contrastive clustering (CC: Li et al., AAAI 2021, arXiv 2009.09687): InfoNCE between columns of the assignments.
 
 The instance loss is `contrastive.info_nce`. Differs from the authors' code: a cluster that no image has adds nothing to
 the entropy (there: NaN).
@@ -16,7 +16,7 @@ from disentangle_bench.methods.objectives.inputs import check_matrix, check_same
 
 
 def cluster_info_nce(p1: Tensor, p2: Tensor, temperature: float = 1.0, *, gather: Gather | None = None) -> Tensor:
-    """InfoNCE of the 2K columns: a cluster's images in one view against those of all clusters in both (eq. 6).
+    """InfoNCE of the 2K columns of both views' assignments; positives: the same cluster in the other view (eq. 6).
 
     p1, p2: [B, K], probabilities; rows sum to 1. Columns are compared by their cosine.
 

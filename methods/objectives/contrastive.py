@@ -63,7 +63,7 @@ def momentum_info_nce(query: Tensor, key: Tensor, negatives: Tensor, temperature
 
 
 def negative_cosine(prediction: Tensor, target: Tensor, *, gather: Gather | None = None) -> Tensor:
-    """Minus the mean cosine of predicted and met codes; the target is a constant (SimSiam, 2011.10566, eq. 1).
+    """Negative mean cosine similarity of predictions and targets, which get no gradient (SimSiam, 2011.10566, eq. 1).
 
     prediction, target: [B, d], any scale. BYOL's squared distance of unit rows (2006.07733, eq. 2) is 2 + 2 times this.
 
@@ -138,15 +138,15 @@ def _off_diagonal_squares(matrix: Tensor) -> Tensor:
 
 
 def by_rows(terms: Callable[[slice], Tensor], rows: int, columns: int) -> Tensor:
-    """A term of each row [rows] of a matrix of similarities [rows, columns].
+    """One term for each row of a matrix of similarities [rows, columns]: [rows].
 
-    Up to `AT_ONCE` entries it is one call; beyond, one a block of rows, which the backward pass computes once more
-    instead of keeping it. Values differ by the rounding of smaller products then.
+    A matrix of up to `AT_ONCE` entries is computed in one call of `terms`; a larger one in blocks of rows, which the
+    backward pass recomputes instead of storing them (values then differ by rounding).
 
     Args:
-        terms: of the given rows, which it multiplies with all columns.
-        rows: of the matrix.
-        columns: of the matrix.
+        terms: function of a slice of rows that returns their terms.
+        rows: number of rows.
+        columns: number of columns.
     """
     if rows * columns <= AT_ONCE:
         return terms(slice(0, rows))

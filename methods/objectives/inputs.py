@@ -1,6 +1,6 @@
-"""What every objective does to its inputs: check them, gather them, leave half precision.
+"""Shared handling of the objectives' inputs: checks of shapes and values, gathering, precision.
 
-The precision rule, stated once: half-precision inputs are raised to float32 before any arithmetic (and before
+The precision rule of all objectives: half-precision inputs are raised to float32 before any arithmetic (and before
 they are gathered), products run outside autocast, and the result is float32. float32 and float64 stay as they are.
 """
 

@@ -1,8 +1,7 @@
-"""k-means where the features lie, in pieces: centres of millions of images without a copy to the processor.
+"""k-means on the features' own device, in pieces: centres of millions of images without a copy to the CPU.
 
 Lloyd (1982) from greedy k-means++ starts (Arthur & Vassilvitskii, 2007). With many images the starts are compared on a
-random part of them, 256 a cluster, and only the best goes on with all: Lloyd's result depends on where it starts, and
-that needs no more images to find.
+random part of them, 256 a cluster, and only the best one continues with all images.
 """
 
 import math
@@ -13,7 +12,7 @@ from torch import Generator, Tensor
 from disentangle_bench.methods.objectives.inputs import check_matrix, matmul, upcast, upload
 
 IMAGES_A_CLUSTER = 256
-"""Of the part on which starts are compared."""
+"""Images a cluster in the random part on which starts are compared."""
 PIECE = 1 << 25
 """Distances held at a time: 128 MB in float32."""
 
@@ -30,16 +29,16 @@ def kmeans(
     """Centres [K, d] of features [N, d]: those with the least sum of squared distances of several starts.
 
     A start ends when the centres move by less than `tolerance` of the features' variance, as in scikit-learn. A cluster
-    that loses all its images goes on from the image that is worst off. Sums are products of matrices, so that on one
+    without images is moved to the image farthest from its own centre. Sums are products of matrices, so that on one
     machine the same features and generator give the same centres.
 
     Args:
         features: any scale; half precision is raised to float32.
         num_clusters: K.
         generator: of the processor.
-        starts: how many.
-        iterations: of a start, at most.
-        tolerance: see above.
+        starts: number of starts.
+        iterations: most iterations of a start.
+        tolerance: share of the features' variance, see above.
 
     Raises:
         ValueError: features aren't [N, d], or fewer than K.
@@ -56,9 +55,10 @@ def kmeans(
 
 
 def spread_out(features: Tensor, num_clusters: int, generator: Generator) -> Tensor:
-    """K rows [K, d] of features [N, d], each drawn in proportion to its squared distance from those before.
+    """Initial centres by greedy k-means++: K rows [K, d] of features [N, d].
 
-    Of 2 + log K candidates for each row the one is taken that leaves the least sum of squared distances.
+    Each is the best of 2 + log K candidates, the one that leaves the least sum of squared distances; candidates are
+    drawn in proportion to the squared distance from the nearest centre so far.
     """
     candidates = 2 + int(math.log(num_clusters))
     draws = upload(torch.rand(num_clusters, candidates, generator=generator, dtype=torch.float64), features.device)

@@ -29,7 +29,7 @@ class LeaveOneOut(NamedTuple):
     repulsion: Tensor  # [S], n_s
 
     def constraints(self, views: int, temperature: float) -> Tensor:
-        """Misalignment [S] of each space, 0 at its best; of V `views` an image."""
+        """Misalignment of each space, [S]: 0 where aligned views are identical. `views`: V, the views an image."""
         best = self.alignment.detach() * temperature
         best[0] += temperature * math.log(views - 1)
         return best + 1
@@ -70,7 +70,7 @@ def looc(
 
 
 def _space(codes: Tensor, number: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """P and n of one space: unit rows [V, B, d]."""
+    """Alignment p and repulsion n, scalars, of space `number`, for its unit rows [V, B, d] (see `looc`)."""
     count, size, _ = codes.shape
     rows = codes.flatten(0, 1)
     logits = matmul(rows, rows.T) / temperature
@@ -90,7 +90,7 @@ def _space(codes: Tensor, number: int, temperature: float) -> tuple[Tensor, Tens
 
 
 def looc_queue(query: Tensor, keys: Tensor, negatives: Tensor, temperature: float = 0.2) -> Tensor:
-    """The paper's form: queries against keys and stored negatives, in a space each; keys and negatives are constants.
+    """The paper's form: in each space, queries against keys and stored negatives, both without gradient.
 
     -1/S mean [ sum_v ln E_0v / (E_0v + N_0) + sum_s ln E_ss / (sum_v E_sv + N_s) ], E_sv = exp(query . key v / t) and
     N_s = sum of exp(query . negative / t) in space s. A mean over the images of one process: nothing is pooled.

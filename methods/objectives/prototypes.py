@@ -1,4 +1,4 @@
-"""One view predicts to which prototypes another one is assigned.
+"""Cross-entropies between the views' scores for prototypes.
 
 SwAV: Caron et al., 2020, arXiv 2006.09882; DINO: Caron et al., 2021, arXiv 2104.14294.
 """
@@ -68,8 +68,8 @@ def self_distillation(
 ) -> Tensor:
     """The student's softmax of each view learns the teacher's of the other: mean cross-entropy (DINO, eq. 3).
 
-    student1, student2, teacher1, teacher2: [B, K], scores of the views. The teacher's are constants. center: [K], what
-    is taken from the teacher's scores, so that no prototype wins everything.
+    student1, student2, teacher1, teacher2: [B, K], scores of the views; the teacher's get no gradient. center: [K],
+    subtracted from the teacher's scores against collapse to one prototype.
 
     Raises:
         ValueError: shapes differ or aren't [B, K], a temperature <= 0.

@@ -28,9 +28,8 @@ class StyleLoss(NamedTuple):
     """The loss and its parts: loss = sum_m weights_m * alignment_m / (M+1) + entropy."""
 
     loss: Tensor  # scalar
-    alignment: (
-        Tensor  # [M+1]: A_m, before weights; from it the constraint (A_m * temperature + 1, or A_m in VICReg's form)
-    )
+    # [M+1]: A_m, before weights; the constraint is A_m * temperature + 1, or A_m in VICReg's form
+    alignment: Tensor
     entropy: Tensor  # scalar
 
 

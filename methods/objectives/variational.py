@@ -1,4 +1,4 @@
-"""Gaussian codes: their divergence from a prior, what keeps them uninformative, and their total correlation.
+"""Terms of variational objectives: divergence from a prior, reconstruction, uninformativeness, total correlation.
 
 beta-VAE: Higgins et al. (ICLR 2017); FactorVAE: Kim & Mnih (ICML 2018, arXiv 1802.05983); ODR: Sarhan et al. (ECCV
 2020, arXiv 2003.05707). Each function is a mean over the images of one process: nothing is pooled.
@@ -27,7 +27,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor, prior_mean: Tensor | float =
 
 
 def cross_entropy_to_uniform(logits: Tensor) -> Tensor:
-    """Mean over the batch of -(1/K) sum_k ln softmax(logits)_k: least, ln K, where a head knows nothing (ODR's L_E).
+    """Mean over the batch of -(1/K) sum_k ln softmax(logits)_k, least (ln K) for uniform predictions (ODR's L_E).
 
     logits: [B, K].
 
@@ -68,6 +68,6 @@ def total_correlation(logits: Tensor) -> Tensor:
 def permute_dimensions(z: Tensor, order: Tensor) -> Tensor:
     """Each dimension taken from another image: result[i, j] = z[order[i, j], j] (1802.05983, algorithm 1).
 
-    z: [N, d], order: int64 [B, d], a part of N's permutations, one a column.
+    z: [N, d]; order: int64 [B, d], B rows of a matrix whose d columns are permutations of the N images.
     """
     return torch.gather(z, 0, order)

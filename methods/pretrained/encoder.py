@@ -1,4 +1,4 @@
-"""A network with all that has to happen to an image before it: crop, size, channels, mean and deviation."""
+"""A network together with its preprocessing: crop, size, channels, mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Shape = tuple[int | None, int | None, int | None]
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """How an encoder takes images.
+    """Preprocessing of an encoder, and its origin.
 
     Attributes:
-        shape: (channels, height, width) that images are encoded at; None where that is the image's own.
-        mean: of each channel, for values in [0, 1], that is taken out.
-        std: of each channel, that it is divided by then.
-        source: the file, folder or name that it was loaded from.
+        shape: (channels, height, width) that images are converted to; None where the image's own is kept.
+        mean: of each channel, for values in [0, 1]; subtracted from the pixels.
+        std: standard deviation of each channel; the pixels are then divided by it.
+        source: the file, folder or name that the encoder was loaded from.
     """
 
     shape: Shape
@@ -44,14 +44,15 @@ class Encoder(nn.Module):
         std: of each channel.
         crop: share of an image's edge, about its centre, that is encoded.
         space: the space that `forward` returns; all of them, by name, if not given.
-        inside: mean and deviation that the network takes out by itself, for `spec`; `mean` and `std` are 0 and 1 then.
-        loaded_from: where it comes from, for `spec`.
+        inside: mean and standard deviation by which the network normalises itself, for `spec`; `mean` and `std` are
+            then 0 and 1.
+        loaded_from: file, folder or name of the encoder, for `spec`.
 
     Attributes:
-        uses_targets: roles of the targets that it saw while it was trained, as far as is known.
-        primary_space: what it is judged by.
-        invariant_space: whose leakage counts.
-        source: who made it.
+        uses_targets: roles of the targets that it was trained with, as far as is known.
+        primary_space: space by which the main table judges it.
+        invariant_space: space whose leakage the main table shows.
+        source: origin, as the leaderboard prints it.
     """
 
     mean: Tensor
@@ -100,7 +101,7 @@ class Encoder(nn.Module):
             self(torch.zeros(2, channels or 3, height, width, dtype=torch.uint8, device=self.mean.device))
 
     def _framed(self, image: Tensor) -> Tensor:
-        """An image's centre at the size that it is encoded at."""
+        """The centre of images [B, C, H, W], resized to the size that the network takes: float in [0, 1]."""
         _, height, width = self.image_shape
         own = tuple(round(side * self.crop) for side in image.shape[2:])
         return framed(image, own if height is None or width is None else (height, width), self.crop)
@@ -115,7 +116,7 @@ class Encoder(nn.Module):
             raise ValueError(f"images are {IMAGES}; these are {image.dtype} of shape {tuple(image.shape)}")
         if image.is_floating_point() and len(image):
             low, high = (float(value) for value in image.aminmax())
-            if low < 0 or high > 1:
+            if not (low >= 0 and high <= 1):  # also NaN
                 raise ValueError(
                     f"images are {IMAGES}; these lie between {low:.3g} and {high:.3g}: leave out what normalises them, "
                     "the encoder does it itself"
@@ -143,7 +144,7 @@ class Encoder(nn.Module):
 
 
 def named_spaces(found: Tensor | Mapping[str, Tensor], images: int) -> dict[str, Tensor]:
-    """What a network returned for some images as named spaces, each [images, d].
+    """The output of a network for a number of images, as named spaces, each [images, d].
 
     Raises:
         ValueError: one has another shape, or none is `features`.

@@ -24,9 +24,9 @@ from disentangle_bench.methods.pretrained.note import BadFile, Note, read_note
 from disentangle_bench.registry import dotted
 
 TRAINING = ("init", "augmentation", "key_augmentation", "own_views")
-"""Options of a method that encoding does without."""
+"""Options of a method that matter for training only."""
 FILES = ("method.safetensors", "encoder.safetensors")
-"""Of a run's folder, the one with more spaces first."""
+"""Files of weights in a run's folder, the one with more spaces first."""
 
 
 def encoder_of_run(path: Path) -> Encoder:
@@ -113,7 +113,7 @@ def _refuse_strange_code(path: Path, note: Note) -> None:
 
 
 def _otherwise(path: Path) -> str:
-    """What of a run can be loaded without the class of its method."""
+    """Words for a message: the file of features beside `path` that loads without the method's class; "" if none."""
     alone = path.with_name(FILES[1])
     return f": {alone} can be loaded, the features alone" if path != alone and alone.is_file() else ""
 

@@ -1,4 +1,4 @@
-"""`load_encoder`: any encoder by its name, ready for anybody's images."""
+"""`load_encoder`: load an encoder by its name, with its preprocessing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What names an encoder, told apart without torch: a run's file, TorchScript, somebody's own code, timm, the Hub."""
+"""Parse the name of an encoder, without torch: a run's file, TorchScript, a user's own code, timm, the Hub."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ FORMS = (
 OF_RUN = ".safetensors"
 TORCHSCRIPT = (".ts", ".pt", ".jit")
 WEIGHTS = (OF_RUN, *TORCHSCRIPT, ".pth", ".ckpt", ".tar", ".bin", ".onnx", ".npy", ".npz", ".pkl", ".h5")
-"""Endings of files: what has one is no path of Python's, `my_file.make`."""
+"""Endings of files; a text that ends in one is no Python path such as `my_file.make`."""
 
 
 class Named(NamedTuple):
-    """What a text names.
+    """The parsed name of an encoder.
 
     Attributes:
-        kind: a `run`'s file or folder, `torchscript`, `code` of somebody's own, a model of `timm`, a repository (`hf`).
-        name: of the model or repository; path of the file, the folder or the code, which is written with dots.
-        file: of weights for a model of timm; "": its own.
+        kind: a `run`'s file or folder, `torchscript`, a user's own `code`, a model of `timm`, a repository (`hf`).
+        name: of the model or repository, or path of the file, the folder or the code (`my_file.make`).
+        file: weights for a model of timm; "": timm's own.
     """
 
     kind: Literal["run", "torchscript", "code", "timm", "hf"]
@@ -36,10 +36,10 @@ class Named(NamedTuple):
 
 
 def told_apart(text: str) -> Named:
-    """What a text names, as far as the text and the files that are there tell.
+    """Parse the name of an encoder; files on disk decide between kinds that are written alike.
 
     Raises:
-        BadFile: there is no such file, or none of these kinds is written so; the message doesn't repeat the text.
+        BadFile: there is no such file, or the text has none of the known forms; the message doesn't repeat the text.
     """
     kind, colon, rest = text.partition(":")
     path = Path(text)
@@ -74,7 +74,7 @@ def told_apart(text: str) -> Named:
 
 
 def _is_there(module: str) -> bool:
-    """Whether Python may find a module, in this folder or on its path."""
+    """True if Python may find a module, in this folder or on its path."""
     return Path(f"{module}.py").is_file() or Path(module).is_dir() or find_spec(module) is not None
 
 

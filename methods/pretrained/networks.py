@@ -1,4 +1,4 @@
-"""Networks that were made elsewhere: TorchScript, what a function of somebody's own returns, timm's models."""
+"""Networks from elsewhere: TorchScript, a user's own function, timm's models."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Statistics = tuple[Sequence[float], Sequence[float]]
 
 
 class Wishes(NamedTuple):
-    """How a network wants its images, as far as it says.
+    """Preprocessing that a network asks for.
 
     Attributes:
-        size: (h, w) that it was made for; None: it doesn't say.
-        fixed: whether it takes no other size.
-        statistics: that are taken out of pixels; None: it doesn't say.
+        size: (h, w) of its images; None: not stated.
+        fixed: true if the network takes no other size.
+        statistics: mean and standard deviation of its normalisation; None: not stated.
     """
 
     size: tuple[int, int] | None = None
@@ -35,7 +35,7 @@ class Wishes(NamedTuple):
 
 
 def wishes_of(cfg: Mapping[str, Any] | None) -> Wishes:
-    """What a configuration in timm's form says. Raises BadFile for statistics or a size that images can't have."""
+    """Preprocessing in timm's form. Raises BadFile for statistics or a size that images in [0, 1] can't have."""
     cfg = cfg or {}
     shape = cfg.get("input_size")
     whole = isinstance(shape, Sequence) and all(isinstance(side, int) and side > 0 for side in shape)
@@ -67,13 +67,13 @@ def torchscript(path: str) -> nn.Module:
 
 
 def own_network(path: str) -> tuple[nn.Module, Wishes]:
-    """The module that a function at a path returns, or that lies there itself, and how it wants its images.
+    """A user's own network, and the preprocessing that it asks for.
 
     Args:
-        path: `my_file.make`.
+        path: of a function that returns the module, or of the module itself: `my_file.make`.
 
     Raises:
-        BadFile: there is none, its code failed, or it is something else.
+        BadFile: there is nothing at that path, its code failed, or it is no module.
     """
     try:
         found = imported(path, "encoder")
@@ -87,7 +87,7 @@ def own_network(path: str) -> tuple[nn.Module, Wishes]:
         network: Any = found if isinstance(found, nn.Module) else found()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # somebody's own code may raise anything
+    except BaseException as error:  # a user's code may raise anything
         raise BadFile(f"its code ended with {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise BadFile(f"returned a {type(network).__name__}, a torch.nn.Module was expected")
@@ -103,7 +103,7 @@ def check_timm(name: str) -> None:
 
 
 def timm_with_weights(name: str, file: str, image_shape: tuple[int, int, int]) -> nn.Module:
-    """A model of timm with somebody else's weights; a ResNet's first layers are those that the file is of.
+    """A model of timm with the weights of a file; a ResNet gets the stem (first layers) that the file has.
 
     Raises:
         BadFile: the file can't be read, or holds another network.

@@ -1,4 +1,4 @@
-"""What a file of weights says of itself, in its metadata. Reading it needs no torch: a wrong one is told at once."""
+"""Metadata of a file of weights, read without torch so that a wrong file is refused at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BadFile(ValueError):
 
 @dataclass(frozen=True)
 class Note:
-    """What a file of weights says of itself.
+    """Metadata of a file of weights.
 
     Attributes:
         method: name of the method that was trained.
@@ -36,11 +36,11 @@ class Note:
         eval_crop: share of their edge.
         mean: of each channel, in [0, 1].
         std: of each channel.
-        labels: roles of the targets that the method saw.
-        budget: that it was trained within.
+        labels: roles of the targets that the method was trained with.
+        budget: of the training: unit -> amount.
         options: of the method.
-        data: what the method was told of the data set.
-        whole: whether the file holds the whole method.
+        data: description of the data set that the method got (`datamodule.describe()`).
+        whole: true if the file holds the whole method, false if it holds the encoder alone.
     """
 
     method: str
@@ -61,7 +61,7 @@ class Note:
 
     @classmethod
     def of(cls, metadata: Mapping[str, str]) -> Note:
-        """The note in the metadata of a file. Raises ValueError that names what is missing or isn't as it should be."""
+        """Parse the metadata of a file. Raises ValueError that names the missing or wrong entry."""
         names = {key: _name(metadata, key) for key in ("method", "dataset", "backbone", "stem")}
         shape = _numbers(metadata, "image_shape", 3, 1, LARGEST_EDGE)
         if "mean" not in metadata:
@@ -83,7 +83,7 @@ class Note:
 
 
 def read_note(path: Path) -> Note:
-    """What a file of weights says of itself. Raises BadFile if it is none of this suite's."""
+    """The metadata of a file of weights. Raises BadFile if the file isn't one of this suite's."""
     if not path.is_file():
         raise BadFile(f"{path}: {'not a regular' if path.exists() else 'no such'} file")
     try:

@@ -35,7 +35,8 @@ class Augmentation:
         translation: largest shift along each axis, as a share of the edge.
         zoom: edge of what is seen, about the centre, as a share of the image: by even chances between the first and 1,
             or between 1 and the second (with black around the image).
-        jitter: largest change of brightness, contrast, saturation (factors 1 +- x) and hue (+- x turns).
+        jitter: largest change of brightness, contrast, saturation (factors 1 +- x, x at most 1) and hue (+- x turns, at
+            most 0.5).
         jitter_p: probability of the jitter.
         grey_p: probability of a grey image.
         blur_p: probability of a Gaussian blur.
@@ -74,6 +75,9 @@ class Augmentation:
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be two shares 0 < low <= high <= 1, got {self.crop_scale}")
+        *factors, hue = self.jitter
+        if not all(0 <= change <= 1 for change in factors) or not 0 <= hue <= 0.5:
+            raise ValueError(f"jitter must be three numbers from 0 to 1 and a hue from 0 to 0.5, got {self.jitter}")
         if self.blur_size is not None and self.blur_size % 2 == 0:
             raise ValueError(f"blur_size must be odd, got {self.blur_size}")
         for name, (low, high) in {"crop_ratio": self.crop_ratio, "blur_sigma": self.blur_sigma}.items():
@@ -81,12 +85,12 @@ class Augmentation:
                 raise ValueError(f"{name} must be two numbers 0 < low <= high, got {getattr(self, name)}")
 
     def joined(self, other: Augmentation) -> Augmentation:
-        """What applies parameters that either has drawn, `other` being the key's.
+        """One augmentation whose `apply` serves parameters drawn by this one or by `other`, that of the key views.
 
         Raises:
-            ValueError: they blur with kernels of two sizes.
+            ValueError: the two blur with kernels of different sizes.
         """
-        if other is self:  # also one of somebody's own, whose class may have an `__init__` of its own
+        if other is self:  # also a user's own class, whose `__init__` may take other arguments
             return self
         if other.blur_p and other.blur_size != self.blur_size:
             raise ValueError(
@@ -128,7 +132,7 @@ class Augmentation:
                 "solarize": coin(self.solarize_p),
             },
         }
-        # What is off is not drawn, so that all else is as it was before there was any of this.
+        # Transforms added later draw nothing while they are off, so that the other parameters keep their values.
         spatial, appearance = drawn["spatial"], drawn["appearance"]
         never = torch.zeros(size, dtype=torch.bool, device=generator.device)
         spatial["vertical_flip"] = coin(self.vertical_flip) if self.vertical_flip else never
@@ -197,13 +201,13 @@ def check_shared(groups: Mapping[str, Sequence[str]]) -> None:
 
 
 def views_of(name: str) -> Augmentation:
-    """Views of somebody's own, by the path `my_file.MyViews` or the name that an installed package gives them.
+    """A user's own augmentation, by its path `my_file.MyViews` or by the name of an entry point.
 
-    A class derived from `Augmentation` with its own `draw` and `apply` (all its attributes need defaults), or an
-    instance; packages offer theirs by entry points of the group `disentangle_bench.views`.
+    It is a class derived from `Augmentation` with its own `draw` and `apply` (all its attributes need defaults), or an
+    instance of one. Installed packages offer theirs by entry points of the group `disentangle_bench.views`.
 
     Raises:
-        ValueError: there is none, or it is something else.
+        ValueError: nothing is found there, or it is no `Augmentation`.
     """
     found: object = offered("disentangle_bench.views").get(name)
     if found is None:

@@ -2,8 +2,8 @@
 
 `pixels.recolour` does it in some sixty tensor operations, each of which reads a batch from memory and writes another.
 Here an image stays in the processor's cache until it is done. The numbers are the same to the last bit: every line
-rounds where torch rounds, whose `addcmul` is a multiplication and an addition with one rounding (`fma`). That is why
-this is nobody's option: without numba, or for images that lie elsewhere, `pixels` does it.
+rounds where torch rounds, whose `addcmul` is a multiplication and an addition with one rounding (`fma`). So there is no
+option for it: `pixels` uses this module where numba is installed and images are on a CPU, and else its own operations.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def luma(red, green, blue):
 
 @compiled(IMAGES, ROW, ROWS)
 def brightened_luma(images, brightness, out):
-    """Of images [B, 3, N] after the change of brightness, [B, N]: contrast is about its means."""
+    """Luma [B, N] of images [B, 3, N] after the change of brightness; contrast is changed about its mean."""
     for index in range(len(images)):
         reds, greens, blues = images[index, 0], images[index, 1], images[index, 2]  # unpacked they would have strides
         grey, factor = out[index], brightness[index]
@@ -77,7 +77,10 @@ def brightened_luma(images, brightness, out):
 
 @compiled(ROWS, *5 * [NUMBER], ROWS)
 def to_hue(image, brightness, contrast, mean, saturation, turns, out):
-    """Change an image [3, N]; `out` [3, N] gets hue (in sixths of the circle), value and chroma of what it is then."""
+    """Change brightness, contrast and saturation of an image [3, N], and turn its hue.
+
+    `out` [3, N] gets hue (in sixths of the circle), value and chroma of the result.
+    """
     reds, greens, blues = image[0], image[1], image[2]
     hue, value, chroma = out[0], out[1], out[2]
     offset, paleness, turned = mean * (F(1) - contrast), F(1) - saturation, F(6) * turns
@@ -111,7 +114,7 @@ def from_hue(image, own, out):
 
 @compiled(IMAGES, ROW, COINS, *4 * [ROW], COINS, IMAGES)
 def each(images, means, jitter, brightness, contrast, saturation, hue, grey, out):
-    """Images [B, 3, N], one after the other."""
+    """Recolour images [B, 3, N] one after the other, into `out`."""
     work = np.empty((3, images.shape[2]), F)
     for index in range(len(images)):
         made = out[index]
@@ -130,9 +133,9 @@ def each(images, means, jitter, brightness, contrast, saturation, hue, grey, out
 
 
 def takes(images: Tensor, jitter: Tensor, *strengths_and_grey: Tensor) -> bool:
-    """Whether these are what is compiled here: float32 [B, 3, H, W] and a value an image, no gradient asked for.
+    """True if the compiled code can take these: float32 [B, 3, H, W] on the CPU, one value an image, no gradient.
 
-    All else is refused, as what is compiled looks at no bounds.
+    Everything else must be refused, since the compiled code checks no bounds.
     """
     *strengths, grey = strengths_and_grey
     floats, params = (images, *strengths), (jitter, *strengths, grey)

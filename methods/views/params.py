@@ -14,7 +14,7 @@ Params = dict[str, dict[str, Tensor]]
 
 
 def on_device(params: Params, device: torch.device) -> Params:
-    """Drawn parameters on `device`, in one copy for all of them."""
+    """Drawn parameters moved to `device`, all in one copy."""
     drawn = [value for group in params.values() for value in group.values()]
     if all(value.device == device for value in drawn):
         return params
@@ -38,13 +38,13 @@ def together(views: Sequence[Params]) -> Params:
 
 
 def own_rows(params: Params, rank: int, batch_size: int) -> Params:
-    """Of parameters drawn for the batch of all processes, those of the images of one."""
+    """The part of parameters drawn for the batch of all processes [world * batch_size] that is of process `rank`."""
     own = slice(rank * batch_size, (rank + 1) * batch_size)
     return {group: {key: value[own] for key, value in values.items()} for group, values in params.items()}
 
 
 def with_shared(key: Params, query: Params, shared: Sequence[str]) -> Params:
-    """`key` with the query's parameters for what is shared: whole groups (`appearance`) or single ones (`hue`)."""
+    """The key's parameters, those in `shared` replaced by the query's: groups (`appearance`) or single ones (`hue`)."""
     return {
         group: params | {k: v for k, v in query[group].items() if group in shared or k in shared}
         for group, params in key.items()

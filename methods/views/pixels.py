@@ -1,4 +1,4 @@
-"""What is done to the pixels of a batch, each image with a value of its own: on the device, without waiting for it."""
+"""Transforms of a batch's pixels on its device, with parameters for each image, none of which waits for the device."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 
 def framed(image: Tensor, shape: Sequence[int], crop: float = 1.0) -> Tensor:
-    """The centre of images as they are judged: float [B, C, h, w] in [0, 1].
+    """The centre of images, cut out and resized: float [B, C, h, w] in [0, 1].
 
     Args:
         image: uint8, or float in [0, 1], [B, C, H, W].
         shape: (h, w), to which the centre is resized (bilinear, anti-aliased).
-        crop: share of the image's edge that the centre has.
+        crop: edge of the centre as a share of the image's.
     """
     height, width = (round(side * crop) for side in image.shape[2:])
     top, left = (image.shape[2] - height) // 2, (image.shape[3] - width) // 2
@@ -148,15 +148,15 @@ def recolour(
 
 @cache
 def compiled() -> ModuleType | None:
-    """What does the same in one pass on a processor, if numba is installed and can compile here.
+    """The module `fused`, which recolours in one pass on a CPU; None where numba isn't installed or can't compile.
 
-    Asked for with the first images: a compiler takes a while to import.
+    Imported with the first images only, since importing numba takes a while.
     """
     if find_spec("numba") is None:
         return None
     try:
         return import_module("disentangle_bench.methods.views.fused")
-    except ImportError as error:  # that costs time, not the run
+    except ImportError as error:  # slower, but the same views
         warnings.warn(f"views are made in tensor operations, numba can't be used: {error}", stacklevel=2)
         return None
 
@@ -186,6 +186,7 @@ def turn_hue(images: Tensor, turns: Tensor) -> Tensor:
 
 
 def blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
+    """Gaussian blur of images [B, C, H, W], with a kernel of `size` pixels and a width `sigma` [B] in pixels."""
     if images.device.type == "cpu":  # for which kornia has an implementation of its own
         return gaussian_blur2d(images, (size, size), sigma[:, None].expand(-1, 2))
     # What kornia does elsewhere, less its look at sigma: a GPU would have to be waited for.
@@ -194,7 +195,15 @@ def blurred(images: Tensor, size: int, sigma: Tensor) -> Tensor:
 
 
 def rectangle(shape: Sequence[int], area: Tensor, log_ratio: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Bool [B, h, w]: where rectangles lie, of a share of the area, anywhere inside; ratio is width by height."""
+    """Masks of one rectangle an image, bool [B, h, w], true inside.
+
+    Args:
+        shape: (h, w).
+        area: [B], share of the image's area.
+        log_ratio: [B], logarithm of width / height.
+        x: [B] in [0, 1], position across: 0 is the leftmost that fits.
+        y: [B] in [0, 1], position down.
+    """
     edges = []
     for size, center, share in (
         (shape[0], y, (area / log_ratio.exp()).sqrt()),

@@ -54,6 +54,37 @@ def test_a_link_in_a_zip_becomes_a_file(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "why"), [("flag_bits", 1, "encrypted"), ("compress_type", 97, "compression")]
+)
+def test_a_zip_that_python_cannot_unpack_says_what_to_do(field, value, why, tmp_path, monkeypatch):
+    archive, read = tmp_path / "images.zip", zipfile.ZipFile._RealGetContents
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("a.png", b"1")
+
+    def spoiled(packed):
+        read(packed)
+        for info in packed.infolist():
+            setattr(info, field, value)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_RealGetContents", spoiled)
+    with pytest.raises(DataCorrupt, match=rf"images\.zip: .*{why}.*; unpack it yourself and name its folder"):
+        unpacked(archive, tmp_path / "below")
+
+
+def test_an_xz_archive_with_altered_bytes_is_called_damaged(tmp_path):
+    archive, info = tmp_path / "images.tar.xz", member("a.png")
+    info.size = 200_000
+    with tarfile.open(archive, "w:xz") as packed:
+        packed.addfile(info, io.BytesIO(os.urandom(info.size)))
+        packed.addfile(member("b.png"), io.BytesIO(b""))
+    content = bytearray(archive.read_bytes())
+    content[len(content) // 2] ^= 255
+    archive.write_bytes(content)
+    with pytest.raises(DataCorrupt, match=r"images\.tar\.xz: cut short or damaged"):
+        unpacked(archive, tmp_path / "below")
+
+
 def test_a_full_disk_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
     archive = tmp_path / "images.zip"
     with zipfile.ZipFile(archive, "w") as packed:

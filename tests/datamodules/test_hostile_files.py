@@ -61,9 +61,8 @@ def test_a_split_without_an_image_is_refused_before_anything_is_trained():
         ("class", 3, [0, np.nan, 1, 2], "image 1 is nan"),
         ("continuous", 1, [0, np.inf, 1, 2], "image 1 is inf, not a finite number"),
         ("class", 3, [0, 1, 2], r"4 images, but values of target 'y' are \(3,\)"),
-        ("class", 3, [0.0, 1, 2, 1], "values of target 'y' are float64, int64 is needed"),
-        ("class", 3, ["a", "b", "c", "a"], "values of target 'y' are <U1, int64 is needed"),
-        ("continuous", 1, ["a", "b", "c", "a"], "values of target 'y' are <U1, float32 is needed"),
+        ("class", 3, ["a", "b", "c", "a"], "values of target 'y' are <U1, numbers are needed"),
+        ("continuous", 1, ["a", "b", "c", "a"], "values of target 'y' are <U1, numbers are needed"),
     ],
 )
 def test_targets_are_what_their_specification_says(kind, size, values, why):

@@ -74,7 +74,18 @@ def test_the_correlation_of_the_test_split_can_be_set(correlation):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "leave_out:", "hold_out:red", "hold_out:a=1,b", "correlation:2", "correlation:x"]
+    "text",
+    [
+        "",
+        "x",
+        "leave_out:",
+        "hold_out:red",
+        "hold_out:a=1,b",
+        "leave_out:a=1,b",
+        "leave_out:b,a=1",
+        "correlation:2",
+        "correlation:x",
+    ],
 )
 def test_what_is_no_shift_is_said(text):
     with pytest.raises(DataMismatch, match="shift"):

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torch.testing import assert_close
 
 from disentangle_bench import datamodules, methods
+from disentangle_bench.methods import domain_contrastive
 from disentangle_bench.methods.views import Positives
 
 
@@ -107,6 +109,12 @@ def test_a_run_that_goes_on_within_an_epoch_is_drawn_too(data, make, trainer, tm
 def test_perceptual_weights_are_asked_for_not_replaced(data, make, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(FileNotFoundError, match="perceptual: none"):
+        make("domain_contrastive", data(), reconstruction=True)
+
+
+def test_views_too_small_for_the_perceptual_network_are_refused_before_training(data, make, monkeypatch):
+    monkeypatch.setattr(domain_contrastive, "Perceptual", lambda weights: nn.Identity())
+    with pytest.raises(ValueError, match=r"at least 32 pixels a side, these are \(16, 16\): choose perceptual: none"):
         make("domain_contrastive", data(), reconstruction=True)
 
 

@@ -67,6 +67,7 @@ def test_images_of_different_processes_have_different_numbers():
     [
         ({"pixels": IMAGES}, "a batch is a dict with `image`, .*; this one is a dict with pixels"),
         (["a"], "this one is list"),
+        ((IMAGES * float("nan"),), "lie between nan and nan"),
         ((IMAGES - 0.5,), r"lie between -0\.\d+ and 0\.\d+: leave out what normalises them"),
         ((IMAGES[:, :1],), r"with C = 3 \(see image_shape\); these are \(32, 1, 16, 16\)"),
         ((IMAGES.long(),), "these are torch.int64"),

@@ -47,6 +47,7 @@ def test_single_parameters_can_be_shared_and_seen_in_the_pixels(data, make):
     ("options", "message"),
     [
         ({"groups": {"a": ["colour"]}}, r"no drawn parameters \['colour'\]; there are angle, appearance"),
+        ({"trim": 1.0}, "trim is 1, which leaves no sample of a block: it must be below 1"),
         ({"fractions": [0.5, 0.5]}, r"3 blocks \(content, appearance, spatial\)"),
     ],
 )

@@ -1,5 +1,6 @@
 """A data set whose training batches also hold unlabelled images, as STL-10's do: they are not those of a split."""
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -132,6 +133,23 @@ def test_an_epoch_without_a_label_is_an_error(unlabelled, make, trainer):
     unlabelled.splits["train"].targets["class"][:] = NO_LABEL
     with pytest.raises(RuntimeError, match=r"no image of epoch 0 has a label \(target/class\)"):
         trainer(max_epochs=2).fit(make("supervised", unlabelled), datamodule=unlabelled)
+
+
+class StopAfterOneStep(L.Callback):
+    def on_train_batch_end(self, trainer, *_):
+        trainer.save_checkpoint(f"{trainer.default_root_dir}/a.ckpt")
+        trainer.should_stop = True
+
+
+def test_an_epoch_that_goes_on_after_its_last_labelled_image_is_none_without_a_label(data, make, trainer, tmp_path):
+    module = data(keep=64)
+    first = next(iter(module.train_dataloader()))["index"].numpy()
+    labels = module.splits["train"].targets["class"]
+    labels[np.setdiff1d(np.arange(64), first)] = NO_LABEL
+    trainer(max_steps=1, callbacks=[StopAfterOneStep()]).fit(make("supervised", module), datamodule=module)
+    method = make("supervised", module)
+    trainer(max_epochs=1).fit(method, datamodule=module, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert method.images_seen == 64
 
 
 # ---- STL-10 in its published files ----

@@ -115,10 +115,18 @@ def test_values_stay_in_range(images):
 
 
 @pytest.mark.parametrize(
-    "option", [{"crop_scale": (0.0, 1.0)}, {"crop_ratio": (2.0, 1.0)}, {"blur_sigma": (0.0, 1.0)}], ids=str
+    ("option", "what"),
+    [
+        ({"crop_scale": (0.0, 1.0)}, "two"),
+        ({"crop_ratio": (2.0, 1.0)}, "two"),
+        ({"blur_sigma": (0.0, 1.0)}, "two"),
+        ({"jitter": (0.4, 1.2, 0.4, 0.1)}, "three"),  # contrast below 0: a negative
+        ({"jitter": (0.4, 0.4, 0.4, 0.6)}, "three"),
+    ],
+    ids=str,
 )
-def test_bounds_that_cannot_be_drawn_from_are_refused(option):
-    with pytest.raises(ValueError, match=f"{next(iter(option))} must be two"):
+def test_bounds_that_cannot_be_drawn_from_are_refused(option, what):
+    with pytest.raises(ValueError, match=f"{next(iter(option))} must be {what}"):
         Augmentation(**option)
 
 

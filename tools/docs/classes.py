@@ -36,7 +36,7 @@ def method_pages() -> Iterator[tuple[str, str]]:
 
 
 def method_card(name: str, cls: type[Method]) -> str:
-    """What its class says of a method."""
+    """The card of a method, as markdown, from its class's declarations and docstrings."""
     summary, *rest = paragraphs(about(cls))
     deviations = [part for part in rest if part.startswith("Deviation")]
     known = [

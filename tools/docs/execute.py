@@ -39,7 +39,7 @@ class Block(NamedTuple):
 
 
 def pages() -> list[Path]:
-    """What is written by hand."""
+    """The handwritten pages of the documentation."""
     return sorted((ROOT / "docs").glob("*.md"))
 
 

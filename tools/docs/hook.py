@@ -1,4 +1,4 @@
-"""What the site's builder asks of us: the pages that are made from the code, and the order of all pages."""
+"""Hooks of mkdocs: add the pages made from the code, order the menu, rewrite links, refuse dead ones."""
 
 from __future__ import annotations
 

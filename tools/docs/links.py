@@ -18,7 +18,7 @@ from urllib.parse import unquote
 ELSEWHERE = re.compile(r"(?:https?|mailto|data):")
 FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^()\s]+)\)")
-"""Of markdown: its text and its address."""
+"""A link in markdown; groups: its text, its address."""
 HEADING = re.compile(r"^#+ (.+?) *$", re.MULTILINE)
 
 
@@ -39,7 +39,7 @@ def _is_there(page: Path, link: str) -> bool:
 
 
 def _headings(page: Path) -> set[str]:
-    """What the headings of a page of markdown are called in links."""
+    """Anchors of the headings of a page of markdown."""
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(text)}
 

@@ -39,7 +39,7 @@ def measure_pages() -> Iterator[tuple[str, str]]:
 
 
 def page(title: str, measure: Measure) -> str:
-    """What a measure declares."""
+    """The page of a measure, as markdown, from its declaration and docstring."""
     function: Callable[..., Any] = measure.run.func if isinstance(measure.run, partial) else measure.run
     file = f"{function.__module__.removeprefix('disentangle_bench.').replace('.', '/')}.py"
     known = [

@@ -25,7 +25,7 @@ def _records(board: str) -> dict[Path, Record]:
 
 
 def clusters() -> bytes:
-    """What the clusters in each method's representation follow: the class of an image, or its domain."""
+    """Chart of how well clusters of each method's representation match the class, and how well the domain (NMI)."""
     frame = leaderboard(_records("quick"), [CLUSTERS])
     table, _ = datasets.pair(frame, (CLUSTERS, "nmi", "class"), (CLUSTERS, "nmi_domain", "class"))
     titles = (f"clusters follow the {what} ({CLUSTERS} nmi)" for what in ("domain", "class"))

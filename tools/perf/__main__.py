@@ -1,8 +1,9 @@
-"""What takes time, beside what it is compared with: `make perf`, or `make perf ARGS="--only step_simclr,views"`.
+"""Benchmarks of speed and memory: `make perf`, or `make perf ARGS="--only step_simclr,views"`.
 
-Every entry runs in a process of its own, round after round in turns, so that what else the machine does meets all
-alike; within an entry the two that are compared alternate too. Seconds are the machine's and its load's: compare
-ratios (more is better). A ratio of 0.8 of a step means that the bare network would have taken 80 % of it.
+Each entry compares two things. It runs in a process of its own, in several rounds that alternate between entries, and
+within an entry the two things alternate, so that other load on the machine affects all alike. Seconds depend on the
+machine and its load; compare ratios (higher is better). A step's ratio of 0.8 means that the bare network would have
+taken 80 % of the time.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ENTRIES: dict[str, Entry] = {
     "step_simclr_resnet18_bf16": partial(steps.step, "simclr", True, steps=4, network="resnet18"),
 }
 SLACK = 0.05
-"""Loss of a ratio that is put up with beyond the spread of the rounds."""
+"""Decrease of a ratio beyond the spread of the rounds, as a share, from which on it counts as a regression."""
 REGRESSION = 3
 """Exit code, as of `bench compare`."""
 
@@ -50,7 +51,7 @@ Spread = dict[str, float]
 
 
 def measure(names: Iterable[str], rounds: int) -> dict[str, dict[str, Spread]]:
-    """Figures of the named entries: entry -> figure -> spread; what isn't installed or fails is told and left out."""
+    """Figures of the named entries: entry -> figure -> spread; an entry that fails is left out with a message."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     left_out: set[str] = set()
     for name in tqdm([*found] * rounds, desc="perf", disable=None):

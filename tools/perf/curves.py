@@ -1,4 +1,4 @@
-"""How cost grows: processor seconds at growing sizes, and the exponent of the power that fits them: `make scaling`.
+"""Scaling curves: processor seconds at growing sizes, and the exponent of the power law that fits: `make scaling`.
 
 Processor time of one thread, so that other work on the machine hardly counts; each point is the least of three.
 """

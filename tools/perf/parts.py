@@ -1,4 +1,4 @@
-"""What takes time beside training steps: probes and measures, views, batches, IP-IRM's partition, the command."""
+"""Entries besides training steps: probes and measures, views, batches, IP-IRM's partition, the command's start."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Entry = Callable[[], Figures]
 
 
 class NotHereError(Exception):
-    """What an entry needs isn't installed."""
+    """A package that an entry needs isn't installed."""
 
 
 def in_process(entry: Entry) -> tuple[Figures, float, float]:

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes in Lightning's loop, and how near it is to the bare network's, in turns."""
+"""Parts of a training step's time in Lightning's loop, and the time of the bare network, measured in alternation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import tempfile
 import time
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -21,7 +22,7 @@ from disentangle_bench.methods.networks.backbones import backbone
 from tools.perf.process import Figures, NotHereError
 
 PARTS = ("views", "forward", "loss", "backward", "optimiser", "host")
-"""Of a step: drawing views; encoder; heads and objective; gradients; new weights; loader, transfer and Lightning."""
+"""Drawing views; encoder; heads and objective; backward pass; optimiser step; loader, transfer and Lightning."""
 WARM, BATCH, EDGE = 4, 128, 32
 """First steps that don't count; images of a batch, and their edge."""
 
@@ -38,19 +39,21 @@ class Clock(L.Callback):
 
     def setup(self, trainer: Any, method: Any, stage: str) -> None:
         """Watch views and encoders: a momentum encoder is one more network of the same class."""
-        draw = method.views
-
-        def drawn(*given: Any, **named: Any) -> Any:
-            start = time.perf_counter()
-            made = draw(*given, **named)
-            self.step["views"] += time.perf_counter() - start
-            return made
-
-        object.__setattr__(method, "views", drawn)
+        for name in ("draw_view", "apply_views", "plain_view"):  # none calls another; `views` calls the first two
+            object.__setattr__(method, name, self._timed(getattr(method, name)))
         for module in method.modules():
             if type(module) is type(method.backbone):
                 module.register_forward_pre_hook(self._enter)
                 module.register_forward_hook(self._leave)
+
+    def _timed(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*given: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            made = make(*given, **named)
+            self.step["views"] += time.perf_counter() - start
+            return made
+
+        return timed
 
     def _enter(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self.inputs.append((inputs[0].detach(), torch.is_grad_enabled()))
@@ -60,7 +63,7 @@ class Clock(L.Callback):
         self.step["forward"] += time.perf_counter() - self.began
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """What came since the last step's end is the host's."""
+        """Count the time since the last step's end as `host`."""
         self.inputs = []
         self.mark = time.perf_counter()
         self.started = self.ended or self.mark

@@ -170,7 +170,7 @@ class Sprites(Grid):
         return {name: at * hues + colors[at] for name, at in sprites.items()}
 
     def redrawn(self, name: probe.ProbeName, split: Split) -> Split | None:
-        """The sprites of a split in colours drawn anew, where colours go with shapes."""
+        """The sprites of a split in colours drawn anew, where colour and shape are correlated."""
         if self.correlation is None:
             return None
         hues, rows = self.counts[-1], split.rows

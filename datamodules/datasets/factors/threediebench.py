@@ -17,7 +17,7 @@ from disentangle_bench.datamodules.storage.image_files import listing_of
 from disentangle_bench.datamodules.targets import TargetSpec
 
 VIEWS = 50
-"""Of each object."""
+"""Images of each object."""
 PARTS = ("train", "val")
 LATENTS = {  # of the published vectors, in order: name -> kind, factor to radians where it is circular
     "rotation_x": ("continuous", 1.0),

@@ -1,4 +1,4 @@
-"""How the similarities of two views' images become logits: [positive, negatives by increasing row].
+"""Layout of the logits of two views' similarities: [positive, negatives by increasing row].
 
 Negatives are laid out as in the authors' code: by increasing row of [view 1; view 2], leaving out the anchor
 and its positive. Both are the anchor's own image, once a view, so in each view the k-th negative of anchor

@@ -65,7 +65,7 @@ def partition_risk(
     balance: bool = True,
     gather: Gather | None = None,
 ) -> Tensor:
-    """What the maximisation step minimises over the logits of a soft partition (2110.15255, section 4, step 2).
+    """Risk of a soft partition, which the maximisation step minimises over its logits (2110.15255, section 4, step 2).
 
     -(mean over subsets of `soft_info_nce` + irm_weight * mean of its penalty, laid out as in `irm_penalty`), and with
     `balance` + relu(0.6365 - H(mean membership)), H in nats: no push until the split is worse than 2:1.
@@ -86,7 +86,7 @@ def partition_risk(
 
 
 @torch.inference_mode(False)
-@torch.enable_grad()  # it optimises, also where it is called among frozen features
+@torch.enable_grad()  # the optimiser needs gradients, also where the caller disabled them
 def learn_partition(
     z1: Tensor,
     z2: Tensor,

@@ -1,4 +1,4 @@
-"""Which rows of a batch make up each subset: worked out on the processor, which needs to know how many there are."""
+"""Rows of a batch in each subset of a partition, computed on the CPU, since their number decides tensors' shapes."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from disentangle_bench.methods.objectives.inputs import upload
 
 
 def pooled_on_host(columns: Sequence[Tensor], device: torch.device, gather: Gather | None) -> Tensor:
-    """Integers [B] of each batch row, as [C, B] on the processor; with `gather` those of all ranks.
+    """C columns of integers [B] as one tensor [C, B] on the CPU; with `gather` those of all ranks, [C, world B].
 
-    Where they are on the processor already, and there is one rank, the device isn't waited for.
+    With one rank and columns that are on the CPU already, the device isn't waited for.
     """
     table = torch.stack(list(columns), 1)
     if gather is not None:
@@ -34,7 +34,7 @@ def subset_rows(assignment: Tensor, num_subsets: int) -> tuple[Tensor, list[int]
 
 
 def split_by_subset(assignments: Tensor, num_subsets: int, device: torch.device) -> list[list[Tensor]]:
-    """For each partition of [P, B] on the processor the rows of its subsets with any, on `device`, by one copy."""
+    """For each of P partitions [P, B] on the CPU: the rows of each non-empty subset, on `device`, in one copy."""
     orders, sizes = zip(*(subset_rows(assignment, num_subsets) for assignment in assignments), strict=True)
     rows = upload(torch.stack(orders), device)
     return [[part for part in row.split(size) if len(part)] for row, size in zip(rows, sizes, strict=True)]

@@ -3,9 +3,12 @@
 import sys
 
 import pytest
+import timm
 import torch
+from torch import nn
 
 from disentangle_bench.methods.networks.backbones import backbone
+from disentangle_bench.methods.networks.sync_batch_norm import synchronize
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,21 @@ def test_an_own_encoder_is_looked_at_before_anything_is_trained(tmp_path, monkey
                     backbone(f"own_backbone.{name}", (3, 8, 8))
     finally:
         sys.modules.pop("own_backbone", None)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "test_efficientnet"])
+def test_an_encoder_whose_batch_norms_are_shared_computes_what_it_did(name):
+    network, images = timm.create_model(name, num_classes=0).train(), torch.randn(4, 3, 32, 32)
+    names, expected = list(network.state_dict()), network(images)
+    synchronize(network)
+    assert not [m for m in network.modules() if type(m) in (nn.BatchNorm2d, timm.layers.BatchNormAct2d)]
+    assert list(network.state_dict()) == names
+    assert torch.equal(network(images), expected)
+
+
+def test_a_batch_norm_that_cannot_be_shared_between_processes_is_refused():
+    class Own(nn.BatchNorm1d):
+        pass
+
+    with pytest.raises(ValueError, match="Own 'own' can't take its statistics over several processes"):
+        synchronize(nn.ModuleDict({"own": Own(3)}))
