@@ -173,6 +173,20 @@ def test_a_copy_of_the_users_own_code_lies_beside_the_record(users_folder):
         sys.modules.pop(name)
 
 
+def test_a_measure_of_the_users_own_that_fails_is_told_and_nothing_is_written(users_folder, capsys):
+    (users_folder / "bad_measure.py").write_text(MEASURE)
+    for name, message in {
+        "fails": "measure fails@1: tried on 400 random codes of width 16, without an encoder, its code ended with KeyE",
+        "fails_later": "--encoder their_network.Mine: KeyError: 'later' (bad_measure.py, line ",
+    }.items():
+        request = ["eval", "--encoder", "their_network.Mine", *REQUEST, f"bad_measure.{name}", "--out", "runs"]
+        assert main(request) == 2
+        assert message in capsys.readouterr().err.splitlines()[-1]
+        MEASURES.pop(f"{name}@1")
+    sys.modules.pop("bad_measure")
+    assert not Path("runs").exists()
+
+
 def test_other_weights_or_features_of_the_same_name_are_judged_anew(users_folder):
     for _ in range(2):
         judged("--encoder", "their_network:Mine", measures="intrinsic")  # which draws other weights each time

@@ -115,12 +115,25 @@ def nothing():
     return None
 """
 MEASURE = """
+from dataclasses import replace
+
 from disentangle_bench.evaluation.measures.base import Measure, NO_TARGET, Score
 
 width = Measure(
     name="width", version=1, targets=NO_TARGET, splits="test", source="a test", aspect="descriptive",
     scores={"width": Score(None, 0, 99, "none")}, run=lambda space: {"width": float(space.x["test"].shape[1])},
 )
+
+def _fails(space):
+    raise KeyError("never")
+
+def _fails_later(space):
+    if space.encoder is not None:
+        raise KeyError("later")
+    return {"width": 1.0}
+
+fails = replace(width, name="fails", run=_fails)
+fails_later = replace(width, name="fails_later", run=_fails_later)
 """
 REQUEST = ["--dataset", "digits", "--suite", "smoke", "--measures"]
 

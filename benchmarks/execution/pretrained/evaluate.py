@@ -20,6 +20,7 @@ from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.execution.build import as_pieces, edited_measures, own_measures_of
 from disentangle_bench.benchmarks.execution.costs import Cost
 from disentangle_bench.benchmarks.execution.distributed import device_of
+from disentangle_bench.benchmarks.execution.failures import explain
 from disentangle_bench.benchmarks.execution.measure import Measurements, measure
 from disentangle_bench.benchmarks.execution.pretrained import encoder_names, sources
 from disentangle_bench.benchmarks.execution.pretrained.encoding import encode, withdrawn_if_refused
@@ -38,13 +39,13 @@ from disentangle_bench.benchmarks.planning.lookup import (
     source_hash,
 )
 from disentangle_bench.benchmarks.planning.suite import Suite
-from disentangle_bench.benchmarks.planning.trial import setup_data
+from disentangle_bench.benchmarks.planning.trial import setup_data, try_measure
 from disentangle_bench.benchmarks.runs import cleanup, feature_cache, lock
 from disentangle_bench.benchmarks.runs.folder import CellLaunch, RunConfig, RunFolder
 from disentangle_bench.benchmarks.runs.weights import state_hash
 from disentangle_bench.datamodules.base import ImageDataModule
 from disentangle_bench.evaluation.features import FeatureBank
-from disentangle_bench.evaluation.protocol import MEASURES
+from disentangle_bench.evaluation.protocol import BUILT_IN, MEASURES
 from disentangle_bench.evaluation.records import UNKNOWN, USER, BadRecord, Record, digest_of, read_record
 from disentangle_bench.files import printable
 from disentangle_bench.json_files import write_json
@@ -134,6 +135,8 @@ def measure_encoder(given: GivenEncoder, request: Suite, out: Path) -> Record:
         suite=request.name,
         imports=own_measures(request.measures),
     )
+    for title in filter(lambda title: title not in BUILT_IN, cell.measures):
+        try_measure(MEASURES[title], data.targets)
     for told in edited_measures(cell.imports, out):
         print(f"bench: {printable(told)}", file=sys.stderr)
     run = RunFolder(cell.folder(out))
@@ -181,6 +184,10 @@ def _measured(given: GivenEncoder, loaded: _Loaded, cell: Cell, data: ImageDataM
             bank = encode(loaded.module, data, run, loaded.state, progress, str(given))
         encoding = time.perf_counter() - start
         measured = measure(cell, loaded.module, data, run, loaded.state, progress, bank)
+    except Exception as error:
+        if isinstance(error, RequestError) or not own_code.place_of(error):
+            raise
+        raise RequestError(f"{given}: {explain(error, run.path)}") from error  # in a measure, or in the network
     finally:
         progress.close()
     return replace(measured, seconds=measured.seconds + encoding)
