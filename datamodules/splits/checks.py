@@ -57,8 +57,8 @@ def check_loaded(loaded: Any) -> tuple[dict[SplitName, Split], tuple[TargetSpec,
 
 def _with_class_numbers(split: Split, specs: tuple[TargetSpec, ...]) -> Split:
     """The split with int64 values of targets with classes; itself if it has them."""
-    other = {spec.name for spec in specs if spec.discrete and split.targets[spec.name].dtype != np.int64}
-    cast = {name: split.targets[name].astype(np.int64) for name in other}
+    values = {spec.name: np.asarray(split.targets[spec.name]) for spec in specs if spec.discrete}
+    cast = {name: array.astype(np.int64) for name, array in values.items() if array.dtype != np.int64}
     return replace(split, targets=split.targets | cast) if cast else split
 
 
