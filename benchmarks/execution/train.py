@@ -65,14 +65,13 @@ def train(
     if method.trains:
         devices, nodes, environment = processes(launch)
         world = (devices if isinstance(devices, int) else len(devices)) * nodes
-        if world > 1 and launch.accelerator == "cpu":
-            synchronize(method)
+        if world > 1:
+            synchronize(method, launch.accelerator)
         trainer = L.Trainer(
             accelerator=launch.accelerator,
             devices=devices,
             num_nodes=nodes,
             strategy="ddp" if world > 1 else "auto",
-            sync_batchnorm=world > 1 and launch.accelerator == "gpu",
             use_distributed_sampler=False,
             precision=cell.precision,  # type: ignore[arg-type]
             **budget_arguments(cell.budget),

@@ -1,10 +1,12 @@
-"""Batch norm over the batch of all processes, on any device (torch's own needs a GPU)."""
+"""Batch norm over the batch of all processes, also on the CPU (torch's own needs a GPU)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
-from timm.layers import BatchNormAct2d
+from timm import layers
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -67,22 +69,31 @@ class SyncBatchNormAct(SyncBatchNorm):
         return self.act(self.drop(super().forward(input)))
 
 
-def synchronize(module: nn.Module) -> None:
+def synchronize(module: nn.Module, accelerator: str = "cpu") -> None:
     """Replace every batch norm in `module`, in place, by one over all processes with the same parameters and buffers.
+
+    Lightning's `sync_batchnorm` isn't used: torch's conversion loses the activation of timm's `BatchNormAct2d`.
+
+    Args:
+        module: the network.
+        accelerator: `gpu`: torch's and timm's own layers, which are faster there; else those of this file.
 
     Raises:
         ValueError: `module` holds a kind of batch norm that can't be replaced, and would pool over its own process.
     """
+    plain, with_activation = SyncBatchNorm, SyncBatchNormAct
+    if accelerator == "gpu":
+        plain, with_activation = nn.SyncBatchNorm, layers.SyncBatchNormAct  # type: ignore[assignment]
     for name, child in module.named_children():
-        if not isinstance(child, _BatchNorm) or isinstance(child, SyncBatchNorm):
-            synchronize(child)
+        if not isinstance(child, _BatchNorm) or isinstance(child, plain):
+            synchronize(child, accelerator)
             continue
-        synced: SyncBatchNorm
+        synced: Any
         arguments = (child.num_features, child.eps, child.momentum, child.affine, child.track_running_stats)
         if type(child) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            synced = SyncBatchNorm(*arguments)
-        elif type(child) is BatchNormAct2d:
-            synced = SyncBatchNormAct(*arguments)
+            synced = plain(*arguments)
+        elif type(child) is layers.BatchNormAct2d:
+            synced = with_activation(*arguments)
             synced.drop, synced.act = child.drop, child.act
         else:
             raise ValueError(

@@ -90,11 +90,13 @@ def test_an_own_encoder_is_looked_at_before_anything_is_trained(tmp_path, monkey
         sys.modules.pop("own_backbone", None)
 
 
+@pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", ["resnet18", "test_efficientnet"])
-def test_an_encoder_whose_batch_norms_are_shared_computes_what_it_did(name):
+def test_an_encoder_whose_batch_norms_are_shared_computes_what_it_did(name, accelerator):
+    """Layers for a GPU compute on the CPU outside of a process group."""
     network, images = timm.create_model(name, num_classes=0).train(), torch.randn(4, 3, 32, 32)
     names, expected = list(network.state_dict()), network(images)
-    synchronize(network)
+    synchronize(network, accelerator)
     assert not [m for m in network.modules() if type(m) in (nn.BatchNorm2d, timm.layers.BatchNormAct2d)]
     assert list(network.state_dict()) == names
     assert torch.equal(network(images), expected)
