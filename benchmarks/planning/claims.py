@@ -48,8 +48,8 @@ def read(chosen: list[str]) -> list[Claim]:
     """Claims by their own names, by a file's name, or from YAML files; all that ship with the package if none is named.
 
     Raises:
-        RequestError: there is none of that name, a file says something wrong, or its suite has no such rows, measures
-            or seeds; the message names the claim.
+        RequestError: there is none of that name, or two that differ; a file says something wrong, or its suite has no
+            such rows, measures or seeds; the message names the claim.
     """
     files = shipped()
     known = {claim.name: claim for claims in files.values() for claim in claims}
@@ -63,7 +63,10 @@ def read(chosen: list[str]) -> list[Claim]:
             picked = [replace(claim, file=name) for claim in _file(Path(name))]
         else:
             raise unknown("claim", name, [*files, *known])
-        found |= {claim.name: claim for claim in picked}
+        for claim in picked:
+            if found.setdefault(claim.name, claim) != claim:
+                places = " and ".join(one.file or "the package" for one in (found[claim.name], claim))
+                raise RequestError(f"claim {claim.name}: {places} have different claims of this name")
     suites = {name: suite.read(name) for name in dict.fromkeys(claim.suite for claim in found.values())}
     return [_checked(claim, suites[claim.suite]) for claim in found.values()]
 

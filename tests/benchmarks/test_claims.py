@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from disentangle_bench.benchmarks.__main__ import main, make_parser, normalize
+from disentangle_bench.benchmarks.errors import RequestError
 from disentangle_bench.benchmarks.planning import claims
 from disentangle_bench.benchmarks.planning.suite import read
 
@@ -73,6 +74,15 @@ def test_a_wrong_file_is_one_line_that_names_it(tmp_path, capsys, old, new, word
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert words in line
     assert "mine.yaml" in line or "claim one" in line
+
+
+def test_two_claims_of_one_name_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text(GOOD)
+    Path("b.yaml").write_text(GOOD.replace("at_least: 0.1", "at_least: 0.2"))
+    with pytest.raises(RequestError, match=r"claim one: a\.yaml and b\.yaml have different claims of this name"):
+        claims.read(["a.yaml", "b.yaml"])
+    assert len(claims.read(["a.yaml", "a.yaml"])) == 1
 
 
 def test_a_file_of_ones_own_is_named_by_the_command_that_judges_it_again(tmp_path):
