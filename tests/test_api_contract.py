@@ -137,14 +137,14 @@ def test_a_method_is_built_without_data_or_says_what_they_lack(name):
 
 
 def test_what_data_say_holds_and_the_rest_is_as_without():
-    """Classes without a number of them are too little for a classifier."""
+    """A classifier has as many classes as the target that it learns."""
     content = {"name": "digit", "role": "content", "kind": "class", "size": 3}
     method = methods.build("simclr", image_shape=(3, 32, 32), data={"mean": [0.1] * 3, "std": [1.0] * 3})
     assert method.mean.flatten().tolist() == pytest.approx([0.1] * 3)
-    with pytest.raises(ValueError, match="Supervised: `data` lacks num_classes"):
-        methods.build("supervised", image_shape=(3, 32, 32), data={"targets": [content]})
-    built = methods.build("supervised", image_shape=(3, 32, 32), data={"targets": [content], "num_classes": 3})
+    built = methods.build("supervised", image_shape=(3, 32, 32), data={"targets": [content]})
     assert built.classifier.out_features == 3
+    with pytest.raises(ValueError, match="ContrastiveClustering: `data` lacks num_classes"):
+        methods.build("contrastive_clustering", image_shape=(3, 32, 32), data={"targets": [content]})
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
