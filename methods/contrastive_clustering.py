@@ -101,6 +101,8 @@ class ContrastiveClustering(Method):
             )
             generator = Generator().manual_seed(stream_seed(self.seed, "centers"))
             self.centers.data.copy_(from_first(kmeans(features, self.num_clusters, generator)))
+            # Else Adam has counted the steps before, and goes several times too far in the first ones with a gradient.
+            self.trainer.optimizers[0].state.pop(self.centers, None)
             self.started.fill_(True)
             self.has_centers = True
 

@@ -82,6 +82,16 @@ def test_cluster_losses_wait_for_the_start(data, make, trainer):
     assert started == [False] * 4 + [True] * 4
 
 
+def test_adam_has_counted_no_step_of_the_centres_before_there_were_any(data, make, trainer):
+    """Its bias correction would be over, and the first steps several times as long as the learning rate."""
+    method = make("contrastive_clustering", module := data(), start=0.5)
+    fitting = trainer(limit_train_batches=4)
+    fitting.fit(method, datamodule=module)
+    counted = {name: int(fitting.optimizers[0].state[value]["step"]) for name, value in method.named_parameters()}
+    assert counted.pop("centers") == 4
+    assert set(counted.values()) == {8}
+
+
 def test_a_cluster_without_an_image_is_counted(data, make, trainer):
     module = data()
     method = make("contrastive_clustering", module, num_clusters=3)
