@@ -63,4 +63,4 @@ class Supervised(Method):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue the count: the rest of the epoch may have no labelled image."""
         super().on_load_checkpoint(checkpoint)
-        self.labelled.fill_(checkpoint["labelled"])
+        self.labelled.fill_(checkpoint.get("labelled", 0))  # checkpoints had no count once: as an epoch's start then
